@@ -1,0 +1,84 @@
+"""Will a flight from New York land more than 15 minutes late?
+
+Asked at the hour of its scheduled departure, with the weather at its airport. Nothing that is known
+only after departure may stand here.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pandas as pd
+from msgspec import Meta
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from evergreen.endpoint import Endpoint, Policy
+
+LATE_MINUTES = 15
+Code = Annotated[str, Meta(min_length=1, max_length=4)]
+
+
+class Flight(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One scheduled departure."""
+
+    carrier: Annotated[Code, Meta(description="IATA code of the airline, such as UA")]
+    origin: Annotated[Literal["EWR", "JFK", "LGA"], Meta(description="airport of departure")]
+    dest: Annotated[Code, Meta(description="IATA code of the airport of arrival, such as IAH")]
+    weekday: Annotated[int, Meta(ge=0, le=6, description="day of the week, 0 is Monday")]
+    hour: Annotated[int, Meta(ge=0, le=23, description="hour of scheduled departure, local time")]
+    distance: Annotated[float, Meta(ge=1, le=20_000, description="miles between the airports")]
+    temp: Annotated[float, Meta(ge=-60, le=140, description="temperature, °F")] | None = None
+    dewp: Annotated[float, Meta(ge=-80, le=100, description="dew point, °F")] | None = None
+    humid: Annotated[float, Meta(ge=0, le=100, description="relative humidity, %")] | None = None
+    wind_speed: Annotated[float, Meta(ge=0, le=200, description="wind speed, mph")] | None = None
+    wind_gust: Annotated[float, Meta(ge=0, le=250, description="gusts, mph")] | None = None
+    precip: Annotated[float, Meta(ge=0, le=20, description="rain in an hour, inches")] | None = None
+    pressure: Annotated[float, Meta(ge=850, le=1100, description="pressure, mbar")] | None = None
+    visib: Annotated[float, Meta(ge=0, le=100, description="visibility, miles")] | None = None
+
+
+TEXT = ["carrier", "origin", "dest"]
+NUMBERS = [name for name in Flight.__struct_fields__ if name not in TEXT]
+
+
+def examples(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn the table of flights, joined with the weather, into rows with label and time."""
+    rows = table[list(Flight.__struct_fields__)].copy()
+    rows["label"] = table["arr_delay"].dropna() > LATE_MINUTES
+    rows["time"] = table["time_hour"]
+    return rows
+
+
+def candidates(seed: int) -> Mapping[str, Any]:
+    """Return a linear model and a boosted one; trees must not be scaled (see docs)."""
+    linear = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
+        (OneHotEncoder(handle_unknown="ignore"), [*TEXT, "weekday"]),
+    )
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    trees = make_column_transformer((ordinal, TEXT), ("passthrough", NUMBERS))
+    boosting = HistGradientBoostingClassifier(
+        max_iter=60,
+        max_leaf_nodes=15,
+        min_samples_leaf=100,
+        early_stopping=False,
+        random_state=seed,
+    )
+    return {
+        "logistic-regression": make_pipeline(linear, LogisticRegression(C=0.1, max_iter=300)),
+        "hist-gradient-boosting": make_pipeline(trees, boosting),
+    }
+
+
+endpoint = Endpoint(
+    row=Flight,
+    target=f"lands more than {LATE_MINUTES} minutes late",
+    examples=examples,
+    candidates=candidates,
+    policy=Policy(schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=14),
+)

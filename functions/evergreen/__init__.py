@@ -1,0 +1,1 @@
+"""The machinery of Evergreen; handlers call it, and it never imports endpoints/."""

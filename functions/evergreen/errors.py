@@ -1,0 +1,165 @@
+"""Every error that Evergreen raises on purpose.
+
+    EvergreenError
+    ├── RequestError                what a caller sent is wrong
+    │   ├── InvalidRequestError         with the path of each fault
+    │   ├── TooLargeError               too many rows or bytes
+    │   ├── WrongContentTypeError
+    │   ├── UnknownEndpointError
+    │   └── UnknownVersionError
+    ├── NoChampionError             nothing has been promoted yet
+    ├── ModelUnavailableError       a version exists and may not or cannot be loaded
+    │   └── CorruptArtifactError        its bytes are not those of the manifest
+    ├── DocumentChangedError        somebody else moved the endpoint first
+    ├── RunInProgressError          another invocation is training for the same event
+    ├── UnknownEventError           a function was started with something that it does not handle
+    ├── DeliveryError               a stream or bus did not take everything
+    ├── EndpointFileError           a file in endpoints/ breaks the contract
+    ├── DataError                   this data cannot train a model
+    ├── NoCandidateError            no candidate could be fitted
+    └── CandidateError              one of them could not
+
+Each class writes its own message, and the message says what to do next.
+"""
+
+from dataclasses import dataclass
+
+
+class EvergreenError(Exception):
+    """Base of all of them."""
+
+
+class RequestError(EvergreenError):
+    """What a caller sent is wrong; sending it again will not help."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a request; `path` is a JSONPath such as `$.instances[3].hour`."""
+
+    path: str
+    message: str
+
+
+class InvalidRequestError(RequestError):
+    """The body does not match the schema of the endpoint."""
+
+    def __init__(self, faults: list[Fault], *, more: int = 0) -> None:
+        self.faults = faults
+        rest = f", and {more} more" if more else ""
+        shown = "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:3])
+        super().__init__(f"{len(faults) + more} fault(s) in the request: {shown}{rest}")
+
+
+class TooLargeError(RequestError):
+    """The request has more rows or bytes than one call may have."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{size:,} {what} are over the limit of {limit:,}: send several requests")
+
+
+class WrongContentTypeError(RequestError):
+    """The body is not declared as JSON."""
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__(
+            f"content type {content_type[:80]!r} is not read here: send `Content-Type: application/json`"
+        )
+
+
+class UnknownEndpointError(RequestError):
+    """No endpoint has this name."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"there is no endpoint {endpoint[:80]!r}: GET /endpoints lists them")
+
+
+class UnknownVersionError(RequestError):
+    """The endpoint has no version with this id."""
+
+    def __init__(self, endpoint: str, version: str) -> None:
+        super().__init__(
+            f"{endpoint} has no version {version[:80]!r}: GET /endpoints/{endpoint}/versions lists them"
+        )
+
+
+class NoChampionError(EvergreenError):
+    """The endpoint has no champion yet."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(
+            f"{endpoint} has no champion: train one by uploading training data to training/{endpoint}/ "
+            f'in the data bucket, or by invoking the train function with {{"endpoint": "{endpoint}"}}'
+        )
+
+
+class ModelUnavailableError(EvergreenError):
+    """A version exists, and may not or cannot be loaded here."""
+
+    def __init__(self, endpoint: str, version: str, reason: str) -> None:
+        super().__init__(f"{endpoint} {version} cannot be loaded: {reason}")
+
+
+class CorruptArtifactError(ModelUnavailableError):
+    """The bytes of an artifact are not those that its manifest describes."""
+
+    def __init__(self, endpoint: str, version: str, artifact: str, found: str, said: str) -> None:
+        super().__init__(
+            endpoint,
+            version,
+            f"{artifact} has {found} and its manifest says {said}; "
+            "nothing was deserialized. Promote another version, and restore this one from the bucket's versions",
+        )
+
+
+class DocumentChangedError(EvergreenError):
+    """The endpoint document is no longer the one that a decision was made on."""
+
+    def __init__(self, endpoint: str, generation: int) -> None:
+        super().__init__(
+            f"{endpoint} has moved on from generation {generation}: read it again and decide again"
+        )
+
+
+class RunInProgressError(EvergreenError):
+    """Another invocation holds the claim of this run, and may still finish it."""
+
+    def __init__(self, endpoint: str, run: str) -> None:
+        super().__init__(f"{endpoint} run {run} is under way in another invocation: retry later")
+
+
+class UnknownEventError(EvergreenError):
+    """A function was started with an event that it does not handle."""
+
+    def __init__(self, function: str, handled: str) -> None:
+        super().__init__(f"{function} does not handle this event: it takes {handled}")
+
+
+class DeliveryError(EvergreenError):
+    """A stream or bus did not take everything that it was given."""
+
+    def __init__(self, target: str, failed: int, sent: int, reason: str) -> None:
+        super().__init__(f"{target} refused {failed} of {sent} records ({reason}): send them again")
+
+
+class EndpointFileError(EvergreenError):
+    """A file in endpoints/ breaks the contract of evergreen.endpoint."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"endpoints/{name.replace('-', '_')}.py: {problem}")
+
+
+class DataError(EvergreenError):
+    """This data cannot train a model, and the message says why."""
+
+
+class NoCandidateError(EvergreenError):
+    """No candidate came out of a training."""
+
+    def __init__(self, failures: dict[str, str]) -> None:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        super().__init__(f"no candidate could be fitted: {reasons}")
+
+
+class CandidateError(EvergreenError):
+    """One candidate cannot be fitted or served, and the message says why; others may."""

@@ -1,0 +1,115 @@
+"""The events that Evergreen puts on its bus, and the commands that it takes from it.
+
+Delivery is at least once and unordered: whoever handles one of them reads the state anew.
+"""
+
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evergreen.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE = "evergreen"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What all have; the name of a class, in words, is its detail type."""
+
+    endpoint: str
+
+
+class RetrainRequested(Event, frozen=True, kw_only=True):
+    """A schedule or a person asks for a training; `time` is the same in every repetition."""
+
+    time: datetime
+    trigger: str
+
+
+class TrainingSkipped(Event, frozen=True, kw_only=True):
+    """A training did not start, or stopped at the data."""
+
+    run: str
+    trigger: str
+    reason: str
+
+
+class ModelTrained(Event, frozen=True, kw_only=True):
+    """A version was written; whether it serves is another event."""
+
+    run: str
+    trigger: str
+    version: str
+    candidate: str
+    log_loss: float
+
+
+class CandidateRejected(Event, frozen=True, kw_only=True):
+    """A training ended without a version that may serve."""
+
+    run: str
+    trigger: str
+    reason: str
+    version: str | None = None
+
+
+class ModelPromoted(Event, frozen=True, kw_only=True):
+    """A version is champion now."""
+
+    version: str
+    previous: str | None
+    generation: int
+    reason: str
+
+
+class DriftDetected(Event, frozen=True, kw_only=True):
+    """The requests are no longer like the training data, in two windows in a row.
+
+    time: the end of the newest window, the same in every repetition. report: its key in the data bucket.
+    """
+
+    version: str
+    time: datetime
+    since: datetime
+    features: list[str]
+    report: str
+
+
+TYPES: dict[str, type[Event]] = {
+    "Retrain Requested": RetrainRequested,
+    "Training Skipped": TrainingSkipped,
+    "Model Trained": ModelTrained,
+    "Candidate Rejected": CandidateRejected,
+    "Model Promoted": ModelPromoted,
+    "Drift Detected": DriftDetected,
+}
+_NAMES = {kind: name for name, kind in TYPES.items()}
+
+
+def emit(client: "EventBridgeClient", *events: Event) -> None:
+    """Put events on the bus of this stack; raises DeliveryError unless it took all of them."""
+    if not events:
+        return
+    answer = client.put_events(
+        Entries=[
+            {
+                "EventBusName": os.environ["EVENT_BUS"],
+                "Source": SOURCE,
+                "DetailType": _NAMES[type(event)],
+                "Detail": msgspec.json.encode(event).decode(),
+            }
+            for event in events
+        ]
+    )
+    if answer["FailedEntryCount"]:
+        reasons = {entry.get("ErrorMessage", "") for entry in answer["Entries"]} - {""}
+        raise DeliveryError("the event bus", answer["FailedEntryCount"], len(events), str(reasons))
+
+
+def schemas() -> dict[str, Any]:
+    """Return the JSON Schema of each detail type."""
+    return {name: msgspec.json.schema(kind) for name, kind in TYPES.items()}

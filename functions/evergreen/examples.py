@@ -1,0 +1,197 @@
+"""Labelled rows to learn from, and the checks that they must pass first."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evergreen.errors import DataError
+from evergreen.schema import Columns, JsonSchema, columns_of, is_text
+
+MIN_PER_CLASS = 0.1  # of policy.min_rows
+LEAKING_AUC = 0.999  # a single feature that orders the labels this well has seen them
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled rows in order of time.
+
+    columns: one array of shape (rows,) per feature. labels: bool, shape (rows,). times: datetime64[us]
+    in UTC, shape (rows,).
+    """
+
+    columns: Columns
+    labels: npt.NDArray[np.bool_]
+    times: npt.NDArray[np.datetime64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the features as the DataFrame that pipelines fit."""
+        return pd.DataFrame(self.columns)
+
+    def between(self, start: datetime | None, end: datetime | None) -> "Examples":
+        """Return the rows with start <= time < end; None leaves a side open."""
+        low = 0 if start is None else int(np.searchsorted(self.times, moment(start)))
+        high = len(self) if end is None else int(np.searchsorted(self.times, moment(end)))
+        return self.take(slice(low, max(low, high)))
+
+    def take(self, rows: slice | npt.NDArray[Any]) -> "Examples":
+        """Return some of the rows."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Examples(columns, self.labels[rows], self.times[rows])
+
+    def sha256(self) -> str:
+        """Return a hash of every value, the same for the same rows in the same order."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.columns.items()):
+            digest.update(name.encode())
+            digest.update(
+                "\0".join(values.tolist()).encode() if values.dtype == object else values.tobytes()
+            )
+        digest.update(self.labels.tobytes())
+        digest.update(self.times.tobytes())
+        return digest.hexdigest()
+
+
+def moment(time: datetime) -> np.datetime64:
+    """Return a time as numpy's datetime64 in UTC."""
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def utc(time: np.datetime64) -> datetime:
+    """Return numpy's datetime64 as a time in UTC."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        microseconds=int((time - np.datetime64(0, "us")) / np.timedelta64(1, "us"))
+    )
+
+
+def from_rows(
+    schema: JsonSchema,
+    rows: Sequence[dict[str, Any]],
+    labels: Sequence[bool],
+    times: Sequence[datetime],
+) -> Examples:
+    """Return examples from plain rows that have been validated."""
+    seconds = np.array([time.timestamp() for time in times], dtype=np.float64)
+    stamps = (seconds * 1e6).round().astype(np.int64).astype("datetime64[us]")
+    return Examples(columns_of(schema, rows), np.array(labels, dtype=bool), stamps)
+
+
+def from_table(row: type[msgspec.Struct], schema: JsonSchema, table: pd.DataFrame) -> Examples:
+    """Return examples from what an endpoint's `examples` function made of the user's data.
+
+    Raises DataError for a missing column, and for the first row with a missing label or time or a
+    value that a request could not have.
+    """
+    fields = list(schema["properties"])
+    missing = [name for name in [*fields, "label", "time"] if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"the training data lacks {', '.join(missing)}; it has {list(table.columns)}"
+        )
+    for name in ("label", "time"):
+        if table[name].isna().any():
+            raise DataError(f"{name} is missing in row {int(np.argmax(table[name].isna()))}")
+    labels = _booleans(table["label"])
+    try:
+        times = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"time: {error}") from error
+    rows = _plain(table[fields], schema)
+    for index, values in enumerate(rows):
+        try:
+            msgspec.convert(values, row, strict=True)
+        except msgspec.ValidationError as error:
+            raise DataError(f"row {index}: {error}") from error
+    stamps = times.to_numpy(dtype="datetime64[us]")
+    order = np.argsort(stamps, kind="stable")
+    return Examples(columns_of(schema, rows), labels, stamps).take(order)
+
+
+def _booleans(labels: pd.Series) -> npt.NDArray[np.bool_]:
+    if not labels.isin([0, 1]).all():
+        odd = labels[~labels.isin([0, 1])].iloc[0]
+        raise DataError(f"label {odd!r} is neither true nor false")
+    return labels.to_numpy(dtype=bool)
+
+
+def _plain(table: pd.DataFrame, schema: JsonSchema) -> list[dict[str, Any]]:
+    """Return rows of plain values as a request would have them; missing is None."""
+    columns = {}
+    for name in table:
+        values = table[name].astype(object).where(table[name].notna(), None).tolist()
+        if _is_integer(schema["properties"][name]):  # a column with gaps comes as floats
+            values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+        columns[str(name)] = values
+    names = list(schema["properties"])
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _is_integer(spec: Mapping[str, Any]) -> bool:
+    return spec.get("type") == "integer" or any(_is_integer(s) for s in spec.get("anyOf", ()))
+
+
+def concat(parts: Iterable[Examples]) -> Examples | None:
+    """Return all parts in one, in order of time, or None for no parts."""
+    found = [part for part in parts if len(part)]
+    if not found:
+        return None
+    names = found[0].columns
+    joined = Examples(
+        {name: np.concatenate([part.columns[name] for part in found]) for name in names},
+        np.concatenate([part.labels for part in found]),
+        np.concatenate([part.times for part in found]),
+    )
+    return joined.take(np.argsort(joined.times, kind="stable"))
+
+
+def check(
+    examples: Examples | None, schema: JsonSchema, *, at: datetime, min_rows: int
+) -> Examples:
+    """Return the examples if a model can be trained on them at the time `at`.
+
+    Raises DataError that says which check failed and with which figures.
+    """
+    if examples is None or not len(examples):
+        raise DataError(
+            "there is no labelled data: upload training data, or send labels to /feedback"
+        )
+    newest = utc(examples.times[-1])
+    if newest > at:
+        raise DataError(
+            f"the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the future"
+        )
+    if len(examples) < min_rows:
+        raise DataError(
+            f"{len(examples):,} labelled rows are fewer than policy.min_rows={min_rows:,}"
+        )
+    positive = int(examples.labels.sum())
+    for value, count in ((True, positive), (False, len(examples) - positive)):
+        if count < max(1, min_rows * MIN_PER_CLASS):
+            raise DataError(f"only {count:,} of {len(examples):,} labels are {str(value).lower()}")
+    for name, auc in _single_feature_aucs(examples, schema):
+        if auc > LEAKING_AUC:
+            raise DataError(
+                f"feature {name} alone predicts the label (AUC {auc:.4f}): it leaks the outcome"
+            )
+    return examples
+
+
+def _single_feature_aucs(examples: Examples, schema: JsonSchema) -> Iterable[tuple[str, float]]:
+    """Yield, per number, how well it alone orders the labels: 0.5 is chance, 1 is leakage."""
+    positive = int(examples.labels.sum())
+    pairs = positive * (len(examples) - positive)
+    for name, spec in schema["properties"].items():
+        if is_text(spec):
+            continue
+        ranks = pd.Series(examples.columns[name]).rank(na_option="top").to_numpy()
+        area = (ranks[examples.labels].sum() - positive * (positive + 1) / 2) / pairs
+        yield name, float(max(area, 1 - area))

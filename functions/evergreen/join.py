@@ -1,0 +1,97 @@
+"""Captures meet their labels: what happened to each prediction, as far as it is known.
+
+Both arrive at least once and in any order. A label whose prediction has not arrived is pending, an id
+with two different labels is conflicting and teaches nothing until a person has looked at it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from evergreen.examples import Examples, concat, from_rows
+from evergreen.records import Capture, captures_of, labels_of
+from evergreen.schema import JsonSchema
+from evergreen.store import Store
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels that arrived in a span of time: by id, and the ids that have two."""
+
+    by_id: dict[str, bool]
+    conflicting: frozenset[str]
+
+
+@dataclass
+class Joined:
+    """Labelled predictions, and the counts of everything that is not one.
+
+    unlabelled: captures without a label yet. pending: labels without a capture in the span.
+    incompatible: labelled captures of an older schema that the present one cannot read.
+    """
+
+    examples: Examples | None = None
+    joined: int = 0
+    unlabelled: int = 0
+    pending: int = 0
+    incompatible: int = 0
+    conflicting: list[str] = field(default_factory=list)
+
+
+def read_labels(data: Store, endpoint: str, start: datetime, end: datetime) -> Labels:
+    """Return the labels that arrived from start to end."""
+    by_id: dict[str, bool] = {}
+    conflicting = set()
+    for labels in labels_of(data, endpoint, start, end):
+        for label in labels:
+            if by_id.setdefault(label.id, label.label) != label.label:
+                conflicting.add(label.id)
+    for label_id in conflicting:
+        del by_id[label_id]
+    return Labels(by_id, frozenset(conflicting))
+
+
+def join(
+    data: Store,
+    endpoint: str,
+    row: type[msgspec.Struct],
+    schema: JsonSchema,
+    start: datetime,
+    end: datetime,
+) -> Joined:
+    """Join the captures made from start to end with every label that arrived by end."""
+    labels = read_labels(data, endpoint, start, end)
+    waiting = dict(labels.by_id)
+    result = Joined(conflicting=sorted(labels.conflicting))
+    seen: set[str] = set()
+    parts = []
+    for captures in captures_of(data, endpoint, start, end):
+        known = []
+        for capture in captures:
+            if capture.id in seen or capture.id in labels.conflicting:
+                continue
+            seen.add(capture.id)
+            if capture.id not in waiting:
+                result.unlabelled += 1
+            elif _fits(capture, row):
+                known.append((capture, waiting.pop(capture.id)))
+            else:
+                waiting.pop(capture.id)
+                result.incompatible += 1
+        if known:
+            rows = [capture.features for capture, _ in known]
+            times = [capture.time for capture, _ in known]
+            parts.append(from_rows(schema, rows, [label for _, label in known], times))
+    result.pending = len(waiting)
+    result.examples = concat(parts)
+    result.joined = len(result.examples) if result.examples else 0
+    return result
+
+
+def _fits(capture: Capture, row: type[msgspec.Struct]) -> bool:
+    try:
+        msgspec.convert(capture.features, row, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""The JSON that describes a model version, and everything that a reader needs to trust and use it."""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from evergreen.schema import JsonSchema
+
+FORMAT = 1
+_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_ENDPOINT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file of the version: its size in bytes and its SHA-256 as hex."""
+
+    bytes: int
+    sha256: str
+
+
+class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Counts of one feature in the training data, in bins that every later window is counted in.
+
+    edges: of numbers, ascending; bin i counts edges[i-1] < x <= edges[i], with an open bin at each
+        end. None for text.
+    categories: of text; the bin after them counts all others. None for numbers.
+    counts: rows per bin; the last bin counts the missing values.
+    delta: the divergence that this feature shows from week to week without having drifted.
+    """
+
+    counts: list[int]
+    edges: list[float] | None = None
+    categories: list[str] | None = None
+    delta: float = 0.01
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """The metric (log-loss in nats, lower is better) of one candidate on the holdout."""
+
+    candidate: str
+    window_days: int | None
+    rows: int
+    log_loss: float
+    twin_difference: float
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """How the version compared on the holdout, the newest slice of time that nobody fitted.
+
+    improvement: of the metric over the champion, per row, with the lower end of its one-sided 95 %
+        interval by block bootstrap over days; None where there was no champion, or one whose inputs
+        the data no longer has. failed: candidates that could not be fitted or served, and why.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int
+    log_loss: float
+    baseline: float
+    champion: float | None = None
+    improvement: float | None = None
+    improvement_lower: float | None = None
+    candidates: list[Scores] = []
+    failed: dict[str, str] = {}
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the version came from."""
+
+    run: str
+    trigger: str
+    previous: str | None
+    data_sha256: str
+    data_start: datetime
+    data_end: datetime
+    data_rows: int
+    fitted_rows: int
+    fitted_until: datetime
+    code_sha256: str
+    seed: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One model version, as it stands beside its artifacts; written once."""
+
+    format: int = FORMAT
+    endpoint: str
+    version: str
+    created: datetime
+    candidate: str
+    target: str
+    schema: JsonSchema
+    inputs: list[str]
+    artifacts: dict[str, Artifact]
+    libraries: dict[str, str]
+    lineage: Lineage
+    metrics: Evaluation
+    reference: dict[str, FeatureProfile]
+    golden: list[tuple[dict[str, Any], float]]
+
+    @property
+    def categories(self) -> dict[str, frozenset[str]]:
+        """The values of each text field in the training data, where the profile has all of them."""
+        return {
+            name: frozenset(profile.categories) | ({""} if profile.counts[-1] else set())
+            for name, profile in self.reference.items()
+            if profile.categories is not None and not profile.counts[-2]
+        }
+
+
+def version_id(created: datetime, *parts: str) -> str:
+    """Return the id of a version: its time in UTC, and a hash of what it was made from.
+
+    >>> version_id(datetime(2013, 2, 1, tzinfo=UTC), "data", "code")[:17]
+    '20130201T000000Z-'
+    """
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
+    return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def created_at(version: str) -> datetime:
+    """Return the time that a version's id begins with."""
+    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%S%z")
+
+
+def is_version(text: str) -> bool:
+    """Say whether a text has the form of a version id; anything else must not reach a key."""
+    return _VERSION.fullmatch(text) is not None
+
+
+def is_endpoint(text: str) -> bool:
+    """Say whether a text has the form of an endpoint's name, such as `flight-delay`."""
+    return len(text) <= 63 and _ENDPOINT.fullmatch(text) is not None

@@ -1,0 +1,197 @@
+"""Captures and labels: what they look like, how they are sent, and how a day of them is read back.
+
+Firehose delivers JSON lines to captures/YYYY/MM/DD/HH/ and labels/YYYY/MM/DD/HH/ by time of
+arrival, at least once, in many small objects and for all endpoints together. A reader reduces each
+day to one object per endpoint, days/{kind}/{endpoint}/{day}.jsonl.gz, and notes which objects went
+into it: while the listing is the same, or once nothing more can arrive, the reduced day is read
+instead. It is a cache; deleting it loses nothing.
+"""
+
+import gzip
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import batched
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from evergreen.errors import DeliveryError
+from evergreen.store import Store
+
+if TYPE_CHECKING:
+    from mypy_boto3_firehose import FirehoseClient
+    from mypy_boto3_firehose.type_defs import RecordTypeDef
+
+LINES_PER_RECORD = (
+    32  # Firehose bills each record in steps of 5 KB, so a record holds several lines
+)
+RECORDS_PER_BATCH = 500  # its limit, as are 4 MiB, which 1 MB of rows cannot reach
+ATTEMPTS = 3
+DELIVERY = timedelta(hours=25)  # Firehose tries for 24 hours to write what it took
+ARRIVAL = timedelta(hours=2)  # how long after a prediction its capture may reach S3
+MAX_ID_LENGTH = 80
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A recorded prediction."""
+
+    id: str
+    time: datetime
+    endpoint: str
+    version: str
+    variant: str
+    features: dict[str, Any]
+    label: bool
+    score: float
+    key: str | None = None
+    unseen: list[str] = []
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome that came back for a prediction; `time` is when it was reported."""
+
+    id: str
+    time: datetime
+    endpoint: str
+    label: bool
+
+
+class _Reduced(msgspec.Struct, frozen=True):
+    """The first line of a reduced day: what went into it, and whether anything can follow."""
+
+    sources: list[str] = []
+    complete: bool = False
+
+
+Record = TypeVar("Record", Capture, Label)
+
+
+def new_ids(count: int) -> list[str]:
+    """Return ids for the predictions of one request, sortable by time and unguessable."""
+    request = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    return [f"{request}-{index:03d}" for index in range(count)]
+
+
+def send(firehose: "FirehoseClient", stream: str, records: Sequence[Capture | Label]) -> None:
+    """Send records to a stream, and those that it refused again.
+
+    Raises DeliveryError for what it refuses after ATTEMPTS attempts.
+    """
+    encoder = msgspec.json.Encoder()
+    pending: list[RecordTypeDef] = [
+        {"Data": b"".join(encoder.encode(record) + b"\n" for record in lines)}
+        for lines in batched(records, LINES_PER_RECORD)
+    ]
+    for batch in batched(pending, RECORDS_PER_BATCH):
+        _send_batch(firehose, stream, list(batch))
+
+
+def _send_batch(firehose: "FirehoseClient", stream: str, batch: "list[RecordTypeDef]") -> None:
+    sent = len(batch)
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(0.05 * 2**attempt)
+        answer = firehose.put_record_batch(DeliveryStreamName=stream, Records=batch)
+        if not answer["FailedPutCount"]:
+            return
+        failed = [
+            (record, result)
+            for record, result in zip(batch, answer["RequestResponses"], strict=True)
+            if result.get("ErrorCode")
+        ]
+        batch = [record for record, _ in failed]
+        reason = failed[0][1].get("ErrorMessage", "") if failed else ""
+    raise DeliveryError(stream, len(batch), sent, reason)
+
+
+def days_of(start: datetime, end: datetime) -> list[date]:
+    """Return the UTC dates that [start, end) touches."""
+    first, last = start.astimezone(UTC).date(), (end - timedelta.resolution).astimezone(UTC).date()
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def first_day(data: Store, kind: str) -> date | None:
+    """Return the first UTC date on which records of a kind arrived, or None."""
+    prefix = f"{kind}/"
+    for _ in ("year", "month", "day"):
+        folders = sorted(name for name in data.names(prefix) if name.endswith("/"))
+        if not folders:
+            return None
+        prefix += folders[0]
+    year, month, day = prefix.split("/")[1:4]
+    return date(int(year), int(month), int(day))
+
+
+def captures_of(
+    data: Store, endpoint: str, start: datetime, end: datetime
+) -> Iterator[list[Capture]]:
+    """Yield the captures with start <= time < end in lists, a day of arrival each, ids once."""
+    for captures in _by_day(data, "captures", endpoint, start, end + ARRIVAL, Capture):
+        yield [capture for capture in captures if start <= capture.time < end]
+
+
+def labels_of(data: Store, endpoint: str, start: datetime, end: datetime) -> Iterator[list[Label]]:
+    """Yield the labels that arrived from start to end in lists, a day each."""
+    yield from _by_day(data, "labels", endpoint, start, end, Label)
+
+
+def _by_day(
+    data: Store, kind: str, endpoint: str, start: datetime, end: datetime, record: type[Record]
+) -> Iterator[list[Record]]:
+    closed = (end - DELIVERY).astimezone(UTC).date()
+    for day in days_of(start, end):
+        yield read_day(data, kind, endpoint, day, record, closed=day < closed)
+
+
+def read_day(
+    data: Store, kind: str, endpoint: str, day: date, record: type[Record], *, closed: bool
+) -> list[Record]:
+    """Return one endpoint's distinct records that arrived on a UTC date, and keep the reduced day.
+
+    closed: nothing more can arrive for this day, so that what is kept of it is complete.
+    """
+    key = f"days/{kind}/{endpoint}/{day}.jsonl.gz"
+    decoder = msgspec.json.Decoder(record)
+    kept = data.get(key)
+    head, _, lines = gzip.decompress(kept.body).partition(b"\n") if kept else (b"{}", b"", b"")
+    reduced = msgspec.json.decode(head, type=_Reduced)
+    if reduced.complete:
+        return decoder.decode_lines(lines)
+    sources = list(data.keys(f"{kind}/{day:%Y/%m/%d}/"))
+    encoder = msgspec.json.Encoder()
+    if sources == reduced.sources and not closed:
+        return decoder.decode_lines(lines)
+    if sources != reduced.sources:
+        kept_so_far = decoder.decode_lines(lines) if set(reduced.sources) < set(sources) else []
+        new = sorted(set(sources) - set(reduced.sources)) if kept_so_far else sources
+        records = _distinct([*kept_so_far, *_read(data, new, endpoint, decoder)])
+        lines = encoder.encode_lines(list(records))
+    head = encoder.encode(_Reduced(sources=sources, complete=closed))
+    data.put(key, gzip.compress(head + b"\n" + lines, compresslevel=1, mtime=0))
+    return decoder.decode_lines(lines)
+
+
+def _read(
+    data: Store, keys: Iterable[str], endpoint: str, decoder: msgspec.json.Decoder[Record]
+) -> Iterator[Record]:
+    for key in keys:
+        stored = data.get(key)
+        if stored is None:
+            continue  # expired since it was listed
+        body = stored.body
+        if body[:2] == b"\x1f\x8b":
+            body = gzip.decompress(body)
+        yield from (line for line in decoder.decode_lines(body) if line.endpoint == endpoint)
+
+
+def _distinct(records: Iterable[Record]) -> Iterator[Record]:
+    """Drop exact repetitions, which Firehose and callers may make; labels that differ stay."""
+    seen = set()
+    for record in records:
+        identity = (record.id, record.label)
+        if identity not in seen:
+            seen.add(identity)
+            yield record

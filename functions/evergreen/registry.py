@@ -1,0 +1,215 @@
+"""The model registry: versions, endpoint documents, their history and training runs, in one bucket.
+
+    models/{endpoint}/{version}/model.onnx, model.joblib, manifest.json    written once
+    endpoints/{endpoint}.json                                              compare-and-set
+    endpoints/{endpoint}/history/{generation}.json                         written once
+    runs/{endpoint}/{run}.json                                             claims, see Registry.claim
+
+Writes go artifact, manifest, document, history: a crash at any point leaves the old champion or the
+new one. The history line of the newest generation may be missing after a crash; it is also in the
+document, and the next writer completes it.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from evergreen.document import Document, Transition
+from evergreen.errors import CorruptArtifactError, DocumentChangedError, ModelUnavailableError
+from evergreen.manifest import FORMAT, Artifact, Manifest
+from evergreen.store import Store
+
+T = TypeVar("T")
+
+RUN_LIMIT = timedelta(minutes=15)  # a Lambda function is ended by then, and its claim with it
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A training run, from its claim (`outcome` is None) to its end.
+
+    owner: the invocation that holds the claim; a retry of the same invocation has the same.
+    at: the newest moment that the run may know of; started: when its owner began.
+    labels: how many met their predictions, and what became of the others; conflicting: ids of
+    predictions for which two different labels came.
+    """
+
+    run: str
+    owner: str
+    trigger: str
+    at: datetime
+    started: datetime
+    outcome: str | None = None
+    reason: str = ""
+    version: str | None = None
+    labels: dict[str, int] = {}
+    conflicting: list[str] = []
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An endpoint document as it was read, with the ETag that its replacement must name."""
+
+    document: Document
+    etag: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Reads and writes the artifact bucket."""
+
+    store: Store
+
+    # Documents
+
+    def endpoints(self) -> list[str]:
+        """Return the names of all endpoints that have a document."""
+        names = self.store.names("endpoints/")
+        return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
+    def document(self, endpoint: str) -> Seen | None:
+        """Return the endpoint's document, or None where nothing has been promoted yet."""
+        return _seen(self.store.get(_document_key(endpoint)))
+
+    def document_if_changed(self, endpoint: str, etag: str) -> Seen | None:
+        """Return the endpoint's document if it is no longer the one with `etag`."""
+        return _seen(self.store.changed(_document_key(endpoint), etag))
+
+    def write_document(self, document: Document, seen: Seen | None) -> None:
+        """Put a document in place of the one that was seen (None: there was none).
+
+        Raises DocumentChangedError where another writer was faster; the loser has changed nothing.
+        """
+        if seen is not None:
+            self._write_history(seen.document.last, document.endpoint)
+        key, body = _document_key(document.endpoint), _encode(document)
+        won = (
+            self.store.create(key, body)
+            if seen is None
+            else self.store.replace(key, body, seen.etag)
+        )
+        if not won:
+            raise DocumentChangedError(document.endpoint, document.generation - 1)
+        self._write_history(document.last, document.endpoint)
+
+    def _write_history(self, transition: Transition, endpoint: str) -> None:
+        self.store.create(_history_key(endpoint, transition.generation), _encode(transition))
+
+    def history(self, document: Document) -> list[Transition]:
+        """Return the transitions that led to a document, oldest first."""
+        earlier = [
+            _decode(stored.body, Transition)
+            for generation in range(1, document.generation)
+            if (stored := self.store.get(_history_key(document.endpoint, generation)))
+        ]
+        return [*earlier, document.last]
+
+    # Versions
+
+    def versions(self, endpoint: str) -> list[str]:
+        """Return the ids of all versions of an endpoint, oldest first."""
+        return sorted(name.rstrip("/") for name in self.store.names(f"models/{endpoint}/"))
+
+    def write_version(self, manifest: Manifest, artifacts: dict[str, bytes]) -> None:
+        """Write a version's artifacts and then its manifest; none of them can be written again."""
+        folder = _folder(manifest.endpoint, manifest.version)
+        for name, body in artifacts.items():
+            self._create(manifest, f"{folder}/{name}", body)
+        self._create(manifest, f"{folder}/manifest.json", _encode(manifest))
+
+    def _create(self, manifest: Manifest, key: str, body: bytes) -> None:
+        if not self.store.create(key, body):
+            raise ModelUnavailableError(
+                manifest.endpoint, manifest.version, f"{key} exists already with other content"
+            )
+
+    def manifest(self, endpoint: str, version: str) -> Manifest | None:
+        """Return the manifest of a version, or None where there is no such version."""
+        stored = self.store.get(f"{_folder(endpoint, version)}/manifest.json")
+        if stored is None:
+            return None
+        manifest = _decode(stored.body, Manifest)
+        if (manifest.endpoint, manifest.version) != (endpoint, version):
+            raise ModelUnavailableError(
+                endpoint, version, f"its manifest is that of {manifest.endpoint} {manifest.version}"
+            )
+        if manifest.format != FORMAT:
+            raise ModelUnavailableError(
+                endpoint, version, f"its manifest has format {manifest.format}, not {FORMAT}"
+            )
+        return manifest
+
+    def artifact(self, manifest: Manifest, name: str) -> bytes:
+        """Return the bytes of an artifact, after checking their size and hash."""
+        stored = self.store.get(f"{_folder(manifest.endpoint, manifest.version)}/{name}")
+        if stored is None:
+            raise ModelUnavailableError(manifest.endpoint, manifest.version, f"{name} is missing")
+        found, said = fingerprint(stored.body), manifest.artifacts[name]
+        if found != said:
+            raise CorruptArtifactError(
+                manifest.endpoint,
+                manifest.version,
+                name,
+                f"{found.bytes} bytes with SHA-256 {found.sha256}",
+                f"{said.bytes} with {said.sha256}",
+            )
+        return stored.body
+
+    # Training runs
+
+    def claim(self, endpoint: str, claim: Run) -> Run:
+        """Claim a training run; the caller may go on if the run that is returned has its owner.
+
+        One slot is trained for once: a duplicate of its event gets the run of the first, whether that
+        is under way or done. A claim whose owner must have been ended by now is taken over.
+        """
+        key = _run_key(endpoint, claim.run)
+        if self.store.create(key, _encode(claim)):
+            return claim
+        stored = self.store.get(key)
+        if stored is None:
+            raise DocumentChangedError(endpoint, 0)
+        found = _decode(stored.body, Run)
+        abandoned = found.outcome is None and claim.started - found.started > RUN_LIMIT
+        if abandoned and self.store.replace(key, _encode(claim), stored.etag):
+            return claim
+        return found
+
+    def finish(self, endpoint: str, run: Run) -> None:
+        """Record how a claimed run ended."""
+        self.store.put(_run_key(endpoint, run.run), _encode(run))
+
+
+def fingerprint(body: bytes) -> Artifact:
+    """Return the size and hash by which an artifact is known."""
+    return Artifact(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+
+
+def _seen(stored: Any) -> Seen | None:
+    return Seen(_decode(stored.body, Document), stored.etag) if stored else None
+
+
+def _encode(value: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+def _decode(body: bytes, kind: type[T]) -> T:
+    return msgspec.json.decode(body, type=kind)
+
+
+def _document_key(endpoint: str) -> str:
+    return f"endpoints/{endpoint}.json"
+
+
+def _history_key(endpoint: str, generation: int) -> str:
+    return f"endpoints/{endpoint}/history/{generation:06d}.json"
+
+
+def _run_key(endpoint: str, run: str) -> str:
+    return f"runs/{endpoint}/{run}.json"
+
+
+def _folder(endpoint: str, version: str) -> str:
+    return f"models/{endpoint}/{version}"

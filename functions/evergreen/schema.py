@@ -1,0 +1,251 @@
+"""Request rows: their JSON Schema, a decoder made from it, and the columns that a model reads.
+
+The schema travels in the manifest, so predict can serve a version without the code that trained it.
+It is JSON Schema restricted to flat rows of numbers, integers, booleans and strings, each with its
+ranges and possibly null.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from evergreen.errors import EndpointFileError, Fault, InvalidRequestError, TooLargeError
+
+MAX_ROWS = 1_000
+MAX_FAULTS = 100
+MAX_KEY_LENGTH = 256
+
+JsonSchema = dict[str, Any]
+Columns = dict[str, npt.NDArray[Any]]
+
+UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+_TYPES: dict[str, type] = {"number": float, "integer": int, "boolean": bool, "string": str}
+_LIMITS = {
+    "minimum": "ge",
+    "maximum": "le",
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+    "pattern": "pattern",
+}
+_NOTES = {"title", "description", "examples", "default"}
+
+
+def schema_of(name: str, row: type[msgspec.Struct]) -> JsonSchema:
+    """Return the JSON Schema of a request row; EndpointFileError where a field is not flat."""
+    schema = msgspec.json.schema(row)
+    schema = schema["$defs"][row.__name__]
+    for field, spec in schema["properties"].items():
+        try:
+            _type_of(spec)
+        except ValueError as error:
+            raise EndpointFileError(name, f"field `{field}`: {error}") from error
+    return dict(schema)
+
+
+def _type_of(spec: Mapping[str, Any]) -> Any:
+    """Return the Python type, with its limits, that a property's schema describes."""
+    if "anyOf" in spec:
+        some = [option for option in spec["anyOf"] if option.get("type") != "null"]
+        if len(some) != 1 or len(some) == len(spec["anyOf"]):
+            raise ValueError("a union may only be of one type and null")
+        return _type_of(some[0]) | None
+    kind = spec.get("type")
+    if "enum" in spec:
+        values = [value for value in spec["enum"] if value is not None]
+        if not values or not all(isinstance(value, str) for value in values):
+            raise ValueError("an enumeration must be of strings")
+        choice: Any = Literal[tuple(values)]
+        return choice | None if len(values) < len(spec["enum"]) else choice
+    if kind not in _TYPES:
+        raise ValueError(f"type {kind!r} is none of {', '.join(_TYPES)}: rows are flat")
+    unknown = set(spec) - {"type"} - set(_LIMITS) - _NOTES
+    if unknown:
+        raise ValueError(f"{', '.join(sorted(unknown))} is not supported")
+    limits = {_LIMITS[key]: value for key, value in spec.items() if key in _LIMITS}
+    return Annotated[_TYPES[kind], msgspec.Meta(**limits)] if limits else _TYPES[kind]
+
+
+def is_text(spec: Mapping[str, Any]) -> bool:
+    """Say whether a property holds categories (text) rather than a number."""
+    return (
+        "enum" in spec
+        or spec.get("type") == "string"
+        or any(is_text(option) for option in spec.get("anyOf", ()))
+    )
+
+
+def columns_of(schema: JsonSchema, rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """Turn rows into one array per field of the schema, each of shape (rows,).
+
+    Numbers become float32 with NaN where missing, text stays text with "" where missing. Training
+    and serving both come through here, so they cannot differ.
+    """
+    columns: Columns = {}
+    for field, spec in schema["properties"].items():
+        values = [row[field] for row in rows]
+        columns[field] = column(values, text=is_text(spec))
+    return columns
+
+
+def column(values: Iterable[Any], *, text: bool) -> npt.NDArray[Any]:
+    """Return one column of a model's input from plain values; None is missing."""
+    if text:
+        return np.array([value if value is not None else "" for value in values], dtype=object)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What a caller asked for: plain rows, and the key that keeps its answers on one version."""
+
+    instances: list[dict[str, Any]]
+    key: str | None
+
+
+@dataclass(frozen=True)
+class RowDecoder:
+    """Decodes and validates predict requests of one schema."""
+
+    schema: JsonSchema
+
+    @cached_property
+    def _fields(self) -> dict[str, Any]:
+        return {name: _type_of(spec) for name, spec in self.schema["properties"].items()}
+
+    @cached_property
+    def _row(self) -> type[msgspec.Struct]:
+        required, optional = [], []
+        for name, kind in self._fields.items():
+            spec = self.schema["properties"][name]
+            if name in self.schema.get("required", ()):
+                required.append((name, kind))
+            else:
+                optional.append((name, kind, spec.get("default")))
+        return msgspec.defstruct("Row", [*required, *optional], forbid_unknown_fields=True)
+
+    @cached_property
+    def _decoder(self) -> msgspec.json.Decoder[Any]:
+        body = msgspec.defstruct(
+            "Request",
+            [
+                ("instances", Annotated[list[self._row], msgspec.Meta(min_length=1)]),  # type: ignore[name-defined]
+                ("key", _KEY, None),
+            ],
+            forbid_unknown_fields=True,
+        )
+        return msgspec.json.Decoder(body)
+
+    def decode(self, body: bytes) -> PredictRequest:
+        """Decode a request body.
+
+        Raises TooLargeError over MAX_ROWS rows, InvalidRequestError with the path of every fault (up
+        to MAX_FAULTS).
+        """
+        try:
+            request = self._decoder.decode(body)
+        except UNDECODABLE as error:
+            raise refusal(body, error, self._faults) from None
+        if len(request.instances) > MAX_ROWS:
+            raise TooLargeError("instances", len(request.instances), MAX_ROWS)
+        return PredictRequest(
+            [msgspec.structs.asdict(row) for row in request.instances], request.key
+        )
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Say whether a recorded row is one that this schema would accept."""
+        return _fault_of(row, self._row) is None
+
+    def _faults(self, value: object) -> list[Fault]:
+        """Return every fault of a body that did not decode; the decoder stops at the first."""
+        if not isinstance(value, dict):
+            return [Fault("$", 'expected {"instances": [{...}, ...]}')]
+        faults = [
+            Fault(f"$.{_name(name)}", "unknown field")
+            for name in value
+            if name not in ("instances", "key")
+        ]
+        if message := _fault_of(value.get("key"), _KEY):
+            faults.append(Fault("$.key", message))
+        instances = value.get("instances")
+        if not isinstance(instances, list) or not instances:
+            return [*faults, Fault("$.instances", "expected a list of at least one row")]
+        if len(instances) > MAX_ROWS:
+            raise TooLargeError("instances", len(instances), MAX_ROWS)
+        for index, row in enumerate(instances):
+            faults += self._faults_of_row(f"$.instances[{index}]", row)
+        return faults
+
+    def _faults_of_row(self, path: str, row: object) -> list[Fault]:
+        if not isinstance(row, dict):
+            return [Fault(path, "expected an object")]
+        faults = [
+            Fault(f"{path}.{_name(name)}", "unknown field")
+            for name in row
+            if name not in self._fields
+        ]
+        for name, kind in self._fields.items():
+            if name not in row:
+                if name in self.schema.get("required", ()):
+                    faults.append(Fault(f"{path}.{name}", "missing"))
+            elif message := _fault_of(row[name], kind):
+                faults.append(Fault(f"{path}.{name}", message))
+        return faults
+
+
+_KEY = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_LENGTH)] | None
+
+
+def refusal(
+    body: bytes, error: Exception, faults_of: Callable[[object], list[Fault]]
+) -> InvalidRequestError:
+    """Return the error for a body that a typed decoder refused, with every fault and not the first.
+
+    faults_of: finds them in the plain value; where even that does not decode, or it finds none, the
+    decoder's own words stand.
+    """
+    try:
+        faults = faults_of(_lenient(body))
+    except (*UNDECODABLE, ValueError):
+        faults = []
+    faults = faults or [fault_from(error)]
+    return InvalidRequestError(faults[:MAX_FAULTS], more=len(faults[MAX_FAULTS:]))
+
+
+def _lenient(body: bytes) -> Any:
+    """Decode also what is not quite JSON: NaN and Infinity become objects of a class so named.
+
+    That is how a fault gets the path of the field, and "expected `float`, got `NaN`" as its message.
+    """
+    return json.loads(body, parse_constant=lambda name: type(name, (), {})())
+
+
+def fault_from(error: Exception, root: str = "$") -> Fault:
+    """Return what a decoder said as a fault with its path below `root`."""
+    if isinstance(error, RecursionError):
+        return Fault(root, "nested too deeply")
+    message, _, path = str(error).partition(" - at ")
+    return Fault(root + path.strip("`").removeprefix("$"), message)
+
+
+def _fault_of(value: object, kind: Any) -> str | None:
+    try:
+        msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
+def _name(name: str) -> str:
+    """Shorten what a caller chose as a field's name, and keep it to one printable line."""
+    return re.sub(r"[^\w.-]", "?", name[:64])

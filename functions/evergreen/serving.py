@@ -1,0 +1,140 @@
+"""The versions that a warm function has loaded, and how it learns of a promotion.
+
+The endpoint document is looked at again after ENDPOINT_TTL seconds, with a conditional GET. A new
+champion is loaded and checked before it takes over; while that fails, the old one goes on answering.
+"""
+
+import os
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from evergreen.errors import (
+    EvergreenError,
+    ModelUnavailableError,
+    NoChampionError,
+    UnknownEndpointError,
+    UnknownVersionError,
+)
+from evergreen.manifest import is_endpoint, is_version
+from evergreen.model import ONNX, Model, load
+from evergreen.registry import Registry, Seen
+from evergreen.schema import RowDecoder
+
+KEPT_VERSIONS = 4  # besides the champions; models are small, memory is not endless
+ENDPOINT_FILES = Path(__file__).parent.parent / "endpoints"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version that is ready to answer."""
+
+    model: Model
+    decoder: RowDecoder
+
+    @property
+    def version(self) -> str:
+        """Return the version's id."""
+        return self.model.manifest.version
+
+
+@dataclass(frozen=True)
+class _Champion:
+    seen: Seen
+    served: Served
+    checked: float
+    stale: str | None = None
+
+
+@dataclass
+class Serving:
+    """The loaded versions of one process."""
+
+    registry: Registry
+    ttl: float = field(default_factory=lambda: float(os.environ.get("ENDPOINT_TTL", "60")))
+    _champions: dict[str, _Champion] = field(default_factory=dict)
+    _versions: OrderedDict[tuple[str, str], Served] = field(default_factory=OrderedDict)
+
+    def champion(self, endpoint: str) -> Served:
+        """Return the version that answers for an endpoint now.
+
+        Raises UnknownEndpointError, NoChampionError, and ModelUnavailableError where the champion
+        cannot be loaded and no earlier one is warm.
+        """
+        warm = self._champions.get(endpoint)
+        if warm is None:
+            self._champions[endpoint] = warm = self._first(endpoint)
+        elif time.time() - warm.checked >= self.ttl:
+            self._champions[endpoint] = warm = self._refresh(endpoint, warm)
+        return warm.served
+
+    def stale(self, endpoint: str) -> str | None:
+        """Return why the champion could not be refreshed at the last attempt, or None."""
+        warm = self._champions.get(endpoint)
+        return warm.stale if warm else None
+
+    def _first(self, endpoint: str) -> _Champion:
+        check_known(endpoint)
+        seen = self.registry.document(endpoint)
+        if seen is None:
+            check_has_file(endpoint)
+            raise NoChampionError(endpoint)
+        return _Champion(seen, self._load_champion(endpoint, seen.document.champion), time.time())
+
+    def _refresh(self, endpoint: str, warm: _Champion) -> _Champion:
+        now = time.time()
+        try:
+            seen = self.registry.document_if_changed(endpoint, warm.seen.etag)
+            if seen is None:
+                return replace(warm, checked=now, stale=None)
+            return _Champion(seen, self._load_champion(endpoint, seen.document.champion), now)
+        except (EvergreenError, ClientError, BotoCoreError) as error:
+            return replace(warm, checked=now, stale=str(error))
+
+    def version(self, endpoint: str, version: str) -> Served:
+        """Return one version of an endpoint; raises what `champion` does, and UnknownVersionError."""
+        check_known(endpoint)
+        if not is_version(version):
+            raise UnknownVersionError(endpoint, version)
+        served = self._load(endpoint, version)
+        if served is None:
+            if self.registry.document(endpoint) is None:
+                check_has_file(endpoint)
+            raise UnknownVersionError(endpoint, version)
+        return served
+
+    def _load_champion(self, endpoint: str, version: str) -> Served:
+        served = self._load(endpoint, version)
+        if served is None:
+            raise ModelUnavailableError(endpoint, version, "its manifest is missing")
+        return served
+
+    def _load(self, endpoint: str, version: str) -> Served | None:
+        key = (endpoint, version)
+        if key in self._versions:
+            self._versions.move_to_end(key)
+            return self._versions[key]
+        manifest = self.registry.manifest(endpoint, version)
+        if manifest is None:
+            return None
+        model = load(manifest, self.registry.artifact(manifest, ONNX))
+        served = Served(model, RowDecoder(manifest.schema))
+        self._versions[key] = served
+        while len(self._versions) > KEPT_VERSIONS:
+            self._versions.popitem(last=False)
+        return served
+
+
+def check_known(endpoint: str) -> None:
+    """Raise UnknownEndpointError unless the text is the name that an endpoint may have."""
+    if not is_endpoint(endpoint):
+        raise UnknownEndpointError(endpoint)
+
+
+def check_has_file(endpoint: str) -> None:
+    """Raise UnknownEndpointError unless there is a file for the endpoint (which is not imported)."""
+    if not (ENDPOINT_FILES / f"{endpoint.replace('-', '_')}.py").is_file():
+        raise UnknownEndpointError(endpoint)

@@ -1,0 +1,268 @@
+"""One training run: split by time, fit every candidate, compare on one holdout, describe the best.
+
+Everything here is a function of its inputs: same examples, endpoint and seed, same result.
+"""
+
+import io
+import platform
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version as installed
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from evergreen import gate, twin
+from evergreen.drift import profile
+from evergreen.endpoint import Endpoint
+from evergreen.errors import CandidateError, NoCandidateError
+from evergreen.examples import Examples, check, utc
+from evergreen.manifest import Evaluation, Lineage, Manifest, Scores, version_id
+from evergreen.model import JOBLIB, ONNX, Model, run, session_of
+from evergreen.registry import fingerprint
+from evergreen.schema import JsonSchema
+
+LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
+TWIN_TOLERANCE = 1e-5
+GOLDEN_ROWS = 50
+DAY = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is about: identity, trigger, time and seed; `at` is the newest moment it may know."""
+
+    endpoint: str
+    run: str
+    trigger: str
+    at: datetime
+    seed: int
+    code_sha256: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A candidate after its fit."""
+
+    scores: Scores
+    pipeline: Any
+    onnx: bytes
+    inputs: list[str]
+    examples: Examples
+    losses: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A version that is ready to be written, and the gate's verdict on it."""
+
+    manifest: Manifest
+    artifacts: dict[str, bytes]
+    verdict: gate.Verdict
+
+
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def train(
+    request: Request,
+    endpoint: Endpoint,
+    schema: JsonSchema,
+    examples: Examples | None,
+    champion: Model | None,
+) -> Trained:
+    """Train one version, on one thread: sums in another order would be another model.
+
+    Raises DataError where the data cannot train a model, NoCandidateError where no fit succeeded.
+    """
+    policy = endpoint.policy
+    examples = check(examples, schema, at=request.at, min_rows=policy.min_rows)
+    cut = utc(examples.times[-1]) - timedelta(days=policy.holdout_days)
+    holdout = examples.between(cut, None)
+    check(examples.between(None, cut), schema, at=request.at, min_rows=policy.min_rows)
+    fitted, failed = _fit_all(endpoint, schema, examples, holdout, cut, request.seed)
+    best = min(fitted, key=lambda candidate: candidate.scores.log_loss)
+    evaluation, verdict = _evaluate(
+        best, fitted, failed, holdout, champion, policy.margin, request.seed
+    )
+    manifest, artifacts = _describe(request, endpoint, schema, examples, best, evaluation, champion)
+    return Trained(manifest, artifacts, verdict)
+
+
+def _fit_all(
+    endpoint: Endpoint,
+    schema: JsonSchema,
+    examples: Examples,
+    holdout: Examples,
+    cut: datetime,
+    seed: int,
+) -> tuple[list[Fitted], dict[str, str]]:
+    """Fit each pipeline on each window; return those that can serve, and why the others cannot."""
+    fitted: list[Fitted] = []
+    failed: dict[str, str] = {}
+    for window, rows in _windows(endpoint, examples, cut):
+        for name, pipeline in endpoint.candidates(seed).items():
+            try:
+                fitted.append(_fit(name, pipeline, window, rows, holdout, schema))
+            except CandidateError as error:
+                failed[name if window is None else f"{name} on {window} days"] = str(error)
+    if not fitted:
+        raise NoCandidateError(failed)
+    return fitted, failed
+
+
+def _windows(
+    endpoint: Endpoint, examples: Examples, cut: datetime
+) -> Iterator[tuple[int | None, Examples]]:
+    """Yield the windows of history that differ from the ones before and have enough rows."""
+    sizes = set()
+    for window in endpoint.policy.windows_days:
+        rows = examples.between(None if window is None else cut - timedelta(days=window), cut)
+        if len(rows) not in sizes and len(rows) >= endpoint.policy.min_rows:
+            sizes.add(len(rows))
+            yield window, rows
+
+
+def _fit(
+    name: str,
+    pipeline: Any,
+    window: int | None,
+    rows: Examples,
+    holdout: Examples,
+    schema: JsonSchema,
+) -> Fitted:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            pipeline.fit(rows.frame(), rows.labels)
+        except (ValueError, ConvergenceWarning) as error:
+            raise CandidateError(f"the fit failed: {str(error)[:300]}") from error
+    inputs = twin.inputs_of(pipeline, list(schema["properties"]))
+    onnx = twin.convert(pipeline, schema, inputs)
+    scores = run(session_of(onnx), holdout.columns, inputs)
+    expected = pipeline.predict_proba(holdout.frame())[:, 1]
+    losses = gate.losses(holdout.labels, scores)
+    described = Scores(
+        candidate=name,
+        window_days=window,
+        rows=len(rows),
+        log_loss=float(losses.mean()),
+        twin_difference=_difference(scores, expected),
+    )
+    return Fitted(described, pipeline, onnx, inputs, rows, losses)
+
+
+def _difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+    """Return the largest difference between a twin's scores and its pipeline's.
+
+    Raises CandidateError over TWIN_TOLERANCE, or for NaN: what is measured must be what serves.
+    """
+    difference = np.abs(scores - expected)
+    apart = np.nonzero(~(difference <= TWIN_TOLERANCE))[0]
+    if len(apart):
+        raise CandidateError(
+            f"its ONNX twin differs from scikit-learn by up to {difference.max():.2g} in {len(apart)} "
+            f"rows of the holdout, first {apart[:5].tolist()}"
+        )
+    return float(difference.max())
+
+
+def _evaluate(
+    best: Fitted,
+    fitted: list[Fitted],
+    failed: dict[str, str],
+    holdout: Examples,
+    champion: Model | None,
+    margin: float,
+    seed: int,
+) -> tuple[Evaluation, gate.Verdict]:
+    rate = np.full(len(holdout), best.examples.labels.mean())
+    baseline = float(gate.losses(holdout.labels, rate).mean())
+    champion_loss = over = None
+    if champion is not None and set(champion.manifest.inputs) <= set(holdout.columns):
+        champion_losses = gate.losses(holdout.labels, champion.scores(holdout.columns))
+        champion_loss = float(champion_losses.mean())
+        days = holdout.times.astype("datetime64[D]")
+        over = gate.improvement(champion_losses, best.losses, days, seed)
+    evaluation = Evaluation(
+        start=utc(holdout.times[0]),
+        end=utc(holdout.times[-1]),
+        rows=len(holdout),
+        log_loss=best.scores.log_loss,
+        baseline=baseline,
+        champion=champion_loss,
+        improvement=over.mean if over else None,
+        improvement_lower=over.lower if over else None,
+        candidates=[candidate.scores for candidate in fitted],
+        failed=failed,
+    )
+    return evaluation, gate.judge(best.scores.log_loss, baseline, over, margin)
+
+
+def _describe(
+    request: Request,
+    endpoint: Endpoint,
+    schema: JsonSchema,
+    examples: Examples,
+    best: Fitted,
+    evaluation: Evaluation,
+    champion: Model | None,
+) -> tuple[Manifest, dict[str, bytes]]:
+    buffer = io.BytesIO()
+    joblib.dump(best.pipeline, buffer, compress=3)
+    artifacts = {ONNX: best.onnx, JOBLIB: buffer.getvalue()}
+    prints = {name: fingerprint(body) for name, body in artifacts.items()}
+    hashes = (print_.sha256 for print_ in prints.values())
+    lineage = Lineage(
+        run=request.run,
+        trigger=request.trigger,
+        previous=champion.manifest.version if champion else None,
+        data_sha256=examples.sha256(),
+        data_start=utc(examples.times[0]),
+        data_end=utc(examples.times[-1]),
+        data_rows=len(examples),
+        fitted_rows=len(best.examples),
+        fitted_until=utc(best.examples.times[-1]),
+        code_sha256=request.code_sha256,
+        seed=request.seed,
+    )
+    manifest = Manifest(
+        endpoint=request.endpoint,
+        version=version_id(request.at, request.run, *hashes),
+        created=request.at,
+        candidate=best.scores.candidate,
+        target=endpoint.target,
+        schema=schema,
+        inputs=best.inputs,
+        artifacts=prints,
+        libraries={name: installed(name) for name in LIBRARIES}
+        | {"python": platform.python_version()},
+        lineage=lineage,
+        metrics=evaluation,
+        reference=profile(best.examples, schema),
+        golden=_golden(best, schema),
+    )
+    return manifest, artifacts
+
+
+def _golden(best: Fitted, schema: JsonSchema) -> list[tuple[dict[str, Any], float]]:
+    """Return rows spread over the training data with their scores, as serving must repeat them."""
+    places = np.unique(np.linspace(0, len(best.examples) - 1, GOLDEN_ROWS).astype(int))
+    chosen = best.examples.take(places)
+    scores = run(session_of(best.onnx), chosen.columns, best.inputs)
+    names = list(schema["properties"])
+    rows = zip(*(chosen.columns[name].tolist() for name in names), strict=True)
+    return [
+        (
+            {
+                name: None if value != value else value
+                for name, value in zip(names, row, strict=True)
+            },  # noqa: PLR0124
+            float(score),
+        )
+        for row, score in zip(rows, scores, strict=True)
+    ]

@@ -1,0 +1,91 @@
+"""The ONNX twin of a fitted scikit-learn pipeline: what predict runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import skl2onnx
+from skl2onnx.common._registration import get_converter
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from evergreen.errors import CandidateError
+from evergreen.schema import JsonSchema, is_text
+
+OPSET = {"": 21, "ai.onnx.ml": 3}  # what ONNX Runtime 1.18 and later read
+
+
+def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
+    """Return a pipeline as an ONNX model whose inputs are its columns, each of shape (rows, 1).
+
+    Raises CandidateError where skl2onnx has no converter for one of its steps.
+    """
+    types = [
+        (
+            name,
+            StringTensorType([None, 1])
+            if is_text(schema["properties"][name])
+            else FloatTensorType([None, 1]),
+        )
+        for name in inputs
+    ]
+    try:
+        model = skl2onnx.convert_sklearn(
+            pipeline,
+            initial_types=types,
+            options={"zipmap": False},
+            target_opset=OPSET,
+            custom_conversion_functions=CONVERTERS,
+        )
+    except Exception as error:  # converters raise whatever they like
+        raise CandidateError(
+            f"there is no ONNX twin of this pipeline: {str(error)[:300]}"
+        ) from error
+    return bytes(model.SerializeToString())
+
+
+def inputs_of(pipeline: Any, columns: list[str]) -> list[str]:
+    """Return the columns that a fitted pipeline reads, in its order; ONNX wants no others."""
+    first = pipeline.steps[0][1]
+    used: set[str] = set()
+    for _, step, selected in getattr(first, "transformers_", [("", None, columns)]):
+        if not (isinstance(step, str) and step == "drop"):
+            used.update([selected] if isinstance(selected, str) else selected)
+    return [name for name in columns if name in used]
+
+
+def _with_plain_attributes(kind: type) -> Callable[[Any, Any, Any], None]:
+    """Return skl2onnx's converter of an estimator with node attributes made plain Python.
+
+    The tree converter of skl2onnx 1.20 passes numpy booleans and np.uint32, which protobuf refuses
+    under numpy 2.5; the values are right. Any other estimator is converted as it comes.
+    """
+    original = get_converter(f"Sklearn{kind.__name__}")
+
+    def converter(scope: Any, operator: Any, container: Any) -> None:
+        add_node = container.add_node
+
+        def add_plain(*args: Any, **attributes: Any) -> None:
+            add_node(*args, **{name: _plain(value) for name, value in attributes.items()})
+
+        container.add_node = add_plain
+        try:
+            original(scope, operator, container)
+        finally:
+            container.add_node = add_node
+
+    return converter
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return int(value) if isinstance(value, bool) else value
+
+
+CONVERTERS = {
+    kind: _with_plain_attributes(kind)
+    for kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+}

@@ -1,0 +1,184 @@
+"""Answer predictions with the champion, and show the registry.
+
+POST /endpoints/{endpoint}/predict               score rows; ?version= asks for one version
+GET  /endpoints                                  every endpoint and its champion
+GET  /endpoints/{endpoint}                       champion, metrics, history
+GET  /endpoints/{endpoint}/versions[/{version}]  all versions; the manifest of one
+"""
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
+
+from evergreen import aws, records
+from evergreen.errors import DeliveryError, NoChampionError, UnknownVersionError
+from evergreen.manifest import Manifest, is_version
+from evergreen.schema import PredictRequest
+from evergreen.serving import Served, Serving, check_has_file, check_known
+from http_api import answer, handler_of, json_body, logger, metrics, resolver, tracer
+
+THRESHOLD = 0.5
+
+app = resolver()
+
+
+@cache
+def serving() -> Serving:
+    """Return the versions that this process has loaded."""
+    return Serving(aws.registry())
+
+
+@app.post("/endpoints/<endpoint>/predict")
+def predict(endpoint: str) -> Response[Any]:
+    """Score rows."""
+    version = app.current_event.query_string_parameters.get("version")
+    served = serving().version(endpoint, version) if version else serving().champion(endpoint)
+    if reason := serving().stale(endpoint):
+        metrics.add_metric("RefreshFailed", MetricUnit.Count, 1)
+        logger.warning("an old champion answers", extra={"endpoint": endpoint, "reason": reason})
+    request = served.decoder.decode(json_body(app.current_event))
+    captures = _score(endpoint, served, request, "requested" if version else "champion")
+    _capture(captures)
+    _measure(endpoint, served.version, captures)
+    return answer(
+        200,
+        {
+            "predictions": [_prediction(capture) for capture in captures],
+            "endpoint": endpoint,
+            "version": served.version,
+            "variant": captures[0].variant,
+        },
+    )
+
+
+def _prediction(capture: records.Capture) -> dict[str, Any]:
+    prediction = {"id": capture.id, "label": capture.label, "score": capture.score}
+    return prediction | {"unseen": capture.unseen} if capture.unseen else prediction
+
+
+@tracer.capture_method(capture_response=False)
+def _score(
+    endpoint: str, served: Served, request: PredictRequest, variant: str
+) -> list[records.Capture]:
+    rows = request.instances
+    scores = served.model.scores_of(rows).tolist()
+    now = datetime.now(UTC)
+    return [
+        records.Capture(
+            id=prediction_id,
+            time=now,
+            endpoint=endpoint,
+            version=served.version,
+            variant=variant,
+            features=row,
+            label=score >= THRESHOLD,
+            score=score,
+            key=request.key,
+            unseen=unseen,
+        )
+        for prediction_id, row, score, unseen in zip(
+            records.new_ids(len(rows)), rows, scores, served.model.unseen(rows), strict=True
+        )
+    ]
+
+
+@tracer.capture_method(capture_response=False)
+def _capture(captures: list[records.Capture]) -> None:
+    """Record predictions; a caller is answered all the same when the stream does not take them."""
+    try:
+        records.send(aws.firehose(), os.environ["CAPTURE_STREAM"], captures)
+    except (DeliveryError, ClientError, BotoCoreError) as error:
+        metrics.add_metric("CaptureFailed", MetricUnit.Count, len(captures))
+        logger.error("captures were lost", extra={"count": len(captures), "reason": str(error)})
+
+
+def _measure(endpoint: str, version: str, captures: list[records.Capture]) -> None:
+    metrics.add_dimension("endpoint", endpoint)
+    metrics.add_metadata("version", version)
+    metrics.add_metric("Predictions", MetricUnit.Count, len(captures))
+    unseen = sum(1 for capture in captures if capture.unseen)
+    metrics.add_metric("UnseenCategories", MetricUnit.Count, unseen)
+    logger.info(
+        "predicted", extra={"endpoint": endpoint, "version": version, "rows": len(captures)}
+    )
+
+
+@app.get("/endpoints")
+def endpoints() -> Response[Any]:
+    """List the endpoints that have a champion."""
+    registry = aws.registry()
+    found = (registry.document(name) for name in registry.endpoints())
+    return answer(
+        200,
+        {
+            "endpoints": [
+                {
+                    "endpoint": seen.document.endpoint,
+                    "champion": seen.document.champion,
+                    "since": seen.document.since,
+                }
+                for seen in found
+                if seen
+            ]
+        },
+    )
+
+
+@app.get("/endpoints/<endpoint>")
+def endpoint(endpoint: str) -> Response[Any]:
+    """Show who is champion, since when, on which figures, and who was before."""
+    check_known(endpoint)
+    registry = aws.registry()
+    seen = registry.document(endpoint)
+    if seen is None:
+        check_has_file(endpoint)
+        raise NoChampionError(endpoint)
+    manifest = registry.manifest(endpoint, seen.document.champion)
+    return answer(
+        200,
+        {
+            "endpoint": endpoint,
+            "champion": seen.document.champion,
+            "since": seen.document.since,
+            "generation": seen.document.generation,
+            "metrics": manifest.metrics if manifest else None,
+            "lineage": manifest.lineage if manifest else None,
+            "schema": manifest.schema if manifest else None,
+            "history": registry.history(seen.document),
+        },
+    )
+
+
+@app.get("/endpoints/<endpoint>/versions")
+def versions(endpoint: str) -> Response[Any]:
+    """List the versions of an endpoint, oldest first."""
+    check_known(endpoint)
+    found = aws.registry().versions(endpoint)
+    if not found:
+        check_has_file(endpoint)
+    return answer(200, {"endpoint": endpoint, "versions": found})
+
+
+@app.get("/endpoints/<endpoint>/versions/<version>")
+def version(endpoint: str, version: str) -> Response[Any]:
+    """Show the manifest of a version, without the long parts that only machines read."""
+    check_known(endpoint)
+    manifest = aws.registry().manifest(endpoint, version) if is_version(version) else None
+    if manifest is None:
+        raise UnknownVersionError(endpoint, version)
+    return answer(200, _shown(manifest))
+
+
+def _shown(manifest: Manifest) -> dict[str, Any]:
+    hidden = ("reference", "golden")
+    return {
+        name: getattr(manifest, name) for name in manifest.__struct_fields__ if name not in hidden
+    }
+
+
+handler = handler_of(app)

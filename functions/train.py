@@ -1,0 +1,258 @@
+"""Train a version, compare it with the champion, and promote it if the gate opens.
+
+Started by
+    {"slot": "<time>"}                     the daily schedule: asks for a training where one is due
+    Retrain Requested, Drift Detected      events on the bus
+    Object Created under training/         an upload of training data
+    {"endpoint": "flight-delay"}           a person
+
+Each of these names a run, and a run trains once, however often its event is delivered.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+
+import endpoints
+from evergreen import aws, dataset, document, events, model, training
+from evergreen.endpoint import Endpoint
+from evergreen.errors import (
+    DataError,
+    DocumentChangedError,
+    ModelUnavailableError,
+    NoCandidateError,
+    RunInProgressError,
+    UnknownEventError,
+)
+from evergreen.manifest import Evaluation, created_at
+from evergreen.registry import Registry, Run, Seen
+from evergreen.schema import schema_of
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+
+
+@dataclass(frozen=True)
+class Start:
+    """What an event asks for. at: the newest moment the run may know; None is now."""
+
+    endpoint: str
+    trigger: str
+    key: str
+    at: datetime | None
+
+    @property
+    def run(self) -> str:
+        """Return the run's name, the same for every delivery of the same event."""
+        digest = hashlib.sha256(self.key.encode()).hexdigest()[:8]
+        return f"{self.at:%Y%m%dT%H%M%SZ}-{self.trigger}-{digest}" if self.at else self.key
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics(raise_on_empty_metrics=False)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Train for what the event asks, or ask for what is due."""
+    if "slot" in event:
+        return {"requested": _request_due(_time(event["slot"]))}
+    start = _start(event, context.aws_request_id)
+    run = _train(start, context.aws_request_id)
+    logger.info("training ended", extra={"run": run.run, "outcome": run.outcome})
+    return msgspec.to_builtins(run)
+
+
+def _request_due(slot: datetime) -> list[str]:
+    """Ask for a training of every endpoint that is due; each gets an invocation of its own."""
+    due = [name for name in endpoints.names() if endpoints.load(name).policy.is_due(slot)]
+    events.emit(
+        aws.events(),
+        *(events.RetrainRequested(endpoint=name, time=slot, trigger="schedule") for name in due),
+    )
+    return due
+
+
+def _start(event: dict[str, Any], request_id: str) -> Start:
+    detail = event.get("detail", event)
+    match event.get("detail-type"):
+        case "Retrain Requested":
+            at = _time(detail["time"])
+            return Start(detail["endpoint"], detail["trigger"], f"{at}", at)
+        case "Drift Detected":
+            at = _time(detail["time"])
+            return Start(detail["endpoint"], "drift", f"{at} {detail['version']}", at)
+        case "Object Created":
+            item = detail["object"]
+            key = f"{item['key']} {item['version-id']}"
+            return Start(item["key"].split("/")[1], "upload", key, _time(event["time"]))
+        case None if "endpoint" in detail:
+            return Start(detail["endpoint"], "manual", f"manual-{request_id}", None)
+    raise UnknownEventError(
+        "train", '{"endpoint": "<name>"}, {"slot": "<time>"} and events of the bus'
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+@tracer.capture_method(capture_response=False)
+def _train(start: Start, owner: str) -> Run:
+    endpoint = endpoints.load(start.endpoint)
+    registry = aws.registry()
+    now = datetime.now(UTC)
+    run = registry.claim(
+        start.endpoint,
+        Run(run=start.run, owner=owner, trigger=start.trigger, at=start.at or now, started=now),
+    )
+    if run.outcome is not None:
+        return run  # a repetition of an event that has been dealt with
+    if run.owner != owner:
+        raise RunInProgressError(start.endpoint, run.run)
+    ended, announcements = _attempt(start.endpoint, endpoint, registry, run)
+    events.emit(aws.events(), *announcements)
+    registry.finish(start.endpoint, ended)
+    metrics.add_dimension("endpoint", start.endpoint)
+    metrics.add_metric(f"Training{str(ended.outcome).title()}", MetricUnit.Count, 1)
+    return ended
+
+
+def _attempt(
+    name: str, endpoint: Endpoint, registry: Registry, run: Run
+) -> tuple[Run, list[events.Event]]:
+    """Train, and promote what passes; return how the run ended and what to announce."""
+    seen = registry.document(name)
+    if done := _promotion_by(run, registry, seen):
+        return _ended(run, "promoted", done.reason, done.version), [_promoted(name, done)]
+    try:
+        if reason := _too_soon(name, endpoint, registry, run):
+            return _skipped(name, run, reason)
+        schema = schema_of(name, endpoint.row)
+        data = dataset.read(aws.data(), name, endpoint, schema, run.at)
+        run = msgspec.structs.replace(run, labels=data.labels, conflicting=data.conflicting)
+        metrics.add_metric("LabelsConflicting", MetricUnit.Count, len(data.conflicting))
+        if run.trigger != "manual" and _nothing_new(name, registry, data.sha256):
+            return _skipped(name, run, "nothing has been added to the data since the last training")
+        champion = _champion(name, registry, seen)
+        seed = int(os.environ["SEED"])
+        request = training.Request(name, run.run, run.trigger, run.at, seed, endpoints.code(name))
+        trained = training.train(request, endpoint, schema, data.examples, champion)
+    except DataError as error:
+        return _skipped(name, run, str(error))
+    except NoCandidateError as error:
+        return _rejected(name, run, str(error), None)
+    registry.write_version(trained.manifest, trained.artifacts)
+    announced = _trained(name, run, trained)
+    ended, verdict = _promote(name, registry, run, seen, trained)
+    return ended, [announced, *verdict]
+
+
+def _promotion_by(run: Run, registry: Registry, seen: Seen | None) -> document.Transition | None:
+    """Return the promotion that an earlier attempt at this run made before it was cut off."""
+    history = registry.history(seen.document) if seen else []
+    return next((found for found in history if found.by == run.run), None)
+
+
+def _too_soon(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> str | None:
+    """Return why a drift must wait: the last training may be what answers it."""
+    versions = registry.versions(name)
+    if run.trigger != "drift" or not versions:
+        return None
+    last = created_at(versions[-1])
+    days = endpoint.policy.cooldown_days
+    if run.at - last < timedelta(days=days):
+        return f"the last training, {last:%Y-%m-%d}, is less than policy.cooldown_days={days} ago"
+    return None
+
+
+def _nothing_new(name: str, registry: Registry, data_sha256: str | None) -> bool:
+    versions = registry.versions(name)
+    newest = registry.manifest(name, versions[-1]) if versions else None
+    return newest is not None and newest.lineage.data_sha256 == data_sha256
+
+
+def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model | None:
+    """Return the champion to beat; one that cannot be loaded must not be replaced unseen."""
+    if seen is None:
+        return None
+    manifest = registry.manifest(name, seen.document.champion)
+    if manifest is None:
+        raise ModelUnavailableError(name, seen.document.champion, "its manifest is missing")
+    return model.load(manifest, registry.artifact(manifest, model.ONNX))
+
+
+def _promote(
+    name: str, registry: Registry, run: Run, seen: Seen | None, trained: training.Trained
+) -> tuple[Run, list[events.Event]]:
+    manifest, verdict = trained.manifest, trained.verdict
+    if not verdict.passed:
+        return _rejected(name, run, verdict.reason, manifest.version)
+    try:
+        promoted = document.promote(
+            name,
+            seen.document if seen else None,
+            version=manifest.version,
+            seen=seen.document.generation if seen else 0,
+            time=datetime.now(UTC),
+            by=run.run,
+            reason=verdict.reason,
+            figures=_figures(manifest.metrics),
+        )
+        registry.write_document(promoted, seen)
+    except DocumentChangedError as error:
+        return _rejected(name, run, str(error), manifest.version)
+    ended = _ended(run, "promoted", verdict.reason, manifest.version)
+    return ended, [_promoted(name, promoted.last)]
+
+
+def _figures(metrics: Evaluation) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in msgspec.to_builtins(metrics).items()
+        if name not in ("candidates", "failed")
+    }
+
+
+def _ended(run: Run, outcome: str, reason: str, version: str | None = None) -> Run:
+    return msgspec.structs.replace(run, outcome=outcome, reason=reason, version=version)
+
+
+def _skipped(name: str, run: Run, reason: str) -> tuple[Run, list[events.Event]]:
+    event = events.TrainingSkipped(endpoint=name, run=run.run, trigger=run.trigger, reason=reason)
+    return _ended(run, "skipped", reason), [event]
+
+
+def _rejected(
+    name: str, run: Run, reason: str, version: str | None
+) -> tuple[Run, list[events.Event]]:
+    event = events.CandidateRejected(
+        endpoint=name, run=run.run, trigger=run.trigger, reason=reason, version=version
+    )
+    return _ended(run, "rejected", reason, version), [event]
+
+
+def _trained(name: str, run: Run, trained: training.Trained) -> events.Event:
+    return events.ModelTrained(
+        endpoint=name,
+        run=run.run,
+        trigger=run.trigger,
+        version=trained.manifest.version,
+        candidate=trained.manifest.candidate,
+        log_loss=trained.manifest.metrics.log_loss,
+    )
+
+
+def _promoted(name: str, transition: document.Transition) -> events.Event:
+    return events.ModelPromoted(
+        endpoint=name,
+        version=transition.version,
+        previous=transition.previous,
+        generation=transition.generation,
+        reason=transition.reason,
+    )

@@ -1,0 +1,327 @@
+"""The event plane that moto lacks: it routes requests, events and schedules to the real handlers.
+
+Routes, rules and schedules come from the template, and each function runs with the environment that the
+template gives it. A function that fails is tried again as Lambda would, and its event then goes to the
+dead-letter queue that the template names.
+"""
+
+import base64
+import importlib.util
+import json
+import os
+import re
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, cast
+from unittest.mock import patch
+from urllib.parse import parse_qsl, unquote
+
+import boto3
+
+from local.aws import EVERYTHING, inbox
+from local.schedule import next_time
+from local.template import (
+    ACCOUNT,
+    REGION,
+    ROOT,
+    Template,
+    TemplateError,
+    physical_name,
+    queue_url,
+)
+
+ASYNC_ATTEMPTS = 3  # Lambda's two retries of an asynchronous invocation
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+CODE = ROOT / "functions"
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda tells a handler about its invocation."""
+
+    function_name: str
+    memory_limit_in_mb: int
+    aws_request_id: str
+    function_version: str = "$LATEST"
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method and path of the API, and the function behind it."""
+
+    method: str
+    path: str
+    function: str
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)))
+
+
+class _Output:
+    """Where everything that functions print goes; loggers keep the stream they were made with."""
+
+    def __init__(self) -> None:
+        self.target: IO[str] | None = None
+
+    def write(self, text: str) -> int:
+        return self.target.write(text) if self.target else len(text)
+
+    def flush(self) -> None:
+        if self.target:
+            self.target.flush()
+
+
+_OUTPUT = _Output()
+
+
+@dataclass
+class Plane:
+    """One deployment of a template, within `local.aws.started`.
+
+    on_event: called with each event on a bus of the template.
+    log: gets what the functions print.
+    """
+
+    template: Template
+    log: IO[str] | None = None
+    on_event: Callable[[dict[str, Any]], None] = lambda _: None
+    code: Path = CODE
+    _handlers: dict[str, Handler] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _ticked: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return boto3.client("sqs")
+
+    # Functions
+
+    @cached_property
+    def _functions(self) -> dict[str, dict[str, Any]]:
+        return self.template.of_type("AWS::Lambda::Function")
+
+    def invoke(self, function: str, event: dict[str, Any], request_id: str = "") -> Any:
+        """Run a function's handler once and return what it returns; its errors come through."""
+        properties = self._functions.get(function)
+        if properties is None:
+            raise TemplateError(f"the template has no function {function}")
+        name = physical_name(function)
+        context = Context(name, int(properties["MemorySize"]), request_id or str(uuid.uuid4()))
+        variables = properties.get("Environment", {}).get("Variables", {})
+        environment = {key: str(value) for key, value in variables.items()}
+        environment["AWS_LAMBDA_FUNCTION_NAME"] = name
+        with (
+            self._lock,
+            patch.dict(os.environ, environment),
+            redirect_stdout(cast(IO[str], _OUTPUT)),
+        ):
+            _OUTPUT.target = self.log
+            if function not in self._handlers:
+                self._handlers[function] = self._import(properties)
+            return self._handlers[function](json.loads(json.dumps(event)), context)
+
+    def _import(self, properties: dict[str, Any]) -> Handler:
+        """Import a handler as a cold start does: its module is this deployment's own."""
+        named = properties.get("Handler") or properties["ImageConfig"]["Command"][0]
+        module_name, attribute = named.rsplit(".", 1)
+        if str(self.code) not in sys.path:
+            sys.path.insert(0, str(self.code))
+        spec = importlib.util.spec_from_file_location(module_name, self.code / f"{module_name}.py")
+        if spec is None or spec.loader is None or not Path(str(spec.origin)).exists():
+            raise TemplateError(f"{named} names no module in {self.code}")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return cast(Handler, getattr(module, attribute))
+
+    def deliver(self, function: str, event: dict[str, Any]) -> None:
+        """Invoke a function asynchronously: with retries, and its dead-letter queue after them."""
+        request_id = str(uuid.uuid4())
+        for _ in range(ASYNC_ATTEMPTS):
+            try:
+                self.invoke(function, event, request_id)
+                return
+            except Exception as error:  # whatever a handler raises, Lambda tries again
+                failure = error
+                if self.log:
+                    print(f"{function} failed: {error!r}", file=self.log)
+        target = self._functions[function].get("DeadLetterConfig")
+        if not target:
+            raise TemplateError(f"{function} has no dead-letter queue") from failure
+        self._sqs.send_message(
+            QueueUrl=queue_url(target["TargetArn"].rpartition(":")[2]),
+            MessageBody=json.dumps(event),
+            MessageAttributes={
+                "ErrorMessage": {"DataType": "String", "StringValue": str(failure)[:1000] or "none"}
+            },
+        )
+
+    # Requests
+
+    @cached_property
+    def routes(self) -> list[Route]:
+        """Return the routes of the API, those with fewer variables first."""
+        routes = []
+        for api in self.template.of_type("AWS::ApiGatewayV2::Api").values():
+            for path, methods in api["Body"]["paths"].items():
+                for method, spec in methods.items():
+                    uri = spec["x-amazon-apigateway-integration"]["uri"]
+                    function = self._function_at(uri.partition("/functions/")[2].rpartition("/")[0])
+                    routes.append(Route(method.upper(), path, function))
+        return sorted(routes, key=lambda route: (route.path.count("{"), route.path))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Answer an HTTP request as API Gateway would; nobody is asked to sign it here."""
+        raw_path, _, query = path.partition("?")
+        plain = unquote(raw_path)
+        for route in self.routes:
+            match = route.pattern.fullmatch(plain)
+            if route.method == method and match:
+                event = _http_event(route, plain, query, match.groupdict(), body, headers or {})
+                return self._answer(route.function, event)
+        return Answer(404, {"content-type": "application/json"}, '{"message":"Not Found"}')
+
+    def _answer(self, function: str, event: dict[str, Any]) -> Answer:
+        try:
+            result = self.invoke(function, event)
+        except Exception as error:  # API Gateway hides what a function raised
+            if self.log:
+                print(f"{function} failed: {error!r}", file=self.log)
+            return Answer(500, {}, '{"message":"Internal Server Error"}')
+        headers = {key.lower(): str(value) for key, value in result.get("headers", {}).items()}
+        return Answer(result["statusCode"], headers, result.get("body", ""))
+
+    # Events
+
+    def settle(self) -> None:
+        """Deliver the events that rules have matched, and those that these lead to."""
+        rules = self.template.of_type("AWS::Events::Rule")
+        while any([self._drain(rule, properties) for rule, properties in rules.items()]):
+            pass
+        for event in self._received(EVERYTHING):
+            self.on_event(event)
+
+    def _drain(self, rule: str, properties: dict[str, Any]) -> bool:
+        found = False
+        for event in self._received(rule):
+            found = True
+            for target in properties["Targets"]:
+                self.deliver(self._function_at(target["Arn"]), event)
+        return found
+
+    def _received(self, rule: str) -> Iterator[dict[str, Any]]:
+        """Yield the events that a rule matched; each leaves its queue once it has been handled."""
+        url = queue_url(inbox(rule))
+        while messages := self._sqs.receive_message(QueueUrl=url).get("Messages"):
+            yield json.loads(messages[0]["Body"])
+            self._sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+
+    def _function_at(self, arn: str) -> str:
+        found = [f for f in self._functions if arn.endswith(f":function:{physical_name(f)}")]
+        if not found:
+            raise TemplateError(f"{arn} is none of the template's functions")
+        return found[0]
+
+    # Schedules
+
+    def due(self, until: datetime) -> list[tuple[datetime, str]]:
+        """Return the times and names of schedules that fire from the last tick up to `until`."""
+        fired = []
+        for name, schedule in self.template.of_type("AWS::Scheduler::Schedule").items():
+            time = next_time(schedule, self._ticked, self._created)
+            while time <= until:
+                fired.append((time, name))
+                time = next_time(schedule, time, self._created)
+        return sorted(fired)
+
+    def tick(self, until: datetime, move: Callable[[datetime], None] = lambda _: None) -> None:
+        """Fire the schedules that are due up to `until`; `move` is told each time first."""
+        for time, name in self.due(until):
+            move(time)
+            target = self.template.of_type("AWS::Scheduler::Schedule")[name]["Target"]
+            text = target["Input"].replace(SCHEDULED_TIME, f"{time:%Y-%m-%dT%H:%M:%SZ}")
+            self.deliver(self._function_at(target["Arn"]), json.loads(text))
+            self.settle()
+        self._ticked = until
+
+
+def _http_event(
+    route: Route,
+    path: str,
+    query: str,
+    parameters: dict[str, str],
+    body: bytes | None,
+    headers: dict[str, str],
+) -> dict[str, Any]:
+    """Return the event that an HTTP API sends, payload format 2.0."""
+    now = datetime.now(UTC)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": f"{route.method} {route.path}",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {key.lower(): value for key, value in headers.items()},
+        "pathParameters": parameters,
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": "local",
+            "domainName": "127.0.0.1",
+            "http": {
+                "method": route.method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": headers.get("User-Agent", ""),
+            },
+            "requestId": str(uuid.uuid4()),
+            "routeKey": f"{route.method} {route.path}",
+            "stage": "$default",
+            "time": f"{now:%d/%b/%Y:%H:%M:%S +0000}",
+            "timeEpoch": int(now.timestamp() * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if query:
+        event["queryStringParameters"] = dict(parse_qsl(query, keep_blank_values=True))
+    if body:
+        try:
+            event["body"] = body.decode()
+        except UnicodeDecodeError:
+            event["body"] = base64.b64encode(body).decode()
+            event["isBase64Encoded"] = True
+    return event

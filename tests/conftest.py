@@ -1,0 +1,155 @@
+"""Fixtures of all tests: AWS as moto plays it, one small trained version, the plane, a clock."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+import time_machine
+from hypothesis import settings
+
+import endpoints
+from endpoints import flight_delay
+from evergreen import aws as clients
+from evergreen import training
+from evergreen.examples import from_table
+from evergreen.registry import Registry
+from evergreen.schema import JsonSchema, schema_of
+from evergreen.store import Store
+from local.aws import EVERYTHING, create, inbox, started
+from local.plane import Plane
+from local.template import Template, load, physical_name
+from tests import given
+
+settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=100)
+settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # DuckDB 2.0 makes its DataFrames with a call that pandas 3.1 has deprecated.
+    config.addinivalue_line("filterwarnings", "ignore:The inplace keyword in DataFrame.drop")
+    # Powertools says so of every request that counts nothing, such as a GET.
+    config.addinivalue_line("filterwarnings", "ignore:No application metrics to publish")
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    return load()
+
+
+@cache
+def session() -> boto3.session.Session:
+    """Return one session for all tests: each new one reads the descriptions of services again."""
+    return boto3.session.Session()
+
+
+@cache
+def plain_client(service: Any) -> Any:
+    return session().client(service)
+
+
+def client_of(service: Any, **options: Any) -> Any:
+    """Return a client; those with options are new, with no memory of retries."""
+    return session().client(service, **options) if options else plain_client(service)
+
+
+@pytest.fixture
+def aws(template: Template, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Play AWS with the template's resources; nobody waits between two attempts."""
+    with started():
+        monkeypatch.setattr(boto3, "client", client_of)
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+        create(template)
+        _forget_clients()
+        yield
+        _forget_clients()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Play S3 with one versioned bucket."""
+    with started():
+        monkeypatch.setattr(boto3, "client", client_of)
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+        _forget_clients()
+        s3 = clients.s3()
+        s3.create_bucket(
+            Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+        yield Store(s3, "bucket")
+        _forget_clients()
+
+
+def _forget_clients() -> None:
+    for client in (clients.s3, clients.firehose, clients.events):
+        client.cache_clear()
+
+
+@pytest.fixture
+def registry(bucket: Store) -> Registry:
+    return Registry(bucket)
+
+
+@pytest.fixture
+def artifacts(aws: None) -> Store:
+    return Store(clients.s3(), physical_name("ArtifactBucket"))
+
+
+@pytest.fixture
+def data(aws: None) -> Store:
+    return Store(clients.s3(), physical_name("DataBucket"))
+
+
+@pytest.fixture(scope="session")
+def schema() -> JsonSchema:
+    return schema_of(given.NAME, flight_delay.Flight)
+
+
+@pytest.fixture(scope="session")
+def trained(schema: JsonSchema) -> training.Trained:
+    """Train one version of flight-delay, for all who need some version."""
+    endpoint = given.quick()
+    examples = from_table(endpoint.row, schema, endpoint.examples(given.table()))
+    request = training.Request(given.NAME, "a run", "manual", given.NOW, 0, "code")
+    found: training.Trained = training.train(request, endpoint, schema, examples, None)
+    return found
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let handlers train flight-delay on few rows and in little time."""
+    monkeypatch.setattr(flight_delay, "endpoint", given.quick())
+    assert endpoints.load(given.NAME).policy.min_rows == 100
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """Stop the clock at given.NOW."""
+    with time_machine.travel(given.NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def plane(clock: time_machine.Traveller, aws: None, template: Template) -> Plane:
+    return Plane(template)
+
+
+@pytest.fixture
+def announced(aws: None) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
+    """Return a function that returns the events that came to the bus since its last call."""
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName=inbox(EVERYTHING))["QueueUrl"]
+
+    def read() -> list[tuple[str, dict[str, Any]]]:
+        found = []
+        while messages := sqs.receive_message(QueueUrl=url).get("Messages"):
+            event = json.loads(messages[0]["Body"])
+            found.append((event["detail-type"], event["detail"]))
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+        return found
+
+    return read

@@ -1,0 +1,332 @@
+"""The versions of a warm function, and how it learns of a promotion without ever losing one."""
+
+from typing import Any
+
+import msgspec
+import pytest
+import time_machine
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from evergreen import model, serving
+from evergreen.errors import (
+    CorruptArtifactError,
+    ModelUnavailableError,
+    NoChampionError,
+    UnknownEndpointError,
+    UnknownVersionError,
+)
+from evergreen.model import ONNX
+from evergreen.registry import Registry
+from evergreen.serving import KEPT_VERSIONS, Serving
+from evergreen.training import Trained
+from tests import given
+from tests.given import NAME, Fault, injected, version
+
+TTL = 60.0
+
+
+@pytest.fixture
+def warm(clock: time_machine.Traveller, registry: Registry) -> Serving:
+    return Serving(registry, ttl=TTL)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the versions whose bytes reached the loader."""
+    loaded: list[str] = []
+
+    def load(manifest: Any, body: bytes) -> model.Model:
+        loaded.append(manifest.version)
+        return model.load(manifest, body)
+
+    monkeypatch.setattr(serving, "load", load)
+    return loaded
+
+
+def write(registry: Registry, trained: Trained, name: str) -> None:
+    manifest = msgspec.structs.replace(trained.manifest, version=name)
+    registry.write_version(manifest, trained.artifacts)
+
+
+def promote(registry: Registry, name: str) -> None:
+    seen = registry.document(NAME)
+    registry.write_document(given.document(name, seen.document if seen else None), seen)
+
+
+@pytest.fixture
+def first(registry: Registry, trained: Trained, clock: time_machine.Traveller) -> str:
+    """Promote a first version and return its id."""
+    write(registry, trained, version(1))
+    promote(registry, version(1))
+    return version(1)
+
+
+def test_the_champion_answers(warm: Serving, first: str) -> None:
+    served = warm.champion(NAME)
+
+    assert served.version == first
+    assert served.decoder.decode(given.body()).instances == [given.whole()]
+    assert warm.stale(NAME) is None
+
+
+def test_the_champion_is_loaded_once(warm: Serving, first: str, loads: list[str]) -> None:
+    for _ in range(3):
+        warm.champion(NAME)
+
+    assert loads == [first]
+
+
+def test_an_endpoint_without_a_champion_says_how_to_train_one(warm: Serving) -> None:
+    with pytest.raises(NoChampionError, match=f"training/{NAME}/"):
+        warm.champion(NAME)
+
+
+@pytest.mark.parametrize("name", ["other", "../x", "", "flight_delay", "Flight-Delay"])
+def test_an_unknown_endpoint_is_unknown(warm: Serving, name: str) -> None:
+    with pytest.raises(UnknownEndpointError):
+        warm.champion(name)
+
+
+def test_a_champion_may_come_after_the_first_question(
+    warm: Serving, registry: Registry, trained: Trained
+) -> None:
+    with pytest.raises(NoChampionError):
+        warm.champion(NAME)
+
+    write(registry, trained, version(1))
+    promote(registry, version(1))
+
+    assert warm.champion(NAME).version == version(1)
+
+
+def test_within_the_ttl_s3_is_not_asked(
+    warm: Serving, first: str, registry: Registry, clock: time_machine.Traveller
+) -> None:
+    warm.champion(NAME)
+    down = Fault(error=EndpointConnectionError(endpoint_url="s3"), times=99)
+    clock.shift(TTL - 0.1)
+
+    with injected(registry.store.s3, "s3.GetObject", down):
+        assert warm.champion(NAME).version == first
+
+    assert down.hit == 0
+
+
+def test_after_the_ttl_a_new_champion_answers(
+    warm: Serving, first: str, registry: Registry, trained: Trained, clock: time_machine.Traveller
+) -> None:
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+
+    clock.shift(TTL - 0.1)
+    assert warm.champion(NAME).version == first
+
+    clock.shift(0.1)
+    assert warm.champion(NAME).version == version(2)
+    assert warm.stale(NAME) is None
+
+
+def test_a_champion_that_has_not_changed_is_looked_at_with_one_conditional_request(
+    warm: Serving, first: str, registry: Registry, loads: list[str], clock: time_machine.Traveller
+) -> None:
+    warm.champion(NAME)
+    counter = Fault(first=99)
+    clock.shift(TTL)
+
+    with injected(registry.store.s3, "s3.GetObject", counter):
+        warm.champion(NAME)
+        warm.champion(NAME)
+
+    assert counter.first == 98, "one request"
+    assert loads == [first]
+
+
+def _break_artifact(registry: Registry, name: str) -> None:
+    key = f"models/{NAME}/{name}/{ONNX}"
+    stored = registry.store.get(key)
+    assert stored is not None
+    registry.store.put(key, b"\x00" + stored.body[1:])
+
+
+def _break_manifest(registry: Registry, name: str) -> None:
+    registry.store.put(f"models/{NAME}/{name}/manifest.json", b'{"format": 1')
+
+
+def _lose_manifest(registry: Registry, name: str) -> None:
+    registry.store.s3.delete_object(Bucket="bucket", Key=f"models/{NAME}/{name}/manifest.json")
+
+
+def _lose_artifact(registry: Registry, name: str) -> None:
+    registry.store.s3.delete_object(Bucket="bucket", Key=f"models/{NAME}/{name}/{ONNX}")
+
+
+def _break_document(registry: Registry, _: str) -> None:
+    registry.store.put(f"endpoints/{NAME}.json", b'{"endpoint": ')
+
+
+def _change_golden(registry: Registry, name: str) -> None:
+    manifest = registry.manifest(NAME, name)
+    assert manifest is not None
+    odd = msgspec.structs.replace(manifest, golden=[(row, 0.123) for row, _ in manifest.golden])
+    registry.store.put(f"models/{NAME}/{name}/manifest.json", msgspec.json.encode(odd))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _break_artifact,
+        _break_manifest,
+        _lose_manifest,
+        _lose_artifact,
+        _break_document,
+        _change_golden,
+    ],
+    ids=lambda damage: damage.__name__.strip("_"),
+)
+def test_a_warm_function_keeps_its_champion_when_the_new_one_cannot_be_loaded(
+    warm: Serving,
+    first: str,
+    registry: Registry,
+    trained: Trained,
+    clock: time_machine.Traveller,
+    damage: Any,
+) -> None:
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    damage(registry, version(2))
+    clock.shift(TTL)
+
+    assert warm.champion(NAME).version == first
+
+    assert warm.stale(NAME), "and it says so"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(500, times=99),
+        Fault(503, "SlowDown", times=99),
+        Fault(403, "AccessDenied", times=99),
+        Fault(error=EndpointConnectionError(endpoint_url="s3"), times=99),
+    ],
+    ids=["500", "503", "403", "no connection"],
+)
+def test_a_warm_function_keeps_its_champion_while_s3_is_down_and_recovers(
+    warm: Serving,
+    first: str,
+    registry: Registry,
+    trained: Trained,
+    clock: time_machine.Traveller,
+    fault: Fault,
+) -> None:
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    clock.shift(TTL)
+
+    with injected(registry.store.s3, "s3.GetObject", fault):
+        assert warm.champion(NAME).version == first
+        tries = fault.hit
+        assert warm.champion(NAME).version == first
+        assert fault.hit == tries, "a failed look is not repeated before the TTL"
+        assert warm.stale(NAME)
+
+    clock.shift(TTL)
+    assert warm.champion(NAME).version == version(2)
+    assert warm.stale(NAME) is None
+
+
+def test_a_new_champion_is_tried_again_after_it_was_restored(
+    warm: Serving, first: str, registry: Registry, trained: Trained, clock: time_machine.Traveller
+) -> None:
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    _break_artifact(registry, version(2))
+    clock.shift(TTL)
+    warm.champion(NAME)
+    registry.store.put(f"models/{NAME}/{version(2)}/{ONNX}", trained.artifacts[ONNX])
+
+    clock.shift(TTL)
+
+    assert warm.champion(NAME).version == version(2)
+
+
+def test_a_cold_function_fails_when_s3_is_down_and_answers_when_it_is_back(
+    warm: Serving, first: str, registry: Registry
+) -> None:
+    with (
+        injected(registry.store.s3, "s3.GetObject", Fault(500, times=99)),
+        pytest.raises(ClientError),
+    ):
+        warm.champion(NAME)
+
+    assert warm.champion(NAME).version == first
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, 100, -100, -2, -1])
+def test_no_flipped_byte_of_an_artifact_reaches_the_loader(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str], place: int
+) -> None:
+    damaged = bytearray(trained.artifacts[ONNX])
+    damaged[place] ^= 0xFF
+    registry.store.put(f"models/{NAME}/{first}/{ONNX}", bytes(damaged))
+
+    with pytest.raises(CorruptArtifactError):
+        warm.champion(NAME)
+
+    assert loads == []
+
+
+def test_one_version_can_be_asked_for(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    write(registry, trained, version(2))
+
+    assert warm.version(NAME, version(2)).version == version(2)
+    assert warm.champion(NAME).version == first
+
+
+@pytest.mark.parametrize("name", [given.version(9), "latest", "../../x", "", "a/b"])
+def test_an_unknown_version_is_unknown(warm: Serving, first: str, name: str) -> None:
+    with pytest.raises(UnknownVersionError):
+        warm.version(NAME, name)
+
+
+def test_a_version_of_an_unknown_endpoint_is_an_unknown_endpoint(warm: Serving) -> None:
+    with pytest.raises(UnknownEndpointError):
+        warm.version("other", version(1))
+
+
+def test_a_version_that_cannot_be_loaded_does_not_touch_the_champion(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    _lose_artifact(registry, version(2))
+
+    with pytest.raises(ModelUnavailableError):
+        warm.version(NAME, version(2))
+
+    assert warm.champion(NAME).version == first
+
+
+def test_versions_that_were_asked_for_do_not_fill_the_memory(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str]
+) -> None:
+    warm.champion(NAME)
+    for number in range(2, KEPT_VERSIONS + 3):
+        write(registry, trained, version(number))
+        warm.version(NAME, version(number))
+    newest = version(KEPT_VERSIONS + 2)
+    before = len(loads)
+
+    warm.version(NAME, newest)
+    assert len(loads) == before, "the newest is still there"
+
+    warm.version(NAME, version(2))
+    assert len(loads) == before + 1, "the oldest is not"
+    assert warm.champion(NAME).version == first
+    assert len(loads) == before + 1, "and the champion always is"

@@ -1,0 +1,324 @@
+"""One training run is a function of its inputs: a version and a verdict, or the reason."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec import Meta
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from evergreen import model, twin
+from evergreen.endpoint import Endpoint, Policy, check_endpoint
+from evergreen.errors import DataError, NoCandidateError
+from evergreen.examples import Examples, from_rows
+from evergreen.model import JOBLIB, ONNX
+from evergreen.registry import fingerprint
+from evergreen.schema import schema_of
+from evergreen.training import Request, Trained, train
+from tests import given
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    """Two numbers."""
+
+    x: Annotated[float, Meta(description="tells the label")]
+    y: Annotated[float, Meta(description="tells nothing")] | None = None
+
+
+SCHEMA = schema_of("test", Row)
+REQUEST = Request("test", "run 1", "manual", given.NOW, 0, "code")
+
+
+def pipeline(**parameters: Any) -> Any:
+    columns = make_column_transformer((SimpleImputer(), ["x", "y"]))
+    return make_pipeline(columns, LogisticRegression(**parameters))
+
+
+def endpoint(candidates: Mapping[str, Any] | None = None, **policy: Any) -> Endpoint:
+    policy = {"min_rows": 100, "windows_days": (None,), "margin": 0.01, **policy}
+    found = Endpoint(
+        row=Row,
+        examples=lambda table: table,
+        candidates=lambda _: dict(candidates) if candidates else {"linear": pipeline()},
+        target="y follows x",
+        policy=Policy(**policy),
+    )
+    check_endpoint("test", found)
+    return found
+
+
+def examples(rows: int = 620, days: int = 31, seed: int = 0, sign: float = 1.0) -> Examples:
+    """Return labels that follow x."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=rows)
+    late = random.uniform(size=rows) < 1 / (1 + np.exp(-sign * 2 * x))
+    return from_rows(
+        SCHEMA,
+        [
+            {"x": float(a), "y": None if b < -1 else float(b)}
+            for a, b in zip(x, random.normal(size=rows), strict=True)
+        ],
+        late.tolist(),
+        [given.START + timedelta(days=days) * n / rows for n in range(rows)],
+    )
+
+
+def trained(data: Examples | None = None, **policy: Any) -> Trained:
+    found: Trained = train(REQUEST, endpoint(**policy), SCHEMA, data or examples(), None)
+    return found
+
+
+def champion_of(found: Trained) -> model.Model:
+    return model.load(found.manifest, found.artifacts[ONNX])
+
+
+def test_a_first_version_that_beats_the_constant_passes() -> None:
+    found = trained()
+
+    assert found.verdict.passed
+    assert found.manifest.metrics.log_loss < found.manifest.metrics.baseline
+    assert found.manifest.metrics.champion is None
+    assert found.manifest.candidate == "linear"
+
+
+def test_the_manifest_describes_the_artifacts_and_where_they_came_from() -> None:
+    data = examples()
+
+    found = trained(data)
+
+    manifest = found.manifest
+    assert set(found.artifacts) == {ONNX, JOBLIB}
+    assert manifest.artifacts == {name: fingerprint(b) for name, b in found.artifacts.items()}
+    assert manifest.lineage.data_sha256 == data.sha256()
+    assert manifest.lineage.data_rows == 620
+    assert manifest.lineage.code_sha256 == "code"
+    assert manifest.lineage.previous is None
+    assert manifest.created == given.NOW
+    assert {"scikit-learn", "numpy", "onnxruntime", "python"} <= set(manifest.libraries)
+
+
+def test_the_holdout_is_the_newest_week_and_nobody_has_fitted_it() -> None:
+    found = trained().manifest
+
+    assert found.metrics.end - found.metrics.start <= timedelta(days=7)
+    assert found.lineage.fitted_until < found.metrics.start
+    assert found.lineage.fitted_rows + found.metrics.rows == 620
+    assert sum(found.reference["x"].counts) == found.lineage.fitted_rows
+
+
+def test_the_same_run_on_the_same_data_makes_the_same_version() -> None:
+    first, second = trained(), trained()
+
+    assert first.manifest == second.manifest
+    assert first.artifacts == second.artifacts
+
+
+def test_another_run_or_other_data_make_another_version() -> None:
+    base = trained().manifest.version
+    other_run = train(
+        dataclasses.replace(REQUEST, run="run 2"), endpoint(), SCHEMA, examples(), None
+    )
+
+    assert other_run.manifest.version != base
+    assert trained(examples(seed=1)).manifest.version != base
+
+
+def test_a_candidate_that_is_no_better_than_the_constant_is_refused() -> None:
+    data = examples()
+    reversed_at_last = data.labels ^ (data.times >= np.datetime64("2013-01-24"))
+
+    found = trained(Examples(data.columns, reversed_at_last, data.times))
+
+    assert not found.verdict.passed
+    assert "does not beat the constant" in found.verdict.reason
+
+
+def test_the_champion_is_compared_on_the_same_holdout() -> None:
+    champion = champion_of(trained(examples(seed=1)))
+
+    found = train(REQUEST, endpoint(), SCHEMA, examples(), champion)
+
+    metrics = found.manifest.metrics
+    assert metrics.champion is not None
+    assert metrics.improvement == pytest.approx(metrics.champion - metrics.log_loss)
+    assert metrics.improvement_lower is not None
+    assert metrics.improvement_lower <= metrics.improvement
+    assert found.manifest.lineage.previous == champion.manifest.version
+
+
+def test_a_better_candidate_replaces_a_champion_of_another_world() -> None:
+    champion = champion_of(trained(examples(seed=1, sign=-1)))
+
+    found = train(REQUEST, endpoint(), SCHEMA, examples(), champion)
+
+    assert found.verdict.passed
+    assert found.manifest.metrics.improvement_lower is not None
+    assert found.manifest.metrics.improvement_lower > 0
+
+
+def test_a_worse_candidate_does_not_replace_the_champion() -> None:
+    champion = champion_of(trained())
+
+    found = train(
+        REQUEST, endpoint({"stiff": pipeline(C=1e-4)}, margin=0.01), SCHEMA, examples(), champion
+    )
+
+    assert not found.verdict.passed
+    assert "may be worse than the champion" in found.verdict.reason
+
+
+def test_a_champion_whose_inputs_the_data_no_longer_has_is_not_compared() -> None:
+    champion = champion_of(trained())
+    odd = dataclasses.replace(
+        champion, manifest=msgspec.structs.replace(champion.manifest, inputs=["gone"])
+    )
+
+    found = train(REQUEST, endpoint(), SCHEMA, examples(), odd)
+
+    assert found.manifest.metrics.champion is None
+
+
+def test_the_best_of_several_candidates_is_the_version() -> None:
+    found = train(
+        REQUEST,
+        endpoint({"stiff": pipeline(C=1e-4), "good": pipeline()}),
+        SCHEMA,
+        examples(),
+        None,
+    )
+
+    assert found.manifest.candidate == "good"
+    assert {scores.candidate for scores in found.manifest.metrics.candidates} == {"stiff", "good"}
+
+
+def test_every_pipeline_is_fitted_on_every_window_that_differs() -> None:
+    found = trained(windows_days=(None, 10, 90))
+
+    windows = [scores.window_days for scores in found.manifest.metrics.candidates]
+    assert windows == [None, 10], "90 days are all that there is"
+
+
+class Raising(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier that cannot be fitted."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def fit(self, *_: Any) -> "Raising":
+        raise self.error
+
+    def predict_proba(self, x: Any) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("bad"), TypeError("bad"), RuntimeError("bad"), ZeroDivisionError("bad"),
+     IndexError("bad")],
+    ids=repr,
+)  # fmt: skip
+def test_a_candidate_that_cannot_be_fitted_does_not_stop_the_others(error: Exception) -> None:
+    broken = make_pipeline(make_column_transformer(("passthrough", ["x"])), Raising(error))
+
+    found = train(
+        REQUEST, endpoint({"broken": broken, "good": pipeline()}), SCHEMA, examples(), None
+    )
+
+    assert found.manifest.candidate == "good"
+    assert "bad" in found.manifest.metrics.failed["broken"]
+
+
+def test_a_candidate_that_does_not_converge_is_not_taken() -> None:
+    with pytest.raises(NoCandidateError, match="the fit failed"):
+        train(REQUEST, endpoint({"hasty": pipeline(max_iter=1)}), SCHEMA, examples(), None)
+
+
+def test_a_candidate_whose_twin_disagrees_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def convert_another(_: Any, schema: Any, inputs: list[str]) -> bytes:
+        data = examples(seed=1)
+        another = pipeline(C=0.5).fit(data.frame(), data.labels)
+        return twin.convert(another, schema, inputs)
+
+    monkeypatch.setattr("evergreen.training.twin", SimpleNamespace(
+        convert=convert_another, inputs_of=twin.inputs_of
+    ))  # fmt: skip
+
+    with pytest.raises(NoCandidateError, match="differs from scikit-learn"):
+        trained()
+
+
+def test_a_bare_classifier_can_be_trained_since_the_contract_lets_it_pass() -> None:
+    class Number(msgspec.Struct, forbid_unknown_fields=True):
+        x: Annotated[float, Meta(description="tells the label")]
+
+    schema = schema_of("test", Number)
+    data = examples()
+    numbers = Examples({"x": data.columns["x"]}, data.labels, data.times)
+    bare = dataclasses.replace(
+        endpoint(), row=Number, candidates=lambda _: {"bare": LogisticRegression()}
+    )
+    check_endpoint("test", bare)
+
+    assert train(REQUEST, bare, schema, numbers, None).verdict.passed
+
+
+def test_a_window_with_one_class_fails_its_candidate_and_not_the_run() -> None:
+    """A forest trains on one class and then has one column of probabilities."""
+    data = examples(1_240)
+    quiet = (data.times >= np.datetime64("2013-01-13")) & (data.times < np.datetime64("2013-01-25"))
+    labels = data.labels & ~quiet
+    forest = make_pipeline(
+        make_column_transformer((SimpleImputer(), ["x", "y"])),
+        RandomForestClassifier(20, max_depth=3, random_state=0),
+    )
+
+    found = train(
+        REQUEST,
+        endpoint({"forest": forest}, windows_days=(None, 10)),
+        SCHEMA,
+        Examples(data.columns, labels, data.times),
+        None,
+    )
+
+    assert [scores.window_days for scores in found.manifest.metrics.candidates] == [None]
+    assert list(found.manifest.metrics.failed) == ["forest on 10 days"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "no labelled data"),
+        (examples(50), "fewer than policy.min_rows"),
+        (examples(days=90), "in the future"),
+    ],
+    ids=["none", "too few", "from the future"],
+)
+def test_data_that_cannot_train_a_model_is_refused_before_a_fit(
+    data: Examples | None, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        train(REQUEST, endpoint(), SCHEMA, data, None)
+
+
+def test_enough_data_of_which_too_little_is_older_than_the_holdout_is_refused() -> None:
+    with pytest.raises(DataError, match="are fewer than"):
+        trained(examples(620, days=8), min_rows=500)
+
+
+def test_golden_rows_are_spread_over_the_data_and_survive_json() -> None:
+    found = trained()
+
+    again = msgspec.json.decode(msgspec.json.encode(found.manifest), type=type(found.manifest))
+    assert len(again.golden) == 50
+    assert any(row["y"] is None for row, _ in again.golden)
+    assert model.load(again, found.artifacts[ONNX])

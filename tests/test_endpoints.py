@@ -1,0 +1,169 @@
+"""Every file in endpoints/ is held to the contract, as scikit-learn's check_estimator does."""
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+import endpoints
+from endpoints import flight_delay
+from evergreen import model, twin
+from evergreen.endpoint import check_endpoint
+from evergreen.errors import UnknownEndpointError
+from evergreen.examples import Examples, from_rows, from_table
+from evergreen.schema import JsonSchema, RowDecoder, is_text, schema_of
+from tests import given
+
+ROWS = 600
+KNOWN_ONLY_LATER = {
+    "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "tailnum", "label", "late",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small fits on many threads are slow fits."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(params=endpoints.names())
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def value(spec: dict[str, Any], chance: random.Random) -> Any:
+    """Return a value that a property's schema allows."""
+    if "anyOf" in spec:
+        some = next(option for option in spec["anyOf"] if option.get("type") != "null")
+        return None if chance.random() < 0.2 else value(some, chance)
+    if "enum" in spec:
+        return chance.choice(spec["enum"])
+    if spec["type"] == "boolean":
+        return chance.random() < 0.5
+    if spec["type"] == "string":
+        length = max(spec.get("minLength", 0), min(3, spec.get("maxLength", 3)))
+        return "".join(chance.choice("AB") for _ in range(length))
+    low = spec.get("minimum", spec.get("exclusiveMinimum", -100) + 1)
+    high = spec.get("maximum", spec.get("exclusiveMaximum", low + 100) - 1)
+    return chance.randint(low, high) if spec["type"] == "integer" else chance.uniform(low, high)
+
+
+def sample(schema: JsonSchema, rows: int = ROWS) -> Examples:
+    """Return rows that the schema allows, with labels that lean on the first feature."""
+    chance = random.Random(0)
+    found = [
+        {field: value(spec, chance) for field, spec in schema["properties"].items()}
+        for _ in range(rows)
+    ]
+    first = next(iter(schema["properties"]))
+    middle = sorted(str(row[first]) for row in found)[rows // 2]
+    labels = [chance.random() < (0.7 if str(row[first]) < middle else 0.3) for row in found]
+    return from_rows(
+        schema, found, labels, [given.START + timedelta(minutes=n) for n in range(rows)]
+    )
+
+
+def test_it_keeps_the_contract(name: str) -> None:
+    check_endpoint(name, endpoints.load(name))
+
+
+def test_what_its_schema_allows_a_request_may_send(name: str) -> None:
+    endpoint = endpoints.load(name)
+    schema = schema_of(name, endpoint.row)
+    chance = random.Random(1)
+    rows = [
+        {field: value(spec, chance) for field, spec in schema["properties"].items()}
+        for _ in range(50)
+    ]
+
+    decoded = RowDecoder(schema).decode(msgspec.json.encode({"instances": rows}))
+
+    assert decoded.instances == rows
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> None:
+    endpoint = endpoints.load(name)
+    schema = schema_of(name, endpoint.row)
+    examples, others = sample(schema), sample(schema, 300)
+
+    for candidate, pipeline in endpoint.candidates(0).items():
+        pipeline.fit(examples.frame(), examples.labels)
+        inputs = twin.inputs_of(pipeline, list(schema["properties"]))
+        session = model.session_of(twin.convert(pipeline, schema, inputs))
+        scores = model.run(session, others.columns, inputs)
+
+        expected = pipeline.predict_proba(others.frame())[:, 1]
+        assert np.abs(scores - expected).max() < 1e-5, candidate
+        assert scores.std() > 0, candidate
+
+
+def test_the_same_seed_makes_candidates_that_score_the_same(name: str) -> None:
+    endpoint = endpoints.load(name)
+    examples = sample(schema_of(name, endpoint.row), 400)
+
+    for candidate in endpoint.candidates(0):
+        first, second = (
+            endpoint.candidates(7)[candidate]
+            .fit(examples.frame(), examples.labels)
+            .predict_proba(examples.frame())
+            for _ in range(2)
+        )
+        assert (first == second).all(), candidate
+
+
+def test_none_of_its_features_is_known_only_after_the_event(name: str) -> None:
+    assert not set(endpoints.load(name).row.__struct_fields__) & KNOWN_ONLY_LATER
+
+
+def test_the_hash_of_its_code_is_the_same_twice(name: str) -> None:
+    assert endpoints.code(name) == endpoints.code(name)
+    assert len(endpoints.code(name)) == 64
+
+
+@pytest.mark.parametrize("odd", ["other", "", "../evergreen/aws", "__init__", "flight_delay"])
+def test_a_name_without_a_file_is_unknown(odd: str) -> None:
+    with pytest.raises(UnknownEndpointError):
+        endpoints.load(odd)
+
+
+# The one that is really here
+
+
+def test_a_table_of_flights_becomes_rows_with_label_and_time(schema: JsonSchema) -> None:
+    table = pd.DataFrame(given.table(4)).assign(arr_delay=[15.0, 15.5, -3.0, 400.0])
+
+    rows = flight_delay.examples(table)
+
+    assert set(rows) == {*flight_delay.Flight.__struct_fields__, "label", "time"}
+    assert rows["label"].tolist() == [False, True, False, True]
+    found = from_table(flight_delay.Flight, schema, rows)
+    assert len(found) == 4
+    assert found.columns["hour"].tolist() == table["hour"].tolist()
+
+
+def test_a_flight_without_an_arrival_delay_has_no_label() -> None:
+    table = given.table(3).assign(arr_delay=[1.0, np.nan, 20.0])
+
+    assert flight_delay.examples(table)["label"].isna().tolist() == [False, True, False]
+
+
+def test_every_text_of_a_flight_is_a_category_and_everything_else_a_number(
+    schema: JsonSchema,
+) -> None:
+    texts = [name for name, spec in schema["properties"].items() if is_text(spec)]
+
+    assert texts == flight_delay.TEXT
+    assert sorted([*flight_delay.TEXT, *flight_delay.NUMBERS]) == sorted(schema["properties"])
+
+
+def test_the_file_of_the_user_can_be_read_in_a_minute() -> None:
+    with open(flight_delay.__file__) as file:
+        assert len(file.readlines()) < 100

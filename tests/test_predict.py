@@ -1,0 +1,436 @@
+"""The predict function through its real routes: every answer, and every bad request of issue 2."""
+
+import base64
+import json
+from typing import Any
+
+import msgspec
+import pytest
+import time_machine
+from botocore.exceptions import EndpointConnectionError
+
+from evergreen import aws as clients
+from evergreen.model import ONNX
+from evergreen.records import Capture
+from evergreen.registry import Registry
+from evergreen.store import Store
+from evergreen.training import Trained
+from local.plane import Answer, Plane
+from tests import given
+from tests.given import NAME, Fault, injected, row, version
+
+PATH = f"/endpoints/{NAME}/predict"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def champion(plane: Plane, artifacts: Store, trained: Trained) -> str:
+    return write(Registry(artifacts), trained, version(1), promoted=True)
+
+
+def write(registry: Registry, trained: Trained, name: str, *, promoted: bool = False) -> str:
+    manifest = msgspec.structs.replace(trained.manifest, version=name)
+    registry.write_version(manifest, trained.artifacts)
+    if promoted:
+        seen = registry.document(NAME)
+        registry.write_document(given.document(name, seen.document if seen else None), seen)
+    return name
+
+
+def ask(plane: Plane, body: bytes, path: str = PATH, headers: dict[str, str] = JSON) -> Answer:
+    return plane.request("POST", path, body, headers)
+
+
+def refused(answer: Answer) -> dict[str, str]:
+    return {fault["path"]: fault["message"] for fault in answer.json()["error"]["faults"]}
+
+
+def captures(data: Store) -> list[Capture]:
+    found: list[Capture] = []
+    for key in data.keys("captures/"):
+        stored = data.get(key)
+        assert stored is not None
+        found += msgspec.json.Decoder(Capture).decode_lines(stored.body)
+    return found
+
+
+# Answers
+
+
+def test_rows_are_scored_by_the_champion(plane: Plane, champion: str) -> None:
+    answer = ask(plane, given.body(row(), row(hour=21)))
+
+    assert answer.status == 200
+    body = answer.json()
+    assert (body["endpoint"], body["version"], body["variant"]) == (NAME, champion, "champion")
+    early, late = body["predictions"]
+    assert set(early) == {"id", "label", "score"}
+    assert 0 <= early["score"] < late["score"] <= 1
+    assert [p["label"] for p in (early, late)] == [p["score"] >= 0.5 for p in (early, late)]
+    assert early["id"] != late["id"]
+
+
+def test_every_prediction_is_captured_once_with_all_that_was_asked(
+    plane: Plane, champion: str, data: Store
+) -> None:
+    body = ask(plane, given.body(*[row(hour=hour) for hour in range(24)], key="me")).json()
+
+    found = captures(data)
+    assert [capture.id for capture in found] == [p["id"] for p in body["predictions"]]
+    assert [capture.score for capture in found] == [p["score"] for p in body["predictions"]]
+    assert [capture.features for capture in found] == [given.whole(hour=hour) for hour in range(24)]
+    assert {(c.endpoint, c.version, c.variant, c.key, c.time) for c in found} == {
+        (NAME, champion, "champion", "me", given.NOW)
+    }
+
+
+def test_an_unseen_category_is_predicted_and_flagged(
+    plane: Plane, champion: str, data: Store
+) -> None:
+    seen, unseen = ask(plane, given.body(row(), row(carrier="ZZ"))).json()["predictions"]
+
+    assert "unseen" not in seen
+    assert unseen["unseen"] == ["carrier"]
+    assert 0 <= unseen["score"] <= 1
+    assert [capture.unseen for capture in captures(data)] == [[], ["carrier"]]
+
+
+def test_one_version_can_be_asked_for_and_does_not_count_as_the_champion(
+    plane: Plane, champion: str, artifacts: Store, trained: Trained, data: Store
+) -> None:
+    other = write(Registry(artifacts), trained, version(2))
+
+    body = ask(plane, given.body(), f"{PATH}?version={other}").json()
+
+    assert (body["version"], body["variant"]) == (other, "requested")
+    assert captures(data)[0].variant == "requested"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8"],
+)
+def test_json_may_be_declared_in_several_ways(
+    plane: Plane, champion: str, content_type: str
+) -> None:
+    assert ask(plane, given.body(), headers={"content-type": content_type}).status == 200
+
+
+def test_a_body_in_base64_is_the_same_body(plane: Plane, champion: str) -> None:
+    event = {
+        "version": "2.0",
+        "routeKey": "POST /endpoints/{endpoint}/predict",
+        "rawPath": PATH,
+        "headers": {"content-type": "application/json"},
+        "requestContext": {"http": {"method": "POST", "path": PATH}, "stage": "$default"},
+        "pathParameters": {"endpoint": NAME},
+        "body": base64.b64encode(given.body()).decode(),
+        "isBase64Encoded": True,
+    }
+
+    assert plane.invoke("PredictFunction", event)["statusCode"] == 200
+
+
+def test_a_thousand_rows_are_answered(plane: Plane, champion: str, data: Store) -> None:
+    answer = ask(plane, given.body(*[row(hour=n % 24) for n in range(1_000)]))
+
+    assert answer.status == 200
+    assert len(answer.json()["predictions"]) == 1_000
+    assert len({capture.id for capture in captures(data)}) == 1_000
+
+
+def test_a_caller_is_answered_although_the_capture_stream_is_down(
+    plane: Plane, champion: str
+) -> None:
+    down = Fault(error=EndpointConnectionError(endpoint_url="firehose"), times=99)
+
+    with injected(clients.firehose(), "firehose.PutRecordBatch", down):
+        answer = ask(plane, given.body())
+
+    assert down.hit
+    assert answer.status == 200
+
+
+# Bad input
+
+NUMBERS = ["NaN", "Infinity", "-Infinity", "1e400", '"1400"', "null", "true", "[]", "{}", "1e39"]
+
+
+@pytest.mark.parametrize("literal", NUMBERS)
+def test_a_number_that_is_none_is_refused_with_its_path(
+    plane: Plane, champion: str, literal: str
+) -> None:
+    body = given.body(row(), row(distance=12345)).replace(b"12345", literal.encode())
+
+    answer = ask(plane, body)
+
+    assert answer.status == 400
+    assert answer.json()["error"]["code"] == "invalid_request"
+    assert list(refused(answer)) == ["$.instances[1].distance"]
+    assert "nan" not in answer.body.lower().replace("`nan`", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"hour": 24}, "hour"),
+        ({"hour": -1}, "hour"),
+        ({"hour": 7.5}, "hour"),
+        ({"hour": "7"}, "hour"),
+        ({"origin": "LAX"}, "origin"),
+        ({"origin": None}, "origin"),
+        ({"carrier": ""}, "carrier"),
+        ({"carrier": "TOOLONG"}, "carrier"),
+        ({"temp": "warm"}, "temp"),
+        ({"temp": 1_000}, "temp"),
+        ({"dep_delay": 12}, "dep_delay"),
+    ],
+    ids=str,
+)
+def test_a_wrong_field_is_refused_with_its_path(
+    plane: Plane, champion: str, changes: dict[str, Any], path: str
+) -> None:
+    answer = ask(plane, given.body(row(), row(), row(**changes)))
+
+    assert answer.status == 400
+    assert list(refused(answer)) == [f"$.instances[2].{path}"]
+
+
+def test_every_fault_of_a_request_is_named(plane: Plane, champion: str) -> None:
+    wrong = row(hour=99, distance="far", colour="red")
+    del wrong["dest"]
+
+    answer = ask(plane, given.body(wrong, row(weekday=7)))
+
+    assert set(refused(answer)) == {
+        "$.instances[0].hour",
+        "$.instances[0].distance",
+        "$.instances[0].colour",
+        "$.instances[0].dest",
+        "$.instances[1].weekday",
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"instances": []}',
+        b'{"instances": {}}',
+        b'{"rows": [{}]}',
+        b'{"instances": [7]}',
+        b'{"instances": [[]]}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"instances":[{"hour":' + b"[" * 100_000,
+        b'{"instances":[{"x":' + b'{"x":' * 100_000 + b"1" + b"}" * 100_000 + b"}]}",
+        given.body(row(), key=5),
+        given.body(row(), key=""),
+        given.body(row(), more=1),
+        given.body(row()) + b"x",
+    ],
+    ids=lambda body: repr(body[:32]),
+)
+def test_a_body_of_another_shape_is_refused_with_a_path(
+    plane: Plane, champion: str, body: bytes
+) -> None:
+    answer = ask(plane, body)
+
+    assert answer.status == 400
+    assert refused(answer)
+    assert all(path.startswith("$") for path in refused(answer))
+
+
+def test_more_than_a_thousand_rows_are_too_large(plane: Plane, champion: str) -> None:
+    answer = ask(plane, given.body(*[row()] * 1_001))
+
+    assert answer.status == 413
+    assert "1,001" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("size", "status"), [(1_000_000, 200), (1_000_001, 413)])
+def test_more_than_a_megabyte_is_too_large(
+    plane: Plane, champion: str, size: int, status: int
+) -> None:
+    body = given.body()
+    padded = body[:-1] + b" " * (size - len(body)) + b"}"
+
+    assert ask(plane, padded).status == status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"},
+     {"Content-Type": ""}, {"Content-Type": "application/jsonp"}],
+    ids=str,
+)  # fmt: skip
+def test_another_content_type_is_not_read(
+    plane: Plane, champion: str, headers: dict[str, str]
+) -> None:
+    answer = ask(plane, given.body(), headers=headers)
+
+    assert answer.status == 415
+    assert "application/json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["other", "flight_delay", "FLIGHT-DELAY", "%2e%2e", "a%20b", "é"])
+def test_an_unknown_endpoint_is_not_found(plane: Plane, champion: str, name: str) -> None:
+    answer = ask(plane, given.body(), f"/endpoints/{name}/predict")
+
+    assert answer.status == 404
+
+
+@pytest.mark.parametrize("name", [version(9), "latest", "..%2f..%2fx", "x" * 5_000, "%00"])
+def test_an_unknown_version_is_not_found(plane: Plane, champion: str, name: str) -> None:
+    answer = ask(plane, given.body(), f"{PATH}?version={name}")
+
+    assert answer.status == 404
+    assert answer.json()["error"]["code"] == "unknown_version"
+    assert len(answer.body) < 1_000
+
+
+def test_no_champion_is_unavailable_and_says_how_to_train_one(plane: Plane) -> None:
+    answer = ask(plane, given.body())
+
+    assert answer.status == 503
+    assert answer.json()["error"]["code"] == "no_champion"
+    assert f"training/{NAME}/" in answer.json()["error"]["message"]
+    assert "retry-after" in answer.headers
+
+
+def test_a_refused_request_is_not_captured(plane: Plane, champion: str, data: Store) -> None:
+    ask(plane, given.body(row(), row(hour=99)))
+
+    assert captures(data) == []
+
+
+def test_a_corrupt_champion_is_unavailable_and_nothing_of_it_is_loaded(
+    plane: Plane, champion: str, artifacts: Store, trained: Trained
+) -> None:
+    artifacts.put(f"models/{NAME}/{champion}/{ONNX}", b"\x00" + trained.artifacts[ONNX][1:])
+
+    answer = ask(plane, given.body())
+
+    assert answer.status == 503
+    assert answer.json()["error"]["code"] == "corrupt_artifact"
+
+
+# A warm function
+
+
+def test_a_promotion_reaches_a_warm_function_after_the_ttl_of_the_template(
+    plane: Plane,
+    champion: str,
+    artifacts: Store,
+    trained: Trained,
+    clock: time_machine.Traveller,
+) -> None:
+    assert ask(plane, given.body()).json()["version"] == champion
+    write(Registry(artifacts), trained, version(2), promoted=True)
+
+    clock.shift(59)
+    assert ask(plane, given.body()).json()["version"] == champion
+
+    clock.shift(1)
+    assert ask(plane, given.body()).json()["version"] == version(2)
+
+
+def test_a_warm_function_answers_with_the_old_champion_while_s3_is_down(
+    plane: Plane, champion: str, clock: time_machine.Traveller
+) -> None:
+    ask(plane, given.body())
+    clock.shift(61)
+
+    with injected(clients.s3(), "s3.GetObject", Fault(503, "SlowDown", times=99)) as down:
+        answer = ask(plane, given.body())
+
+    assert down.hit
+    assert answer.status == 200
+    assert answer.json()["version"] == champion
+
+
+def test_a_warm_function_answers_with_the_old_champion_when_the_new_one_is_corrupt(
+    plane: Plane,
+    champion: str,
+    artifacts: Store,
+    trained: Trained,
+    clock: time_machine.Traveller,
+) -> None:
+    ask(plane, given.body())
+    write(Registry(artifacts), trained, version(2), promoted=True)
+    artifacts.put(f"models/{NAME}/{version(2)}/{ONNX}", b"damaged")
+    clock.shift(61)
+
+    answer = ask(plane, given.body())
+
+    assert answer.status == 200
+    assert answer.json()["version"] == champion
+
+
+# The registry
+
+
+def get(plane: Plane, path: str) -> Answer:
+    return plane.request("GET", path)
+
+
+def test_the_endpoints_and_their_champions_are_listed(plane: Plane, champion: str) -> None:
+    (found,) = get(plane, "/endpoints").json()["endpoints"]
+
+    assert (found["endpoint"], found["champion"]) == (NAME, champion)
+
+
+def test_without_a_promotion_no_endpoint_is_listed(plane: Plane) -> None:
+    assert get(plane, "/endpoints").json() == {"endpoints": []}
+
+
+def test_an_endpoint_shows_its_champion_metrics_schema_and_history(
+    plane: Plane, champion: str, artifacts: Store, trained: Trained
+) -> None:
+    write(Registry(artifacts), trained, version(2), promoted=True)
+
+    shown = get(plane, f"/endpoints/{NAME}").json()
+
+    assert (shown["champion"], shown["generation"]) == (version(2), 2)
+    assert shown["metrics"]["log_loss"] == trained.manifest.metrics.log_loss
+    assert shown["lineage"]["data_sha256"] == trained.manifest.lineage.data_sha256
+    assert shown["schema"] == trained.manifest.schema
+    assert [line["version"] for line in shown["history"]] == [champion, version(2)]
+
+
+def test_versions_are_listed_oldest_first_and_each_can_be_shown(
+    plane: Plane, champion: str, artifacts: Store, trained: Trained
+) -> None:
+    write(Registry(artifacts), trained, version(2))
+
+    assert get(plane, f"/endpoints/{NAME}/versions").json()["versions"] == [champion, version(2)]
+    shown = get(plane, f"/endpoints/{NAME}/versions/{version(2)}").json()
+    assert shown["version"] == version(2)
+    assert shown["candidate"] == "logistic-regression"
+    assert not {"reference", "golden"} & set(shown)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/endpoints/other", 404),
+        ("/endpoints/other/versions", 404),
+        (f"/endpoints/other/versions/{version(1)}", 404),
+        (f"/endpoints/{NAME}/versions/{version(1)}", 404),
+        (f"/endpoints/{NAME}/versions/latest", 404),
+        (f"/endpoints/{NAME}", 503),
+        (f"/endpoints/{NAME}/versions", 200),
+        ("/", 404),
+        ("/endpoints/x/y/z/more", 404),
+    ],
+)
+def test_what_is_not_there_is_said_with_its_status(plane: Plane, path: str, status: int) -> None:
+    answer = get(plane, path)
+
+    assert answer.status == status
+    assert json.loads(answer.body)
