@@ -1,16 +1,14 @@
 """Compare the last days of requests with the training data of the champion, once a day.
 
-Started by {"slot": "<time>"}: the window ends there. Writes drift/{endpoint}/{slot}.json to the data
-bucket, and emits Drift Detected when the rule of evergreen.drift_report says so. A second run for the
-same slot finds the same, apart from records that arrived in between.
+Started by {"slot": "<time>"}: the window ends there. Writes drift/{endpoint}/{slot}.json to the
+data bucket, and emits Drift Detected when the rule of evergreen.drift_report says so. A second run
+for the same slot finds the same, apart from records that arrived in between.
 """
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Tracer
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 import endpoints
 from evergreen import aws, drift, drift_report, events
@@ -21,20 +19,25 @@ from evergreen.manifest import Manifest
 from evergreen.records import captures_of
 from evergreen.schema import RowDecoder, columns_of
 from evergreen.store import Store
-
-logger = Logger()
-tracer = Tracer()
+from evergreen.telemetry import measure, observed, tracer
 
 
-@logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@observed
 def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Check every endpoint that has a champion."""
     if "slot" not in event:
         raise UnknownEventError("check_drift", '{"slot": "<time>"}')
     slot = datetime.fromisoformat(event["slot"]).astimezone(UTC)
     names = [name for name in aws.registry().endpoints() if name in endpoints.names()]
-    return {"checked": {name: _check(name, slot).status for name in names}}
+    checked, failed = {}, []
+    for name in names:
+        try:
+            checked[name] = _check(name, slot).status
+        except Exception as error:  # one endpoint must not keep the others from being checked
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of {len(names)} endpoints were not checked", failed)
+    return {"checked": checked}
 
 
 @tracer.capture_method(capture_response=False)
@@ -61,7 +64,13 @@ def _check(name: str, slot: datetime) -> DriftReport:
     data.put(key, msgspec.json.format(msgspec.json.encode(report), indent=2))
     if report.alarm:
         events.emit(aws.events(), _event(report, key))
-    _measure(report)
+    measure(
+        name,
+        DriftChecked=1,
+        DriftRows=report.rows,
+        DriftAlarm=int(report.alarm),
+        DriftedFeatures=len(report.confirmed),
+    )
     return report
 
 
@@ -82,7 +91,7 @@ def _window(
             for capture in captures
             if capture.id not in seen
             and capture.variant == "champion"
-            and (capture.version == manifest.version or decoder.fits(capture.features))
+            and (capture.version == manifest.version or decoder.fault(capture.features) is None)
         }
         if not fresh:
             continue
@@ -105,14 +114,3 @@ def _event(report: DriftReport, key: str) -> events.Event:
         features=report.confirmed,
         report=key,
     )
-
-
-def _measure(report: DriftReport) -> None:
-    """Write the metrics of one endpoint as EMF."""
-    own = EphemeralMetrics()
-    own.add_dimension("endpoint", report.endpoint)
-    own.add_metric("DriftChecked", MetricUnit.Count, 1)
-    own.add_metric("DriftRows", MetricUnit.Count, report.rows)
-    own.add_metric("DriftAlarm", MetricUnit.Count, int(report.alarm))
-    own.add_metric("DriftedFeatures", MetricUnit.Count, len(report.confirmed))
-    own.flush_metrics()

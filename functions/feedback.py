@@ -4,7 +4,8 @@
 
 Labels go to a stream and meet their predictions when these are read: a label may come before its
 capture does, in which case it waits. So this function cannot know whether an id exists, or whether
-another request said otherwise; evergreen.join decides and reports that. What it can see, it answers.
+another request said otherwise; evergreen.join decides and reports that. What it can see, it
+answers.
 """
 
 import os
@@ -14,13 +15,13 @@ from typing import Annotated, Any
 
 import msgspec
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.metrics import MetricUnit
 
 from evergreen import aws, records
 from evergreen.errors import Fault, TooLargeError
-from evergreen.schema import MAX_ROWS, UNDECODABLE, fault_from, refusal
-from evergreen.serving import check_has_file, check_known
-from http_api import answer, handler_of, json_body, metrics, resolver
+from evergreen.known import check_endpoint_file, check_endpoint_name
+from evergreen.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
+from evergreen.telemetry import measure, observed
+from http_api import answer, json_body, resolver
 
 app = resolver()
 
@@ -28,7 +29,7 @@ app = resolver()
 class LabelRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One outcome: the id that predict answered with, and what really happened."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}-[0-9]{3}$")]
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}-[0-9]{3}\Z")]
     label: bool
 
 
@@ -53,9 +54,7 @@ def feedback(endpoint: str) -> Response[Any]:
         if label_id not in set(conflicting)
     ]
     records.send(aws.firehose(), os.environ["LABEL_STREAM"], accepted)
-    metrics.add_dimension("endpoint", endpoint)
-    metrics.add_metric("LabelsAccepted", MetricUnit.Count, len(accepted))
-    metrics.add_metric("LabelsConflicting", MetricUnit.Count, len(conflicting))
+    measure(endpoint, LabelsAccepted=len(accepted), LabelsConflicting=len(conflicting))
     return answer(
         202,
         {
@@ -69,9 +68,9 @@ def feedback(endpoint: str) -> Response[Any]:
 
 @cache  # an endpoint that exists once stays; errors are not remembered
 def _check_exists(endpoint: str) -> None:
-    check_known(endpoint)
+    check_endpoint_name(endpoint)
     if aws.registry().document(endpoint) is None:
-        check_has_file(endpoint)
+        check_endpoint_file(endpoint)
 
 
 def _decode(body: bytes) -> list[LabelRow]:
@@ -85,15 +84,10 @@ def _decode(body: bytes) -> list[LabelRow]:
 
 
 def _faults(value: object) -> list[Fault]:
-    """Return the faults of each label in a body that did not decode."""
-    labels = value.get("labels") if isinstance(value, dict) else None
-    faults = []
-    for index, row in enumerate(labels if isinstance(labels, list) else ()):
-        try:
-            msgspec.convert(row, LabelRow)
-        except msgspec.ValidationError as error:
-            faults.append(fault_from(error, f"$.labels[{index}]"))
-    return faults
+    return faults_in_body(value, "labels", LabelRow.__annotations__, LabelRow.__struct_fields__, {})
 
 
-handler = handler_of(app)
+@observed
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one request."""
+    return app.resolve(event, context)

@@ -1,16 +1,16 @@
 """What the HTTP functions share: routing, the body's size and type, and errors as answers."""
 
 import base64
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.errors import (
     CorruptArtifactError,
+    CorruptDocumentError,
     DeliveryError,
     EvergreenError,
     InvalidRequestError,
@@ -21,6 +21,7 @@ from evergreen.errors import (
     UnknownVersionError,
     WrongContentTypeError,
 )
+from evergreen.telemetry import logger
 
 MAX_BYTES = 1_000_000
 RETRY_AFTER_SECONDS = "30"
@@ -34,13 +35,10 @@ ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
     WrongContentTypeError: (415, "wrong_content_type"),
     NoChampionError: (503, "no_champion"),
     CorruptArtifactError: (503, "corrupt_artifact"),
+    CorruptDocumentError: (503, "corrupt_document"),
     ModelUnavailableError: (503, "model_unavailable"),
     DeliveryError: (503, "delivery_failed"),
 }
-
-logger = Logger()
-metrics = Metrics()
-tracer = Tracer()
 
 
 def answer(status: int, body: Any, **headers: str) -> Response[Any]:
@@ -91,24 +89,18 @@ def resolver() -> APIGatewayHttpResolver:
     """Return a router that answers every error of ours, and unknown routes, as JSON."""
     app = APIGatewayHttpResolver()
 
-    @app.exception_handler(EvergreenError)
+    @app.exception_handler(EvergreenError)  # type: ignore[untyped-decorator]
     def refused(error: EvergreenError) -> Response[Any]:
         return error_answer(error)
+
+    @app.exception_handler([ClientError, BotoCoreError])  # type: ignore[untyped-decorator]
+    def unreachable(error: Exception) -> Response[Any]:
+        logger.error("a service failed", extra={"reason": str(error)})
+        detail = {"code": "unavailable", "message": "a service does not answer: try again later"}
+        return answer(503, {"error": detail}, **{"Retry-After": RETRY_AFTER_SECONDS})
 
     @app.not_found
     def no_route(_: NotFoundError) -> Response[Any]:
         return answer(404, {"error": {"code": "unknown_route", "message": "no such route"}})
 
     return app
-
-
-def handler_of(app: APIGatewayHttpResolver) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """Return the Lambda handler of a router, with logs, traces and metrics around it."""
-
-    @logger.inject_lambda_context(clear_state=True)
-    @tracer.capture_lambda_handler(capture_response=False)
-    @metrics.log_metrics(raise_on_empty_metrics=False)
-    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        return app.resolve(event, context)
-
-    return handler

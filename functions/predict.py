@@ -12,15 +12,16 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen import aws, records
 from evergreen.errors import DeliveryError, NoChampionError, UnknownVersionError
-from evergreen.manifest import Manifest, is_version
+from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
+from evergreen.manifest import Manifest
 from evergreen.schema import PredictRequest
-from evergreen.serving import Served, Serving, check_has_file, check_known
-from http_api import answer, handler_of, json_body, logger, metrics, resolver, tracer
+from evergreen.serving import Served, Serving
+from evergreen.telemetry import logger, measure, observed, tracer
+from http_api import answer, json_body, resolver
 
 THRESHOLD = 0.5
 
@@ -39,12 +40,14 @@ def predict(endpoint: str) -> Response[Any]:
     version = app.current_event.query_string_parameters.get("version")
     served = serving().version(endpoint, version) if version else serving().champion(endpoint)
     if reason := serving().stale(endpoint):
-        metrics.add_metric("RefreshFailed", MetricUnit.Count, 1)
+        measure(endpoint, RefreshFailed=1)
         logger.warning("an old champion answers", extra={"endpoint": endpoint, "reason": reason})
     request = served.decoder.decode(json_body(app.current_event))
     captures = _score(endpoint, served, request, "requested" if version else "champion")
     _capture(captures)
-    _measure(endpoint, served.version, captures)
+    unseen = sum(1 for capture in captures if capture.unseen)
+    measure(endpoint, Predictions=len(captures), UnseenCategories=unseen)
+    logger.info("predicted", extra={"version": served.version, "rows": len(captures)})
     return answer(
         200,
         {
@@ -93,19 +96,8 @@ def _capture(captures: list[records.Capture]) -> None:
     try:
         records.send(aws.firehose(), os.environ["CAPTURE_STREAM"], captures)
     except (DeliveryError, ClientError, BotoCoreError) as error:
-        metrics.add_metric("CaptureFailed", MetricUnit.Count, len(captures))
+        measure(captures[0].endpoint, CaptureFailed=len(captures))
         logger.error("captures were lost", extra={"count": len(captures), "reason": str(error)})
-
-
-def _measure(endpoint: str, version: str, captures: list[records.Capture]) -> None:
-    metrics.add_dimension("endpoint", endpoint)
-    metrics.add_metadata("version", version)
-    metrics.add_metric("Predictions", MetricUnit.Count, len(captures))
-    unseen = sum(1 for capture in captures if capture.unseen)
-    metrics.add_metric("UnseenCategories", MetricUnit.Count, unseen)
-    logger.info(
-        "predicted", extra={"endpoint": endpoint, "version": version, "rows": len(captures)}
-    )
 
 
 @app.get("/endpoints")
@@ -132,11 +124,11 @@ def endpoints() -> Response[Any]:
 @app.get("/endpoints/<endpoint>")
 def endpoint(endpoint: str) -> Response[Any]:
     """Show who is champion, since when, on which figures, and who was before."""
-    check_known(endpoint)
+    check_endpoint_name(endpoint)
     registry = aws.registry()
     seen = registry.document(endpoint)
     if seen is None:
-        check_has_file(endpoint)
+        check_endpoint_file(endpoint)
         raise NoChampionError(endpoint)
     manifest = registry.manifest(endpoint, seen.document.champion)
     return answer(
@@ -157,17 +149,17 @@ def endpoint(endpoint: str) -> Response[Any]:
 @app.get("/endpoints/<endpoint>/versions")
 def versions(endpoint: str) -> Response[Any]:
     """List the versions of an endpoint, oldest first."""
-    check_known(endpoint)
+    check_endpoint_name(endpoint)
     found = aws.registry().versions(endpoint)
     if not found:
-        check_has_file(endpoint)
+        check_endpoint_file(endpoint)
     return answer(200, {"endpoint": endpoint, "versions": found})
 
 
 @app.get("/endpoints/<endpoint>/versions/<version>")
 def version(endpoint: str, version: str) -> Response[Any]:
     """Show the manifest of a version, without the long parts that only machines read."""
-    check_known(endpoint)
+    check_endpoint_name(endpoint)
     manifest = aws.registry().manifest(endpoint, version) if is_version(version) else None
     if manifest is None:
         raise UnknownVersionError(endpoint, version)
@@ -181,4 +173,7 @@ def _shown(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-handler = handler_of(app)
+@observed
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one request."""
+    return app.resolve(event, context)

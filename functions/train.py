@@ -16,8 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
 
 import endpoints
 from evergreen import aws, dataset, document, events, model, training
@@ -25,18 +23,16 @@ from evergreen.endpoint import Endpoint
 from evergreen.errors import (
     DataError,
     DocumentChangedError,
+    EndpointFileError,
     ModelUnavailableError,
     NoCandidateError,
     RunInProgressError,
     UnknownEventError,
 )
-from evergreen.manifest import Evaluation, created_at
+from evergreen.manifest import Evaluation, Manifest
 from evergreen.registry import Registry, Run, Seen
 from evergreen.schema import schema_of
-
-logger = Logger()
-metrics = Metrics()
-tracer = Tracer()
+from evergreen.telemetry import logger, measure, observed, tracer
 
 
 @dataclass(frozen=True)
@@ -55,9 +51,7 @@ class Start:
         return f"{self.at:%Y%m%dT%H%M%SZ}-{self.trigger}-{digest}" if self.at else self.key
 
 
-@logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
-@metrics.log_metrics(raise_on_empty_metrics=False)
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Train for what the event asks, or ask for what is due."""
     if "slot" in event:
@@ -65,16 +59,24 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     start = _start(event, context.aws_request_id)
     run = _train(start, context.aws_request_id)
     logger.info("training ended", extra={"run": run.run, "outcome": run.outcome})
-    return msgspec.to_builtins(run)
+    return dict(msgspec.to_builtins(run))
 
 
 def _request_due(slot: datetime) -> list[str]:
     """Ask for a training of every endpoint that is due; each gets an invocation of its own."""
-    due = [name for name in endpoints.names() if endpoints.load(name).policy.is_due(slot)]
-    events.emit(
-        aws.events(),
-        *(events.RetrainRequested(endpoint=name, time=slot, trigger="schedule") for name in due),
+    due, faulty = [], []
+    for name in endpoints.names():
+        try:
+            if endpoints.load(name).policy.is_due(slot):
+                due.append(name)
+        except EndpointFileError as error:
+            faulty.append(error)
+    requests = (
+        events.RetrainRequested(endpoint=name, time=slot, trigger="schedule") for name in due
     )
+    events.emit(aws.events(), *requests)
+    if faulty:  # after the others have been asked for
+        raise ExceptionGroup("some endpoints cannot be trained", faulty)
     return due
 
 
@@ -118,8 +120,11 @@ def _train(start: Start, owner: str) -> Run:
     ended, announcements = _attempt(start.endpoint, endpoint, registry, run)
     events.emit(aws.events(), *announcements)
     registry.finish(start.endpoint, ended)
-    metrics.add_dimension("endpoint", start.endpoint)
-    metrics.add_metric(f"Training{str(ended.outcome).title()}", MetricUnit.Count, 1)
+    counts = {
+        f"Training{str(ended.outcome).title()}": 1,
+        "LabelsConflicting": len(ended.conflicting),
+    }
+    measure(start.endpoint, **counts)
     return ended
 
 
@@ -131,13 +136,13 @@ def _attempt(
     if done := _promotion_by(run, registry, seen):
         return _ended(run, "promoted", done.reason, done.version), [_promoted(name, done)]
     try:
-        if reason := _too_soon(name, endpoint, registry, run):
+        last = _last(name, registry, run)
+        if reason := _reason_to_skip(endpoint, run, last):
             return _skipped(name, run, reason)
         schema = schema_of(name, endpoint.row)
         data = dataset.read(aws.data(), name, endpoint, schema, run.at)
         run = msgspec.structs.replace(run, labels=data.labels, conflicting=data.conflicting)
-        metrics.add_metric("LabelsConflicting", MetricUnit.Count, len(data.conflicting))
-        if run.trigger != "manual" and _nothing_new(name, registry, data.sha256):
+        if run.trigger != "manual" and last and last.lineage.data_sha256 == data.sha256:
             return _skipped(name, run, "nothing has been added to the data since the last training")
         champion = _champion(name, registry, seen)
         seed = int(os.environ["SEED"])
@@ -159,22 +164,21 @@ def _promotion_by(run: Run, registry: Registry, seen: Seen | None) -> document.T
     return next((found for found in history if found.by == run.run), None)
 
 
-def _too_soon(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> str | None:
+def _last(name: str, registry: Registry, run: Run) -> Manifest | None:
+    """Return the newest version, apart from what an earlier attempt at this run may have left."""
+    found = (registry.manifest(name, version) for version in reversed(registry.versions(name)))
+    return next((last for last in found if last and last.lineage.run != run.run), None)
+
+
+def _reason_to_skip(endpoint: Endpoint, run: Run, last: Manifest | None) -> str | None:
     """Return why a drift must wait: the last training may be what answers it."""
-    versions = registry.versions(name)
-    if run.trigger != "drift" or not versions:
-        return None
-    last = created_at(versions[-1])
     days = endpoint.policy.cooldown_days
-    if run.at - last < timedelta(days=days):
-        return f"the last training, {last:%Y-%m-%d}, is less than policy.cooldown_days={days} ago"
+    if run.trigger == "drift" and last and run.at - last.created < timedelta(days=days):
+        return (
+            f"the last training, {last.created:%Y-%m-%d}, is less than "
+            f"policy.cooldown_days={days} ago"
+        )
     return None
-
-
-def _nothing_new(name: str, registry: Registry, data_sha256: str | None) -> bool:
-    versions = registry.versions(name)
-    newest = registry.manifest(name, versions[-1]) if versions else None
-    return newest is not None and newest.lineage.data_sha256 == data_sha256
 
 
 def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model | None:

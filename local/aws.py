@@ -16,7 +16,7 @@ from moto.s3.models import S3Backend
 
 from local.template import ACCOUNT, REGION, Template, TemplateError, physical_name
 
-# moto shows Amazon's own events to the rules of every bus; there they come to the default bus alone.
+# moto shows Amazon's own events to the rules of every bus; at Amazon, only to the default bus's.
 OURS = {"source": [{"anything-but": {"prefix": "aws."}}]}
 EVERYTHING = "everything"  # a rule of our own on each bus, for those who watch
 TIMESTAMP_PREFIX = "!{timestamp:yyyy/MM/dd/HH}/"  # what moto appends to a prefix by itself

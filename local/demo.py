@@ -1,12 +1,11 @@
 """Replay a year of real flights through the stack: predict, record, check drift, retrain, promote.
 
-January is the training data. From February on, each scheduled hour's flights are one request, and what
-became of them is reported the next morning. Beside it, on the same requests: the January model, left alone,
-and the late rate of the last thirty days.
+January is the training data. From February on, each scheduled hour's flights are one request, and
+what became of them is reported the next morning. Beside it, on the same requests: the January
+model, left alone, and the late rate of the last thirty days.
 """
 
 import argparse
-import io
 import resource
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from datetime import time as clock_time
 from functools import cached_property
 from itertools import batched
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 import msgspec
@@ -39,7 +38,7 @@ from evergreen.model import ONNX, Model, load
 from evergreen.registry import Registry
 from evergreen.schema import MAX_ROWS, schema_of
 from evergreen.store import Store
-from local import aws, flights, report, template
+from local import flights, report, stack, template
 from local.plane import Answer, Plane
 
 BUILD = template.ROOT / "build" / "demo"
@@ -48,9 +47,7 @@ BASE_RATE_DAYS = 30
 ENDPOINT_TTL = (
     "10800"  # three hours: here they pass in a blink, and each look costs as much as ever
 )
-OUTCOMES_AT = clock_time(
-    9
-)  # UTC; in New York the night is over, and the flights of the day before are
+OUTCOMES_AT = clock_time(9)  # UTC: in New York the day before is over, and so are its flights
 JSON = {"Content-Type": "application/json"}
 
 
@@ -146,17 +143,16 @@ class Replay:
     @cached_property
     def registry(self) -> Registry:
         """Return the model registry of the stack."""
-        return Registry(Store(boto3.client("s3"), template.physical_name("ArtifactBucket")))
+        return stack.registry()
 
     @cached_property
     def data(self) -> Store:
         """Return the data bucket of the stack."""
-        return Store(boto3.client("s3"), template.physical_name("DataBucket"))
+        return stack.data()
 
     def train_first(self, file: Path) -> Model:
         """Upload the first training data and return the champion that came of it."""
-        self.data.put(f"training/{self.endpoint}/{file.name}", file.read_bytes())
-        self.plane.settle()
+        stack.upload(self.plane, self.endpoint, file)
         seen = self.registry.document(self.endpoint)
         if seen is None:
             raise SystemExit(f"no model came of the first training: {self.events}")
@@ -171,7 +167,7 @@ class Replay:
 
     def report_outcomes(self) -> None:
         """Report what became of the flights that were asked for since the last time."""
-        for labels in batched(self.waiting, MAX_ROWS):
+        for labels in batched(self.waiting, MAX_ROWS, strict=False):
             answer = self.post("feedback", {"labels": list(labels)})
             self.labels += answer.json()["accepted"] if answer.status == 202 else 0
         self.waiting.clear()
@@ -197,13 +193,13 @@ class Replay:
 
 
 @contextmanager
-def replay(endpoint: str, start: datetime, seed: int, log: io.TextIOBase) -> Iterator[Replay]:
+def replay(endpoint: str, start: datetime, seed: int, log: IO[str]) -> Iterator[Replay]:
     """Deploy the template into moto at a virtual time."""
-    deployed = template.load(Seed=str(seed), EndpointTtl=ENDPOINT_TTL)
-    with time_machine.travel(start, tick=False) as clock, aws.started():
-        aws.create(deployed)
-        run = Replay(Plane(deployed, log), clock, endpoint)
-        yield run
+    with (
+        time_machine.travel(start, tick=False) as clock,
+        stack.deployed(log, Seed=str(seed), EndpointTtl=ENDPOINT_TTL) as plane,
+    ):
+        yield Replay(plane, clock, endpoint)
 
 
 def main() -> None:
@@ -222,7 +218,7 @@ def main() -> None:
             console, log, arguments.endpoint, arguments.months, arguments.seed
         )
     (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
-    report.write(BUILD, msgspec.to_builtins(summary), reports, manifests)
+    report.write(BUILD, summary, reports, manifests)
     console.print(closing_table(summary))
     console.print(closing_lines(summary), highlight=False)
     if summary.requests["errors"] or summary.dead_letters:
@@ -230,7 +226,7 @@ def main() -> None:
 
 
 def run(
-    console: Console, log: io.TextIOBase, endpoint: str, months: int, seed: int
+    console: Console, log: IO[str], endpoint: str, months: int, seed: int
 ) -> tuple[Summary, list[DriftReport], list[Manifest]]:
     """Replay the months and return what happened, the drift reports and the versions."""
     began = time.monotonic()
@@ -297,9 +293,8 @@ def _announcer(replayed: Replay, console: Console) -> Any:
 
 def _summary(replayed: Replay, start: datetime, seed: int) -> Summary:
     written, distinct = _captured(replayed)
-    row = endpoints.load(replayed.endpoint).row
-    schema = schema_of(replayed.endpoint, row)
-    joined = join(replayed.data, replayed.endpoint, row, schema, start, datetime.now(UTC))
+    schema = schema_of(replayed.endpoint, endpoints.load(replayed.endpoint).row)
+    joined = join(replayed.data, replayed.endpoint, schema, start, datetime.now(UTC))
     total = Tally()
     for tally in replayed.tallies.values():
         for name in ("rows", "frozen", "evergreen", "base_rate"):
@@ -378,7 +373,8 @@ def closing_lines(summary: Summary) -> str:
     better = 1 - summary.log_loss.evergreen / summary.log_loss.frozen
     promoted = sum(event.type == "Model Promoted" for event in summary.events)
     return (
-        f"Evergreen's log-loss is {better:.1%} below the frozen model's, with {promoted} promotions.\n"
+        f"Evergreen's log-loss is {better:.1%} below the frozen model's, after {promoted} "
+        "promotions.\n"
         f"{summary.requests['answered']:,} of {summary.requests['sent']:,} requests answered; "
         f"{summary.captures['distinct']:,} predictions captured; "
         f"{summary.labels['joined']:,} of {summary.labels['sent']:,} labels joined.\n"

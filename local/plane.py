@@ -1,8 +1,8 @@
 """The event plane that moto lacks: it routes requests, events and schedules to the real handlers.
 
-Routes, rules and schedules come from the template, and each function runs with the environment that the
-template gives it. A function that fails is tried again as Lambda would, and its event then goes to the
-dead-letter queue that the template names.
+Routes, rules and schedules come from the template, and each function runs with the environment that
+the template gives it. A function that fails is tried again as Lambda would, and its event then goes
+to the dead-letter queue that the template names.
 """
 
 import base64
@@ -231,7 +231,7 @@ class Plane:
     def settle(self) -> None:
         """Deliver the events that rules have matched, and those that these lead to."""
         rules = self.template.of_type("AWS::Events::Rule")
-        while any([self._drain(rule, properties) for rule, properties in rules.items()]):
+        while sum(self._drain(rule, properties) for rule, properties in rules.items()):
             pass
         for event in self._received(EVERYTHING):
             self.on_event(event)

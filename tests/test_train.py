@@ -223,9 +223,7 @@ def test_a_claim_whose_invocation_was_ended_is_taken_over(
 KEYS = ["model.onnx", "model.joblib", "manifest.json", DOCUMENT, "history/000001", "runs/"]
 
 
-@pytest.mark.parametrize(
-    "event", [requested(), drifted(), MANUAL], ids=["schedule", "drift", "manual"]
-)
+@pytest.mark.parametrize("event", [requested(), drifted()], ids=["schedule", "drift"])
 @pytest.mark.parametrize("happens", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("key", KEYS)
 def test_a_run_that_is_cut_off_at_any_write_promotes_when_lambda_tries_it_again(
@@ -398,7 +396,7 @@ def test_a_candidate_that_is_worse_is_rejected_and_the_champion_stays_byte_for_b
     before = document(artifacts)
     announced()
     data.put(f"training/{NAME}/more.csv", csv(given.table(300, seed=3)))
-    monkeypatch.setattr(flight_delay, "endpoint", given.quick(C=1e-3, margin=0.0))
+    monkeypatch.setattr(flight_delay, "endpoint", given.quick(strength=1e-3, margin=0.0))
     clock.shift(timedelta(days=1))
 
     run = train(requested(NOW + timedelta(days=1)))

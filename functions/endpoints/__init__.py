@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evergreen.endpoint import Endpoint, check_endpoint
 from evergreen.errors import UnknownEndpointError
-from evergreen.manifest import is_endpoint
+from evergreen.known import is_endpoint
 
 
 def names() -> list[str]:
@@ -16,7 +16,10 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Endpoint:
-    """Return an endpoint; UnknownEndpointError without a file, EndpointFileError for a faulty one."""
+    """Return an endpoint.
+
+    Raises UnknownEndpointError where it has no file, EndpointFileError where that is faulty.
+    """
     if not is_endpoint(name) or name not in names():
         raise UnknownEndpointError(name)
     module = importlib.import_module(f"endpoints.{name.replace('-', '_')}")

@@ -1,7 +1,7 @@
 """What the functions know about the stack they run in: names from the environment, and clients.
 
-Clients are made at first use, so importing a handler needs neither a region nor credentials, and give
-up well before the function's own timeout does.
+Clients are made at first use, so importing a handler needs neither a region nor credentials, and
+give up well before the function's own timeout does.
 """
 
 import os

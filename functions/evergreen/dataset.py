@@ -1,4 +1,4 @@
-"""Everything that a training may learn from: the user's files, and the captures that have labels."""
+"""All that a training may learn from: the user's files, and the captures that have labels."""
 
 import tempfile
 from dataclasses import dataclass
@@ -69,17 +69,19 @@ def _from_captures(
     start = datetime(first.year, first.month, first.day, tzinfo=UTC)
     if (history := endpoint.policy.history) is not None:
         start = max(start, at - history)
-    return join(data, name, endpoint.row, schema, start, at)
+    return join(data, name, schema, start, at)
 
 
 def _from_file(data: Store, key: str, endpoint: Endpoint, schema: JsonSchema) -> Examples:
     try:
-        table = endpoint.examples(_table(data, key))
-        return from_table(endpoint.row, schema, table)
+        table = _table(data, key)
+        try:
+            rows = endpoint.examples(table)
+        except Exception as error:  # it is the user's code, and pandas raises many kinds
+            raise DataError(f"`examples` cannot use its columns: {error!r:.300}") from error
+        return from_table(schema, rows)
     except DataError as error:
         raise DataError(f"{key}: {error}") from error
-    except KeyError as error:
-        raise DataError(f"{key}: there is no column {error}") from error
 
 
 def _table(data: Store, key: str) -> pd.DataFrame:
@@ -93,6 +95,8 @@ def _table(data: Store, key: str) -> pd.DataFrame:
         path = Path(folder) / Path(key).name
         path.write_bytes(stored.body)
         try:
-            return duckdb.connect().execute(f"SELECT * FROM {reader}(?)", [str(path)]).df()  # noqa: S608 - a constant
+            query = f"SELECT * FROM {reader}(?)"  # noqa: S608 - one of READERS
+            table: pd.DataFrame = duckdb.connect().execute(query, [str(path)]).df()
         except duckdb.Error as error:
             raise DataError(f"it cannot be read: {str(error)[:300]}") from error
+    return table

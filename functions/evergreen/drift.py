@@ -1,7 +1,9 @@
 """Have the requests moved away from the training data, and by enough to matter?
 
-Each feature is counted in the bins of its reference profile, and the test asks whether the divergence
-is more than a feature of this problem shows from week to week, not whether anything moved at all: with
+Each feature is counted in the bins of its reference profile, and the test asks whether the
+divergence is more than a feature of this problem shows from week to week, not whether anything
+moved at all:
+    with
 enough rows something always has.
 """
 
@@ -25,6 +27,7 @@ QUANTILES = (0.001, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 0.9
 MAX_DISTINCT = 20  # a number with so few values is counted value by value
 MAX_CATEGORIES = 1_000  # kept in a profile; the rest is counted together
 TESTED_CATEGORIES = 30  # the rarer ones are tested together
+MIN_EXPECTED = 1.0  # rows in the smaller sample; bins that expect fewer are tested as one
 MIN_ROWS = 200  # of a window; below, the answer is "insufficient data"
 MIN_DELTA = 0.01  # about a shift of the mean by 0.1 standard deviations
 SEASON = timedelta(days=7)
@@ -131,13 +134,20 @@ def _tested(bins: FeatureProfile, counts: Counts) -> Counts:
 
 
 def _pearson(reference: Counts, current: Counts) -> tuple[float, int, float]:
-    """Return the two-sample statistic, its degrees of freedom and the effective sample size."""
+    """Return the two-sample statistic, its degrees of freedom and the effective sample size.
+
+    Bins that expect less than a row are counted together: in many of them a single row looks
+    like news, and of 200 Poisson rows 4 % were false alarms where 1 % was asked for.
+    """
     n, m = reference.sum(), current.sum()
-    total = reference + current
-    used = total > 0
-    a, b = reference[used], current[used]
-    statistic = ((np.sqrt(m / n) * a - np.sqrt(n / m) * b) ** 2 / total[used]).sum()
-    return float(statistic), int(used.sum()) - 1, float(n * m / (n + m))
+    expected = (reference + current) * min(n, m) / (n + m)
+    rare = expected < MIN_EXPECTED
+    a = np.append(reference[~rare], reference[rare].sum())
+    b = np.append(current[~rare], current[rare].sum())
+    used = a + b > 0
+    a, b = a[used], b[used]
+    statistic = ((np.sqrt(m / n) * a - np.sqrt(n / m) * b) ** 2 / (a + b)).sum()
+    return float(statistic), len(a) - 1, float(n * m / (n + m))
 
 
 def divergence(reference: Counts, current: Counts) -> float:

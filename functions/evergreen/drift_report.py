@@ -1,8 +1,8 @@
 """What a drift check concluded, and the rule by which it raises an alarm.
 
-A feature is flagged when its divergence is significant and major, and confirmed when the check before
-flagged it too, against the same champion. Any confirmed feature is drift. The alarm is raised when it
-begins, and again every `repeat` for as long as it lasts.
+A feature is flagged when its divergence is significant and major, and confirmed when the check
+before flagged it too, against the same champion. Any confirmed feature is drift. The alarm is
+raised when it begins, and again every `repeat` for as long as it lasts.
 """
 
 from datetime import datetime, timedelta
@@ -19,7 +19,8 @@ Status = Literal["insufficient data", "steady", "drifted"]
 class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     """One check of one endpoint.
 
-    start, end: the window of requests. since: the end of the first window of the drift that goes on.
+    start, end: the window of requests. since: the end of the first window of the drift that goes
+        on.
     alarm: whether Drift Detected was emitted.
     """
 
@@ -51,7 +52,7 @@ def assess(
     previous: DriftReport | None,
     repeat: timedelta,
 ) -> DriftReport:
-    """Draw the conclusion of a check from its features (None: too few rows) and the check before."""
+    """Conclude from a check's features (None: too few rows) and the check before it."""
     comparable = previous is not None and previous.version == version
     before = previous.flagged if previous and comparable else set()
     flagged = {feature.feature for feature in features or () if feature.flagged}
@@ -78,7 +79,8 @@ def key_of(endpoint: str, end: datetime) -> str:
 
 def previous(data: Store, endpoint: str, start: datetime, end: datetime) -> DriftReport | None:
     """Return the last report of a window that ended from `start` until before `end`."""
-    found = data.keys(f"drift/{endpoint}/", after=key_of(endpoint, start))
+    before = key_of(endpoint, start - timedelta(hours=1))  # a listing starts after a key
+    found = data.keys(f"drift/{endpoint}/", after=before)
     keys = [key for key in found if key < key_of(endpoint, end)]
     stored = data.get(keys[-1]) if keys else None
     return msgspec.json.decode(stored.body, type=DriftReport) if stored else None

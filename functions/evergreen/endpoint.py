@@ -49,7 +49,7 @@ class Policy:
         194
         """
         longest = max((math.inf if days is None else days) for days in self.windows_days)
-        # Labels come late, so the holdout may end days before the training: allow for as much again.
+        # Labels come late, so the holdout may end days before the training.
         return None if longest == math.inf else timedelta(days=longest + 2 * self.holdout_days)
 
     def is_due(self, slot: datetime) -> bool:
@@ -101,6 +101,8 @@ def check_endpoint(name: str, endpoint: object) -> None:
     if not endpoint.target:
         raise EndpointFileError(name, "`target` must say what is predicted")
     schema = schema_of(name, endpoint.row)
+    if set(schema["properties"]) != set(endpoint.row.__struct_fields__):
+        raise EndpointFileError(name, "`row` must not rename its fields")
     for field, spec in schema["properties"].items():
         if not any(part.get("description") for part in (spec, *spec.get("anyOf", ()))):
             raise EndpointFileError(name, f"field `{field}` has no description")

@@ -10,6 +10,7 @@
     ├── NoChampionError             nothing has been promoted yet
     ├── ModelUnavailableError       a version exists and may not or cannot be loaded
     │   └── CorruptArtifactError        its bytes are not those of the manifest
+    ├── CorruptDocumentError        an endpoint document cannot be read
     ├── DocumentChangedError        somebody else moved the endpoint first
     ├── RunInProgressError          another invocation is training for the same event
     ├── UnknownEventError           a function was started with something that it does not handle
@@ -35,7 +36,7 @@ class RequestError(EvergreenError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with a request; `path` is a JSONPath such as `$.instances[3].hour`."""
+    """One thing that is wrong with a request; `path` is a JSONPath: `$.instances[3].hour`."""
 
     path: str
     message: str
@@ -63,7 +64,8 @@ class WrongContentTypeError(RequestError):
 
     def __init__(self, content_type: str) -> None:
         super().__init__(
-            f"content type {content_type[:80]!r} is not read here: send `Content-Type: application/json`"
+            f"content type {content_type[:80]!r} is not read here: "
+            "send `Content-Type: application/json`"
         )
 
 
@@ -79,7 +81,8 @@ class UnknownVersionError(RequestError):
 
     def __init__(self, endpoint: str, version: str) -> None:
         super().__init__(
-            f"{endpoint} has no version {version[:80]!r}: GET /endpoints/{endpoint}/versions lists them"
+            f"{endpoint} has no version {version[:80]!r}: "
+            f"GET /endpoints/{endpoint}/versions lists them"
         )
 
 
@@ -88,8 +91,9 @@ class NoChampionError(EvergreenError):
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(
-            f"{endpoint} has no champion: train one by uploading training data to training/{endpoint}/ "
-            f'in the data bucket, or by invoking the train function with {{"endpoint": "{endpoint}"}}'
+            f"{endpoint} has no champion: train one by uploading training data to "
+            f"training/{endpoint}/ in the data bucket, or by invoking the train function with "
+            f'{{"endpoint": "{endpoint}"}}'
         )
 
 
@@ -107,8 +111,17 @@ class CorruptArtifactError(ModelUnavailableError):
         super().__init__(
             endpoint,
             version,
-            f"{artifact} has {found} and its manifest says {said}; "
-            "nothing was deserialized. Promote another version, and restore this one from the bucket's versions",
+            f"{artifact} has {found} and its manifest says {said}; nothing was deserialized. "
+            "Promote another version, and restore this one from the bucket's versions",
+        )
+
+
+class CorruptDocumentError(EvergreenError):
+    """An endpoint document is not what Evergreen writes."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(
+            f"{key} cannot be read ({reason}): restore it from the versions of the bucket"
         )
 
 
@@ -150,7 +163,7 @@ class EndpointFileError(EvergreenError):
 
 
 class DataError(EvergreenError):
-    """This data cannot train a model, and the message says why."""
+    """The data cannot train a model, and the message says why."""
 
 
 class NoCandidateError(EvergreenError):

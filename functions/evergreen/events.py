@@ -4,7 +4,9 @@ Delivery is at least once and unordered: whoever handles one of them reads the s
 """
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "evergreen"
+ENTRIES_PER_CALL = 10  # the limit of PutEvents
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,7 +72,8 @@ class ModelPromoted(Event, frozen=True, kw_only=True):
 class DriftDetected(Event, frozen=True, kw_only=True):
     """The requests are no longer like the training data, in two windows in a row.
 
-    time: the end of the newest window, the same in every repetition. report: its key in the data bucket.
+    time: the end of the newest window, the same in every repetition. report: its key in the data
+        bucket.
     """
 
     version: str
@@ -92,8 +96,11 @@ _NAMES = {kind: name for name, kind in TYPES.items()}
 
 def emit(client: "EventBridgeClient", *events: Event) -> None:
     """Put events on the bus of this stack; raises DeliveryError unless it took all of them."""
-    if not events:
-        return
+    for batch in batched(events, ENTRIES_PER_CALL, strict=False):
+        _put(client, batch)
+
+
+def _put(client: "EventBridgeClient", events: Sequence[Event]) -> None:
     answer = client.put_events(
         Entries=[
             {

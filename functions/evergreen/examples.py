@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.errors import DataError
-from evergreen.schema import Columns, JsonSchema, columns_of, is_text
+from evergreen.schema import Columns, JsonSchema, RowDecoder, columns_of, is_text
 
 MIN_PER_CLASS = 0.1  # of policy.min_rows
 LEAKING_AUC = 0.999  # a single feature that orders the labels this well has seen them
@@ -22,7 +22,8 @@ LEAKING_AUC = 0.999  # a single feature that orders the labels this well has see
 class Examples:
     """Labelled rows in order of time.
 
-    columns: one array of shape (rows,) per feature. labels: bool, shape (rows,). times: datetime64[us]
+    columns: one array of shape (rows,) per feature. labels: bool, shape (rows,). times:
+        datetime64[us]
     in UTC, shape (rows,).
     """
 
@@ -54,7 +55,7 @@ class Examples:
         for name, values in sorted(self.columns.items()):
             digest.update(name.encode())
             digest.update(
-                "\0".join(values.tolist()).encode() if values.dtype == object else values.tobytes()
+                msgspec.json.encode(values.tolist()) if values.dtype == object else values.tobytes()
             )
         digest.update(self.labels.tobytes())
         digest.update(self.times.tobytes())
@@ -85,7 +86,7 @@ def from_rows(
     return Examples(columns_of(schema, rows), np.array(labels, dtype=bool), stamps)
 
 
-def from_table(row: type[msgspec.Struct], schema: JsonSchema, table: pd.DataFrame) -> Examples:
+def from_table(schema: JsonSchema, table: pd.DataFrame) -> Examples:
     """Return examples from what an endpoint's `examples` function made of the user's data.
 
     Raises DataError for a missing column, and for the first row with a missing label or time or a
@@ -106,11 +107,10 @@ def from_table(row: type[msgspec.Struct], schema: JsonSchema, table: pd.DataFram
     except (ValueError, TypeError) as error:
         raise DataError(f"time: {error}") from error
     rows = _plain(table[fields], schema)
+    decoder = RowDecoder(schema)
     for index, values in enumerate(rows):
-        try:
-            msgspec.convert(values, row, strict=True)
-        except msgspec.ValidationError as error:
-            raise DataError(f"row {index}: {error}") from error
+        if fault := decoder.fault(values):
+            raise DataError(f"row {index}: {fault}")
     stamps = times.to_numpy(dtype="datetime64[us]")
     order = np.argsort(stamps, kind="stable")
     return Examples(columns_of(schema, rows), labels, stamps).take(order)

@@ -49,7 +49,8 @@ def improvement(
 ) -> Improvement:
     """Compare two models' losses on the same rows by a bootstrap over days.
 
-    champion, candidate: losses, shape (rows,). days: the day of each row. Whole days are drawn: rows
+    champion, candidate: losses, shape (rows,). days: the day of each row. Whole days are drawn:
+        rows
     of one day rise and fall together, and drawing rows would make any difference look certain.
     """
     _, place = np.unique(days, return_inverse=True)
@@ -71,6 +72,6 @@ def judge(
             True, f"log-loss {loss:.4f} beats the constant's {baseline:.4f}; first champion"
         )
     figures = f"improvement {over_champion.mean:+.4f}, at least {over_champion.lower:+.4f}"
-    if over_champion.lower < -margin:
+    if not over_champion.lower >= -margin:
         return Verdict(False, f"{figures}, may be worse than the champion by more than {margin}")
     return Verdict(True, f"{figures} over the champion, within the margin of {margin}")

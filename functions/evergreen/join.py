@@ -1,17 +1,15 @@
 """Captures meet their labels: what happened to each prediction, as far as it is known.
 
-Both arrive at least once and in any order. A label whose prediction has not arrived is pending, an id
-with two different labels is conflicting and teaches nothing until a person has looked at it.
+Both arrive at least once and in any order. A label whose prediction has not arrived is pending, an
+id with two different labels is conflicting and teaches nothing until a person has looked at it.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import msgspec
-
 from evergreen.examples import Examples, concat, from_rows
-from evergreen.records import Capture, captures_of, labels_of
-from evergreen.schema import JsonSchema
+from evergreen.records import captures_of, labels_of
+from evergreen.schema import JsonSchema, RowDecoder
 from evergreen.store import Store
 
 
@@ -55,7 +53,6 @@ def read_labels(data: Store, endpoint: str, start: datetime, end: datetime) -> L
 def join(
     data: Store,
     endpoint: str,
-    row: type[msgspec.Struct],
     schema: JsonSchema,
     start: datetime,
     end: datetime,
@@ -63,6 +60,7 @@ def join(
     """Join the captures made from start to end with every label that arrived by end."""
     labels = read_labels(data, endpoint, start, end)
     waiting = dict(labels.by_id)
+    decoder = RowDecoder(schema)
     result = Joined(conflicting=sorted(labels.conflicting))
     seen: set[str] = set()
     parts = []
@@ -74,7 +72,7 @@ def join(
             seen.add(capture.id)
             if capture.id not in waiting:
                 result.unlabelled += 1
-            elif _fits(capture, row):
+            elif decoder.fault(capture.features) is None:
                 known.append((capture, waiting.pop(capture.id)))
             else:
                 waiting.pop(capture.id)
@@ -87,11 +85,3 @@ def join(
     result.examples = concat(parts)
     result.joined = len(result.examples) if result.examples else 0
     return result
-
-
-def _fits(capture: Capture, row: type[msgspec.Struct]) -> bool:
-    try:
-        msgspec.convert(capture.features, row, strict=True)
-    except msgspec.ValidationError:
-        return False
-    return True

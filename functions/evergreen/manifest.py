@@ -1,7 +1,6 @@
-"""The JSON that describes a model version, and everything that a reader needs to trust and use it."""
+"""The JSON that describes a model version: all that a reader needs to trust and use it."""
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +9,6 @@ import msgspec
 from evergreen.schema import JsonSchema
 
 FORMAT = 1
-_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
-_ENDPOINT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -119,18 +116,3 @@ def version_id(created: datetime, *parts: str) -> str:
     """
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
     return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest}"
-
-
-def created_at(version: str) -> datetime:
-    """Return the time that a version's id begins with."""
-    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%S%z")
-
-
-def is_version(text: str) -> bool:
-    """Say whether a text has the form of a version id; anything else must not reach a key."""
-    return _VERSION.fullmatch(text) is not None
-
-
-def is_endpoint(text: str) -> bool:
-    """Say whether a text has the form of an endpoint's name, such as `flight-delay`."""
-    return len(text) <= 63 and _ENDPOINT.fullmatch(text) is not None

@@ -68,15 +68,15 @@ def load(manifest: Manifest, body: bytes) -> Model:
     """
     try:
         model = Model(manifest, session_of(body))
+        rows = [row for row, _ in manifest.golden]
+        scores = model.scores_of(rows) if rows else np.zeros(0)
+        difference = np.abs(scores - [score for _, score in manifest.golden]).max(initial=0.0)
     except Exception as error:  # ONNX Runtime has no base class of its own
         raise ModelUnavailableError(manifest.endpoint, manifest.version, str(error)) from error
-    rows = [row for row, _ in manifest.golden]
-    if rows:
-        difference = np.abs(model.scores_of(rows) - [score for _, score in manifest.golden]).max()
-        if not difference <= GOLDEN_TOLERANCE:
-            raise ModelUnavailableError(
-                manifest.endpoint,
-                manifest.version,
-                f"its golden rows score {difference:.2g} away from what training recorded",
-            )
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ModelUnavailableError(
+            manifest.endpoint,
+            manifest.version,
+            f"its golden rows score {difference:.2g} away from what training recorded",
+        )
     return model

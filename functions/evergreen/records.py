@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -65,9 +65,6 @@ class _Reduced(msgspec.Struct, frozen=True):
     complete: bool = False
 
 
-Record = TypeVar("Record", Capture, Label)
-
-
 def new_ids(count: int) -> list[str]:
     """Return ids for the predictions of one request, sortable by time and unguessable."""
     request = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
@@ -82,9 +79,9 @@ def send(firehose: "FirehoseClient", stream: str, records: Sequence[Capture | La
     encoder = msgspec.json.Encoder()
     pending: list[RecordTypeDef] = [
         {"Data": b"".join(encoder.encode(record) + b"\n" for record in lines)}
-        for lines in batched(records, LINES_PER_RECORD)
+        for lines in batched(records, LINES_PER_RECORD, strict=False)
     ]
-    for batch in batched(pending, RECORDS_PER_BATCH):
+    for batch in batched(pending, RECORDS_PER_BATCH, strict=False):
         _send_batch(firehose, stream, list(batch))
 
 
@@ -129,24 +126,31 @@ def captures_of(
     data: Store, endpoint: str, start: datetime, end: datetime
 ) -> Iterator[list[Capture]]:
     """Yield the captures with start <= time < end in lists, a day of arrival each, ids once."""
-    for captures in _by_day(data, "captures", endpoint, start, end + ARRIVAL, Capture):
+    for captures in _by_day(data, "captures", endpoint, start, end, Capture, wait=ARRIVAL):
         yield [capture for capture in captures if start <= capture.time < end]
 
 
 def labels_of(data: Store, endpoint: str, start: datetime, end: datetime) -> Iterator[list[Label]]:
-    """Yield the labels that arrived from start to end in lists, a day each."""
-    yield from _by_day(data, "labels", endpoint, start, end, Label)
+    """Yield the labels that arrived from the day of start until end in lists, a day each."""
+    for labels in _by_day(data, "labels", endpoint, start, end, Label):
+        yield [label for label in labels if label.time < end]
 
 
-def _by_day(
-    data: Store, kind: str, endpoint: str, start: datetime, end: datetime, record: type[Record]
+def _by_day[Record: (Capture, Label)](
+    data: Store,
+    kind: str,
+    endpoint: str,
+    start: datetime,
+    end: datetime,
+    record: type[Record],
+    wait: timedelta = timedelta(0),
 ) -> Iterator[list[Record]]:
     closed = (end - DELIVERY).astimezone(UTC).date()
-    for day in days_of(start, end):
+    for day in days_of(start, end + wait):
         yield read_day(data, kind, endpoint, day, record, closed=day < closed)
 
 
-def read_day(
+def read_day[Record: (Capture, Label)](
     data: Store, kind: str, endpoint: str, day: date, record: type[Record], *, closed: bool
 ) -> list[Record]:
     """Return one endpoint's distinct records that arrived on a UTC date, and keep the reduced day.
@@ -154,7 +158,7 @@ def read_day(
     closed: nothing more can arrive for this day, so that what is kept of it is complete.
     """
     key = f"days/{kind}/{endpoint}/{day}.jsonl.gz"
-    decoder = msgspec.json.Decoder(record)
+    decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(record)
     kept = data.get(key)
     head, _, lines = gzip.decompress(kept.body).partition(b"\n") if kept else (b"{}", b"", b"")
     reduced = msgspec.json.decode(head, type=_Reduced)
@@ -165,16 +169,19 @@ def read_day(
     if sources == reduced.sources and not closed:
         return decoder.decode_lines(lines)
     if sources != reduced.sources:
-        kept_so_far = decoder.decode_lines(lines) if set(reduced.sources) < set(sources) else []
-        new = sorted(set(sources) - set(reduced.sources)) if kept_so_far else sources
-        records = _distinct([*kept_so_far, *_read(data, new, endpoint, decoder)])
-        lines = encoder.encode_lines(list(records))
+        before: list[Record] = []
+        new: list[str] = sources
+        if set(reduced.sources) < set(sources):  # only more has come, as a rule
+            before = decoder.decode_lines(lines)
+            new = sorted(set(sources) - set(reduced.sources))
+        records = [*before, *_read(data, new, endpoint, decoder)]
+        lines = encoder.encode_lines(list(_distinct(records)))
     head = encoder.encode(_Reduced(sources=sources, complete=closed))
     data.put(key, gzip.compress(head + b"\n" + lines, compresslevel=1, mtime=0))
     return decoder.decode_lines(lines)
 
 
-def _read(
+def _read[Record: (Capture, Label)](
     data: Store, keys: Iterable[str], endpoint: str, decoder: msgspec.json.Decoder[Record]
 ) -> Iterator[Record]:
     for key in keys:
@@ -187,7 +194,7 @@ def _read(
         yield from (line for line in decoder.decode_lines(body) if line.endpoint == endpoint)
 
 
-def _distinct(records: Iterable[Record]) -> Iterator[Record]:
+def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> Iterator[Record]:
     """Drop exact repetitions, which Firehose and callers may make; labels that differ stay."""
     seen = set()
     for record in records:

@@ -3,7 +3,8 @@
     models/{endpoint}/{version}/model.onnx, model.joblib, manifest.json    written once
     endpoints/{endpoint}.json                                              compare-and-set
     endpoints/{endpoint}/history/{generation}.json                         written once
-    runs/{endpoint}/{run}.json                                             claims, see Registry.claim
+    runs/{endpoint}/{run}.json                                             claims, see
+    Registry.claim
 
 Writes go artifact, manifest, document, history: a crash at any point leaves the old champion or the
 new one. The history line of the newest generation may be missing after a crash; it is also in the
@@ -13,16 +14,18 @@ document, and the next writer completes it.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
 import msgspec
 
 from evergreen.document import Document, Transition
-from evergreen.errors import CorruptArtifactError, DocumentChangedError, ModelUnavailableError
+from evergreen.errors import (
+    CorruptArtifactError,
+    CorruptDocumentError,
+    DocumentChangedError,
+    ModelUnavailableError,
+)
 from evergreen.manifest import FORMAT, Artifact, Manifest
-from evergreen.store import Store
-
-T = TypeVar("T")
+from evergreen.store import Store, Stored
 
 RUN_LIMIT = timedelta(minutes=15)  # a Lambda function is ended by then, and its claim with it
 
@@ -71,11 +74,11 @@ class Registry:
 
     def document(self, endpoint: str) -> Seen | None:
         """Return the endpoint's document, or None where nothing has been promoted yet."""
-        return _seen(self.store.get(_document_key(endpoint)))
+        return _seen(endpoint, self.store.get(_document_key(endpoint)))
 
     def document_if_changed(self, endpoint: str, etag: str) -> Seen | None:
         """Return the endpoint's document if it is no longer the one with `etag`."""
-        return _seen(self.store.changed(_document_key(endpoint), etag))
+        return _seen(endpoint, self.store.changed(_document_key(endpoint), etag))
 
     def write_document(self, document: Document, seen: Seen | None) -> None:
         """Put a document in place of the one that was seen (None: there was none).
@@ -90,9 +93,17 @@ class Registry:
             if seen is None
             else self.store.replace(key, body, seen.etag)
         )
-        if not won:
+        if not won and not self._was_written(document):
             raise DocumentChangedError(document.endpoint, document.generation - 1)
         self._write_history(document.last, document.endpoint)
+
+    def _was_written(self, document: Document) -> bool:
+        """Say whether a document stood there, and the next one has already been put in its place.
+
+        Its writer completed our history line first, and no two transitions are alike.
+        """
+        stored = self.store.get(_history_key(document.endpoint, document.generation))
+        return stored is not None and _decode(stored.body, Transition) == document.last
 
     def _write_history(self, transition: Transition, endpoint: str) -> None:
         self.store.create(_history_key(endpoint, transition.generation), _encode(transition))
@@ -130,7 +141,12 @@ class Registry:
         stored = self.store.get(f"{_folder(endpoint, version)}/manifest.json")
         if stored is None:
             return None
-        manifest = _decode(stored.body, Manifest)
+        try:
+            manifest = _decode(stored.body, Manifest)
+        except msgspec.DecodeError as error:
+            raise ModelUnavailableError(
+                endpoint, version, f"its manifest cannot be read: {error}"
+            ) from error
         if (manifest.endpoint, manifest.version) != (endpoint, version):
             raise ModelUnavailableError(
                 endpoint, version, f"its manifest is that of {manifest.endpoint} {manifest.version}"
@@ -144,7 +160,7 @@ class Registry:
     def artifact(self, manifest: Manifest, name: str) -> bytes:
         """Return the bytes of an artifact, after checking their size and hash."""
         stored = self.store.get(f"{_folder(manifest.endpoint, manifest.version)}/{name}")
-        if stored is None:
+        if stored is None or name not in manifest.artifacts:
             raise ModelUnavailableError(manifest.endpoint, manifest.version, f"{name} is missing")
         found, said = fingerprint(stored.body), manifest.artifacts[name]
         if found != said:
@@ -162,7 +178,8 @@ class Registry:
     def claim(self, endpoint: str, claim: Run) -> Run:
         """Claim a training run; the caller may go on if the run that is returned has its owner.
 
-        One slot is trained for once: a duplicate of its event gets the run of the first, whether that
+        One slot is trained for once: a duplicate of its event gets the run of the first, whether
+            that
         is under way or done. A claim whose owner must have been ended by now is taken over.
         """
         key = _run_key(endpoint, claim.run)
@@ -187,15 +204,20 @@ def fingerprint(body: bytes) -> Artifact:
     return Artifact(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
 
 
-def _seen(stored: Any) -> Seen | None:
-    return Seen(_decode(stored.body, Document), stored.etag) if stored else None
+def _seen(endpoint: str, stored: Stored | None) -> Seen | None:
+    if stored is None:
+        return None
+    try:
+        return Seen(_decode(stored.body, Document), stored.etag)
+    except msgspec.DecodeError as error:
+        raise CorruptDocumentError(_document_key(endpoint), str(error)) from error
 
 
 def _encode(value: msgspec.Struct) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2)
 
 
-def _decode(body: bytes, kind: type[T]) -> T:
+def _decode[T](body: bytes, kind: type[T]) -> T:
     return msgspec.json.decode(body, type=kind)
 
 

@@ -7,7 +7,7 @@ ranges and possibly null.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -37,6 +37,10 @@ _LIMITS = {
     "minLength": "min_length",
     "maxLength": "max_length",
     "pattern": "pattern",
+}
+_BOUNDS = {  # beyond, a number is Infinity in the float32 that models read
+    "number": (-3.4e38, 3.4e38),
+    "integer": (-(2**63), 2**63 - 1),
 }
 _NOTES = {"title", "description", "examples", "default"}
 
@@ -72,7 +76,13 @@ def _type_of(spec: Mapping[str, Any]) -> Any:
     unknown = set(spec) - {"type"} - set(_LIMITS) - _NOTES
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))} is not supported")
-    limits = {_LIMITS[key]: value for key, value in spec.items() if key in _LIMITS}
+    limits: dict[str, Any] = {_LIMITS[k]: value for k, value in spec.items() if k in _LIMITS}
+    if kind in _BOUNDS:
+        low, high = _BOUNDS[kind]
+        if any(not low <= limit <= high for limit in limits.values()):
+            raise ValueError(f"its limits must be within {low:.2g} and {high:.2g}")
+        limits |= {} if "gt" in limits or "ge" in limits else {"ge": low}
+        limits |= {} if "lt" in limits or "le" in limits else {"le": high}
     return Annotated[_TYPES[kind], msgspec.Meta(**limits)] if limits else _TYPES[kind]
 
 
@@ -93,7 +103,8 @@ def columns_of(schema: JsonSchema, rows: Sequence[Mapping[str, Any]]) -> Columns
     """
     columns: Columns = {}
     for field, spec in schema["properties"].items():
-        values = [row[field] for row in rows]
+        default = spec.get("default")  # a field may be younger than a recorded row
+        values = [row.get(field, default) for row in rows]
         columns[field] = column(values, text=is_text(spec))
     return columns
 
@@ -149,8 +160,8 @@ class RowDecoder:
     def decode(self, body: bytes) -> PredictRequest:
         """Decode a request body.
 
-        Raises TooLargeError over MAX_ROWS rows, InvalidRequestError with the path of every fault (up
-        to MAX_FAULTS).
+        Raises TooLargeError over MAX_ROWS rows, InvalidRequestError with the path of every fault
+        (up to MAX_FAULTS).
         """
         try:
             request = self._decoder.decode(body)
@@ -162,48 +173,57 @@ class RowDecoder:
             [msgspec.structs.asdict(row) for row in request.instances], request.key
         )
 
-    def fits(self, row: Mapping[str, Any]) -> bool:
-        """Say whether a recorded row is one that this schema would accept."""
-        return _fault_of(row, self._row) is None
+    def fault(self, row: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with a plain row, or None for one that a request could have."""
+        return _fault_of(row, self._row)
 
     def _faults(self, value: object) -> list[Fault]:
-        """Return every fault of a body that did not decode; the decoder stops at the first."""
-        if not isinstance(value, dict):
-            return [Fault("$", 'expected {"instances": [{...}, ...]}')]
-        faults = [
-            Fault(f"$.{_name(name)}", "unknown field")
-            for name in value
-            if name not in ("instances", "key")
-        ]
-        if message := _fault_of(value.get("key"), _KEY):
-            faults.append(Fault("$.key", message))
-        instances = value.get("instances")
-        if not isinstance(instances, list) or not instances:
-            return [*faults, Fault("$.instances", "expected a list of at least one row")]
-        if len(instances) > MAX_ROWS:
-            raise TooLargeError("instances", len(instances), MAX_ROWS)
-        for index, row in enumerate(instances):
-            faults += self._faults_of_row(f"$.instances[{index}]", row)
-        return faults
-
-    def _faults_of_row(self, path: str, row: object) -> list[Fault]:
-        if not isinstance(row, dict):
-            return [Fault(path, "expected an object")]
-        faults = [
-            Fault(f"{path}.{_name(name)}", "unknown field")
-            for name in row
-            if name not in self._fields
-        ]
-        for name, kind in self._fields.items():
-            if name not in row:
-                if name in self.schema.get("required", ()):
-                    faults.append(Fault(f"{path}.{name}", "missing"))
-            elif message := _fault_of(row[name], kind):
-                faults.append(Fault(f"{path}.{name}", message))
-        return faults
+        required = set(self.schema.get("required", ()))
+        return faults_in_body(value, "instances", self._fields, required, {"key": _KEY})
 
 
 _KEY = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_LENGTH)] | None
+
+
+def faults_in_body(
+    value: object,
+    rows_name: str,
+    fields: Mapping[str, Any],
+    required: Collection[str],
+    others: Mapping[str, Any],
+) -> list[Fault]:
+    """Return every fault of a body {rows_name: [{...}, ...], **others}; a decoder stops at one.
+
+    fields, others: the type of each field of a row, and of what may stand beside the rows. Raises
+    TooLargeError over MAX_ROWS rows.
+    """
+    if not isinstance(value, dict):
+        return [Fault("$", f'expected {{"{rows_name}": [{{...}}, ...]}}')]
+    beside = {name: found for name, found in value.items() if name != rows_name}
+    faults = _faults_of_row("$", beside, others, ())
+    rows = value.get(rows_name)
+    if not isinstance(rows, list) or not rows:
+        return [*faults, Fault(f"$.{rows_name}", "expected a list of at least one row")]
+    if len(rows) > MAX_ROWS:
+        raise TooLargeError(rows_name, len(rows), MAX_ROWS)
+    for index, row in enumerate(rows):
+        faults += _faults_of_row(f"$.{rows_name}[{index}]", row, fields, required)
+    return faults
+
+
+def _faults_of_row(
+    path: str, row: object, fields: Mapping[str, Any], required: Collection[str]
+) -> list[Fault]:
+    if not isinstance(row, dict):
+        return [Fault(path, "expected an object")]
+    faults = [Fault(f"{path}.{_name(name)}", "unknown field") for name in row if name not in fields]
+    for name, kind in fields.items():
+        if name not in row:
+            if name in required:
+                faults.append(Fault(f"{path}.{name}", "missing"))
+        elif message := _fault_of(row[name], kind):
+            faults.append(Fault(f"{path}.{name}", message))
+    return faults
 
 
 def refusal(
@@ -225,23 +245,24 @@ def refusal(
 def _lenient(body: bytes) -> Any:
     """Decode also what is not quite JSON: NaN and Infinity become objects of a class so named.
 
-    That is how a fault gets the path of the field, and "expected `float`, got `NaN`" as its message.
+    That is how a fault gets the path of the field, and "expected `float`, got `NaN`" as its
+    message.
     """
     return json.loads(body, parse_constant=lambda name: type(name, (), {})())
 
 
-def fault_from(error: Exception, root: str = "$") -> Fault:
-    """Return what a decoder said as a fault with its path below `root`."""
+def fault_from(error: Exception) -> Fault:
+    """Return what a decoder said as a fault with its path."""
     if isinstance(error, RecursionError):
-        return Fault(root, "nested too deeply")
+        return Fault("$", "nested too deeply")
     message, _, path = str(error).partition(" - at ")
-    return Fault(root + path.strip("`").removeprefix("$"), message)
+    return Fault(path.strip("`") or "$", message)
 
 
 def _fault_of(value: object, kind: Any) -> str | None:
     try:
         msgspec.convert(value, kind, strict=True)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, OverflowError) as error:
         return str(error)
     return None
 

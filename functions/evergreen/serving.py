@@ -1,14 +1,14 @@
 """The versions that a warm function has loaded, and how it learns of a promotion.
 
 The endpoint document is looked at again after ENDPOINT_TTL seconds, with a conditional GET. A new
-champion is loaded and checked before it takes over; while that fails, the old one goes on answering.
+champion is loaded and checked before it takes over; while that fails, the old one goes on
+answering.
 """
 
 import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,16 +16,14 @@ from evergreen.errors import (
     EvergreenError,
     ModelUnavailableError,
     NoChampionError,
-    UnknownEndpointError,
     UnknownVersionError,
 )
-from evergreen.manifest import is_endpoint, is_version
+from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.model import ONNX, Model, load
 from evergreen.registry import Registry, Seen
 from evergreen.schema import RowDecoder
 
 KEPT_VERSIONS = 4  # besides the champions; models are small, memory is not endless
-ENDPOINT_FILES = Path(__file__).parent.parent / "endpoints"
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,10 @@ class Serving:
         return warm.stale if warm else None
 
     def _first(self, endpoint: str) -> _Champion:
-        check_known(endpoint)
+        check_endpoint_name(endpoint)
         seen = self.registry.document(endpoint)
         if seen is None:
-            check_has_file(endpoint)
+            check_endpoint_file(endpoint)
             raise NoChampionError(endpoint)
         return _Champion(seen, self._load_champion(endpoint, seen.document.champion), time.time())
 
@@ -95,14 +93,14 @@ class Serving:
             return replace(warm, checked=now, stale=str(error))
 
     def version(self, endpoint: str, version: str) -> Served:
-        """Return one version of an endpoint; raises what `champion` does, and UnknownVersionError."""
-        check_known(endpoint)
+        """Return one version; raises what `champion` does, and UnknownVersionError."""
+        check_endpoint_name(endpoint)
         if not is_version(version):
             raise UnknownVersionError(endpoint, version)
         served = self._load(endpoint, version)
         if served is None:
             if self.registry.document(endpoint) is None:
-                check_has_file(endpoint)
+                check_endpoint_file(endpoint)
             raise UnknownVersionError(endpoint, version)
         return served
 
@@ -126,15 +124,3 @@ class Serving:
         while len(self._versions) > KEPT_VERSIONS:
             self._versions.popitem(last=False)
         return served
-
-
-def check_known(endpoint: str) -> None:
-    """Raise UnknownEndpointError unless the text is the name that an endpoint may have."""
-    if not is_endpoint(endpoint):
-        raise UnknownEndpointError(endpoint)
-
-
-def check_has_file(endpoint: str) -> None:
-    """Raise UnknownEndpointError unless there is a file for the endpoint (which is not imported)."""
-    if not (ENDPOINT_FILES / f"{endpoint.replace('-', '_')}.py").is_file():
-        raise UnknownEndpointError(endpoint)

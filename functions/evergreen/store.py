@@ -1,8 +1,8 @@
 """Objects in one S3 bucket, with conditional writes whose answer is true even when it was lost.
 
 S3 answers 412 to a condition that does not hold and 409 to a race. Either may also mean "I won, and
-the answer to my first attempt was lost": the retry of a write that succeeded fails its own condition.
-So every conditional write that fails is resolved by reading what stands there now.
+the answer to my first attempt was lost": the retry of a write that succeeded fails its own
+condition. So every conditional write that fails is resolved by reading what stands there now.
 """
 
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Store:
         return Stored(answer["Body"].read(), answer["ETag"])
 
     def changed(self, key: str, etag: str) -> Stored | None:
-        """Return an object if it is no longer the one with `etag`, else None (one cheap request)."""
+        """Return an object if it is no longer the one with `etag`, else None."""
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=key, IfNoneMatch=etag)
         except ClientError as error:
@@ -61,8 +61,8 @@ class Store:
     def create(self, key: str, body: bytes) -> bool:
         """Write an object that must not exist yet.
 
-        Returns True when `body` stands there now, also when an earlier attempt of ours wrote it, and
-        False when something else does. Raises when it cannot be known.
+        Returns True when `body` stands there now, also when an earlier attempt of ours wrote it,
+        and False when something else does. Raises when it cannot be known.
         """
         try:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")

@@ -36,7 +36,7 @@ DAY = np.timedelta64(1, "D")
 
 @dataclass(frozen=True)
 class Request:
-    """What a run is about: identity, trigger, time and seed; `at` is the newest moment it may know."""
+    """What a run is about; `at` is the newest moment that it may know."""
 
     endpoint: str
     run: str
@@ -135,16 +135,18 @@ def _fit(
     holdout: Examples,
     schema: JsonSchema,
 ) -> Fitted:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
+    inputs = list(schema["properties"])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
             pipeline.fit(rows.frame(), rows.labels)
-        except (ValueError, ConvergenceWarning) as error:
-            raise CandidateError(f"the fit failed: {str(error)[:300]}") from error
-    inputs = twin.inputs_of(pipeline, list(schema["properties"]))
-    onnx = twin.convert(pipeline, schema, inputs)
-    scores = run(session_of(onnx), holdout.columns, inputs)
-    expected = pipeline.predict_proba(holdout.frame())[:, 1]
+        onnx = twin.convert(pipeline, schema, inputs)
+        scores = run(session_of(onnx), holdout.columns, inputs)
+        expected = pipeline.predict_proba(holdout.frame())[:, 1]
+    except CandidateError:
+        raise
+    except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
+        raise CandidateError(f"{type(error).__name__}: {str(error)[:300]}") from error
     losses = gate.losses(holdout.labels, scores)
     described = Scores(
         candidate=name,
@@ -165,8 +167,9 @@ def _difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float6
     apart = np.nonzero(~(difference <= TWIN_TOLERANCE))[0]
     if len(apart):
         raise CandidateError(
-            f"its ONNX twin differs from scikit-learn by up to {difference.max():.2g} in {len(apart)} "
-            f"rows of the holdout, first {apart[:5].tolist()}"
+            f"its ONNX twin differs from scikit-learn by up to {difference.max():.2g} "
+            f"in {len(apart)} rows of the holdout, first {apart[:5].tolist()}; "
+            "try it without a scaler before trees, or leave it out"
         )
     return float(difference.max())
 
@@ -261,7 +264,7 @@ def _golden(best: Fitted, schema: JsonSchema) -> list[tuple[dict[str, Any], floa
             {
                 name: None if value != value else value
                 for name, value in zip(names, row, strict=True)
-            },  # noqa: PLR0124
+            },
             float(score),
         )
         for row, score in zip(rows, scores, strict=True)

@@ -32,6 +32,7 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     try:
         model = skl2onnx.convert_sklearn(
             pipeline,
+            name="model",  # the default is a random one, and the same data must give the same bytes
             initial_types=types,
             options={"zipmap": False},
             target_opset=OPSET,
@@ -42,16 +43,6 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
             f"there is no ONNX twin of this pipeline: {str(error)[:300]}"
         ) from error
     return bytes(model.SerializeToString())
-
-
-def inputs_of(pipeline: Any, columns: list[str]) -> list[str]:
-    """Return the columns that a fitted pipeline reads, in its order; ONNX wants no others."""
-    first = pipeline.steps[0][1]
-    used: set[str] = set()
-    for _, step, selected in getattr(first, "transformers_", [("", None, columns)]):
-        if not (isinstance(step, str) and step == "drop"):
-            used.update([selected] if isinstance(selected, str) else selected)
-    return [name for name in columns if name in used]
 
 
 def _with_plain_attributes(kind: type) -> Callable[[Any, Any, Any], None]:

@@ -1,7 +1,6 @@
 """Have the requests moved away, and by enough to matter? The figures of methods.md are floors."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from evergreen.drift import (
 )
 from evergreen.examples import Examples
 from evergreen.manifest import FeatureProfile
-from tests import given
 
 SCHEMA = {"properties": {"x": {"type": "number"}, "t": {"type": "string"}}}
 REPETITIONS = 300
@@ -450,5 +448,3 @@ def test_a_reference_of_flights_has_a_profile_for_every_field(trained: Any) -> N
 
     assert list(found) == list(trained.manifest.schema["properties"])
     assert {sum(bins.counts) for bins in found.values()} == {trained.manifest.lineage.fitted_rows}
-    assert timedelta(days=7) == drift.SEASON
-    assert trained.manifest.endpoint == given.NAME

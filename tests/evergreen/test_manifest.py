@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen.manifest import (
-    FeatureProfile,
-    Manifest,
-    created_at,
-    is_endpoint,
-    is_version,
-    version_id,
-)
+from evergreen.known import is_endpoint, is_version
+from evergreen.manifest import FeatureProfile, Manifest, version_id
 from evergreen.training import Trained
 
 TIMES = st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -22,9 +16,9 @@ TIMES = st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp
 
 @hypothesis_given(times=st.lists(TIMES, min_size=2), parts=st.lists(st.text()))
 def test_versions_sort_by_time_to_the_second(times: list[datetime], parts: list[str]) -> None:
-    by_id = sorted(version_id(time, *parts) for time in set(times))
+    by_time = [version_id(time, *parts) for time in sorted(set(times))]
 
-    assert [created_at(version) for version in by_id] == sorted(set(times))
+    assert sorted(by_time) == by_time
 
 
 @hypothesis_given(time=TIMES, parts=st.lists(st.text()))

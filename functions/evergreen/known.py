@@ -1,0 +1,33 @@
+"""Which names may stand in a path, checked before they become part of a key."""
+
+import re
+from pathlib import Path
+
+from evergreen.errors import UnknownEndpointError
+
+ENDPOINT_FILES = Path(__file__).parent.parent / "endpoints"
+
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+_ENDPOINT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def is_version(text: str) -> bool:
+    """Say whether a text has the form of a version id; anything else must not reach a key."""
+    return _VERSION.fullmatch(text) is not None
+
+
+def is_endpoint(text: str) -> bool:
+    """Say whether a text has the form of an endpoint's name, such as `flight-delay`."""
+    return len(text) <= 63 and _ENDPOINT.fullmatch(text) is not None
+
+
+def check_endpoint_name(text: str) -> None:
+    """Raise UnknownEndpointError unless the text is a name that an endpoint may have."""
+    if not is_endpoint(text):
+        raise UnknownEndpointError(text)
+
+
+def check_endpoint_file(endpoint: str) -> None:
+    """Raise UnknownEndpointError unless the endpoint has a file, which is not imported."""
+    if not (ENDPOINT_FILES / f"{endpoint.replace('-', '_')}.py").is_file():
+        raise UnknownEndpointError(endpoint)

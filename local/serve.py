@@ -1,0 +1,112 @@
+"""Serve the API of the template on this machine, with a champion trained on January 2013.
+
+It is the same code as in Lambda, over moto. Nobody is asked to sign requests, so it listens on
+127.0.0.1 alone. Schedules fire and events are delivered as the clock goes on.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from rich.console import Console
+
+from local import flights, stack, template
+from local.plane import Plane
+
+HOST = "127.0.0.1"
+MAX_BYTES = 10_000_000  # what API Gateway takes
+TICK_SECONDS = 1.0
+BUILD = template.ROOT / "build" / "serve"
+EXAMPLE = (template.ROOT / "events" / "bodies" / "predict.json").relative_to(template.ROOT)
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="make serve", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000)
+    port = parser.parse_args().port
+    BUILD.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    with (BUILD / "lambda.log").open("w", buffering=1) as log, stack.deployed(log) as plane:
+        try:
+            server = ThreadingHTTPServer((HOST, port), handler_of(plane))
+        except OSError as error:
+            sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT=8001")
+        console.print("Training a champion on the flights of January 2013 …")
+        with tempfile.TemporaryDirectory() as folder:
+            stack.upload(plane, "flight-delay", flights.january(flights.flights(), Path(folder)))
+        console.print(f"Serving on http://{HOST}:{server.server_port}; try\n", highlight=False)
+        console.print(example(server.server_port), highlight=False, soft_wrap=True)
+        stop = threading.Event()
+        clock = threading.Thread(target=keep_ticking, args=(plane, stop))
+        clock.start()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.print("\nStopped.")
+        finally:
+            stop.set()
+            clock.join()
+            server.server_close()
+
+
+def example(port: int) -> str:
+    """Return a command that asks for predictions."""
+    return (
+        f"curl -s http://{HOST}:{port}/endpoints/flight-delay/predict "
+        f"-H 'Content-Type: application/json' -d @{EXAMPLE}"
+    )
+
+
+def keep_ticking(plane: Plane, stop: threading.Event) -> None:
+    """Fire schedules and deliver events until told to stop."""
+    while not stop.wait(TICK_SECONDS):
+        plane.tick(datetime.now(UTC))
+        plane.settle()
+
+
+def handler_of(plane: Plane) -> type[BaseHTTPRequestHandler]:
+    """Return a handler that hands every request to the plane, as API Gateway would."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            length = self.headers.get("Content-Length", "0")
+            size = int(length) if length.isascii() and length.isdigit() else -1
+            if size < 0 or "Transfer-Encoding" in self.headers:
+                self.answer(411, {}, '{"message":"Length Required"}')
+            elif size > MAX_BYTES:
+                self.answer(413, {}, '{"message":"Request Entity Too Large"}')
+            else:
+                body = self.rfile.read(size) if size else None
+                found = plane.request(self.command, self.path, body, dict(self.headers))
+                self.answer(found.status, found.headers, found.body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815 - its names
+
+        def answer(self, status: int, headers: dict[str, str], body: str) -> None:
+            payload = body.encode()
+            self.send_response(status)
+            for name, value in {"content-type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(payload)))
+            if status in (411, 413):  # the body is still on its way, and nobody will read it
+                self.send_header("Connection", "close")
+                self.close_connection = True
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(payload)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
+            pass
+
+    return Handler
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Train a model of an endpoint here, with the code that runs in Lambda, and show how it did."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+import endpoints
+from evergreen.errors import EvergreenError
+from evergreen.manifest import Manifest
+from local import flights, stack, template
+
+BUILD = template.ROOT / "build" / "train"
+
+
+def main() -> None:
+    """Train, show the figures and keep the version's files under build/train/."""
+    parser = argparse.ArgumentParser(prog="make train", description=__doc__)
+    parser.add_argument("--endpoint", required=True, choices=endpoints.names())
+    parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.data is None and arguments.endpoint != "flight-delay":
+        parser.error(f"{arguments.endpoint} needs its training data: make train DATA=file")
+    if arguments.data is not None and not arguments.data.is_file():
+        parser.error(f"{arguments.data} is not a file")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, (BUILD / "lambda.log").open("w") as log:
+        file = arguments.data or flights.january(flights.flights(), Path(folder))
+        try:
+            sys.exit(run(arguments.endpoint, file, arguments.seed, Console(), log))
+        except EvergreenError as error:
+            sys.exit(str(error))
+
+
+def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int:
+    """Train once; return 0 if a champion came of it."""
+    events: list[dict[str, Any]] = []
+    with stack.deployed(log, Seed=str(seed)) as plane:
+        plane.on_event = events.append
+        stack.upload(plane, endpoint, file)
+        for event in events:
+            reason = event["detail"].get("reason", "")
+            console.print(f"[bold]{event['detail-type']}[/bold] {reason}", highlight=False)
+        for version in stack.registry().versions(endpoint):
+            manifest = stack.registry().manifest(endpoint, version)
+            assert manifest is not None
+            console.print(_table(manifest))
+            folder = _keep(manifest)
+            console.print(f"Written to {folder.relative_to(template.ROOT)}/")
+        if not events:
+            console.print("The training failed: see build/train/lambda.log")
+        return 0 if stack.registry().document(endpoint) else 1
+
+
+def _table(manifest: Manifest) -> Table:
+    table = Table(title=f"{manifest.endpoint} {manifest.version}", title_justify="left")
+    for name in ("candidate", "history", "rows", "log-loss on the holdout"):
+        table.add_column(name, justify="left" if name == "candidate" else "right")
+    for scores in manifest.metrics.candidates:
+        window = f"{scores.window_days} days" if scores.window_days else "all"
+        table.add_row(scores.candidate, window, f"{scores.rows:,}", f"{scores.log_loss:.4f}")
+    table.add_row("a constant", "", "", f"{manifest.metrics.baseline:.4f}")
+    table.caption = f"data {manifest.lineage.data_sha256[:12]}, seed {manifest.lineage.seed}"
+    return table
+
+
+def _keep(manifest: Manifest) -> Path:
+    """Write the version's files to a folder of its own and return that."""
+    folder = BUILD / manifest.endpoint / manifest.version
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in manifest.artifacts:
+        (folder / name).write_bytes(stack.registry().artifact(manifest, name))
+    (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    return folder
+
+
+if __name__ == "__main__":
+    main()

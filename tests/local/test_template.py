@@ -1,0 +1,165 @@
+import copy
+from typing import Any
+
+import pytest
+
+from local.template import Template, TemplateError, load, resolve, translate
+
+TRANSLATED = translate()
+
+
+def minimal(**properties: Any) -> dict[str, Any]:
+    return {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": properties}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Fn::Sub": "${AWS::Region}/${Stage}"}, "eu-west-1/test"),
+        ({"Fn::Sub": ["${Own}-${!Literal}", {"Own": {"Ref": "Stage"}}]}, "test-${!Literal}"),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Stage"}]]}, "a-test"),
+        ({"Fn::Select": ["1", ["a", "b"]]}, "b"),
+        ({"Fn::If": ["IsTest", "yes", "no"]}, "yes"),
+        ({"Fn::GetAtt": ["Queue", "Arn"]}, "arn:aws:sqs:eu-west-1:123456789012:evergreen-queue"),
+        ({"Ref": "Queue"}, "https://sqs.eu-west-1.amazonaws.com/123456789012/evergreen-queue"),
+        ([{"Ref": "AWS::NoValue"}, 1], [1]),
+    ],
+)
+def test_each_function_of_cloudformation_is_resolved(value: Any, expected: Any) -> None:
+    source = minimal(Value=value) | {
+        "Parameters": {"Stage": {"Type": "String", "Default": "test"}},
+        "Conditions": {"IsTest": {"Fn::Equals": [{"Ref": "Stage"}, "test"]}},
+    }
+
+    assert resolve(source, {}).resources["Queue"]["Properties"]["Value"] == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"Ref": "Nowhere"},
+        {"Fn::GetAtt": ["Nowhere", "Arn"]},
+        {"Fn::GetAtt": ["Queue", "Colour"]},
+        {"Fn::Sub": "${Nowhere}"},
+        {"Fn::Transform": {}},
+        {"Fn::If": ["Nowhere", 1, 2]},
+    ],
+)
+def test_a_reference_to_nothing_is_an_error_that_names_it(value: Any) -> None:
+    with pytest.raises(TemplateError, match=r"Nowhere|Colour|Transform"):
+        resolve(minimal(Value=value), {})
+
+
+def test_a_resource_whose_condition_is_false_is_not_deployed_and_cannot_be_named() -> None:
+    source = minimal(Value={"Ref": "Other"}) | {"Conditions": {"No": {"Fn::Equals": ["a", "b"]}}}
+    source["Resources"]["Other"] = {"Type": "AWS::SQS::Queue", "Condition": "No"}
+
+    with pytest.raises(TemplateError, match="Other is not deployed"):
+        resolve(source, {})
+
+
+def test_an_unknown_parameter_is_an_error() -> None:
+    with pytest.raises(TemplateError, match="Colour"):
+        load({"Colour": "green"})
+
+
+def test_a_parameter_reaches_the_environment_of_a_function() -> None:
+    functions = load({"EndpointTtl": "7"}).of_type("AWS::Lambda::Function")
+
+    assert functions["PredictFunction"]["Environment"]["Variables"]["ENDPOINT_TTL"] == "7"
+
+
+# What the template promises
+
+
+def test_every_route_asks_for_a_signed_request(template: Template) -> None:
+    (api,) = template.of_type("AWS::ApiGatewayV2::Api").values()
+
+    methods = [spec for path in api["Body"]["paths"].values() for spec in path.values()]
+
+    assert len(methods) == 6
+    assert all(method["security"] == [{"AWS_IAM": []}] for method in methods)
+
+
+def test_there_is_a_dead_letter_queue_behind_every_target(template: Template) -> None:
+    schedules = template.of_type("AWS::Scheduler::Schedule").values()
+    rules = template.of_type("AWS::Events::Rule").values()
+    targets = [schedule["Target"] for schedule in schedules]
+    targets += [target for rule in rules for target in rule["Targets"]]
+    named = {target["Arn"] for target in targets}
+    functions = template.of_type("AWS::Lambda::Function")
+
+    assert len(targets) == 5
+    assert all("DeadLetterConfig" in target for target in targets)
+    for name, function in functions.items():
+        if any(arn.endswith(f":evergreen-{name.lower()}") for arn in named):
+            assert "DeadLetterConfig" in function, name
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("AWS::S3::Bucket", "BucketName"),
+        ("AWS::Lambda::Function", "FunctionName"),
+        ("AWS::SQS::Queue", "QueueName"),
+        ("AWS::Scheduler::Schedule", "Name"),
+        ("AWS::Events::Rule", "Name"),
+        ("AWS::KinesisFirehose::DeliveryStream", "DeliveryStreamName"),
+        ("AWS::IAM::Role", "RoleName"),
+        ("AWS::Logs::LogGroup", "LogGroupName"),
+    ],
+)
+def test_nothing_has_a_physical_name(template: Template, kind: str, name: str) -> None:
+    found = template.of_type(kind)
+
+    assert found
+    assert [logical for logical, properties in found.items() if name in properties] == []
+
+
+def test_buckets_are_private_encrypted_versioned_and_tls_only(template: Template) -> None:
+    policies = template.of_type("AWS::S3::BucketPolicy").values()
+    tls_only = {
+        policy["Bucket"]
+        for policy in policies
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+
+    for name, bucket in template.of_type("AWS::S3::Bucket").items():
+        assert all(bucket["PublicAccessBlockConfiguration"].values())
+        assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
+        assert f"evergreen-{name.lower()}" in tls_only
+
+
+def test_no_role_has_a_wildcard_action_and_predict_writes_nothing_to_s3(template: Template) -> None:
+    roles = template.of_type("AWS::IAM::Role")
+    actions = {
+        name: [
+            action
+            for policy in role.get("Policies", ())
+            for statement in policy["PolicyDocument"]["Statement"]
+            for action in _listed(statement["Action"])
+        ]
+        for name, role in roles.items()
+    }
+
+    assert not [a for found in actions.values() for a in found if a.endswith("*")]
+    assert set(actions["PredictFunctionRole"]) == {
+        "s3:GetObject",
+        "s3:ListBucket",
+        "firehose:PutRecordBatch",
+    }
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_translating_leaves_the_template_as_it_is() -> None:
+    before = copy.deepcopy(TRANSLATED)
+
+    resolve(TRANSLATED, {"Seed": "1"})
+
+    assert before == TRANSLATED
