@@ -64,3 +64,14 @@ clean: ## Remove what was built and installed
 .PHONY: schemas
 schemas: .venv/ready ## Write events/schemas.json from the code
 	@$(RUN) -c 'import json; from evergreen.events import schemas; print(json.dumps(schemas(), indent=2))' > events/schemas.json
+
+# What Lambda's runtime has already, and what ONNX Runtime asks for and never imports.
+NOT_IN_LAYER := boto3 botocore jmespath python-dateutil s3transfer six urllib3 sympy mpmath
+
+.PHONY: lock
+lock: .venv/ready ## Write uv.lock and the requirements of the layer and the image from pyproject.toml
+	@$(UV) lock --quiet
+	@$(UV) export --locked --quiet --no-header --only-group serving \
+		$(NOT_IN_LAYER:%=--no-emit-package %) --output-file layers/serving/requirements.txt
+	@$(UV) export --locked --quiet --no-header --only-group training \
+		--output-file layers/training/requirements.txt

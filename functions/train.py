@@ -91,7 +91,7 @@ def _start(event: dict[str, Any], request_id: str) -> Start:
             return Start(detail["endpoint"], "drift", f"{at} {detail['version']}", at)
         case "Object Created":
             item = detail["object"]
-            key = f"{item['key']} {item['version-id']}"
+            key = f"{item['key']} {item['sequencer']}"
             return Start(item["key"].split("/")[1], "upload", key, _time(event["time"]))
         case None if "endpoint" in detail:
             return Start(detail["endpoint"], "manual", f"manual-{request_id}", None)

@@ -294,7 +294,8 @@ def _announcer(replayed: Replay, console: Console) -> Any:
 def _summary(replayed: Replay, start: datetime, seed: int) -> Summary:
     written, distinct = _captured(replayed)
     schema = schema_of(replayed.endpoint, endpoints.load(replayed.endpoint).row)
-    joined = join(replayed.data, replayed.endpoint, schema, start, datetime.now(UTC))
+    end = datetime.now(UTC) + timedelta(seconds=1)  # the last labels came this very moment
+    joined = join(replayed.data, replayed.endpoint, schema, start, end)
     total = Tally()
     for tally in replayed.tallies.values():
         for name in ("rows", "frozen", "evergreen", "base_rate"):

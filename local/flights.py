@@ -44,7 +44,7 @@ def flights() -> pd.DataFrame:
     table = table.merge(weather, on=["origin", "time_hour"], how="left")
     # An impossible reading is a missing one; sent as it is, a request would rightly be refused.
     table.loc[table["wind_speed"] > MAX_WIND_SPEED, "wind_speed"] = np.nan
-    table["weekday"] = pd.to_datetime(table[["year", "month", "day"]]).dt.weekday
+    table["weekday"] = pd.to_datetime(table[["year", "month", "day"]]).dt.day_of_week
     return table.sort_values(["time_hour", "origin", "carrier", "flight"], ignore_index=True)
 
 

@@ -79,8 +79,9 @@ promotions."""
 DRIFT = """How far the requests of the last days are from the training data of the version that
 serves: the population stability index of each feature, corrected for its bias, day by day;
 <b class="drift">stronger is further</b>. A triangle is an alarm, and the dots below it are the
-features that it is for. Each promotion brings a new reference to compare with. Nearly all of the
-drift of flights is in the weather, which moves with the season."""
+features that it is for; it takes two checks in a row, and more than the feature moves from week to
+week anyway. Each promotion brings a new reference to compare with. Nearly all of the drift of
+flights is in the weather, which moves with the season."""
 NO_DRIFT = "No drift check came to an end in this time."
 VERSIONS = """Each bar is a version for as long as it served, in the lane of its kind. A cross is a
 candidate that the gate rejected. <b class="drift">Triangles</b> are drift alarms: each asks for a
@@ -186,12 +187,12 @@ def tiles(summary: "Summary") -> list[str]:
 
 def verdict(summary: "Summary") -> str:
     """Say in how many months Evergreen was the best, and in which it was not."""
-    others = [month for month in summary.months if best(month.log_loss) != "evergreen"]
-    won = f"{len(summary.months) - len(others)} of {len(summary.months)}"
-    names = ", ".join(f"{figures.first_of(month.month):%B}" for month in others)
+    lost = [month.month for month in summary.months if best(month.log_loss) != "evergreen"]
+    names = ", ".join(f"{figures.first_of(month):%B}" for month in lost)
     return (
-        "Mean log-loss in nats per flight; the best of each row is bold. Evergreen is the best in "
-        f"{won} {'month' if len(summary.months) == 1 else 'months'}{f', but not in {names}' if others else ''}."
+        "Mean log-loss in nats per flight, the best of each row in bold. Months in which Evergreen "
+        f"is the best: {len(summary.months) - len(lost)} of {len(summary.months)}"
+        f"{f', all but {names}' if lost and len(lost) < len(summary.months) else ''}."
     )
 
 

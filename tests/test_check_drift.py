@@ -140,7 +140,7 @@ def test_an_alarm_whose_event_was_not_taken_is_raised_when_the_check_is_tried_ag
     check(0)
     with (
         injected(clients.events(), "eventbridge.PutEvents", Fault(500, times=9)),
-        pytest.raises(ClientError),
+        pytest.RaisesGroup(ClientError),
     ):
         check(1)
 

@@ -56,7 +56,7 @@ def uploaded(key: str = FIRST, at: datetime = NOW) -> dict[str, Any]:
         "source": "aws.s3",
         "detail-type": "Object Created",
         "time": at.isoformat(),
-        "detail": {"object": {"key": key, "version-id": "1"}},
+        "detail": {"object": {"key": key, "sequencer": "1"}},
     }
 
 

@@ -50,6 +50,8 @@ def schema_of(name: str, row: type[msgspec.Struct]) -> JsonSchema:
     schema = msgspec.json.schema(row)
     schema = schema["$defs"][row.__name__]
     for field, spec in schema["properties"].items():
+        if field not in row.__struct_fields__:
+            raise EndpointFileError(name, f"field `{field}`: `row` must not rename its fields")
         try:
             _type_of(spec)
         except ValueError as error:

@@ -1,0 +1,72 @@
+"""The files of events/: each is what it says, and starts what it is for."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from evergreen import events
+from evergreen.store import Store
+from local.plane import Plane
+from local.template import ROOT
+from tests import given
+
+FOLDER = ROOT / "events"
+FILES = sorted(path.stem for path in FOLDER.glob("*.json") if path.stem != "schemas")
+STARTS = {
+    "predict": "PredictFunction",
+    "endpoints": "PredictFunction",
+    "endpoint": "PredictFunction",
+    "feedback": "FeedbackFunction",
+    "train-schedule": "TrainFunction",
+    "train-by-hand": "TrainFunction",
+    "data-uploaded": "TrainFunction",
+    "retrain-requested": "TrainFunction",
+    "drift-detected": "TrainFunction",
+    "check-drift-schedule": "CheckDriftFunction",
+}
+ANNOUNCED = {"model-trained", "model-promoted", "candidate-rejected", "training-skipped"}
+
+
+def read(name: str) -> Any:
+    return json.loads((FOLDER / f"{name}.json").read_bytes())
+
+
+def test_each_file_is_listed_once_as_what_starts_a_function_or_is_announced() -> None:
+    assert set(FILES) == set(STARTS) | ANNOUNCED
+    readme = (FOLDER / "README.md").read_text()
+    assert all(f"`{name}.json`" in readme for name in FILES)
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_each_event_is_handled_by_the_function_that_it_is_for(
+    plane: Plane, quick: None, data: Store, name: str
+) -> None:
+    given.upload(data)
+    plane.settle()
+
+    answer = plane.invoke(STARTS[name], read(name))
+
+    assert answer.get("statusCode", 200) in (200, 202)
+
+
+@pytest.mark.parametrize("name", sorted(events.TYPES))
+def test_each_event_of_ours_has_an_example_that_has_its_type(name: str) -> None:
+    example = read(name.lower().replace(" ", "-"))
+
+    msgspec.convert(example["detail"], events.TYPES[name], strict=False)
+    assert (example["detail-type"], example["source"]) == (name, events.SOURCE)
+    known = events.schemas()[name]["$defs"][events.TYPES[name].__name__]["properties"]
+    assert set(example["detail"]) <= set(known)
+
+
+def test_the_schemas_on_file_are_those_of_the_code() -> None:
+    assert read("schemas") == events.schemas(), "run `make schemas`"
+
+
+@pytest.mark.parametrize("name", ["predict", "feedback"])
+def test_the_body_of_a_request_stands_in_bodies_too(name: str) -> None:
+    body = json.loads((FOLDER / "bodies" / f"{name}.json").read_bytes())
+
+    assert json.loads(read(name)["body"]) == body

@@ -1,0 +1,76 @@
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+
+import pytest
+
+from evergreen.store import Store
+from local import serve
+from local.plane import Plane
+from local.template import ROOT
+from tests import given
+
+EXAMPLE = (ROOT / serve.EXAMPLE).read_bytes()
+
+
+@pytest.fixture
+def connection(plane: Plane) -> Iterator[http.client.HTTPConnection]:
+    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    client = http.client.HTTPConnection(serve.HOST, server.server_port, timeout=30)
+    yield client
+    client.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_command_of_the_readme_is_answered(
+    plane: Plane, connection: http.client.HTTPConnection, quick: None, data: Store
+) -> None:
+    given.upload(data)
+    plane.settle()
+
+    connection.request(
+        "POST", "/endpoints/flight-delay/predict", EXAMPLE, {"Content-Type": "application/json"}
+    )
+    answer = connection.getresponse()
+
+    predictions = json.loads(answer.read())["predictions"]
+    assert answer.status == 200
+    assert [set(prediction) - {"unseen"} for prediction in predictions] == [
+        {"id", "label", "score"}
+    ] * 2
+
+
+def test_a_body_over_the_limit_of_the_gateway_is_refused_without_being_read(
+    connection: http.client.HTTPConnection,
+) -> None:
+    connection.putrequest("POST", "/endpoints/flight-delay/predict")
+    connection.putheader("Content-Length", str(serve.MAX_BYTES + 1))
+    connection.endheaders()
+
+    assert connection.getresponse().status == 413
+
+
+@pytest.mark.parametrize("length", ["-1", "many", "1e3"])
+def test_a_length_that_is_not_one_is_refused(
+    connection: http.client.HTTPConnection, length: str
+) -> None:
+    connection.putrequest("POST", "/endpoints/flight-delay/predict")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+
+    assert connection.getresponse().status == 411
+
+
+def test_one_connection_serves_many_requests(connection: http.client.HTTPConnection) -> None:
+    for method, path, status in (("GET", "/endpoints", 200), ("DELETE", "/endpoints", 404)):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        answer.read()
+
+        assert answer.status == status
