@@ -116,7 +116,7 @@ def test_nothing_unpickles(path: Path) -> None:
 def modules_after(statement: str) -> set[str]:
     """Return the top-level packages in a fresh process after a statement."""
     code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    found = subprocess.run(  # noqa: S603 - our own interpreter and code
+    found = subprocess.run(
         [sys.executable, "-c", code],
         cwd=FUNCTIONS,
         capture_output=True,

@@ -12,7 +12,7 @@ UV = ROOT / ".uv" / "bin" / "uv"
 @pytest.mark.parametrize("group", ["serving", "training"])
 def test_the_requirements_of_a_package_are_the_versions_of_the_lock_file(group: str) -> None:
     exported = subprocess.run(
-        [UV, "export", "--locked", "--quiet", "--no-header", "--only-group", group, "--offline"],
+        [UV, "export", "--frozen", "--quiet", "--no-header", "--only-group", group, "--offline"],
         cwd=ROOT,
         capture_output=True,
         text=True,
