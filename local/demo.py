@@ -48,6 +48,7 @@ ENDPOINT_TTL = (
     "10800"  # three hours: here they pass in a blink, and each look costs as much as ever
 )
 OUTCOMES_AT = clock_time(9)  # UTC: in New York the day before is over, and so are its flights
+LAST_REPORT = timedelta(minutes=90)  # after the last hour: checked for drift, not yet retrained
 JSON = {"Content-Type": "application/json"}
 
 
@@ -256,7 +257,7 @@ def run(
                 evergreen=scores,
                 base_rate=np.full(len(hour.rows), rate),
             )
-        replayed.advance(datetime.combine(hour.day + timedelta(days=1), OUTCOMES_AT, UTC))
+        replayed.advance(hour.time + LAST_REPORT)
         replayed.report_outcomes()
         summary = _summary(replayed, first, seed)
         reports, manifests = _drift_reports(replayed), _manifests(replayed)

@@ -63,7 +63,8 @@ def candidates(seed: int) -> Mapping[str, Any]:
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     trees = make_column_transformer((ordinal, TEXT), ("passthrough", NUMBERS))
     boosting = HistGradientBoostingClassifier(
-        max_iter=60,
+        max_iter=40,
+        learning_rate=0.15,
         max_leaf_nodes=15,
         min_samples_leaf=100,
         early_stopping=False,
@@ -80,5 +81,5 @@ endpoint = Endpoint(
     target=f"lands more than {LATE_MINUTES} minutes late",
     examples=examples,
     candidates=candidates,
-    policy=Policy(schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=14),
+    policy=Policy(schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=21),
 )
