@@ -57,6 +57,10 @@ $(UV):
 	@$(PYTHON) -m venv .uv
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+.PHONY: build
+build: .venv/ready ## Build the layer and the image for AWS (needs Docker)
+	@PYTHON=$(abspath .uv/bin/python) AWS_DEFAULT_REGION=eu-west-1 .venv/bin/sam build $(SAM_BUILD)
+
 .PHONY: clean
 clean: ## Remove what was built and installed
 	rm -rf .uv .venv .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
