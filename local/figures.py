@@ -20,7 +20,7 @@ from evergreen.drift_report import DriftReport
 from local import flights
 
 if TYPE_CHECKING:
-    from local.demo import Event, Summary
+    from local.summary import Event, Summary
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; each has one meaning throughout.
 INK, MUTED, RULE, PAPER = "#1b1f23", "#5e666e", "#d9dde1", "#ffffff"

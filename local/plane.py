@@ -5,11 +5,9 @@ the template gives it. A function that fails is tried again as Lambda would, and
 to the dead-letter queue that the template names.
 """
 
-import base64
 import importlib.util
 import json
 import os
-import re
 import sys
 import threading
 import uuid
@@ -21,11 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 from unittest.mock import patch
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import boto3
 
 from local.aws import EVERYTHING, inbox
+from local.gateway import Answer, Route, http_event
 from local.schedule import next_time
 from local.template import (
     ACCOUNT,
@@ -59,31 +58,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return 60_000
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass(frozen=True)
-class Route:
-    """One method and path of the API, and the function behind it."""
-
-    method: str
-    path: str
-    function: str
-
-    @cached_property
-    def pattern(self) -> re.Pattern[str]:
-        return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)))
 
 
 class _Output:
@@ -212,7 +186,7 @@ class Plane:
         for route in self.routes:
             match = route.pattern.fullmatch(plain)
             if route.method == method and match:
-                event = _http_event(route, plain, query, match.groupdict(), body, headers or {})
+                event = http_event(route, plain, query, match.groupdict(), body, headers or {})
                 return self._answer(route.function, event)
         return Answer(404, {"content-type": "application/json"}, '{"message":"Not Found"}')
 
@@ -278,50 +252,3 @@ class Plane:
             self.deliver(self._function_at(target["Arn"]), json.loads(text))
             self.settle()
         self._ticked = until
-
-
-def _http_event(
-    route: Route,
-    path: str,
-    query: str,
-    parameters: dict[str, str],
-    body: bytes | None,
-    headers: dict[str, str],
-) -> dict[str, Any]:
-    """Return the event that an HTTP API sends, payload format 2.0."""
-    now = datetime.now(UTC)
-    event: dict[str, Any] = {
-        "version": "2.0",
-        "routeKey": f"{route.method} {route.path}",
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": {key.lower(): value for key, value in headers.items()},
-        "pathParameters": parameters,
-        "requestContext": {
-            "accountId": ACCOUNT,
-            "apiId": "local",
-            "domainName": "127.0.0.1",
-            "http": {
-                "method": route.method,
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": "127.0.0.1",
-                "userAgent": headers.get("User-Agent", ""),
-            },
-            "requestId": str(uuid.uuid4()),
-            "routeKey": f"{route.method} {route.path}",
-            "stage": "$default",
-            "time": f"{now:%d/%b/%Y:%H:%M:%S +0000}",
-            "timeEpoch": int(now.timestamp() * 1000),
-        },
-        "isBase64Encoded": False,
-    }
-    if query:
-        event["queryStringParameters"] = dict(parse_qsl(query, keep_blank_values=True))
-    if body:
-        try:
-            event["body"] = body.decode()
-        except UnicodeDecodeError:
-            event["body"] = base64.b64encode(body).decode()
-            event["isBase64Encoded"] = True
-    return event

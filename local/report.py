@@ -12,7 +12,7 @@ from evergreen.manifest import Manifest
 from local import figures, flights
 
 if TYPE_CHECKING:
-    from local.demo import Event, LogLoss, Summary
+    from local.summary import Event, LogLoss, Summary
 
 PAGE = Template("""<!doctype html>
 <html lang="en">

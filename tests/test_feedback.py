@@ -11,7 +11,8 @@ from evergreen import aws as clients
 from evergreen.records import Label
 from evergreen.registry import Registry
 from evergreen.store import Store
-from local.plane import Answer, Plane
+from local.gateway import Answer
+from local.plane import Plane
 from tests import given
 from tests.given import NAME, Fault, injected, prediction_id
 

@@ -15,7 +15,8 @@ from evergreen.records import Capture
 from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
-from local.plane import Answer, Plane
+from local.gateway import Answer
+from local.plane import Plane
 from tests import given
 from tests.given import NAME, Fault, injected, row, version
 

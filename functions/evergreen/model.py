@@ -60,12 +60,30 @@ def run(session: Any, columns: Columns, inputs: Sequence[str]) -> npt.NDArray[np
     return np.asarray(probabilities[:, 1], dtype=np.float64)
 
 
+def check_runtime(manifest: Manifest) -> None:
+    """Raise ModelUnavailableError where ONNX Runtime is older than the one that training used."""
+    trained, here = manifest.libraries["onnxruntime"], onnxruntime.__version__
+    if _release(here) < _release(trained):
+        raise ModelUnavailableError(
+            manifest.endpoint,
+            manifest.version,
+            f"it was made with ONNX Runtime {trained} and this is {here}: deploy both functions "
+            "from one lock file, or promote a version that was made before",
+        )
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)
+
+
 def load(manifest: Manifest, body: bytes) -> Model:
     """Load a version from the bytes of its ONNX artifact and replay its golden rows.
 
     Raises ModelUnavailableError where the runtime cannot read it or answers differently than in
     training.
     """
+    check_runtime(manifest)
     try:
         model = Model(manifest, session_of(body))
         rows = [row for row, _ in manifest.golden]

@@ -97,3 +97,17 @@ def test_a_manifest_that_does_not_fit_its_model_is_an_error_of_ours(
 
     with pytest.raises(ModelUnavailableError):
         model.load(manifest, trained.artifacts[ONNX])
+
+
+@pytest.mark.parametrize(("made_with", "loads"), [("1.2.0", True), ("999.0.0", False)])
+def test_a_version_of_a_newer_runtime_is_refused_before_its_bytes_are_read(
+    trained: Trained, made_with: str, loads: bool
+) -> None:
+    libraries = trained.manifest.libraries | {"onnxruntime": made_with}
+    manifest = msgspec.structs.replace(trained.manifest, libraries=libraries)
+
+    if loads:
+        model.load(manifest, trained.artifacts[ONNX])
+    else:
+        with pytest.raises(ModelUnavailableError, match=r"999.0.0 and this is"):
+            model.load(manifest, b"not a model")

@@ -9,6 +9,8 @@ from rich.console import Console
 
 import endpoints
 from local import demo, flights
+from local.replay import BaseRate
+from local.summary import Summary, closing_lines, closing_table
 
 DAYS = 4
 
@@ -21,7 +23,7 @@ def table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def summaries(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[demo.Summary]:
+def summaries(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[Summary]:
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch, (folder / "log").open("w") as log:
         patch.setattr(flights, "flights", lambda: table)
@@ -30,7 +32,7 @@ def summaries(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_every_request_is_answered_captured_and_joined(
-    summaries: list[demo.Summary], table: pd.DataFrame
+    summaries: list[Summary], table: pd.DataFrame
 ) -> None:
     rows = int((table["month"] == 2).sum())
     summary = summaries[0]
@@ -42,7 +44,7 @@ def test_every_request_is_answered_captured_and_joined(
     assert summary.dead_letters == 0
 
 
-def test_the_same_seed_gives_the_same_summary(summaries: list[demo.Summary]) -> None:
+def test_the_same_seed_gives_the_same_summary(summaries: list[Summary]) -> None:
     first, second = (
         {
             name: value
@@ -56,7 +58,7 @@ def test_the_same_seed_gives_the_same_summary(summaries: list[demo.Summary]) -> 
 
 
 def test_the_frozen_model_and_evergreen_are_one_until_something_is_promoted(
-    summaries: list[demo.Summary],
+    summaries: list[Summary],
 ) -> None:
     summary = summaries[0]
 
@@ -65,14 +67,14 @@ def test_the_frozen_model_and_evergreen_are_one_until_something_is_promoted(
 
 
 def test_the_base_rate_knows_the_days_before_and_not_the_day_itself(table: pd.DataFrame) -> None:
-    rate = demo.BaseRate(table)
+    rate = BaseRate(table)
     changed = table.copy()
     today = (changed["month"] == 2) & (changed["day"] == DAYS)
     changed.loc[today, "arr_delay"] = 500.0
 
     day = pd.Timestamp(2013, 2, DAYS).date()
 
-    assert demo.BaseRate(changed).at(day) == rate.at(day)
+    assert BaseRate(changed).at(day) == rate.at(day)
     assert 0.1 < rate.at(day) < 0.4
 
 
@@ -94,12 +96,12 @@ def test_no_request_of_the_demo_has_a_field_that_is_known_only_after_departure(
 
 
 def test_the_closing_table_has_a_line_for_each_month_and_one_for_all(
-    summaries: list[demo.Summary],
+    summaries: list[Summary],
 ) -> None:
     console = Console(width=100, record=True, file=io.StringIO())
 
-    console.print(demo.closing_table(summaries[0]))
-    console.print(demo.closing_lines(summaries[0]))
+    console.print(closing_table(summaries[0]))
+    console.print(closing_lines(summaries[0]))
 
     text = console.export_text()
     assert "Feb" in text

@@ -11,7 +11,7 @@ from evergreen.drift import FeatureDrift
 from evergreen.drift_report import DriftReport
 from evergreen.manifest import Evaluation, Lineage, Manifest
 from local import figures, report
-from local.demo import Event, LogLoss, Month, Summary
+from local.summary import Event, LogLoss, Month, Summary
 from tests import given
 
 FIRST, SECOND, THIRD = given.version(1), given.version(14), given.version(20)
