@@ -16,7 +16,7 @@ from evergreen.drift import Counts
 from evergreen.drift_report import DriftReport
 from evergreen.errors import UnknownEventError
 from evergreen.manifest import Manifest
-from evergreen.records import captures_of
+from evergreen.records import captures_of, first_day
 from evergreen.schema import RowDecoder, columns_of
 from evergreen.store import Store
 from evergreen.telemetry import measure, observed, tracer
@@ -28,6 +28,8 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     if "slot" not in event:
         raise UnknownEventError("check_drift", '{"slot": "<time>"}')
     slot = datetime.fromisoformat(event["slot"]).astimezone(UTC)
+    if slot > datetime.now(UTC) + timedelta(minutes=5):
+        raise UnknownEventError("check_drift", "a slot that is not in the future")
     names = [name for name in aws.registry().endpoints() if name in endpoints.names()]
     checked, failed = {}, []
     for name in names:
@@ -79,8 +81,8 @@ def _window(
 ) -> tuple[int, dict[str, Counts]]:
     """Count the distinct requests of a window in the bins of the reference, a day at a time.
 
-    A window whose first day has no requests is not yet full, and counts as empty: a weekend is not
-    the drift of a week.
+    A window that began before there were any requests is not yet full, and counts as empty: a
+    weekend is not the drift of a week.
     """
     decoder = RowDecoder(manifest.schema)
     seen: dict[str, datetime] = {}
@@ -99,8 +101,11 @@ def _window(
         columns = columns_of(manifest.schema, [capture.features for capture in fresh.values()])
         for feature, counts in drift.count_window(manifest.reference, columns).items():
             total[feature] = total.get(feature, 0) + counts
-    if min(seen.values(), default=end) > start + timedelta(days=1):
-        return len(seen), {}
+    second_day = start + timedelta(days=1)
+    if min(seen.values(), default=end) > second_day:
+        first = first_day(data, "captures")
+        if first is None or first >= second_day.date():
+            return len(seen), {}
     return len(seen), total
 
 

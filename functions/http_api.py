@@ -13,6 +13,7 @@ from evergreen.errors import (
     CorruptDocumentError,
     DeliveryError,
     EvergreenError,
+    Fault,
     InvalidRequestError,
     ModelUnavailableError,
     NoChampionError,
@@ -79,7 +80,7 @@ def json_body(event: Any) -> bytes:
     try:
         body = base64.b64decode(text) if event.is_base64_encoded else text.encode()
     except ValueError as error:
-        raise InvalidRequestError([]) from error
+        raise InvalidRequestError([Fault("$", "not base64, as its sender says")]) from error
     if len(body) > MAX_BYTES:
         raise TooLargeError("bytes", len(body), MAX_BYTES)
     return body

@@ -6,6 +6,7 @@ GET  /endpoints/{endpoint}                       champion, metrics, history
 GET  /endpoints/{endpoint}/versions[/{version}]  all versions; the manifest of one
 """
 
+import math
 import os
 from datetime import UTC, datetime
 from functools import cache
@@ -15,7 +16,12 @@ from aws_lambda_powertools.event_handler import Response
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen import aws, records
-from evergreen.errors import DeliveryError, NoChampionError, UnknownVersionError
+from evergreen.errors import (
+    DeliveryError,
+    ModelUnavailableError,
+    NoChampionError,
+    UnknownVersionError,
+)
 from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.manifest import Manifest
 from evergreen.schema import PredictRequest
@@ -70,6 +76,10 @@ def _score(
 ) -> list[records.Capture]:
     rows = request.instances
     scores = served.model.scores_of(rows).tolist()
+    if odd := [index for index, score in enumerate(scores) if not math.isfinite(score)]:
+        raise ModelUnavailableError(
+            endpoint, served.version, f"it has no finite score for instances {odd[:5]}"
+        )
     now = datetime.now(UTC)
     return [
         records.Capture(

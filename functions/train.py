@@ -22,17 +22,17 @@ from evergreen import aws, dataset, document, events, model, training
 from evergreen.endpoint import Endpoint
 from evergreen.errors import (
     DataError,
-    DocumentChangedError,
     EndpointFileError,
     ModelUnavailableError,
     NoCandidateError,
-    RunInProgressError,
     UnknownEventError,
 )
 from evergreen.manifest import Evaluation, Manifest
 from evergreen.registry import Registry, Run, Seen
 from evergreen.schema import schema_of
 from evergreen.telemetry import logger, measure, observed, tracer
+
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Train for what the event asks, or ask for what is due."""
     if "slot" in event:
         return {"requested": _request_due(_time(event["slot"]))}
+    if (key := _misplaced(event)) is not None:
+        logger.warning("not training data: put it under training/<endpoint>/", extra={"key": key})
+        return {"ignored": key}
     start = _start(event, context.aws_request_id)
     run = _train(start, context.aws_request_id)
     logger.info("training ended", extra={"run": run.run, "outcome": run.outcome})
@@ -80,15 +83,25 @@ def _request_due(slot: datetime) -> list[str]:
     return due
 
 
+def _misplaced(event: dict[str, Any]) -> str | None:
+    """Return the key of an upload that is a folder, or lies in no endpoint's folder."""
+    if event.get("detail-type") != "Object Created":
+        return None
+    key = str(event["detail"]["object"]["key"])
+    return key if key.count("/") < 2 or key.endswith("/") else None
+
+
 def _start(event: dict[str, Any], request_id: str) -> Start:
     detail = event.get("detail", event)
     match event.get("detail-type"):
         case "Retrain Requested":
-            at = _time(detail["time"])
-            return Start(detail["endpoint"], detail["trigger"], f"{at}", at)
+            asked = _detail(detail, events.RetrainRequested)
+            at = asked.time.astimezone(UTC)
+            return Start(asked.endpoint, asked.trigger, f"{at}", at)
         case "Drift Detected":
-            at = _time(detail["time"])
-            return Start(detail["endpoint"], "drift", f"{at} {detail['version']}", at)
+            drift = _detail(detail, events.DriftDetected)
+            at = drift.time.astimezone(UTC)
+            return Start(drift.endpoint, "drift", f"{at} {drift.version}", at)
         case "Object Created":
             item = detail["object"]
             key = f"{item['key']} {item['sequencer']}"
@@ -100,8 +113,17 @@ def _start(event: dict[str, Any], request_id: str) -> Start:
     )
 
 
+def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
+    try:
+        return msgspec.convert(detail, kind)
+    except msgspec.ValidationError as error:
+        raise UnknownEventError("train", f"a detail as in events/schemas.json ({error})") from error
+
+
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    """Return a time in UTC; one without a zone is meant so."""
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @tracer.capture_method(capture_response=False)
@@ -113,10 +135,8 @@ def _train(start: Start, owner: str) -> Run:
         start.endpoint,
         Run(run=start.run, owner=owner, trigger=start.trigger, at=start.at or now, started=now),
     )
-    if run.outcome is not None:
-        return run  # a repetition of an event that has been dealt with
-    if run.owner != owner:
-        raise RunInProgressError(start.endpoint, run.run)
+    if run.outcome is not None or run.owner != owner:
+        return run  # a repetition of an event that has been, or is being, dealt with
     ended, announcements = _attempt(start.endpoint, endpoint, registry, run)
     events.emit(aws.events(), *announcements)
     registry.finish(start.endpoint, ended)
@@ -134,7 +154,10 @@ def _attempt(
     """Train, and promote what passes; return how the run ended and what to announce."""
     seen = registry.document(name)
     if done := _promotion_by(run, registry, seen):
-        return _ended(run, "promoted", done.reason, done.version), [_promoted(name, done)]
+        ended = _ended(run, "promoted", done.reason, done.version)
+        manifest = registry.manifest(name, done.version)
+        trained_before = [_trained(name, run, manifest)] if manifest else []
+        return ended, [*trained_before, _promoted(name, done)]
     try:
         last = _last(name, registry, run)
         if reason := _reason_to_skip(endpoint, run, last):
@@ -142,18 +165,19 @@ def _attempt(
         schema = schema_of(name, endpoint.row)
         data = dataset.read(aws.data(), name, endpoint, schema, run.at)
         run = msgspec.structs.replace(run, labels=data.labels, conflicting=data.conflicting)
-        if run.trigger != "manual" and last and last.lineage.data_sha256 == data.sha256:
+        code = endpoints.code(name)
+        if run.trigger != "manual" and last and _same(last, data.sha256, code):
             return _skipped(name, run, "nothing has been added to the data since the last training")
         champion = _champion(name, registry, seen)
         seed = int(os.environ["SEED"])
-        request = training.Request(name, run.run, run.trigger, run.at, seed, endpoints.code(name))
+        request = training.Request(name, run.run, run.trigger, run.at, seed, code)
         trained = training.train(request, endpoint, schema, data.examples, champion)
     except DataError as error:
         return _skipped(name, run, str(error))
     except NoCandidateError as error:
         return _rejected(name, run, str(error), None)
     registry.write_version(trained.manifest, trained.artifacts)
-    announced = _trained(name, run, trained)
+    announced = _trained(name, run, trained.manifest)
     ended, verdict = _promote(name, registry, run, seen, trained)
     return ended, [announced, *verdict]
 
@@ -171,14 +195,24 @@ def _last(name: str, registry: Registry, run: Run) -> Manifest | None:
 
 
 def _reason_to_skip(endpoint: Endpoint, run: Run, last: Manifest | None) -> str | None:
-    """Return why a drift must wait: the last training may be what answers it."""
+    """Return why there is nothing to train for at this time, or None."""
+    if run.at > datetime.now(UTC) + CLOCK_SKEW:
+        return f"its time, {run.at:%Y-%m-%d %H:%M} UTC, is in the future"
+    if last is None:
+        return None
+    if run.at < last.created:
+        return f"it is older than the last training, {last.created:%Y-%m-%d %H:%M} UTC"
     days = endpoint.policy.cooldown_days
-    if run.trigger == "drift" and last and run.at - last.created < timedelta(days=days):
+    if run.trigger == "drift" and run.at - last.created < timedelta(days=days):
         return (
             f"the last training, {last.created:%Y-%m-%d}, is less than "
             f"policy.cooldown_days={days} ago"
         )
     return None
+
+
+def _same(last: Manifest, data_sha256: str | None, code_sha256: str) -> bool:
+    return (last.lineage.data_sha256, last.lineage.code_sha256) == (data_sha256, code_sha256)
 
 
 def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model | None:
@@ -197,20 +231,17 @@ def _promote(
     manifest, verdict = trained.manifest, trained.verdict
     if not verdict.passed:
         return _rejected(name, run, verdict.reason, manifest.version)
-    try:
-        promoted = document.promote(
-            name,
-            seen.document if seen else None,
-            version=manifest.version,
-            seen=seen.document.generation if seen else 0,
-            time=datetime.now(UTC),
-            by=run.run,
-            reason=verdict.reason,
-            figures=_figures(manifest.metrics),
-        )
-        registry.write_document(promoted, seen)
-    except DocumentChangedError as error:
-        return _rejected(name, run, str(error), manifest.version)
+    promoted = document.promote(
+        name,
+        seen.document if seen else None,
+        version=manifest.version,
+        seen=seen.document.generation if seen else 0,
+        time=datetime.now(UTC),
+        by=run.run,
+        reason=verdict.reason,
+        figures=_figures(manifest.metrics),
+    )
+    registry.write_document(promoted, seen)  # DocumentChangedError: a retry compares anew
     ended = _ended(run, "promoted", verdict.reason, manifest.version)
     return ended, [_promoted(name, promoted.last)]
 
@@ -241,14 +272,14 @@ def _rejected(
     return _ended(run, "rejected", reason, version), [event]
 
 
-def _trained(name: str, run: Run, trained: training.Trained) -> events.Event:
+def _trained(name: str, run: Run, manifest: Manifest) -> events.Event:
     return events.ModelTrained(
         endpoint=name,
         run=run.run,
         trigger=run.trigger,
-        version=trained.manifest.version,
-        candidate=trained.manifest.candidate,
-        log_loss=trained.manifest.metrics.log_loss,
+        version=manifest.version,
+        candidate=manifest.candidate,
+        log_loss=manifest.metrics.log_loss,
     )
 
 

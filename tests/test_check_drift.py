@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import time_machine
 from botocore.exceptions import ClientError
 
 from endpoints import flight_delay
@@ -28,8 +29,9 @@ SLOT = NOW + 7 * DAY
 
 
 @pytest.fixture
-def check(plane: Plane) -> Callable[..., Any]:
+def check(plane: Plane, clock: time_machine.Traveller) -> Callable[..., Any]:
     def invoke(days: int = 0) -> Any:
+        clock.move_to(SLOT + days * DAY)
         slot = f"{SLOT + days * DAY:%Y-%m-%dT%H:%M:%SZ}"
         return plane.invoke("CheckDriftFunction", {"slot": slot})["checked"]
 

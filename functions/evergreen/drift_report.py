@@ -21,7 +21,8 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
 
     start, end: the window of requests. since: the end of the first window of the drift that goes
         on.
-    alarm: whether Drift Detected was emitted.
+    alarm: whether Drift Detected was emitted; alarmed: the end of the window when it last was, in
+    the drift that goes on.
     """
 
     endpoint: str
@@ -34,6 +35,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     confirmed: list[str]
     since: datetime | None
     alarm: bool
+    alarmed: datetime | None
 
     @property
     def flagged(self) -> set[str]:
@@ -57,7 +59,10 @@ def assess(
     before = previous.flagged if previous and comparable else set()
     flagged = {feature.feature for feature in features or () if feature.flagged}
     confirmed = sorted(flagged & before)
-    since = (previous.since if previous and comparable else None) or end if confirmed else None
+    going_on = previous if previous and comparable and previous.since and confirmed else None
+    since = going_on.since if going_on else end if confirmed else None
+    last = going_on.alarmed if going_on else None
+    alarm = since is not None and (last is None or end - last >= repeat)
     return DriftReport(
         endpoint=endpoint,
         version=version,
@@ -68,7 +73,8 @@ def assess(
         features=features or [],
         confirmed=confirmed,
         since=since,
-        alarm=since is not None and (end - since) % repeat == timedelta(0),
+        alarm=alarm,
+        alarmed=end if alarm else last,
     )
 
 

@@ -12,7 +12,6 @@
     │   └── CorruptArtifactError        its bytes are not those of the manifest
     ├── CorruptDocumentError        an endpoint document cannot be read
     ├── DocumentChangedError        somebody else moved the endpoint first
-    ├── RunInProgressError          another invocation is training for the same event
     ├── UnknownEventError           a function was started with something that it does not handle
     ├── DeliveryError               a stream or bus did not take everything
     ├── EndpointFileError           a file in endpoints/ breaks the contract
@@ -132,13 +131,6 @@ class DocumentChangedError(EvergreenError):
         super().__init__(
             f"{endpoint} has moved on from generation {generation}: read it again and decide again"
         )
-
-
-class RunInProgressError(EvergreenError):
-    """Another invocation holds the claim of this run, and may still finish it."""
-
-    def __init__(self, endpoint: str, run: str) -> None:
-        super().__init__(f"{endpoint} run {run} is under way in another invocation: retry later")
 
 
 class UnknownEventError(EvergreenError):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "evergreen"
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 ENTRIES_PER_CALL = 10  # the limit of PutEvents
 
 
@@ -29,8 +30,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class RetrainRequested(Event, frozen=True, kw_only=True):
     """A schedule or a person asks for a training; `time` is the same in every repetition."""
 
-    time: datetime
-    trigger: str
+    time: Moment
+    trigger: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z-]{0,19}\Z")]
 
 
 class TrainingSkipped(Event, frozen=True, kw_only=True):
@@ -77,8 +78,8 @@ class DriftDetected(Event, frozen=True, kw_only=True):
     """
 
     version: str
-    time: datetime
-    since: datetime
+    time: Moment
+    since: Moment
     features: list[str]
     report: str
 

@@ -15,6 +15,7 @@ from evergreen.errors import DataError
 from evergreen.schema import Columns, JsonSchema, RowDecoder, columns_of, is_text
 
 MIN_PER_CLASS = 0.1  # of policy.min_rows
+MIN_HOLDOUT_DAYS = 3  # the bootstrap draws days
 LEAKING_AUC = 0.999  # a single feature that orders the labels this well has seen them
 
 
@@ -183,6 +184,17 @@ def check(
                 f"feature {name} alone predicts the label (AUC {auc:.4f}): it leaks the outcome"
             )
     return examples
+
+
+def check_holdout(holdout: Examples, *, min_rows: int) -> None:
+    """Raise DataError where a holdout is too small for two models to be told apart on it."""
+    days = len(np.unique(holdout.times.astype("datetime64[D]")))
+    few = len(holdout) < max(1, min_rows * MIN_PER_CLASS)
+    if few or days < MIN_HOLDOUT_DAYS or len(np.unique(holdout.labels)) < 2:
+        raise DataError(
+            f"the holdout has {len(holdout):,} rows on {days} days: it needs at least "
+            f"{max(1, int(min_rows * MIN_PER_CLASS)):,} on {MIN_HOLDOUT_DAYS}, and both labels"
+        )
 
 
 def _single_feature_aucs(examples: Examples, schema: JsonSchema) -> Iterable[tuple[str, float]]:

@@ -62,15 +62,20 @@ def improvement(
 
 
 def judge(
-    loss: float, baseline: float, over_champion: Improvement | None, margin: float
+    loss: float,
+    baseline: float,
+    over_champion: Improvement | None,
+    margin: float,
+    alone: str = "first champion",
 ) -> Verdict:
-    """Decide whether a candidate with this mean loss on the holdout may serve."""
+    """Decide whether a candidate with this mean loss on the holdout may serve.
+
+    over_champion: None where there is nothing to compare with, and `alone` says why.
+    """
     if not loss < baseline:
         return Verdict(False, f"log-loss {loss:.4f} does not beat the constant's {baseline:.4f}")
     if over_champion is None:
-        return Verdict(
-            True, f"log-loss {loss:.4f} beats the constant's {baseline:.4f}; first champion"
-        )
+        return Verdict(True, f"log-loss {loss:.4f} beats the constant's {baseline:.4f}; {alone}")
     figures = f"improvement {over_champion.mean:+.4f}, at least {over_champion.lower:+.4f}"
     if not over_champion.lower >= -margin:
         return Verdict(False, f"{figures}, may be worse than the champion by more than {margin}")

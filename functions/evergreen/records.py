@@ -8,6 +8,7 @@ instead. It is a cache; deleting it loses nothing.
 """
 
 import gzip
+import logging
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
     from mypy_boto3_firehose import FirehoseClient
     from mypy_boto3_firehose.type_defs import RecordTypeDef
 
+logger = logging.getLogger(__name__)
+
 LINES_PER_RECORD = (
     32  # Firehose bills each record in steps of 5 KB, so a record holds several lines
 )
-RECORDS_PER_BATCH = 500  # its limit, as are 4 MiB, which 1 MB of rows cannot reach
+RECORDS_PER_BATCH = 500  # its limit, as are 4 MiB
 ATTEMPTS = 3
 DELIVERY = timedelta(hours=25)  # Firehose tries for 24 hours to write what it took
 ARRIVAL = timedelta(hours=2)  # how long after a prediction its capture may reach S3
-MAX_ID_LENGTH = 80
+BUFFER = timedelta(minutes=15)  # an object's folder is the hour of the oldest record in it
+BATCH_BYTES = 3_500_000
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,12 +81,20 @@ def send(firehose: "FirehoseClient", stream: str, records: Sequence[Capture | La
     Raises DeliveryError for what it refuses after ATTEMPTS attempts.
     """
     encoder = msgspec.json.Encoder()
-    pending: list[RecordTypeDef] = [
-        {"Data": b"".join(encoder.encode(record) + b"\n" for record in lines)}
+    pending = [
+        b"".join(encoder.encode(record) + b"\n" for record in lines)
         for lines in batched(records, LINES_PER_RECORD, strict=False)
     ]
-    for batch in batched(pending, RECORDS_PER_BATCH, strict=False):
-        _send_batch(firehose, stream, list(batch))
+    batch: list[RecordTypeDef] = []
+    size = 0
+    for record in pending:
+        if batch and (size + len(record) > BATCH_BYTES or len(batch) == RECORDS_PER_BATCH):
+            _send_batch(firehose, stream, batch)
+            batch, size = [], 0
+        batch.append({"Data": record})
+        size += len(record)
+    if batch:
+        _send_batch(firehose, stream, batch)
 
 
 def _send_batch(firehose: "FirehoseClient", stream: str, batch: "list[RecordTypeDef]") -> None:
@@ -125,8 +137,11 @@ def first_day(data: Store, kind: str) -> date | None:
 def captures_of(
     data: Store, endpoint: str, start: datetime, end: datetime
 ) -> Iterator[list[Capture]]:
-    """Yield the captures with start <= time < end in lists, a day of arrival each, ids once."""
-    for captures in _by_day(data, "captures", endpoint, start, end, Capture, wait=ARRIVAL):
+    """Yield the captures with start <= time < end in lists, a day of arrival each.
+
+    Ids are distinct within a day; one that arrived on two days comes twice.
+    """
+    for captures in _by_day(data, "captures", endpoint, start - BUFFER, end, Capture, wait=ARRIVAL):
         yield [capture for capture in captures if start <= capture.time < end]
 
 
@@ -145,7 +160,7 @@ def _by_day[Record: (Capture, Label)](
     record: type[Record],
     wait: timedelta = timedelta(0),
 ) -> Iterator[list[Record]]:
-    closed = (end - DELIVERY).astimezone(UTC).date()
+    closed = (min(end, datetime.now(UTC)) - DELIVERY).astimezone(UTC).date()
     for day in days_of(start, end + wait):
         yield read_day(data, kind, endpoint, day, record, closed=day < closed)
 
@@ -191,7 +206,23 @@ def _read[Record: (Capture, Label)](
         body = stored.body
         if body[:2] == b"\x1f\x8b":
             body = gzip.decompress(body)
-        yield from (line for line in decoder.decode_lines(body) if line.endpoint == endpoint)
+        yield from (line for line in _decoded(key, body, decoder) if line.endpoint == endpoint)
+
+
+def _decoded[Record: (Capture, Label)](
+    key: str, body: bytes, decoder: msgspec.json.Decoder[Record]
+) -> Iterator[Record]:
+    """Yield the records of an object; a line that is none must not cost the others."""
+    try:
+        yield from decoder.decode_lines(body)
+    except msgspec.DecodeError:
+        bad = 0
+        for line in body.splitlines():
+            try:
+                yield decoder.decode(line)
+            except msgspec.DecodeError:
+                bad += 1
+        logger.warning("%d lines of %s could not be read", bad, key)
 
 
 def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> Iterator[Record]:

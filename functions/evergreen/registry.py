@@ -108,11 +108,11 @@ class Registry:
     def _write_history(self, transition: Transition, endpoint: str) -> None:
         self.store.create(_history_key(endpoint, transition.generation), _encode(transition))
 
-    def history(self, document: Document) -> list[Transition]:
-        """Return the transitions that led to a document, oldest first."""
+    def history(self, document: Document, newest: int = 50) -> list[Transition]:
+        """Return the last transitions that led to a document, oldest first."""
         earlier = [
             _decode(stored.body, Transition)
-            for generation in range(1, document.generation)
+            for generation in range(max(1, document.generation - newest), document.generation)
             if (stored := self.store.get(_history_key(document.endpoint, generation)))
         ]
         return [*earlier, document.last]

@@ -22,11 +22,11 @@ from evergreen import gate, twin
 from evergreen.drift import profile
 from evergreen.endpoint import Endpoint
 from evergreen.errors import CandidateError, NoCandidateError
-from evergreen.examples import Examples, check, utc
+from evergreen.examples import Examples, check, check_holdout, utc
 from evergreen.manifest import Evaluation, Lineage, Manifest, Scores, version_id
 from evergreen.model import JOBLIB, ONNX, Model, run, session_of
 from evergreen.registry import fingerprint
-from evergreen.schema import JsonSchema
+from evergreen.schema import JsonSchema, is_text
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
 TWIN_TOLERANCE = 1e-5
@@ -82,7 +82,10 @@ def train(
     policy = endpoint.policy
     examples = check(examples, schema, at=request.at, min_rows=policy.min_rows)
     cut = utc(examples.times[-1]) - timedelta(days=policy.holdout_days)
+    if champion is not None:  # what it was fitted on would flatter it
+        cut = max(cut, champion.manifest.lineage.fitted_until + timedelta.resolution)
     holdout = examples.between(cut, None)
+    check_holdout(holdout, min_rows=policy.min_rows)
     check(examples.between(None, cut), schema, at=request.at, min_rows=policy.min_rows)
     fitted, failed = _fit_all(endpoint, schema, examples, holdout, cut, request.seed)
     best = min(fitted, key=lambda candidate: candidate.scores.log_loss)
@@ -90,6 +93,8 @@ def train(
         best, fitted, failed, holdout, champion, policy.margin, request.seed
     )
     manifest, artifacts = _describe(request, endpoint, schema, examples, best, evaluation, champion)
+    if champion is not None and manifest.artifacts[ONNX] == champion.manifest.artifacts[ONNX]:
+        verdict = gate.Verdict(False, "it is the same model as the champion, byte for byte")
     return Trained(manifest, artifacts, verdict)
 
 
@@ -143,6 +148,7 @@ def _fit(
         onnx = twin.convert(pipeline, schema, inputs)
         scores = run(session_of(onnx), holdout.columns, inputs)
         expected = pipeline.predict_proba(holdout.frame())[:, 1]
+        _check_missing(onnx, schema, holdout)
     except CandidateError:
         raise
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
@@ -156,6 +162,18 @@ def _fit(
         twin_difference=_difference(scores, expected),
     )
     return Fitted(described, pipeline, onnx, inputs, rows, losses)
+
+
+def _check_missing(onnx: bytes, schema: JsonSchema, holdout: Examples) -> None:
+    """Raise CandidateError where a field that may be missing makes the score NaN when it is."""
+    session, rows = session_of(onnx), holdout.take(slice(GOLDEN_ROWS))
+    for name, spec in schema["properties"].items():
+        if name in schema.get("required", ()) and "anyOf" not in spec:
+            continue
+        missing = np.full(len(rows), "" if is_text(spec) else np.nan)
+        columns = rows.columns | {name: missing.astype(rows.columns[name].dtype)}
+        if not np.isfinite(run(session, columns, list(columns))).all():
+            raise CandidateError(f"it scores NaN where {name} is missing: add an imputer for it")
 
 
 def _difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
@@ -186,7 +204,7 @@ def _evaluate(
     rate = np.full(len(holdout), best.examples.labels.mean())
     baseline = float(gate.losses(holdout.labels, rate).mean())
     champion_loss = over = None
-    if champion is not None and set(champion.manifest.inputs) <= set(holdout.columns):
+    if champion is not None and _comparable(champion, holdout):
         champion_losses = gate.losses(holdout.labels, champion.scores(holdout.columns))
         champion_loss = float(champion_losses.mean())
         days = holdout.times.astype("datetime64[D]")
@@ -203,7 +221,18 @@ def _evaluate(
         candidates=[candidate.scores for candidate in fitted],
         failed=failed,
     )
-    return evaluation, gate.judge(best.scores.log_loss, baseline, over, margin)
+    alone = "first champion" if champion is None else "the champion reads other fields"
+    return evaluation, gate.judge(best.scores.log_loss, baseline, over, margin, alone)
+
+
+def _comparable(champion: Model, holdout: Examples) -> bool:
+    """Say whether the champion can score these rows: it may be of an older schema."""
+    properties = champion.manifest.schema["properties"]
+    return all(
+        name in holdout.columns
+        and is_text(properties[name]) == (holdout.columns[name].dtype == object)
+        for name in champion.manifest.inputs
+    )
 
 
 def _describe(

@@ -42,6 +42,9 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
         raise CandidateError(
             f"there is no ONNX twin of this pipeline: {str(error)[:300]}"
         ) from error
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)  # skl2onnx orders them by hash, another in each process
     return bytes(model.SerializeToString())
 
 

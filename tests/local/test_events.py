@@ -1,10 +1,12 @@
 """The files of events/: each is what it says, and starts what it is for."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
+import time_machine
 
 from evergreen import events
 from evergreen.store import Store
@@ -41,10 +43,11 @@ def test_each_file_is_listed_once_as_what_starts_a_function_or_is_announced() ->
 
 @pytest.mark.parametrize("name", STARTS)
 def test_each_event_is_handled_by_the_function_that_it_is_for(
-    plane: Plane, quick: None, data: Store, name: str
+    plane: Plane, quick: None, data: Store, clock: time_machine.Traveller, name: str
 ) -> None:
     given.upload(data)
     plane.settle()
+    clock.move_to(datetime(2013, 3, 2, tzinfo=UTC))
 
     answer = plane.invoke(STARTS[name], read(name))
 

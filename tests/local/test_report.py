@@ -74,6 +74,7 @@ def check(number: int, *, alarm: bool = False, name: str = "temp") -> DriftRepor
         confirmed=[name] if alarm else [],
         since=day(number) if alarm else None,
         alarm=alarm,
+        alarmed=None,
     )
 
 
@@ -244,6 +245,7 @@ def test_windows_with_too_few_rows_are_drawn(tmp_path: Path) -> None:
         confirmed=[],
         since=None,
         alarm=False,
+        alarmed=None,
     )
 
     assert "too few rows" in write(tmp_path, summary(month(2)), [empty])
