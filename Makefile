@@ -36,12 +36,12 @@ check: .venv/ready ## Lint, types, and the template
 	@AWS_DEFAULT_REGION=eu-west-1 .venv/bin/sam validate --lint
 
 .PHONY: serve
-serve: .venv/ready ## Serve the API on http://127.0.0.1:8000 with a trained champion: PORT=8000
-	@$(RUN) -m local.serve --port $(PORT)
+serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT=flight-delay DATA=file
+	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: train
 train: .venv/ready ## Train one model here and show how it did: ENDPOINT=flight-delay DATA=file SEED=0
-	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) $(if $(DATA),--data $(DATA))
+	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: setup
 setup: .venv/ready ## Install everything into .venv

@@ -18,6 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from evergreen import aws, records
 from evergreen.errors import (
     DeliveryError,
+    Fault,
+    InvalidRequestError,
     ModelUnavailableError,
     NoChampionError,
     UnknownVersionError,
@@ -43,7 +45,10 @@ def serving() -> Serving:
 @app.post("/endpoints/<endpoint>/predict")
 def predict(endpoint: str) -> Response[Any]:
     """Score rows."""
-    version = app.current_event.query_string_parameters.get("version")
+    query = app.current_event.query_string_parameters
+    if unknown := sorted(set(query) - {"version"}):
+        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
+    version = query.get("version")
     served = serving().version(endpoint, version) if version else serving().champion(endpoint)
     if reason := serving().stale(endpoint):
         measure(endpoint, RefreshFailed=1)
@@ -75,7 +80,10 @@ def _score(
     endpoint: str, served: Served, request: PredictRequest, variant: str
 ) -> list[records.Capture]:
     rows = request.instances
-    scores = served.model.scores_of(rows).tolist()
+    try:
+        scores = served.model.scores_of(rows).tolist()
+    except Exception as error:  # ONNX Runtime has no base class of its own
+        raise ModelUnavailableError(endpoint, served.version, f"scoring failed: {error}") from error
     if odd := [index for index, score in enumerate(scores) if not math.isfinite(score)]:
         raise ModelUnavailableError(
             endpoint, served.version, f"it has no finite score for instances {odd[:5]}"

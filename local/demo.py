@@ -56,7 +56,7 @@ def main() -> None:
     (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
     report.write(BUILD, summary, reports, manifests)
     console.print(closing_table(summary))
-    console.print(closing_lines(summary), highlight=False)
+    console.print(closing_lines(summary), highlight=False, soft_wrap=True)
     if summary.requests["errors"] or summary.dead_letters:
         sys.exit("some requests or events failed: see build/demo/lambda.log")
 
@@ -115,13 +115,17 @@ def _announcer(replayed: Replay, console: Console) -> Callable[[dict[str, Any]],
     def announce(event: dict[str, Any]) -> None:
         now = datetime.now(UTC)
         detail = dict(event["detail"])
+        if detail["endpoint"] != replayed.endpoint:
+            return
         replayed.events.append(Event(now, event["detail-type"], detail))
         shown = detail.get("reason") or ", ".join(detail.get("features", ()))
         if event["detail-type"] == "Model Trained":
             shown = f"{detail['candidate']}, log-loss {detail['log_loss']:.4f} on the holdout"
         if event["detail-type"] != "Retrain Requested":
             console.print(
-                f"{now:%d %b}  [bold]{event['detail-type']:<18}[/bold] {shown}", highlight=False
+                f"{now:%d %b}  [bold]{event['detail-type']:<18}[/bold] {shown}",
+                highlight=False,
+                soft_wrap=True,
             )
 
     return announce

@@ -15,9 +15,8 @@ _UNITS = {"minute": 1, "hour": 60, "day": 1440}
 def next_time(schedule: dict[str, Any], after: datetime, anchor: datetime) -> datetime:
     """Return the first time after `after` (UTC) at which a schedule fires.
 
-    schedule: the properties of an AWS::Scheduler::Schedule. anchor: when it was created, from which
-        a
-    rate counts. Raises TemplateError for an expression that is not understood.
+    schedule: the properties of an AWS::Scheduler::Schedule. anchor: when it was created, and a rate
+    counts from. Raises TemplateError for an expression that is not understood.
     """
     expression = schedule["ScheduleExpression"]
     zone = ZoneInfo(schedule.get("ScheduleExpressionTimezone", "UTC"))

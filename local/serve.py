@@ -1,4 +1,4 @@
-"""Serve the API of the template on this machine, with a champion trained on January 2013.
+"""Serve the API of the template on this machine, with a champion trained here.
 
 It is the same code as in Lambda, over moto. Nobody is asked to sign requests, so it listens on
 127.0.0.1 alone. Schedules fire and events are delivered as the clock goes on.
@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local import flights, stack, template
+import endpoints
+from local import stack, template
 from local.plane import Plane
 
 HOST = "127.0.0.1"
@@ -28,19 +29,26 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="make serve", description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
-    port = parser.parse_args().port
+    parser.add_argument("--endpoint", default="flight-delay", choices=endpoints.names())
+    parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
+    arguments = parser.parse_args()
+    endpoint, port = arguments.endpoint, arguments.port
+    if not 0 <= port <= 65_535:
+        parser.error("--port must be from 0 to 65535")
     BUILD.mkdir(parents=True, exist_ok=True)
     console = Console()
     with (BUILD / "lambda.log").open("w", buffering=1) as log, stack.deployed(log) as plane:
         try:
             server = ThreadingHTTPServer((HOST, port), handler_of(plane))
         except OSError as error:
-            sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT=8001")
-        console.print("Training a champion on the flights of January 2013 …")
+            sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT={port + 1}")
+        console.print(f"Training a champion for {endpoint} …", highlight=False)
         with tempfile.TemporaryDirectory() as folder:
-            stack.upload(plane, "flight-delay", flights.january(flights.flights(), Path(folder)))
+            stack.upload(
+                plane, endpoint, stack.training_file(endpoint, arguments.data, Path(folder))
+            )
         console.print(f"Serving on http://{HOST}:{server.server_port}; try\n", highlight=False)
-        console.print(example(server.server_port), highlight=False, soft_wrap=True)
+        console.print(example(server.server_port, endpoint), highlight=False, soft_wrap=True)
         stop = threading.Event()
         clock = threading.Thread(target=keep_ticking, args=(plane, stop))
         clock.start()
@@ -54,8 +62,10 @@ def main() -> None:
             server.server_close()
 
 
-def example(port: int) -> str:
-    """Return a command that asks for predictions."""
+def example(port: int, endpoint: str) -> str:
+    """Return a command that asks for predictions, or for what to ask."""
+    if endpoint != "flight-delay":
+        return f"curl -s http://{HOST}:{port}/endpoints/{endpoint}"
     return (
         f"curl -s http://{HOST}:{port}/endpoints/flight-delay/predict "
         f"-H 'Content-Type: application/json' -d @{EXAMPLE}"

@@ -7,9 +7,11 @@ from typing import IO
 
 import boto3
 
+import endpoints
+from evergreen.errors import EvergreenError
 from evergreen.registry import Registry
 from evergreen.store import Store
-from local import aws, template
+from local import aws, flights, template
 from local.plane import Plane
 
 
@@ -30,6 +32,24 @@ def registry() -> Registry:
 def data() -> Store:
     """Return the data bucket of the deployment."""
     return Store(boto3.client("s3"), template.physical_name("DataBucket"))
+
+
+def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
+    """Return the training data that was named, or for flight-delay the flights of January.
+
+    Raises SystemExit that says what to do where there is none, or the endpoint's file is faulty.
+    """
+    try:
+        endpoints.load(endpoint)
+    except EvergreenError as error:
+        raise SystemExit(str(error)) from error
+    if data is not None:
+        if not data.is_file():
+            raise SystemExit(f"{data} is not a file")
+        return data
+    if endpoint != "flight-delay":
+        raise SystemExit(f"{endpoint} needs its training data: ENDPOINT={endpoint} DATA=file")
+    return flights.january(flights.flights(), folder)
 
 
 def upload(plane: Plane, endpoint: str, file: Path) -> None:

@@ -96,7 +96,7 @@ def closing_lines(summary: Summary) -> str:
     promoted = sum(event.type == "Model Promoted" for event in summary.events)
     return (
         f"Evergreen's log-loss is {better:.1%} below the frozen model's, after {promoted} "
-        "promotions.\n"
+        f"promotion{'' if promoted == 1 else 's'}.\n"
         f"{summary.requests['answered']:,} of {summary.requests['sent']:,} requests answered; "
         f"{summary.captures['distinct']:,} predictions captured; "
         f"{summary.labels['joined']:,} of {summary.labels['sent']:,} labels joined.\n"

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 import endpoints
-from evergreen.errors import EvergreenError
 from evergreen.manifest import Manifest
-from local import flights, stack, template
+from local import stack, template
 
 BUILD = template.ROOT / "build" / "train"
 
@@ -25,17 +24,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if arguments.data is None and arguments.endpoint != "flight-delay":
-        parser.error(f"{arguments.endpoint} needs its training data: make train DATA=file")
-    if arguments.data is not None and not arguments.data.is_file():
-        parser.error(f"{arguments.data} is not a file")
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, (BUILD / "lambda.log").open("w") as log:
-        file = arguments.data or flights.january(flights.flights(), Path(folder))
-        try:
-            sys.exit(run(arguments.endpoint, file, arguments.seed, Console(), log))
-        except EvergreenError as error:
-            sys.exit(str(error))
+        file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))
+        sys.exit(run(arguments.endpoint, file, arguments.seed, Console(), log))
 
 
 def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int:
@@ -46,11 +38,15 @@ def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int
         stack.upload(plane, endpoint, file)
         for event in events:
             reason = event["detail"].get("reason", "")
-            console.print(f"[bold]{event['detail-type']}[/bold] {reason}", highlight=False)
+            console.print(
+                f"[bold]{event['detail-type']}[/bold] {reason}", highlight=False, soft_wrap=True
+            )
         for version in stack.registry().versions(endpoint):
             manifest = stack.registry().manifest(endpoint, version)
             assert manifest is not None
             console.print(_table(manifest))
+            for candidate, reason in manifest.metrics.failed.items():
+                console.print(f"left out: {candidate}: {reason}", highlight=False, soft_wrap=True)
             folder = _keep(manifest)
             console.print(f"Written to {folder.relative_to(template.ROOT)}/")
         if not events:

@@ -15,7 +15,7 @@ import endpoints
 from endpoints import flight_delay
 from evergreen import model, twin
 from evergreen.endpoint import check_endpoint
-from evergreen.errors import UnknownEndpointError
+from evergreen.errors import EndpointFileError, UnknownEndpointError
 from evergreen.examples import Examples, from_rows, from_table
 from evergreen.schema import JsonSchema, RowDecoder, is_text, schema_of
 from tests import given
@@ -167,3 +167,15 @@ def test_every_text_of_a_flight_is_a_category_and_everything_else_a_number(
 def test_the_file_of_the_user_can_be_read_in_a_minute() -> None:
     with open(flight_delay.__file__) as file:
         assert len(file.readlines()) < 100
+
+
+def test_a_file_that_cannot_be_imported_is_an_error_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: str) -> None:
+        raise SyntaxError("invalid syntax (flight_delay.py, line 3)")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+
+    with pytest.raises(EndpointFileError, match=r"endpoints/flight_delay.py: SyntaxError"):
+        endpoints.load("flight-delay")

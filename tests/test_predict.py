@@ -435,3 +435,12 @@ def test_what_is_not_there_is_said_with_its_status(plane: Plane, path: str, stat
 
     assert answer.status == status
     assert json.loads(answer.body)
+
+
+def test_a_misspelt_parameter_is_refused_and_not_ignored(plane: Plane) -> None:
+    answer = plane.request("POST", "/endpoints/flight-delay/predict?verison=x", b"{}", {})
+
+    assert answer.status == 400
+    assert answer.json()["error"]["faults"] == [
+        {"path": "?verison", "message": "unknown parameter"}
+    ]

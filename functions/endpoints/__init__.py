@@ -5,7 +5,7 @@ import importlib
 from pathlib import Path
 
 from evergreen.endpoint import Endpoint, check_endpoint
-from evergreen.errors import UnknownEndpointError
+from evergreen.errors import EndpointFileError, UnknownEndpointError
 from evergreen.known import is_endpoint
 
 
@@ -22,9 +22,14 @@ def load(name: str) -> Endpoint:
     """
     if not is_endpoint(name) or name not in names():
         raise UnknownEndpointError(name)
-    module = importlib.import_module(f"endpoints.{name.replace('-', '_')}")
-    endpoint = getattr(module, "endpoint", None)
-    check_endpoint(name, endpoint)
+    try:
+        module = importlib.import_module(f"endpoints.{name.replace('-', '_')}")
+        endpoint = getattr(module, "endpoint", None)
+        check_endpoint(name, endpoint)
+    except EndpointFileError:
+        raise
+    except Exception as error:  # it is the user's file, and may raise whatever it likes
+        raise EndpointFileError(name, f"{type(error).__name__}: {error}") from error
     assert isinstance(endpoint, Endpoint)  # noqa: S101 - for the type checker; check_endpoint raised
     return endpoint
 

@@ -16,10 +16,11 @@ from evergreen.records import first_day
 from evergreen.schema import JsonSchema
 from evergreen.store import Store
 
+_CSV = "read_csv(?, nullstr=['', 'NA', 'NaN', 'null'])"
 READERS = {
-    ".parquet": "read_parquet",
-    ".csv": "read_csv",
-    ".csv.gz": "read_csv",
+    ".parquet": "read_parquet(?)",
+    ".csv": _CSV,
+    ".csv.gz": _CSV,
 }
 
 
@@ -78,7 +79,10 @@ def _from_file(data: Store, key: str, endpoint: Endpoint, schema: JsonSchema) ->
         try:
             rows = endpoint.examples(table)
         except Exception as error:  # it is the user's code, and pandas raises many kinds
-            raise DataError(f"`examples` cannot use its columns: {error!r:.300}") from error
+            columns = ", ".join(map(str, table.columns))
+            raise DataError(
+                f"`examples` raised {error!r:.200}; the file has the columns {columns:.300}"
+            ) from error
         return from_table(schema, rows)
     except DataError as error:
         raise DataError(f"{key}: {error}") from error
@@ -95,7 +99,7 @@ def _table(data: Store, key: str) -> pd.DataFrame:
         path = Path(folder) / Path(key).name
         path.write_bytes(stored.body)
         try:
-            query = f"SELECT * FROM {reader}(?)"  # noqa: S608 - one of READERS
+            query = f"SELECT * FROM {reader}"  # noqa: S608 - one of READERS
             table: pd.DataFrame = duckdb.connect().execute(query, [str(path)]).df()
         except duckdb.Error as error:
             raise DataError(f"it cannot be read: {str(error)[:300]}") from error

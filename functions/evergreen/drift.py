@@ -1,10 +1,8 @@
 """Have the requests moved away from the training data, and by enough to matter?
 
 Each feature is counted in the bins of its reference profile, and the test asks whether the
-divergence is more than a feature of this problem shows from week to week, not whether anything
-moved at all:
-    with
-enough rows something always has.
+divergence is more than this feature shows from week to week anyway; not whether anything moved at
+all, for with enough rows something always has.
 """
 
 from collections.abc import Sequence

@@ -23,9 +23,8 @@ LEAKING_AUC = 0.999  # a single feature that orders the labels this well has see
 class Examples:
     """Labelled rows in order of time.
 
-    columns: one array of shape (rows,) per feature. labels: bool, shape (rows,). times:
-        datetime64[us]
-    in UTC, shape (rows,).
+    columns: one array of shape (rows,) per feature. labels: bool, shape (rows,).
+    times: datetime64[us] in UTC, shape (rows,).
     """
 
     columns: Columns
@@ -103,6 +102,8 @@ def from_table(schema: JsonSchema, table: pd.DataFrame) -> Examples:
         if table[name].isna().any():
             raise DataError(f"{name} is missing in row {int(np.argmax(table[name].isna()))}")
     labels = _booleans(table["label"])
+    if pd.api.types.is_numeric_dtype(table["time"]):
+        raise DataError("time must be timestamps or ISO 8601 text, and these are numbers")
     try:
         times = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None)
     except (ValueError, TypeError) as error:
@@ -128,12 +129,23 @@ def _plain(table: pd.DataFrame, schema: JsonSchema) -> list[dict[str, Any]]:
     """Return rows of plain values as a request would have them; missing is None."""
     columns = {}
     for name in table:
+        _check_numbers(table[name], schema["properties"][name])
         values = table[name].astype(object).where(table[name].notna(), None).tolist()
         if _is_integer(schema["properties"][name]):  # a column with gaps comes as floats
             values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
         columns[str(name)] = values
     names = list(schema["properties"])
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _check_numbers(column: pd.Series, spec: Mapping[str, Any]) -> None:
+    """Raise DataError for the first text in a column of numbers; a reader made all of it text."""
+    if is_text(spec) or pd.api.types.is_numeric_dtype(column):
+        return
+    bad = column.notna() & pd.to_numeric(column, errors="coerce").isna()
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"row {row}: {column.iloc[row]!r} in {column.name} is not a number")
 
 
 def _is_integer(spec: Mapping[str, Any]) -> bool:

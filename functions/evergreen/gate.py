@@ -49,9 +49,8 @@ def improvement(
 ) -> Improvement:
     """Compare two models' losses on the same rows by a bootstrap over days.
 
-    champion, candidate: losses, shape (rows,). days: the day of each row. Whole days are drawn:
-        rows
-    of one day rise and fall together, and drawing rows would make any difference look certain.
+    champion, candidate: losses, shape (rows,). days: the day of each row. Whole days are drawn, as
+    rows of one day rise and fall together: drawing rows would make any difference look certain.
     """
     _, place = np.unique(days, return_inverse=True)
     sums = np.bincount(place, weights=champion - candidate)

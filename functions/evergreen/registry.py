@@ -3,8 +3,7 @@
     models/{endpoint}/{version}/model.onnx, model.joblib, manifest.json    written once
     endpoints/{endpoint}.json                                              compare-and-set
     endpoints/{endpoint}/history/{generation}.json                         written once
-    runs/{endpoint}/{run}.json                                             claims, see
-    Registry.claim
+    runs/{endpoint}/{run}.json                                             see Registry.claim
 
 Writes go artifact, manifest, document, history: a crash at any point leaves the old champion or the
 new one. The history line of the newest generation may be missing after a crash; it is also in the
@@ -179,8 +178,7 @@ class Registry:
         """Claim a training run; the caller may go on if the run that is returned has its owner.
 
         One slot is trained for once: a duplicate of its event gets the run of the first, whether
-            that
-        is under way or done. A claim whose owner must have been ended by now is taken over.
+        that is under way or done. A claim whose owner must have been ended by now is taken over.
         """
         key = _run_key(endpoint, claim.run)
         if self.store.create(key, _encode(claim)):

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from evergreen import gate, twin
 from evergreen.drift import profile
 from evergreen.endpoint import Endpoint
-from evergreen.errors import CandidateError, NoCandidateError
+from evergreen.errors import CandidateError, DataError, NoCandidateError
 from evergreen.examples import Examples, check, check_holdout, utc
 from evergreen.manifest import Evaluation, Lineage, Manifest, Scores, version_id
 from evergreen.model import JOBLIB, ONNX, Model, run, session_of
@@ -31,6 +31,7 @@ from evergreen.schema import JsonSchema, is_text
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
 TWIN_TOLERANCE = 1e-5
 GOLDEN_ROWS = 50
+UNSEEN = "\x01unseen"  # a text that no data has
 DAY = np.timedelta64(1, "D")
 
 
@@ -86,6 +87,11 @@ def train(
         cut = max(cut, champion.manifest.lineage.fitted_until + timedelta.resolution)
     holdout = examples.between(cut, None)
     check_holdout(holdout, min_rows=policy.min_rows)
+    if not len(examples.between(None, cut)):
+        raise DataError(
+            f"all {len(examples):,} rows are from the newest {policy.holdout_days} days "
+            "(policy.holdout_days): none is left to fit"
+        )
     check(examples.between(None, cut), schema, at=request.at, min_rows=policy.min_rows)
     fitted, failed = _fit_all(endpoint, schema, examples, holdout, cut, request.seed)
     best = min(fitted, key=lambda candidate: candidate.scores.log_loss)
@@ -148,7 +154,7 @@ def _fit(
         onnx = twin.convert(pipeline, schema, inputs)
         scores = run(session_of(onnx), holdout.columns, inputs)
         expected = pipeline.predict_proba(holdout.frame())[:, 1]
-        _check_missing(onnx, schema, holdout)
+        _check_robust(onnx, schema, holdout)
     except CandidateError:
         raise
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
@@ -164,16 +170,27 @@ def _fit(
     return Fitted(described, pipeline, onnx, inputs, rows, losses)
 
 
-def _check_missing(onnx: bytes, schema: JsonSchema, holdout: Examples) -> None:
-    """Raise CandidateError where a field that may be missing makes the score NaN when it is."""
+def _check_robust(onnx: bytes, schema: JsonSchema, holdout: Examples) -> None:
+    """Raise CandidateError for a twin that has no score for a missing value or a new category."""
     session, rows = session_of(onnx), holdout.take(slice(GOLDEN_ROWS))
     for name, spec in schema["properties"].items():
-        if name in schema.get("required", ()) and "anyOf" not in spec:
-            continue
-        missing = np.full(len(rows), "" if is_text(spec) else np.nan)
-        columns = rows.columns | {name: missing.astype(rows.columns[name].dtype)}
-        if not np.isfinite(run(session, columns, list(columns))).all():
-            raise CandidateError(f"it scores NaN where {name} is missing: add an imputer for it")
+        odd: list[Any] = []
+        if name not in schema.get("required", ()) or "anyOf" in spec:
+            odd.append("" if is_text(spec) else np.nan)
+        if is_text(spec) and "enum" not in spec:
+            odd.append(UNSEEN)
+        for value in odd:
+            column = np.full(len(rows), value, dtype=rows.columns[name].dtype)
+            try:
+                scores = run(session, rows.columns | {name: column}, list(rows.columns))
+                finite = bool(np.isfinite(scores).all())
+            except Exception:  # ONNX Runtime has no base class of its own
+                finite = False
+            if not finite:
+                what = "a category that training has not seen" if value == UNSEEN else "missing"
+                raise CandidateError(
+                    f"it has no score where {name} is {what}: see docs/endpoints.md, candidates"
+                )
 
 
 def _difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:

@@ -16,6 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from evergreen import model, twin
 from evergreen.endpoint import Endpoint, Policy, check_endpoint
@@ -322,3 +323,21 @@ def test_golden_rows_are_spread_over_the_data_and_survive_json() -> None:
     assert len(again.golden) == 50
     assert any(row["y"] is None for row, _ in again.golden)
     assert model.load(again, found.artifacts[ONNX])
+
+
+def test_a_candidate_without_a_score_for_a_new_category_or_a_missing_value_is_left_out() -> None:
+    class Odd(msgspec.Struct, forbid_unknown_fields=True):
+        x: Annotated[float, Meta(description="never missing so far")] | None
+        t: Annotated[str, Meta(description="a category")]
+
+    data = examples()
+    columns = {"x": data.columns["x"], "t": np.full(len(data), "a", dtype=object)}
+    odd = Examples(columns, data.labels, data.times)
+    strict = make_pipeline(
+        make_column_transformer((StandardScaler(), ["x"]), (OneHotEncoder(), ["t"])),
+        LogisticRegression(),
+    )
+    schema = schema_of("odd", Odd)
+
+    with pytest.raises(NoCandidateError, match=r"no score where (x|t) is"):
+        train(REQUEST, endpoint({"strict": strict}), schema, odd, None)

@@ -1,5 +1,8 @@
 """The ONNX twin answers as the pipeline does."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from evergreen import twin
 from evergreen.errors import CandidateError
 from evergreen.model import run, session_of
 from evergreen.schema import Columns, columns_of
+from local.template import ROOT
 
 SCHEMA = {
     "properties": {
@@ -141,3 +145,26 @@ def test_the_same_pipeline_has_the_same_twin_byte_for_byte() -> None:
     first, second = (twin.convert(pipeline, SCHEMA, ["x", "y", "t"]) for _ in range(2))
 
     assert first == second
+
+
+def test_the_bytes_of_a_twin_do_not_depend_on_the_process_that_makes_it() -> None:
+    code = (
+        "import hashlib, sys; sys.path[:0] = ['functions', '.'];"
+        "from tests.evergreen.test_twin import *;"
+        "print(hashlib.sha256(twin.convert(fitted(PIPELINES['boosting']()), SCHEMA, NAMES))"
+        ".hexdigest())"
+    )
+
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2", "3")
+    }
+
+    assert len(found) == 1
