@@ -29,9 +29,7 @@ from evergreen.registry import fingerprint
 from evergreen.schema import JsonSchema, is_text
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
-TWIN_TOLERANCE = 1e-5
 GOLDEN_ROWS = 50
-UNSEEN = "\x01unseen"  # a text that no data has
 DAY = np.timedelta64(1, "D")
 
 
@@ -154,7 +152,7 @@ def _fit(
         onnx = twin.convert(pipeline, schema, inputs)
         scores = run(session_of(onnx), holdout.columns, inputs)
         expected = pipeline.predict_proba(holdout.frame())[:, 1]
-        _check_robust(onnx, schema, holdout)
+        twin.check_robust(onnx, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
     except CandidateError:
         raise
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
@@ -165,48 +163,9 @@ def _fit(
         window_days=window,
         rows=len(rows),
         log_loss=float(losses.mean()),
-        twin_difference=_difference(scores, expected),
+        twin_difference=twin.difference(scores, expected),
     )
     return Fitted(described, pipeline, onnx, inputs, rows, losses)
-
-
-def _check_robust(onnx: bytes, schema: JsonSchema, holdout: Examples) -> None:
-    """Raise CandidateError for a twin that has no score for a missing value or a new category."""
-    session, rows = session_of(onnx), holdout.take(slice(GOLDEN_ROWS))
-    for name, spec in schema["properties"].items():
-        odd: list[Any] = []
-        if name not in schema.get("required", ()) or "anyOf" in spec:
-            odd.append("" if is_text(spec) else np.nan)
-        if is_text(spec) and "enum" not in spec:
-            odd.append(UNSEEN)
-        for value in odd:
-            column = np.full(len(rows), value, dtype=rows.columns[name].dtype)
-            try:
-                scores = run(session, rows.columns | {name: column}, list(rows.columns))
-                finite = bool(np.isfinite(scores).all())
-            except Exception:  # ONNX Runtime has no base class of its own
-                finite = False
-            if not finite:
-                what = "a category that training has not seen" if value == UNSEEN else "missing"
-                raise CandidateError(
-                    f"it has no score where {name} is {what}: see docs/endpoints.md, candidates"
-                )
-
-
-def _difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
-    """Return the largest difference between a twin's scores and its pipeline's.
-
-    Raises CandidateError over TWIN_TOLERANCE, or for NaN: what is measured must be what serves.
-    """
-    difference = np.abs(scores - expected)
-    apart = np.nonzero(~(difference <= TWIN_TOLERANCE))[0]
-    if len(apart):
-        raise CandidateError(
-            f"its ONNX twin differs from scikit-learn by up to {difference.max():.2g} "
-            f"in {len(apart)} rows of the holdout, first {apart[:5].tolist()}; "
-            "try it without a scaler before trees, or leave it out"
-        )
-    return float(difference.max())
 
 
 def _evaluate(

@@ -4,14 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import skl2onnx
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from evergreen.errors import CandidateError
-from evergreen.schema import JsonSchema, is_text
+from evergreen.model import run, session_of
+from evergreen.schema import Columns, JsonSchema, is_text
 
+TOLERANCE = 1e-5
+UNSEEN = "\x01unseen"  # a text that no data has
 OPSET = {"": 21, "ai.onnx.ml": 3}  # what ONNX Runtime 1.18 and later read
 
 
@@ -46,6 +50,45 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     del model.opset_import[:]
     model.opset_import.extend(opsets)  # skl2onnx orders them by hash, another in each process
     return bytes(model.SerializeToString())
+
+
+def difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+    """Return the largest difference between a twin's scores and its pipeline's.
+
+    Raises CandidateError over TOLERANCE, or for NaN: what is measured must be what serves.
+    """
+    difference = np.abs(scores - expected)
+    apart = np.nonzero(~(difference <= TOLERANCE))[0]
+    if len(apart):
+        raise CandidateError(
+            f"its ONNX twin differs from scikit-learn by up to {difference.max():.2g} "
+            f"in {len(apart)} rows of the holdout, first {apart[:5].tolist()}; "
+            "try it without a scaler before trees, or leave it out"
+        )
+    return float(difference.max())
+
+
+def check_robust(onnx: bytes, schema: JsonSchema, rows: Columns) -> None:
+    """Raise CandidateError for a twin that has no score for a missing value or a new category."""
+    session = session_of(onnx)
+    for name, spec in schema["properties"].items():
+        odd: list[Any] = []
+        if name not in schema.get("required", ()) or "anyOf" in spec:
+            odd.append("" if is_text(spec) else np.nan)
+        if is_text(spec) and "enum" not in spec:
+            odd.append(UNSEEN)
+        for value in odd:
+            column = np.full(len(rows[name]), value, dtype=rows[name].dtype)
+            try:
+                scores = run(session, rows | {name: column}, list(rows))
+                finite = bool(np.isfinite(scores).all())
+            except Exception:  # ONNX Runtime has no base class of its own
+                finite = False
+            if not finite:
+                what = "a category that training has not seen" if value == UNSEEN else "missing"
+                raise CandidateError(
+                    f"it has no score where {name} is {what}: see docs/endpoints.md, candidates"
+                )
 
 
 def _with_plain_attributes(kind: type) -> Callable[[Any, Any, Any], None]:
