@@ -5,8 +5,8 @@ import importlib
 from pathlib import Path
 
 from evergreen.endpoint import Endpoint, check_endpoint
-from evergreen.errors import EndpointFileError, UnknownEndpointError
-from evergreen.known import is_endpoint
+from evergreen.errors import EndpointFileError
+from evergreen.known import check_endpoint_file, check_endpoint_name, endpoint_file
 
 
 def names() -> list[str]:
@@ -20,10 +20,10 @@ def load(name: str) -> Endpoint:
 
     Raises UnknownEndpointError where it has no file, EndpointFileError where that is faulty.
     """
-    if not is_endpoint(name) or name not in names():
-        raise UnknownEndpointError(name)
+    check_endpoint_name(name)
+    check_endpoint_file(name)
     try:
-        module = importlib.import_module(f"endpoints.{name.replace('-', '_')}")
+        module = importlib.import_module(f"endpoints.{endpoint_file(name).stem}")
         endpoint = getattr(module, "endpoint", None)
         check_endpoint(name, endpoint)
     except EndpointFileError:
@@ -36,9 +36,8 @@ def load(name: str) -> Endpoint:
 
 def code(name: str) -> str:
     """Return the SHA-256 of all code that a version of this endpoint is made with."""
-    functions = Path(__file__).parent.parent
-    own = functions / "endpoints" / f"{name.replace('-', '_')}.py"
+    machinery = sorted((Path(__file__).parent.parent / "evergreen").glob("*.py"))
     digest = hashlib.sha256()
-    for file in [own, *sorted((functions / "evergreen").glob("*.py"))]:
+    for file in [endpoint_file(name), *machinery]:
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -27,7 +27,12 @@ def check_endpoint_name(text: str) -> None:
         raise UnknownEndpointError(text)
 
 
+def endpoint_file(endpoint: str) -> Path:
+    """Return where the file of an endpoint is, or would be."""
+    return ENDPOINT_FILES / f"{endpoint.replace('-', '_')}.py"
+
+
 def check_endpoint_file(endpoint: str) -> None:
     """Raise UnknownEndpointError unless the endpoint has a file, which is not imported."""
-    if not (ENDPOINT_FILES / f"{endpoint.replace('-', '_')}.py").is_file():
+    if not endpoint_file(endpoint).is_file():
         raise UnknownEndpointError(endpoint)

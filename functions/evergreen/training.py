@@ -85,12 +85,13 @@ def train(
         cut = max(cut, champion.manifest.lineage.fitted_until + timedelta.resolution)
     holdout = examples.between(cut, None)
     check_holdout(holdout, min_rows=policy.min_rows)
-    if not len(examples.between(None, cut)):
+    earlier = examples.between(None, cut)
+    if not len(earlier):
         raise DataError(
             f"all {len(examples):,} rows are from the newest {policy.holdout_days} days "
             "(policy.holdout_days): none is left to fit"
         )
-    check(examples.between(None, cut), schema, at=request.at, min_rows=policy.min_rows)
+    check(earlier, schema, at=request.at, min_rows=policy.min_rows)
     fitted, failed = _fit_all(endpoint, schema, examples, holdout, cut, request.seed)
     best = min(fitted, key=lambda candidate: candidate.scores.log_loss)
     evaluation, verdict = _evaluate(
