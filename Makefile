@@ -7,6 +7,7 @@ export SAM_CLI_TELEMETRY := 0
 export PYTHONPATH := functions:.
 
 PYTHON ?= python3
+ARCHITECTURE ?= x86_64
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 RUN := .venv/bin/python
@@ -14,6 +15,7 @@ MONTHS ?= 11
 ENDPOINT ?= flight-delay
 SEED ?= 0
 PORT ?= 8000
+CONFIG_ENV ?= default
 
 .PHONY: help
 help: ## Show what there is
@@ -26,6 +28,10 @@ demo: .venv/ready ## Replay 2013: MONTHS=11 ENDPOINT=flight-delay SEED=0
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker
 	@$(RUN) -m pytest
+
+.PHONY: bench
+bench: .venv/ready ## Measure predict beside the common pattern, in Lambda's emulator: QUICK=1
+	@$(RUN) -m benchmarks.serving $(if $(QUICK),--quick)
 
 .PHONY: check
 check: .venv/ready ## Lint, types, and the template
@@ -58,8 +64,27 @@ $(UV):
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .PHONY: build
-build: .venv/ready ## Build the layer and the image for AWS (needs Docker)
-	@PYTHON=$(abspath .uv/bin/python) AWS_DEFAULT_REGION=eu-west-1 .venv/bin/sam build $(SAM_BUILD)
+build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARCHITECTURE=arm64
+	@PYTHON=$(abspath .uv/bin/python) ARCHITECTURE=$(ARCHITECTURE) AWS_DEFAULT_REGION=eu-west-1 \
+		.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE) $(SAM_BUILD)
+
+.PHONY: deploy
+deploy: build ## Build, and deploy the stack of an environment in samconfig.toml: CONFIG_ENV=default
+	@.venv/bin/sam deploy --config-env $(CONFIG_ENV)
+
+.PHONY: smoke
+smoke: .venv/ready ## Send signed requests to an API: URL=https://… ENDPOINT=flight-delay BODY=file
+	@$(RUN) -m local.smoke --url "$(URL)" --endpoint "$(ENDPOINT)" $(if $(BODY),--body "$(BODY)") \
+		$(if $(ALLOW_NO_CHAMPION),--allow-no-champion)
+
+.PHONY: destroy
+destroy: .venv/ready ## Delete a stack but for the buckets that it retains: CONFIG_ENV=default STACK=name
+	@$(RUN) -m local.destroy --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)") \
+		$(if $(YES),--yes)
+
+.PHONY: size
+size: .venv/ready ## Show what was built against Lambda's limits and our budgets
+	@$(RUN) -m local.size
 
 .PHONY: clean
 clean: ## Remove what was built and installed
@@ -69,13 +94,14 @@ clean: ## Remove what was built and installed
 schemas: .venv/ready ## Write events/schemas.json from the code
 	@$(RUN) -c 'import json; from evergreen.events import schemas; print(json.dumps(schemas(), indent=2))' > events/schemas.json
 
-# What Lambda's runtime has already, and what ONNX Runtime asks for and never imports.
-NOT_IN_LAYER := boto3 botocore jmespath python-dateutil s3transfer six urllib3 sympy mpmath
+# What ONNX Runtime asks for and never imports.
+NOT_IN_LAYER := flatbuffers packaging protobuf
 
 .PHONY: lock
-lock: .venv/ready ## Write uv.lock and the requirements of the layer and the image from pyproject.toml
+lock: $(UV) ## Write uv.lock and the requirements of the layers and the image from pyproject.toml
 	@$(UV) lock --quiet
-	@$(UV) export --locked --quiet --no-header --only-group serving \
-		$(NOT_IN_LAYER:%=--no-emit-package %) --output-file layers/serving/requirements.txt
+	@for layer in onnx sklearn; do \
+		$(UV) export --locked --quiet --no-header --only-group $$layer \
+			$(NOT_IN_LAYER:%=--no-emit-package %) --output-file layers/serving/$$layer.txt; done
 	@$(UV) export --locked --quiet --no-header --only-group training \
 		--output-file layers/training/requirements.txt

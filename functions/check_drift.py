@@ -19,7 +19,7 @@ from evergreen.manifest import Manifest
 from evergreen.records import captures_of, first_day
 from evergreen.schema import RowDecoder, columns_of
 from evergreen.store import Store
-from evergreen.telemetry import measure, observed, tracer
+from evergreen.telemetry import measure, observed
 
 
 @observed
@@ -42,7 +42,6 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     return {"checked": checked}
 
 
-@tracer.capture_method(capture_response=False)
 def _check(name: str, slot: datetime) -> DriftReport:
     registry, data = aws.registry(), aws.data()
     seen = registry.document(name)

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 from aws_lambda_powertools.event_handler import Response
+from snapshot_restore_py import register_after_restore
 
 from evergreen import aws, records
 from evergreen.errors import Fault, TooLargeError
@@ -24,6 +25,7 @@ from evergreen.telemetry import measure, observed
 from http_api import answer, json_body, resolver
 
 app = resolver()
+register_after_restore(aws.reopen)
 
 
 class LabelRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

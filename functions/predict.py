@@ -9,13 +9,15 @@ GET  /endpoints/{endpoint}/versions[/{version}]  all versions; the manifest of o
 import math
 import os
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from botocore.exceptions import BotoCoreError, ClientError
+from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from evergreen import aws, records
+from evergreen.after_answer import AfterAnswer
 from evergreen.errors import (
     DeliveryError,
     Fault,
@@ -28,18 +30,36 @@ from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.manifest import Manifest
 from evergreen.schema import PredictRequest
 from evergreen.serving import Served, Serving
-from evergreen.telemetry import logger, measure, observed, tracer
+from evergreen.telemetry import logger, measure, observed
 from http_api import answer, json_body, resolver
 
 THRESHOLD = 0.5
 
 app = resolver()
+capturing = os.environ.get("CAPTURE", "on") == "on"
+after_answer = AfterAnswer(os.environ.get("AWS_LAMBDA_RUNTIME_API") if capturing else None)
 
 
 @cache
 def serving() -> Serving:
     """Return the versions that this process has loaded."""
     return Serving(aws.registry())
+
+
+def _before_snapshot() -> None:
+    serving().preload()
+
+
+def _after_restore() -> None:
+    """Take nothing for current that the snapshot holds: its connections, and who is champion."""
+    aws.reopen()
+    serving().expire()
+
+
+register_before_snapshot(_before_snapshot)
+register_after_restore(_after_restore)
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    serving()  # now: while Lambda initializes, it lends a whole processor
 
 
 @app.post("/endpoints/<endpoint>/predict")
@@ -55,7 +75,8 @@ def predict(endpoint: str) -> Response[Any]:
         logger.warning("an old champion answers", extra={"endpoint": endpoint, "reason": reason})
     request = served.decoder.decode(json_body(app.current_event))
     captures = _score(endpoint, served, request, "requested" if version else "champion")
-    _capture(captures)
+    if capturing:
+        after_answer.do(partial(_capture, captures))
     unseen = sum(1 for capture in captures if capture.unseen)
     measure(endpoint, Predictions=len(captures), UnseenCategories=unseen)
     logger.info("predicted", extra={"version": served.version, "rows": len(captures)})
@@ -75,7 +96,6 @@ def _prediction(capture: records.Capture) -> dict[str, Any]:
     return prediction | {"unseen": capture.unseen} if capture.unseen else prediction
 
 
-@tracer.capture_method(capture_response=False)
 def _score(
     endpoint: str, served: Served, request: PredictRequest, variant: str
 ) -> list[records.Capture]:
@@ -108,7 +128,6 @@ def _score(
     ]
 
 
-@tracer.capture_method(capture_response=False)
 def _capture(captures: list[records.Capture]) -> None:
     """Record predictions; a caller is answered all the same when the stream does not take them."""
     try:
@@ -194,4 +213,5 @@ def _shown(manifest: Manifest) -> dict[str, Any]:
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request."""
-    return app.resolve(event, context)
+    with after_answer.invocation():
+        return app.resolve(event, context)

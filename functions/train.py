@@ -30,7 +30,7 @@ from evergreen.errors import (
 from evergreen.manifest import Evaluation, Manifest
 from evergreen.registry import Registry, Run, Seen
 from evergreen.schema import schema_of
-from evergreen.telemetry import logger, measure, observed, tracer
+from evergreen.telemetry import logger, measure, observed
 
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -126,7 +126,6 @@ def _time(text: str) -> datetime:
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-@tracer.capture_method(capture_response=False)
 def _train(start: Start, owner: str) -> Run:
     endpoint = endpoints.load(start.endpoint)
     registry = aws.registry()
@@ -170,7 +169,8 @@ def _attempt(
             return _skipped(name, run, "nothing has been added to the data since the last training")
         champion = _champion(name, registry, seen)
         seed = int(os.environ["SEED"])
-        request = training.Request(name, run.run, run.trigger, run.at, seed, code)
+        runtime = os.environ["SERVING_RUNTIME"]
+        request = training.Request(name, run.run, run.trigger, run.at, seed, code, runtime)
         trained = training.train(request, endpoint, schema, data.examples, champion)
     except DataError as error:
         return _skipped(name, run, str(error))
@@ -222,7 +222,7 @@ def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model |
     manifest = registry.manifest(name, seen.document.champion)
     if manifest is None:
         raise ModelUnavailableError(name, seen.document.champion, "its manifest is missing")
-    return model.load(manifest, registry.artifact(manifest, model.ONNX))
+    return model.fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
 
 
 def _promote(

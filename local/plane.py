@@ -226,7 +226,8 @@ class Plane:
             self._sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
 
     def _function_at(self, arn: str) -> str:
-        found = [f for f in self._functions if arn.endswith(f":function:{physical_name(f)}")]
+        named = arn.partition(":function:")[2].partition(":")[0]  # an alias may follow
+        found = [f for f in self._functions if physical_name(f) == named]
         if not found:
             raise TemplateError(f"{arn} is none of the template's functions")
         return found[0]

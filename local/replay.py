@@ -21,7 +21,7 @@ import endpoints
 from evergreen.drift_report import DriftReport
 from evergreen.join import join
 from evergreen.manifest import Manifest
-from evergreen.model import ONNX, Model, load
+from evergreen.model import Model, fetch
 from evergreen.registry import Registry
 from evergreen.schema import MAX_ROWS, schema_of
 from evergreen.store import Store
@@ -83,7 +83,7 @@ class Replay:
             raise SystemExit(f"no model came of the first training: {self.events}")
         manifest = self.registry.manifest(self.endpoint, seen.document.champion)
         assert manifest is not None
-        return load(manifest, self.registry.artifact(manifest, ONNX))
+        return fetch(self.registry, manifest, "onnx")
 
     def advance(self, to: datetime) -> None:
         """Let the time pass and the schedules fire."""

@@ -155,8 +155,12 @@ class _Resolver:
         if name in self.refs:
             return self.refs[name]
         self.known(name)
-        if self.resources[name]["Type"] == "AWS::SQS::Queue":
-            return queue_url(physical_name(name))
+        match self.resources[name]["Type"]:
+            case "AWS::SQS::Queue":
+                return queue_url(physical_name(name))
+            case "AWS::Lambda::Alias":
+                alias = self.resources[name]["Properties"]
+                return f"{self.attribute(alias['FunctionName']['Ref'], 'Arn')}:{alias['Name']}"
         return physical_name(name)
 
     def attribute(self, name: str, attribute: str) -> str:
@@ -177,6 +181,8 @@ class _Resolver:
         }
         if attribute == "Arn" and kind in arns:
             return arns[kind]
+        if attribute == "Version" and kind == "AWS::Lambda::Version":
+            return "1"
         if attribute == "ApiEndpoint" and kind == "AWS::ApiGatewayV2::Api":
             return f"https://{own}.execute-api.{REGION}.amazonaws.com"
         raise TemplateError(f"{name} is a {kind}, whose attribute {attribute} is not known here")

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 import time_machine
+from botocore.session import Session
 from hypothesis import settings
 
 import endpoints
@@ -39,19 +40,14 @@ def template() -> Template:
 
 
 @cache
-def session() -> boto3.session.Session:
+def session() -> Session:
     """Return one session for all tests: each new one reads the descriptions of services again."""
-    return boto3.session.Session()
+    return Session()
 
 
 @cache
-def plain_client(service: Any) -> Any:
-    return session().client(service)
-
-
-def client_of(service: Any, **options: Any) -> Any:
-    """Return a client; those with options are new, with no memory of retries."""
-    return session().client(service, **options) if options else plain_client(service)
+def client_of(service: str) -> Any:
+    return session().create_client(service)
 
 
 @pytest.fixture
@@ -59,6 +55,7 @@ def aws(template: Template, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Play AWS with the template's resources; nobody waits between two attempts."""
     with started():
         monkeypatch.setattr(boto3, "client", client_of)
+        monkeypatch.setattr(clients, "_session", session)
         monkeypatch.setattr(time, "sleep", lambda _: None)
         create(template)
         _forget_clients()
@@ -71,6 +68,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """Play S3 with one versioned bucket."""
     with started():
         monkeypatch.setattr(boto3, "client", client_of)
+        monkeypatch.setattr(clients, "_session", session)
         monkeypatch.setattr(time, "sleep", lambda _: None)
         _forget_clients()
         s3 = clients.s3()

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 import endpoints
 from endpoints import flight_delay
-from evergreen import model, twin
+from evergreen import runtime_onnx, twin
 from evergreen.endpoint import check_endpoint
 from evergreen.errors import EndpointFileError, UnknownEndpointError
 from evergreen.examples import Examples, from_rows, from_table
@@ -97,8 +97,8 @@ def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> No
     for candidate, pipeline in endpoint.candidates(0).items():
         pipeline.fit(examples.frame(), examples.labels)
         inputs = list(schema["properties"])
-        session = model.session_of(twin.convert(pipeline, schema, inputs))
-        scores = model.run(session, others.columns, inputs)
+        score = runtime_onnx.scorer(twin.convert(pipeline, schema, inputs), inputs)
+        scores = score(others.columns)
 
         expected = pipeline.predict_proba(others.frame())[:, 1]
         assert np.abs(scores - expected).max() < 1e-5, candidate

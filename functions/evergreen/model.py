@@ -1,22 +1,24 @@
-"""The one place where a model's bytes become something that runs.
+"""A model version that is loaded, by the runtime that the stack serves with.
 
 Nothing gets here before registry.Registry.artifact has checked its size and hash.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from evergreen.errors import ModelUnavailableError
 from evergreen.manifest import Manifest
-from evergreen.schema import Columns, columns_of
+from evergreen.registry import Registry
+from evergreen.schema import Score, columns_of
 
 ONNX = "model.onnx"
 JOBLIB = "model.joblib"
+ARTIFACTS = {"onnx": ONNX, "sklearn": JOBLIB}  # what each ServingRuntime serves
 GOLDEN_TOLERANCE = 1e-5  # float32 arithmetic on another processor
 
 
@@ -25,11 +27,7 @@ class Model:
     """A loaded version: scores columns of rows."""
 
     manifest: Manifest
-    session: Any
-
-    def scores(self, columns: Columns) -> npt.NDArray[np.float64]:
-        """Return the probability of the label being true, shape (rows,)."""
-        return run(self.session, columns, self.manifest.inputs)
+    scores: Score
 
     def scores_of(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float64]:
         """Return the same for plain rows."""
@@ -44,52 +42,25 @@ class Model:
         ]
 
 
-def session_of(model: bytes) -> Any:
-    """Return an ONNX Runtime session whose answers do not depend on the number of cores."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+def runtime(name: str) -> Any:
+    """Return the module of a ServingRuntime: a deployment has the packages of one only."""
+    return import_module(f"evergreen.runtime_{name}")
 
 
-def run(session: Any, columns: Columns, inputs: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Score columns with a session; the inputs of an ONNX model have shape (rows, 1)."""
-    feed = {name: columns[name].reshape(-1, 1) for name in inputs}
-    probabilities = session.run(["probabilities"], feed)[0]
-    return np.asarray(probabilities[:, 1], dtype=np.float64)
-
-
-def check_runtime(manifest: Manifest) -> None:
-    """Raise ModelUnavailableError where ONNX Runtime is older than the one that training used."""
-    trained, here = manifest.libraries["onnxruntime"], onnxruntime.__version__
-    if _release(here) < _release(trained):
-        raise ModelUnavailableError(
-            manifest.endpoint,
-            manifest.version,
-            f"it was made with ONNX Runtime {trained} and this is {here}: deploy both functions "
-            "from one lock file, or promote a version that was made before",
-        )
-
-
-def _release(version: str) -> tuple[int, int]:
-    major, minor, *_ = version.split(".")
-    return int(major), int(minor)
-
-
-def load(manifest: Manifest, body: bytes) -> Model:
-    """Load a version from the bytes of its ONNX artifact and replay its golden rows.
+def load(manifest: Manifest, body: bytes, serving_runtime: str = "onnx") -> Model:
+    """Load a version from the bytes of its artifact and replay its golden rows.
 
     Raises ModelUnavailableError where the runtime cannot read it or answers differently than in
     training.
     """
-    check_runtime(manifest)
+    found = runtime(serving_runtime)
+    found.check(manifest)
     try:
-        model = Model(manifest, session_of(body))
+        model = Model(manifest, found.scorer(body, manifest.inputs))
         rows = [row for row, _ in manifest.golden]
         scores = model.scores_of(rows) if rows else np.zeros(0)
         difference = np.abs(scores - [score for _, score in manifest.golden]).max(initial=0.0)
-    except Exception as error:  # ONNX Runtime has no base class of its own
+    except Exception as error:  # neither runtime has a base class of its own
         raise ModelUnavailableError(manifest.endpoint, manifest.version, str(error)) from error
     if not difference <= GOLDEN_TOLERANCE:
         raise ModelUnavailableError(
@@ -98,3 +69,16 @@ def load(manifest: Manifest, body: bytes) -> Model:
             f"its golden rows score {difference:.2g} away from what training recorded",
         )
     return model
+
+
+def fetch(registry: Registry, manifest: Manifest, serving_runtime: str) -> Model:
+    """Load a version from the registry, after its bytes have been verified."""
+    artifact = ARTIFACTS[serving_runtime]
+    if artifact not in manifest.artifacts:
+        raise ModelUnavailableError(
+            manifest.endpoint,
+            manifest.version,
+            f"it has no {artifact}, as it was trained under another ServingRuntime: deploy with "
+            f"that one, or train again under ServingRuntime={serving_runtime}",
+        )
+    return load(manifest, registry.artifact(manifest, artifact), serving_runtime)

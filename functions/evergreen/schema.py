@@ -24,6 +24,7 @@ MAX_KEY_LENGTH = 256
 
 JsonSchema = dict[str, Any]
 Columns = dict[str, npt.NDArray[Any]]
+Score = Callable[[Columns], npt.NDArray[np.float64]]  # of rows, the probability of the label
 
 UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 

@@ -5,9 +5,11 @@ champion is loaded and checked before it takes over; while that fails, the old o
 answering.
 """
 
+import math
 import os
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +21,7 @@ from evergreen.errors import (
     UnknownVersionError,
 )
 from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
-from evergreen.model import ONNX, Model, load
+from evergreen.model import Model, fetch, runtime
 from evergreen.registry import Registry, Seen
 from evergreen.schema import RowDecoder
 
@@ -52,9 +54,13 @@ class Serving:
     """The loaded versions of one process."""
 
     registry: Registry
+    runtime: str = field(default_factory=lambda: os.environ.get("SERVING_RUNTIME", "onnx"))
     ttl: float = field(default_factory=lambda: float(os.environ.get("ENDPOINT_TTL", "60")))
     _champions: dict[str, _Champion] = field(default_factory=dict)
     _versions: OrderedDict[tuple[str, str], Served] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        runtime(self.runtime)  # imported here, while Lambda initializes, and not by a request
 
     def champion(self, endpoint: str) -> Served:
         """Return the version that answers for an endpoint now.
@@ -68,6 +74,17 @@ class Serving:
         elif time.time() - warm.checked >= self.ttl:
             self._champions[endpoint] = warm = self._refresh(endpoint, warm)
         return warm.served
+
+    def preload(self) -> None:
+        """Load every champion that can be loaded; a request for another will say why not."""
+        for endpoint in self.registry.endpoints():
+            with suppress(EvergreenError):
+                self.champion(endpoint)
+
+    def expire(self) -> None:
+        """Look for new champions at the next requests, however long ago they were loaded."""
+        for endpoint, warm in self._champions.items():
+            self._champions[endpoint] = replace(warm, checked=-math.inf)
 
     def stale(self, endpoint: str) -> str | None:
         """Return why the champion could not be refreshed at the last attempt, or None."""
@@ -118,7 +135,7 @@ class Serving:
         manifest = self.registry.manifest(endpoint, version)
         if manifest is None:
             return None
-        model = load(manifest, self.registry.artifact(manifest, ONNX))
+        model = fetch(self.registry, manifest, self.runtime)
         served = Served(model, RowDecoder(manifest.schema))
         self._versions[key] = served
         while len(self._versions) > KEPT_VERSIONS:

@@ -24,9 +24,9 @@ from evergreen.endpoint import Endpoint
 from evergreen.errors import CandidateError, DataError, NoCandidateError
 from evergreen.examples import Examples, check, check_holdout, utc
 from evergreen.manifest import Evaluation, Lineage, Manifest, Scores, version_id
-from evergreen.model import JOBLIB, ONNX, Model, run, session_of
+from evergreen.model import ARTIFACTS, JOBLIB, ONNX, Model, runtime
 from evergreen.registry import fingerprint
-from evergreen.schema import JsonSchema, is_text
+from evergreen.schema import JsonSchema, Score, is_text
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
 GOLDEN_ROWS = 50
@@ -43,6 +43,7 @@ class Request:
     at: datetime
     seed: int
     code_sha256: str
+    runtime: str = "onnx"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Fitted:
     """A candidate after its fit."""
 
     scores: Scores
-    pipeline: Any
-    onnx: bytes
+    artifacts: dict[str, bytes]
+    score: Score
     inputs: list[str]
     examples: Examples
     losses: npt.NDArray[np.float64]
@@ -92,32 +93,33 @@ def train(
             "(policy.holdout_days): none is left to fit"
         )
     check(earlier, schema, at=request.at, min_rows=policy.min_rows)
-    fitted, failed = _fit_all(endpoint, schema, examples, holdout, cut, request.seed)
+    fitted, failed = _fit_all(request, endpoint, schema, examples, holdout, cut)
     best = min(fitted, key=lambda candidate: candidate.scores.log_loss)
     evaluation, verdict = _evaluate(
         best, fitted, failed, holdout, champion, policy.margin, request.seed
     )
     manifest, artifacts = _describe(request, endpoint, schema, examples, best, evaluation, champion)
-    if champion is not None and manifest.artifacts[ONNX] == champion.manifest.artifacts[ONNX]:
+    served = ARTIFACTS[request.runtime]
+    if champion and manifest.artifacts[served] == champion.manifest.artifacts[served]:
         verdict = gate.Verdict(False, "it is the same model as the champion, byte for byte")
     return Trained(manifest, artifacts, verdict)
 
 
 def _fit_all(
+    request: Request,
     endpoint: Endpoint,
     schema: JsonSchema,
     examples: Examples,
     holdout: Examples,
     cut: datetime,
-    seed: int,
 ) -> tuple[list[Fitted], dict[str, str]]:
     """Fit each pipeline on each window; return those that can serve, and why the others cannot."""
     fitted: list[Fitted] = []
     failed: dict[str, str] = {}
     for window, rows in _windows(endpoint, examples, cut):
-        for name, pipeline in endpoint.candidates(seed).items():
+        for name, pipeline in endpoint.candidates(request.seed).items():
             try:
-                fitted.append(_fit(name, pipeline, window, rows, holdout, schema))
+                fitted.append(_fit(request, name, pipeline, window, rows, holdout, schema))
             except CandidateError as error:
                 failed[name if window is None else f"{name} on {window} days"] = str(error)
     if not fitted:
@@ -138,6 +140,7 @@ def _windows(
 
 
 def _fit(
+    request: Request,
     name: str,
     pipeline: Any,
     window: int | None,
@@ -150,10 +153,13 @@ def _fit(
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             pipeline.fit(rows.frame(), rows.labels)
-        onnx = twin.convert(pipeline, schema, inputs)
-        scores = run(session_of(onnx), holdout.columns, inputs)
+        artifacts = {JOBLIB: _dumped(pipeline)}
+        if request.runtime == "onnx":
+            artifacts[ONNX] = twin.convert(pipeline, schema, inputs)
+        score = runtime(request.runtime).scorer(artifacts[ARTIFACTS[request.runtime]], inputs)
+        scores = score(holdout.columns)
         expected = pipeline.predict_proba(holdout.frame())[:, 1]
-        twin.check_robust(onnx, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
+        twin.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
     except CandidateError:
         raise
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
@@ -166,7 +172,13 @@ def _fit(
         log_loss=float(losses.mean()),
         twin_difference=twin.difference(scores, expected),
     )
-    return Fitted(described, pipeline, onnx, inputs, rows, losses)
+    return Fitted(described, artifacts, score, inputs, rows, losses)
+
+
+def _dumped(pipeline: Any) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump(pipeline, buffer, compress=3)
+    return buffer.getvalue()
 
 
 def _evaluate(
@@ -221,10 +233,7 @@ def _describe(
     evaluation: Evaluation,
     champion: Model | None,
 ) -> tuple[Manifest, dict[str, bytes]]:
-    buffer = io.BytesIO()
-    joblib.dump(best.pipeline, buffer, compress=3)
-    artifacts = {ONNX: best.onnx, JOBLIB: buffer.getvalue()}
-    prints = {name: fingerprint(body) for name, body in artifacts.items()}
+    prints = {name: fingerprint(body) for name, body in best.artifacts.items()}
     hashes = (print_.sha256 for print_ in prints.values())
     lineage = Lineage(
         run=request.run,
@@ -255,14 +264,14 @@ def _describe(
         reference=profile(best.examples, schema),
         golden=_golden(best, schema),
     )
-    return manifest, artifacts
+    return manifest, best.artifacts
 
 
 def _golden(best: Fitted, schema: JsonSchema) -> list[tuple[dict[str, Any], float]]:
     """Return rows spread over the training data with their scores, as serving must repeat them."""
     places = np.unique(np.linspace(0, len(best.examples) - 1, GOLDEN_ROWS).astype(int))
     chosen = best.examples.take(places)
-    scores = run(session_of(best.onnx), chosen.columns, best.inputs)
+    scores = best.score(chosen.columns)
     names = list(schema["properties"])
     rows = zip(*(chosen.columns[name].tolist() for name in names), strict=True)
     return [

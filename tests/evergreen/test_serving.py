@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from evergreen import model, serving
+from evergreen import model
 from evergreen.errors import (
     CorruptArtifactError,
     ModelUnavailableError,
@@ -35,11 +35,13 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the versions whose bytes reached the loader."""
     loaded: list[str] = []
 
-    def load(manifest: Any, body: bytes) -> model.Model:
-        loaded.append(manifest.version)
-        return model.load(manifest, body)
+    load = model.load
 
-    monkeypatch.setattr(serving, "load", load)
+    def recording(manifest: Any, body: bytes, runtime: str) -> model.Model:
+        loaded.append(manifest.version)
+        return load(manifest, body, runtime)
+
+    monkeypatch.setattr(model, "load", recording)
     return loaded
 
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from evergreen import twin
 from evergreen.errors import CandidateError
-from evergreen.model import run, session_of
+from evergreen.runtime_onnx import run, session_of
 from evergreen.schema import Columns, columns_of
 from local.template import ROOT
 

@@ -1,0 +1,51 @@
+"""ServingRuntime=onnx: what runs the ONNX twin of a model, without scikit-learn."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from evergreen.errors import ModelUnavailableError
+from evergreen.manifest import Manifest
+from evergreen.schema import Columns, Score
+
+
+def scorer(body: bytes, inputs: Sequence[str]) -> Score:
+    """Return what scores columns with the model in `body`."""
+    session = session_of(body)
+    return lambda columns: run(session, columns, inputs)
+
+
+def session_of(model: bytes) -> Any:
+    """Return an ONNX Runtime session whose answers do not depend on the number of cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(session: Any, columns: Columns, inputs: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Score columns with a session; the inputs of an ONNX model have shape (rows, 1)."""
+    feed = {name: columns[name].reshape(-1, 1) for name in inputs}
+    probabilities = session.run(["probabilities"], feed)[0]
+    return np.asarray(probabilities[:, 1], dtype=np.float64)
+
+
+def check(manifest: Manifest) -> None:
+    """Raise ModelUnavailableError where ONNX Runtime is older than the one that training used."""
+    trained, here = manifest.libraries["onnxruntime"], onnxruntime.__version__
+    if _release(here) < _release(trained):
+        raise ModelUnavailableError(
+            manifest.endpoint,
+            manifest.version,
+            f"it was made with ONNX Runtime {trained} and this is {here}: deploy both functions "
+            "from one lock file, or promote a version that was made before",
+        )
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)

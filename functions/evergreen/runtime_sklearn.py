@@ -1,0 +1,40 @@
+"""ServingRuntime=sklearn: what runs the pipeline itself, for those that have no ONNX twin.
+
+Unpickling runs whatever the bytes say, so nothing gets here before registry.Registry.artifact has
+checked their size and hash, and `check` the version.
+"""
+
+import io
+from collections.abc import Sequence
+
+import joblib
+import numpy as np
+import pandas as pd
+import sklearn
+
+from evergreen.errors import ModelUnavailableError
+from evergreen.manifest import Manifest
+from evergreen.schema import Columns, Score
+
+
+def scorer(body: bytes, inputs: Sequence[str]) -> Score:
+    """Return what scores columns with the pipeline in `body`, from a DataFrame as in training."""
+    pipeline = joblib.load(io.BytesIO(body))
+
+    def score(columns: Columns) -> "np.typing.NDArray[np.float64]":
+        frame = pd.DataFrame({name: columns[name] for name in inputs})
+        return np.asarray(pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
+
+    return score
+
+
+def check(manifest: Manifest) -> None:
+    """Raise ModelUnavailableError unless this is the scikit-learn that training used."""
+    trained, here = manifest.libraries["scikit-learn"], sklearn.__version__
+    if here != trained:
+        raise ModelUnavailableError(
+            manifest.endpoint,
+            manifest.version,
+            f"it was made with scikit-learn {trained} and this is {here}, which may answer "
+            "otherwise: train again with this one, or deploy the lock file of then",
+        )
