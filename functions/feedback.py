@@ -9,7 +9,6 @@ answers.
 """
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
 
@@ -22,7 +21,7 @@ from evergreen.errors import Fault, TooLargeError
 from evergreen.known import check_endpoint_file, check_endpoint_name
 from evergreen.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from evergreen.telemetry import measure, observed
-from http_api import answer, json_body, resolver
+from http_api import answer, json_body, resolver, time_of
 
 app = resolver()
 register_after_restore(aws.reopen)
@@ -49,9 +48,9 @@ def feedback(endpoint: str) -> Response[Any]:
     labels = {row.id: row.label for row in rows}
     distinct = {(row.id, row.label) for row in rows}
     conflicting = sorted({row.id for row in rows if (row.id, not row.label) in distinct})
-    now = datetime.now(UTC)
+    time = time_of(app.current_event)
     accepted = [
-        records.Label(id=label_id, time=now, endpoint=endpoint, label=label)
+        records.Label(id=label_id, time=time, endpoint=endpoint, label=label)
         for label_id, label in labels.items()
         if label_id not in set(conflicting)
     ]

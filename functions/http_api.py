@@ -1,6 +1,8 @@
 """What the HTTP functions share: routing, the body's size and type, and errors as answers."""
 
 import base64
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -66,6 +68,15 @@ def error_answer(error: EvergreenError) -> Response[Any]:
         logger.error("request failed", extra={"code": code, "reason": str(error)})
         return answer(status, {"error": detail}, **{"Retry-After": RETRY_AFTER_SECONDS})
     return answer(status, {"error": detail})
+
+
+def time_of(event: Any) -> datetime:
+    """Return when a request reached the API.
+
+    `time` and not `timeEpoch`, which sam local gives in seconds and AWS in milliseconds.
+    """
+    text = event.request_context.time  # 12/Mar/2020:19:03:58 +0000
+    return parsedate_to_datetime(text.replace("/", " ").replace(":", " ", 1)).astimezone(UTC)
 
 
 def json_body(event: Any) -> bytes:

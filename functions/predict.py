@@ -8,7 +8,6 @@ GET  /endpoints/{endpoint}/versions[/{version}]  all versions; the manifest of o
 
 import math
 import os
-from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
@@ -31,7 +30,7 @@ from evergreen.manifest import Manifest
 from evergreen.schema import PredictRequest
 from evergreen.serving import Served, Serving
 from evergreen.telemetry import logger, measure, observed
-from http_api import answer, json_body, resolver
+from http_api import answer, json_body, resolver, time_of
 
 THRESHOLD = 0.5
 
@@ -108,11 +107,11 @@ def _score(
         raise ModelUnavailableError(
             endpoint, served.version, f"it has no finite score for instances {odd[:5]}"
         )
-    now = datetime.now(UTC)
+    time = time_of(app.current_event)
     return [
         records.Capture(
             id=prediction_id,
-            time=now,
+            time=time,
             endpoint=endpoint,
             version=served.version,
             variant=variant,

@@ -1,7 +1,8 @@
-"""The predict function through its real routes: every answer, and every bad request of issue 2."""
+"""The predict function through its real routes: every answer, and every bad request."""
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from evergreen.store import Store
 from evergreen.training import Trained
 from local.gateway import Answer
 from local.plane import Plane
+from local.template import ROOT
 from tests import given
 from tests.given import NAME, Fault, injected, row, version
 
@@ -36,6 +38,10 @@ def write(registry: Registry, trained: Trained, name: str, *, promoted: bool = F
         seen = registry.document(NAME)
         registry.write_document(given.document(name, seen.document if seen else None), seen)
     return name
+
+
+def example(name: str) -> dict[str, Any]:
+    return dict(json.loads((ROOT / "events" / f"{name}.json").read_bytes()))
 
 
 def ask(plane: Plane, body: bytes, path: str = PATH, headers: dict[str, str] = JSON) -> Answer:
@@ -118,18 +124,20 @@ def test_json_may_be_declared_in_several_ways(
 
 
 def test_a_body_in_base64_is_the_same_body(plane: Plane, champion: str) -> None:
-    event = {
-        "version": "2.0",
-        "routeKey": "POST /endpoints/{endpoint}/predict",
-        "rawPath": PATH,
-        "headers": {"content-type": "application/json"},
-        "requestContext": {"http": {"method": "POST", "path": PATH}, "stage": "$default"},
-        "pathParameters": {"endpoint": NAME},
+    event = example("predict") | {
         "body": base64.b64encode(given.body()).decode(),
         "isBase64Encoded": True,
     }
 
     assert plane.invoke("PredictFunction", event)["statusCode"] == 200
+
+
+def test_a_capture_has_the_time_at_which_its_request_reached_the_api(
+    plane: Plane, champion: str, data: Store
+) -> None:
+    plane.invoke("PredictFunction", example("predict"))
+
+    assert {capture.time for capture in captures(data)} == {datetime(2013, 2, 1, 10, tzinfo=UTC)}
 
 
 def test_a_thousand_rows_are_answered(plane: Plane, champion: str, data: Store) -> None:
