@@ -14,7 +14,6 @@ RUN := .venv/bin/python
 MONTHS ?= 11
 ENDPOINT ?= flight-delay
 SEED ?= 0
-PORT ?= 8000
 CONFIG_ENV ?= default
 
 .PHONY: help
@@ -42,6 +41,7 @@ check: .venv/ready ## Lint, types, and the template
 	@AWS_DEFAULT_REGION=eu-west-1 .venv/bin/sam validate --lint
 
 .PHONY: serve
+serve: PORT ?= 8000
 serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT=flight-delay DATA=file
 	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)")
 
@@ -70,6 +70,7 @@ build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARC
 
 .PHONY: deploy
 deploy: build ## Build, and deploy the stack of an environment in samconfig.toml: CONFIG_ENV=default
+	$(if $(filter file,$(origin ARCHITECTURE)),,$(error samconfig.toml says what is deployed: set Architecture there, and ARCHITECTURE in the Makefile))
 	@.venv/bin/sam deploy --config-env $(CONFIG_ENV)
 
 .PHONY: smoke
@@ -81,6 +82,11 @@ smoke: .venv/ready ## Send signed requests to an API: URL=https://… ENDPOINT=f
 destroy: .venv/ready ## Delete a stack but for the buckets that it retains: CONFIG_ENV=default STACK=name
 	@$(RUN) -m local.destroy --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)") \
 		$(if $(YES),--yes)
+
+.PHONY: local
+local: PORT ?= 5555
+local: .venv/ready ## Start moto and a champion for sam local (needs Docker and a build): PORT=5555
+	@$(RUN) -m local.local --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: size
 size: .venv/ready ## Show what was built against Lambda's limits and our budgets

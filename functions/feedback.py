@@ -13,7 +13,6 @@ from functools import cache
 from typing import Annotated, Any
 
 import msgspec
-from aws_lambda_powertools.event_handler import Response
 from snapshot_restore_py import register_after_restore
 
 from evergreen import aws, records
@@ -21,9 +20,8 @@ from evergreen.errors import Fault, TooLargeError
 from evergreen.known import check_endpoint_file, check_endpoint_name
 from evergreen.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from evergreen.telemetry import measure, observed
-from http_api import answer, json_body, resolver, time_of
+from http_api import Answer, Request, answer, respond
 
-app = resolver()
 register_after_restore(aws.reopen)
 
 
@@ -40,17 +38,16 @@ class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     labels: Annotated[list[LabelRow], msgspec.Meta(min_length=1)]
 
 
-@app.post("/endpoints/<endpoint>/feedback")
-def feedback(endpoint: str) -> Response[Any]:
+def feedback(request: Request) -> Answer:
     """Keep labels; those that contradict each other in one request are kept out and named."""
+    endpoint = request.parameters["endpoint"]
     _check_exists(endpoint)
-    rows = _decode(json_body(app.current_event))
+    rows = _decode(request.json_body())
     labels = {row.id: row.label for row in rows}
     distinct = {(row.id, row.label) for row in rows}
     conflicting = sorted({row.id for row in rows if (row.id, not row.label) in distinct})
-    time = time_of(app.current_event)
     accepted = [
-        records.Label(id=label_id, time=time, endpoint=endpoint, label=label)
+        records.Label(id=label_id, time=request.time, endpoint=endpoint, label=label)
         for label_id, label in labels.items()
         if label_id not in set(conflicting)
     ]
@@ -88,7 +85,10 @@ def _faults(value: object) -> list[Fault]:
     return faults_in_body(value, "labels", LabelRow.__annotations__, LabelRow.__struct_fields__, {})
 
 
+ROUTES = {"POST /endpoints/{endpoint}/feedback": feedback}
+
+
 @observed
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> Answer:  # noqa: ARG001 - Lambda passes it
     """Answer one request."""
-    return app.resolve(event, context)
+    return respond(ROUTES, event)

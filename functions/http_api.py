@@ -1,13 +1,17 @@
-"""What the HTTP functions share: routing, the body's size and type, and errors as answers."""
+"""What the HTTP functions share: what a request says, and answers, also to errors.
+
+API Gateway has matched the route already and names it in the event, so there is no router here:
+importing one would cost each cold start more than everything else in this file does.
+"""
 
 import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.errors import (
@@ -25,6 +29,8 @@ from evergreen.errors import (
     WrongContentTypeError,
 )
 from evergreen.telemetry import logger
+
+Answer = dict[str, Any]
 
 MAX_BYTES = 1_000_000
 RETRY_AFTER_SECONDS = "30"
@@ -44,17 +50,68 @@ ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
 }
 
 
-def answer(status: int, body: Any, **headers: str) -> Response[Any]:
+@dataclass(frozen=True)
+class Request:
+    """A request to an HTTP API, payload format 2.0."""
+
+    event: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Return what API Gateway calls this request, in its own log too."""
+        return str(self.event["requestContext"]["requestId"])
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Return what stands in the path, by name."""
+        return self.event.get("pathParameters") or {}
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the query's parameters."""
+        return self.event.get("queryStringParameters") or {}
+
+    @property
+    def time(self) -> datetime:
+        """Return when the request reached the API.
+
+        That is `time` and not `timeEpoch`, which sam local gives in seconds, and AWS in
+        milliseconds.
+        """
+        text = self.event["requestContext"]["time"]  # 12/Mar/2020:19:03:58 +0000
+        return parsedate_to_datetime(text.replace("/", " ").replace(":", " ", 1)).astimezone(UTC)
+
+    def json_body(self) -> bytes:
+        """Return the body as bytes.
+
+        Raises WrongContentTypeError unless it is declared as JSON, TooLargeError over MAX_BYTES.
+        """
+        headers = self.event.get("headers") or {}
+        types = (value for name, value in headers.items() if name.lower() == "content-type")
+        content_type = next(types, "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise WrongContentTypeError(content_type)
+        text = self.event.get("body") or ""
+        try:
+            encoded = self.event.get("isBase64Encoded")
+            body = base64.b64decode(text) if encoded else text.encode()
+        except ValueError as error:
+            raise InvalidRequestError([Fault("$", "not base64, as its sender says")]) from error
+        if len(body) > MAX_BYTES:
+            raise TooLargeError("bytes", len(body), MAX_BYTES)
+        return body
+
+
+def answer(status: int, body: Any, **headers: str) -> Answer:
     """Return a JSON answer; msgspec refuses to write NaN as a number, so none leaves."""
-    return Response(
-        status_code=status,
-        content_type="application/json",
-        body=msgspec.json.encode(body).decode(),
-        headers=dict(headers),
-    )
+    return {
+        "statusCode": status,
+        "headers": {"content-type": "application/json", **headers},
+        "body": msgspec.json.encode(body).decode(),
+    }
 
 
-def error_answer(error: EvergreenError) -> Response[Any]:
+def error_answer(error: EvergreenError) -> Answer:
     """Return the answer that stands for an error."""
     status, code = next(
         (found for kind, found in ANSWERS.items() if isinstance(error, kind)), (500, "internal")
@@ -66,53 +123,20 @@ def error_answer(error: EvergreenError) -> Response[Any]:
         ]
     if status >= 500:
         logger.error("request failed", extra={"code": code, "reason": str(error)})
-        return answer(status, {"error": detail}, **{"Retry-After": RETRY_AFTER_SECONDS})
+        return answer(status, {"error": detail}, **{"retry-after": RETRY_AFTER_SECONDS})
     return answer(status, {"error": detail})
 
 
-def time_of(event: Any) -> datetime:
-    """Return when a request reached the API.
-
-    `time` and not `timeEpoch`, which sam local gives in seconds and AWS in milliseconds.
-    """
-    text = event.request_context.time  # 12/Mar/2020:19:03:58 +0000
-    return parsedate_to_datetime(text.replace("/", " ").replace(":", " ", 1)).astimezone(UTC)
-
-
-def json_body(event: Any) -> bytes:
-    """Return the body of a request as bytes.
-
-    Raises WrongContentTypeError unless it is declared as JSON, TooLargeError over MAX_BYTES.
-    """
-    content_type = event.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise WrongContentTypeError(content_type)
-    text = event.get("body") or ""
+def respond(routes: Mapping[str, Callable[[Request], Answer]], event: dict[str, Any]) -> Answer:
+    """Answer a request by its route, and every error of ours, or of a service, as JSON."""
+    route = routes.get(event["routeKey"])
+    if route is None:
+        return answer(404, {"error": {"code": "unknown_route", "message": "no such route"}})
     try:
-        body = base64.b64decode(text) if event.is_base64_encoded else text.encode()
-    except ValueError as error:
-        raise InvalidRequestError([Fault("$", "not base64, as its sender says")]) from error
-    if len(body) > MAX_BYTES:
-        raise TooLargeError("bytes", len(body), MAX_BYTES)
-    return body
-
-
-def resolver() -> APIGatewayHttpResolver:
-    """Return a router that answers every error of ours, and unknown routes, as JSON."""
-    app = APIGatewayHttpResolver()
-
-    @app.exception_handler(EvergreenError)  # type: ignore[untyped-decorator]
-    def refused(error: EvergreenError) -> Response[Any]:
+        return route(Request(event))
+    except EvergreenError as error:
         return error_answer(error)
-
-    @app.exception_handler([ClientError, BotoCoreError])  # type: ignore[untyped-decorator]
-    def unreachable(error: Exception) -> Response[Any]:
+    except (ClientError, BotoCoreError) as error:
         logger.error("a service failed", extra={"reason": str(error)})
         detail = {"code": "unavailable", "message": "a service does not answer: try again later"}
-        return answer(503, {"error": detail}, **{"Retry-After": RETRY_AFTER_SECONDS})
-
-    @app.not_found
-    def no_route(_: NotFoundError) -> Response[Any]:
-        return answer(404, {"error": {"code": "unknown_route", "message": "no such route"}})
-
-    return app
+        return answer(503, {"error": detail}, **{"retry-after": RETRY_AFTER_SECONDS})

@@ -8,10 +8,10 @@ GET  /endpoints/{endpoint}/versions[/{version}]  all versions; the manifest of o
 
 import math
 import os
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
 from botocore.exceptions import BotoCoreError, ClientError
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
@@ -30,11 +30,10 @@ from evergreen.manifest import Manifest
 from evergreen.schema import PredictRequest
 from evergreen.serving import Served, Serving
 from evergreen.telemetry import logger, measure, observed
-from http_api import answer, json_body, resolver, time_of
+from http_api import Answer, Request, answer, respond
 
 THRESHOLD = 0.5
 
-app = resolver()
 capturing = os.environ.get("CAPTURE", "on") == "on"
 after_answer = AfterAnswer(os.environ.get("AWS_LAMBDA_RUNTIME_API") if capturing else None)
 
@@ -61,24 +60,24 @@ if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     serving()  # now: while Lambda initializes, it lends a whole processor
 
 
-@app.post("/endpoints/<endpoint>/predict")
-def predict(endpoint: str) -> Response[Any]:
+def predict(request: Request) -> Answer:
     """Score rows."""
-    query = app.current_event.query_string_parameters
-    if unknown := sorted(set(query) - {"version"}):
+    endpoint = request.parameters["endpoint"]
+    if unknown := sorted(set(request.query) - {"version"}):
         raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
-    version = query.get("version")
+    version = request.query.get("version")
     served = serving().version(endpoint, version) if version else serving().champion(endpoint)
     if reason := serving().stale(endpoint):
         measure(endpoint, RefreshFailed=1)
         logger.warning("an old champion answers", extra={"endpoint": endpoint, "reason": reason})
-    request = served.decoder.decode(json_body(app.current_event))
-    captures = _score(endpoint, served, request, "requested" if version else "champion")
+    asked = served.decoder.decode(request.json_body())
+    variant = "requested" if version else "champion"
+    captures = _score(endpoint, served, asked, variant, request.time)
     if capturing:
         after_answer.do(partial(_capture, captures))
     unseen = sum(1 for capture in captures if capture.unseen)
-    measure(endpoint, Predictions=len(captures), UnseenCategories=unseen)
-    logger.info("predicted", extra={"version": served.version, "rows": len(captures)})
+    about = {"version": served.version, "request": request.id}
+    measure(endpoint, about, Predictions=len(captures), UnseenCategories=unseen)
     return answer(
         200,
         {
@@ -96,9 +95,9 @@ def _prediction(capture: records.Capture) -> dict[str, Any]:
 
 
 def _score(
-    endpoint: str, served: Served, request: PredictRequest, variant: str
+    endpoint: str, served: Served, asked: PredictRequest, variant: str, time: datetime
 ) -> list[records.Capture]:
-    rows = request.instances
+    rows = asked.instances
     try:
         scores = served.model.scores_of(rows).tolist()
     except Exception as error:  # ONNX Runtime has no base class of its own
@@ -107,7 +106,6 @@ def _score(
         raise ModelUnavailableError(
             endpoint, served.version, f"it has no finite score for instances {odd[:5]}"
         )
-    time = time_of(app.current_event)
     return [
         records.Capture(
             id=prediction_id,
@@ -118,7 +116,7 @@ def _score(
             features=row,
             label=score >= THRESHOLD,
             score=score,
-            key=request.key,
+            key=asked.key,
             unseen=unseen,
         )
         for prediction_id, row, score, unseen in zip(
@@ -136,8 +134,7 @@ def _capture(captures: list[records.Capture]) -> None:
         logger.error("captures were lost", extra={"count": len(captures), "reason": str(error)})
 
 
-@app.get("/endpoints")
-def endpoints() -> Response[Any]:
+def endpoints(_: Request) -> Answer:
     """List the endpoints that have a champion."""
     registry = aws.registry()
     found = (registry.document(name) for name in registry.endpoints())
@@ -157,9 +154,9 @@ def endpoints() -> Response[Any]:
     )
 
 
-@app.get("/endpoints/<endpoint>")
-def endpoint(endpoint: str) -> Response[Any]:
+def endpoint(request: Request) -> Answer:
     """Show who is champion, since when, on which figures, and who was before."""
+    endpoint = request.parameters["endpoint"]
     check_endpoint_name(endpoint)
     registry = aws.registry()
     seen = registry.document(endpoint)
@@ -182,9 +179,9 @@ def endpoint(endpoint: str) -> Response[Any]:
     )
 
 
-@app.get("/endpoints/<endpoint>/versions")
-def versions(endpoint: str) -> Response[Any]:
+def versions(request: Request) -> Answer:
     """List the versions of an endpoint, oldest first."""
+    endpoint = request.parameters["endpoint"]
     check_endpoint_name(endpoint)
     found = aws.registry().versions(endpoint)
     if not found:
@@ -192,9 +189,9 @@ def versions(endpoint: str) -> Response[Any]:
     return answer(200, {"endpoint": endpoint, "versions": found})
 
 
-@app.get("/endpoints/<endpoint>/versions/<version>")
-def version(endpoint: str, version: str) -> Response[Any]:
+def version(request: Request) -> Answer:
     """Show the manifest of a version, without the long parts that only machines read."""
+    endpoint, version = request.parameters["endpoint"], request.parameters["version"]
     check_endpoint_name(endpoint)
     manifest = aws.registry().manifest(endpoint, version) if is_version(version) else None
     if manifest is None:
@@ -209,8 +206,17 @@ def _shown(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+ROUTES = {
+    "POST /endpoints/{endpoint}/predict": predict,
+    "GET /endpoints": endpoints,
+    "GET /endpoints/{endpoint}": endpoint,
+    "GET /endpoints/{endpoint}/versions": versions,
+    "GET /endpoints/{endpoint}/versions/{version}": version,
+}
+
+
 @observed
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> Answer:  # noqa: ARG001 - Lambda passes it
     """Answer one request."""
     with after_answer.invocation():
-        return app.resolve(event, context)
+        return respond(ROUTES, event)

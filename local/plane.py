@@ -1,96 +1,50 @@
 """The event plane that moto lacks: it routes requests, events and schedules to the real handlers.
 
-Routes, rules and schedules come from the template, and each function runs with the environment that
-the template gives it. A function that fails is tried again as Lambda would, and its event then goes
-to the dead-letter queue that the template names.
+Routes, rules and schedules come from the template. A function that fails is tried again as Lambda
+would, and its event then goes to the dead-letter queue that the template names.
 """
 
-import importlib.util
 import json
-import os
-import sys
-import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import IO, Any, cast
-from unittest.mock import patch
+from typing import IO, Any, Protocol
 from urllib.parse import unquote
 
 import boto3
 
 from local.aws import EVERYTHING, inbox
 from local.gateway import Answer, Route, http_event
+from local.process import Process
 from local.schedule import next_time
-from local.template import (
-    ACCOUNT,
-    REGION,
-    ROOT,
-    Template,
-    TemplateError,
-    physical_name,
-    queue_url,
-)
+from local.template import Template, TemplateError, physical_name, queue_url
 
 ASYNC_ATTEMPTS = 3  # Lambda's two retries of an asynchronous invocation
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
-CODE = ROOT / "functions"
-
-Handler = Callable[[dict[str, Any], Any], Any]
 
 
-@dataclass(frozen=True)
-class Context:
-    """What Lambda tells a handler about its invocation."""
+class Runtime(Protocol):
+    """What runs the functions of a template."""
 
-    function_name: str
-    memory_limit_in_mb: int
-    aws_request_id: str
-    function_version: str = "$LATEST"
-
-    @property
-    def invoked_function_arn(self) -> str:
-        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 60_000
-
-
-class _Output:
-    """Where everything that functions print goes; loggers keep the stream they were made with."""
-
-    def __init__(self) -> None:
-        self.target: IO[str] | None = None
-
-    def write(self, text: str) -> int:
-        return self.target.write(text) if self.target else len(text)
-
-    def flush(self) -> None:
-        if self.target:
-            self.target.flush()
-
-
-_OUTPUT = _Output()
+    def invoke(self, function: str, properties: dict[str, Any], event: Any, request_id: str) -> Any:
+        """Return what a function answers an event; raise what it raises."""
 
 
 @dataclass
 class Plane:
     """One deployment of a template, within `local.aws.started`.
 
+    log: gets a line for each invocation that failed.
     on_event: called with each event on a bus of the template.
-    log: gets what the functions print.
+    runtime: runs the functions; this process, if nothing else is said.
     """
 
     template: Template
     log: IO[str] | None = None
     on_event: Callable[[dict[str, Any]], None] = lambda _: None
-    code: Path = CODE
-    _handlers: dict[str, Handler] = field(default_factory=dict)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    runtime: Runtime = field(default_factory=Process)
     _created: datetime = field(default_factory=lambda: datetime.now(UTC))
     _ticked: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -105,37 +59,11 @@ class Plane:
         return self.template.of_type("AWS::Lambda::Function")
 
     def invoke(self, function: str, event: dict[str, Any], request_id: str = "") -> Any:
-        """Run a function's handler once and return what it returns; its errors come through."""
+        """Run a function once and return what it returns; its errors come through."""
         properties = self._functions.get(function)
         if properties is None:
             raise TemplateError(f"the template has no function {function}")
-        name = physical_name(function)
-        context = Context(name, int(properties["MemorySize"]), request_id or str(uuid.uuid4()))
-        variables = properties.get("Environment", {}).get("Variables", {})
-        environment = {key: str(value) for key, value in variables.items()}
-        environment["AWS_LAMBDA_FUNCTION_NAME"] = name
-        with (
-            self._lock,
-            patch.dict(os.environ, environment),
-            redirect_stdout(cast(IO[str], _OUTPUT)),
-        ):
-            _OUTPUT.target = self.log
-            if function not in self._handlers:
-                self._handlers[function] = self._import(properties)
-            return self._handlers[function](json.loads(json.dumps(event)), context)
-
-    def _import(self, properties: dict[str, Any]) -> Handler:
-        """Import a handler as a cold start does: its module is this deployment's own."""
-        named = properties.get("Handler") or properties["ImageConfig"]["Command"][0]
-        module_name, attribute = named.rsplit(".", 1)
-        if str(self.code) not in sys.path:
-            sys.path.insert(0, str(self.code))
-        spec = importlib.util.spec_from_file_location(module_name, self.code / f"{module_name}.py")
-        if spec is None or spec.loader is None or not Path(str(spec.origin)).exists():
-            raise TemplateError(f"{named} names no module in {self.code}")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return cast(Handler, getattr(module, attribute))
+        return self.runtime.invoke(function, properties, event, request_id or str(uuid.uuid4()))
 
     def deliver(self, function: str, event: dict[str, Any]) -> None:
         """Invoke a function asynchronously: with retries, and its dead-letter queue after them."""

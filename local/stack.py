@@ -13,6 +13,7 @@ from evergreen.registry import Registry
 from evergreen.store import Store
 from local import aws, flights, template
 from local.plane import Plane
+from local.process import Process
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def deployed(log: IO[str] | None = None, **parameters: str) -> Iterator[Plane]:
     resolved = template.load(parameters)
     with aws.started():
         aws.create(resolved)
-        yield Plane(resolved, log)
+        yield Plane(resolved, log, runtime=Process(log))
 
 
 def registry() -> Registry:

@@ -5,6 +5,7 @@ Nothing gets here before registry.Registry.artifact has checked its size and has
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -35,11 +36,12 @@ class Model:
 
     def unseen(self, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         """Return, for each row, the fields whose category the training data did not have."""
-        known = self.manifest.categories
-        return [
-            [field for field, seen in known.items() if (row[field] or "") not in seen]
-            for row in rows
-        ]
+        known = self._known.items()
+        return [[field for field, seen in known if (row[field] or "") not in seen] for row in rows]
+
+    @cached_property
+    def _known(self) -> dict[str, frozenset[str]]:
+        return self.manifest.categories
 
 
 def runtime(name: str) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from evergreen.registry import Registry
 from evergreen.store import Store
 from local.plane import Plane
+from local.process import Process
 from local.template import Template, TemplateError, physical_name, queue_url
 from tests import given
 
@@ -139,7 +140,7 @@ def test_a_function_gets_the_environment_that_the_template_gives_it(
         "import os\ndef handler(event, context):\n"
         "    return [os.environ['CAPTURE_STREAM'], context.function_name, event]\n"
     )
-    plane.code = tmp_path
+    plane.runtime = Process(code=tmp_path)
 
     assert plane.invoke("PredictFunction", {"a": 1}) == [
         "evergreen-capturestream",
@@ -152,7 +153,7 @@ def test_a_handler_that_raises_is_a_500_that_says_nothing_about_it(
     plane: Plane, tmp_path: Any
 ) -> None:
     (tmp_path / "predict.py").write_text("def handler(event, context):\n    1 / 0\n")
-    plane.code = tmp_path
+    plane.runtime = Process(code=tmp_path)
 
     answer = plane.request("GET", "/endpoints")
 
@@ -184,11 +185,12 @@ def test_everything_on_the_bus_is_shown_once_whoever_else_it_is_for(
 def test_what_functions_print_goes_to_the_log_and_nowhere_else(
     plane: Plane, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plane.log = io.StringIO()
+    log = io.StringIO()
+    plane.runtime = Process(log)
 
     plane.request("POST", f"/endpoints/{given.NAME}/predict", b"{}", JSON)
 
-    assert "no_champion" in plane.log.getvalue()
+    assert "no_champion" in log.getvalue()
     assert capsys.readouterr().out == ""
 
 

@@ -1,0 +1,1 @@
+"""What Evergreen costs, measured on this machine."""

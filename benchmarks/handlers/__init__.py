@@ -1,0 +1,1 @@
+"""What the emulator runs; each file is copied beside the code that it measures."""

@@ -1,0 +1,77 @@
+"""Start what `sam local` needs: moto as a server, with the template's resources and a champion.
+
+Prints the commands that work while it runs: each function with each event that is for it, the API,
+and Lambda's own.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from rich.console import Console
+
+import endpoints
+from local import containers, stack, template
+
+BUILD = template.ROOT / "build" / "local"
+ENVIRONMENT = BUILD / "env.json"
+PORT = 5555
+EVENTS = {  # who takes what; those that Evergreen announces start nothing
+    "PredictFunction": ("predict", "endpoints", "endpoint"),
+    "FeedbackFunction": ("feedback",),
+    "TrainFunction": (
+        "train-by-hand",
+        "train-schedule",
+        "retrain-requested",
+        "drift-detected",
+        "data-uploaded",
+    ),
+    "CheckDriftFunction": ("check-drift-schedule",),
+}
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="make local", description=__doc__)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--endpoint", default="flight-delay", choices=endpoints.names())
+    parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
+    arguments = parser.parse_args()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    with (
+        (BUILD / "lambda.log").open("w", buffering=1) as log,
+        containers.deployed(ENVIRONMENT, log, arguments.port) as plane,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        console.print(f"Training a champion for {arguments.endpoint} …", highlight=False)
+        file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))
+        stack.upload(plane, arguments.endpoint, file)
+        if stack.registry().document(arguments.endpoint) is None:
+            sys.exit("the training failed: see build/local/lambda.log")
+        console.print("moto has the stack and a champion. In another terminal:\n")
+        for command in commands():
+            console.print(command, highlight=False, soft_wrap=True)
+        console.print("\nStop with Ctrl-C.")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            console.print("\nStopped.")
+
+
+def commands() -> list[str]:
+    """Return every command that works now."""
+    sam = ".venv/bin/sam local"
+    rest = f"--env-vars {ENVIRONMENT.relative_to(template.ROOT)}"
+    invocations = [
+        f"{sam} invoke {function} -e events/{event}.json {rest}"
+        for function, events in EVENTS.items()
+        for event in events
+    ]
+    return [*invocations, f"{sam} start-api {rest}", f"{sam} start-lambda {rest}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""AWS as moto plays it, at an address where containers and other processes reach it."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+from local.aws import CREDENTIALS
+
+
+@contextmanager
+def served(host: str, port: int = 0) -> Iterator[str]:
+    """Play AWS, let boto3 in this process find it, and yield its URL; port 0 is any free one.
+
+    Requests are answered one by one: moto checks a condition and writes in two steps. Raises
+    SystemExit where the address cannot be used.
+    """
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
+    try:
+        server = make_server(host, port, DomainDispatcherApplication(create_backend_app))
+    except OSError as error:
+        raise SystemExit(
+            f"{host}:{port} cannot be used ({error.strerror}): try PORT={port + 1}"
+        ) from error
+    url = f"http://{host}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        with patch.dict(os.environ, CREDENTIALS | {"AWS_ENDPOINT_URL": url}):
+            yield url
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
