@@ -12,6 +12,7 @@ UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 RUN := .venv/bin/python
 MONTHS ?= 11
+RUNTIME ?= process
 ENDPOINT ?= flight-delay
 SEED ?= 0
 CONFIG_ENV ?= default
@@ -21,8 +22,8 @@ help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: .venv/ready ## Replay 2013: MONTHS=11 ENDPOINT=flight-delay SEED=0
-	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED)
+demo: .venv/ready ## Replay 2013: MONTHS=11 SEED=0 RUNTIME=process (or sam, after a build)
+	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME)
 
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker

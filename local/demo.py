@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=11, help="how many, from February (1-11)")
     parser.add_argument("--endpoint", choices=ENDPOINTS, default=ENDPOINTS[0])
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same summary")
+    parser.add_argument("--runtime", choices=("process", "sam"), default="process")
     arguments = parser.parse_args()
     if not 1 <= arguments.months <= 11:
         parser.error("--months must be from 1 to 11")
@@ -51,7 +52,12 @@ def main() -> None:
     console = Console()
     with (BUILD / "lambda.log").open("w") as log:
         summary, reports, manifests = run(
-            console, log, arguments.endpoint, arguments.months, arguments.seed
+            console,
+            log,
+            arguments.endpoint,
+            arguments.months,
+            arguments.seed,
+            arguments.runtime,
         )
     (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
     report.write(BUILD, summary, reports, manifests)
@@ -62,7 +68,12 @@ def main() -> None:
 
 
 def run(
-    console: Console, log: IO[str], endpoint: str, months: int, seed: int
+    console: Console,
+    log: IO[str],
+    endpoint: str,
+    months: int,
+    seed: int,
+    runtime: str = "process",
 ) -> tuple[Summary, list[DriftReport], list[Manifest]]:
     """Replay the months and return what happened, the drift reports and the versions."""
     began = time.monotonic()
@@ -70,7 +81,7 @@ def run(
     table = flights.flights()
     base_rate = BaseRate(table)
     first = datetime(2013, 2, 1, 8, tzinfo=UTC)  # three in the morning in New York
-    with replay(endpoint, first, seed, log) as replayed, bar(console) as progress:
+    with replay(endpoint, first, seed, log, runtime) as replayed, bar(console) as progress:
         replayed.plane.on_event = _announcer(replayed, progress.console)
         with tempfile.TemporaryDirectory() as folder:
             frozen = replayed.train_first(flights.january(table, Path(folder)))

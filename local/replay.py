@@ -1,6 +1,7 @@
 """A year of flights against a deployment on a virtual clock: ask, report outcomes, count."""
 
 import resource
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from evergreen.model import Model, fetch
 from evergreen.registry import Registry
 from evergreen.schema import MAX_ROWS, schema_of
 from evergreen.store import Store
-from local import flights, stack, template
+from local import containers, flights, stack, template
 from local.gateway import Answer
 from local.plane import Plane
 from local.summary import Event, Month, Summary, Tally
@@ -118,13 +119,33 @@ class Replay:
 
 
 @contextmanager
-def replay(endpoint: str, start: datetime, seed: int, log: IO[str]) -> Iterator[Replay]:
-    """Deploy the template into moto at a virtual time."""
+def replay(
+    endpoint: str, start: datetime, seed: int, log: IO[str], runtime: str = "process"
+) -> Iterator[Replay]:
+    """Deploy the template into moto at a virtual time.
+
+    runtime: where the functions run, in this `process` or in the containers of `sam` local; these
+    have a clock of their own, so nothing that matters may come from it.
+    """
+    deployed = in_containers if runtime == "sam" else stack.deployed
+    ttl = "0" if runtime == "sam" else ENDPOINT_TTL
     with (
         time_machine.travel(start, tick=False) as clock,
-        stack.deployed(log, Seed=str(seed), EndpointTtl=ENDPOINT_TTL) as plane,
+        deployed(log, Seed=str(seed), EndpointTtl=ttl) as plane,
     ):
         yield Replay(plane, clock, endpoint)
+
+
+@contextmanager
+def in_containers(log: IO[str], **parameters: str) -> Iterator[Plane]:
+    """Deploy the template, and run its functions in containers."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        containers.deployed(Path(folder) / "env.json", log, **parameters) as plane,
+        containers.started(Path(folder) / "env.json", log) as runtime,
+    ):
+        plane.runtime = runtime
+        yield plane
 
 
 def summarize(replayed: Replay, start: datetime, seed: int) -> Summary:
