@@ -87,7 +87,7 @@ def write_environment(template: Template, file: Path) -> None:
 
 @contextmanager
 def deployed(
-    environment: Path, log: IO[str] | None = None, port: int = 0, **parameters: str
+    environment: Path, log: IO[str] | None = None, port: int = 0, /, **parameters: str
 ) -> Iterator[Plane]:
     """Deploy the template into a moto that containers reach, and write their `--env-vars`.
 
@@ -97,8 +97,11 @@ def deployed(
     check_built()
     where = address()
     with server.served(where.host, port) as url:
-        here = template.load({**parameters, "AwsEndpointUrl": url})
-        there = template.load({**parameters, "AwsEndpointUrl": where.seen_by_containers(url)})
+        translated = template.translate()
+        here = template.resolve(translated, {**parameters, "AwsEndpointUrl": url})
+        there = template.resolve(
+            translated, {**parameters, "AwsEndpointUrl": where.seen_by_containers(url)}
+        )
         aws.create(here)
         write_environment(there, environment)
         yield Plane(here, log, runtime=Process(log))
@@ -124,16 +127,25 @@ class Containers:
 
 
 @contextmanager
-def started(environment: Path, log: IO[str]) -> Iterator[Containers]:
-    """Run `sam local start-lambda` until the end of the block."""
+def started(environment: Path, log: IO[str], **parameters: str) -> Iterator[Containers]:
+    """Run the functions behind `sam local start-lambda`, until the end of the block."""
+    with listening("start-lambda", environment, log, **parameters) as url:
+        yield Containers(url)
+
+
+@contextmanager
+def listening(kind: str, environment: Path, log: IO[str], **parameters: str) -> Iterator[str]:
+    """Run `sam local start-lambda` or `start-api`, and yield its URL."""
     port = _free_port()
-    command: list[str | Path] = [SAM, "local", "start-lambda", "--host", HOST, "--port", str(port)]
-    process = subprocess.Popen(
-        [*command, "--env-vars", environment], cwd=ROOT, stdout=log, stderr=log
-    )
+    command: list[str | Path] = [SAM, "local", kind, "--host", HOST, "--port", str(port)]
+    command += ["--env-vars", environment]
+    if parameters:
+        overrides = (f"{name}={value}" for name, value in parameters.items())
+        command += ["--parameter-overrides", *overrides]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
         _wait_for(process, port)
-        yield Containers(f"http://{HOST}:{port}")
+        yield f"http://{HOST}:{port}"
     finally:
         process.terminate()
         process.wait()
@@ -153,4 +165,4 @@ def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
             time.sleep(0.2)
         else:
             return
-    raise SystemExit("sam local start-lambda did not start: see the log")
+    raise SystemExit("sam local did not start: see the log")

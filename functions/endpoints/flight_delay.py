@@ -55,7 +55,7 @@ def examples(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def candidates(seed: int) -> Mapping[str, Any]:
-    """Return a linear model and a boosted one; trees must not be scaled (see docs)."""
+    """Return a linear model and a boosted one, which needs no scaling and takes missing values."""
     linear = make_column_transformer(
         (make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
         (OneHotEncoder(handle_unknown="ignore"), [*TEXT, "weekday"]),

@@ -28,10 +28,14 @@ def session_of(model: bytes) -> Any:
 
 
 def run(session: Any, columns: Columns, inputs: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Score columns with a session; the inputs of an ONNX model have shape (rows, 1)."""
+    """Score columns with a session; the inputs of an ONNX model have shape (rows, 1).
+
+    Its last output holds the scores: a classifier's probabilities of false and of true, after its
+    labels, or all that a regression has, its values.
+    """
     feed = {name: columns[name].reshape(-1, 1) for name in inputs}
-    probabilities = session.run(["probabilities"], feed)[0]
-    return np.asarray(probabilities[:, 1], dtype=np.float64)
+    scores = session.run([session.get_outputs()[-1].name], feed)[0]
+    return np.asarray(scores[:, -1], dtype=np.float64)
 
 
 def check(manifest: Manifest) -> None:

@@ -22,7 +22,7 @@ def observed(handler: Handler) -> Handler:
     return logger.inject_lambda_context(handler, clear_state=True)
 
 
-def measure(endpoint: str, about: Mapping[str, str] | None = None, **counts: float) -> None:
+def measure(endpoint: str, about: Mapping[str, str] | None = None, /, **counts: float) -> None:
     """Write counts of one endpoint as CloudWatch metrics (EMF, a line on standard output).
 
     about: what else the line says, for those who read logs.

@@ -149,21 +149,24 @@ def _fit(
     schema: JsonSchema,
 ) -> Fitted:
     inputs = list(schema["properties"])
+    artifacts: dict[str, bytes] = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             pipeline.fit(rows.frame(), rows.labels)
-        artifacts = {JOBLIB: _dumped(pipeline)}
+        expected = pipeline.predict_proba(holdout.frame())[:, 1]
+        artifacts[JOBLIB] = _dumped(pipeline)
         if request.runtime == "onnx":
             artifacts[ONNX] = twin.convert(pipeline, schema, inputs)
         score = runtime(request.runtime).scorer(artifacts[ARTIFACTS[request.runtime]], inputs)
         scores = score(holdout.columns)
-        expected = pipeline.predict_proba(holdout.frame())[:, 1]
         twin.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
     except CandidateError:
         raise
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
-        raise CandidateError(f"{type(error).__name__}: {str(error)[:300]}") from error
+        way_out = f"; {twin.WAY_OUT}" if ONNX in artifacts else ""
+        reason = f"{type(error).__name__}: {str(error)[:300]}{way_out}"
+        raise CandidateError(reason) from error
     losses = gate.losses(holdout.labels, scores)
     described = Scores(
         candidate=name,

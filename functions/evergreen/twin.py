@@ -1,27 +1,33 @@
 """The ONNX twin of a fitted scikit-learn pipeline: what predict runs."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import skl2onnx
-from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.base import is_classifier
 
+from evergreen.converters import ESTIMATORS, TRANSFORMERS, declare_float64
 from evergreen.errors import CandidateError
 from evergreen.schema import Columns, JsonSchema, Score, is_text
 
 TOLERANCE = 1e-5
+THRESHOLD = 0.5  # as in predict
+NAMED_ROWS = 10
 UNSEEN = "\x01unseen"  # a text that no data has
-OPSET = {"": 21, "ai.onnx.ml": 3}  # what ONNX Runtime 1.18 and later read
+OPSET = {"": 21, "ai.onnx.ml": 3}  # the newest for which skl2onnx has been tested
+TREE_OPSET = 5  # which has TreeEnsemble, and all else that skl2onnx writes unchanged
+WAY_OUT = (
+    "deploy with ServingRuntime=sklearn, which serves the pipeline itself, or leave this one out"
+)
 
 
 def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     """Return a pipeline as an ONNX model whose inputs are its columns, each of shape (rows, 1).
 
-    Raises CandidateError where skl2onnx has no converter for one of its steps.
+    Its last output holds the scores: the probabilities of both classes, or a regression's values.
+    Raises CandidateError where there is no converter for one of its steps.
     """
     types = [
         (
@@ -32,37 +38,53 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
         )
         for name in inputs
     ]
+    last = pipeline
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
     try:
         model = skl2onnx.convert_sklearn(
             pipeline,
             name="model",  # the default is a random one, and the same data must give the same bytes
             initial_types=types,
-            options={"zipmap": False},
+            options={"zipmap": False} if is_classifier(pipeline) else None,
             target_opset=OPSET,
-            custom_conversion_functions=CONVERTERS,
+            custom_conversion_functions=ESTIMATORS | TRANSFORMERS,
+            custom_shape_calculators={type(last): declare_float64}
+            if type(last) in ESTIMATORS
+            else None,
         )
     except Exception as error:  # converters raise whatever they like
-        raise CandidateError(
-            f"there is no ONNX twin of this pipeline: {str(error)[:300]}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise CandidateError(f"there is no ONNX twin of it: {reason}; {WAY_OUT}") from error
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    trees = any(node.op_type == "TreeEnsemble" for node in model.graph.node)
+    for opset in opsets:
+        if trees and opset.domain == "ai.onnx.ml":
+            opset.version = TREE_OPSET
     del model.opset_import[:]
     model.opset_import.extend(opsets)  # skl2onnx orders them by hash, another in each process
     return bytes(model.SerializeToString())
 
 
-def difference(scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+def difference(
+    scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64], *, labels: bool = True
+) -> float:
     """Return the largest difference between a twin's scores and its pipeline's.
 
-    Raises CandidateError over TOLERANCE, or for NaN: what is measured must be what serves.
+    labels: whether a score is a probability, of which predict makes a label.
+    Raises CandidateError over TOLERANCE, for NaN, or for another label: what is measured must be
+    what serves.
     """
     difference = np.abs(scores - expected)
-    apart = np.nonzero(~(difference <= TOLERANCE))[0]
-    if len(apart):
+    flipped = labels & ((scores >= THRESHOLD) != (expected >= THRESHOLD))
+    rows = np.flatnonzero(~(difference <= TOLERANCE) | flipped)
+    if len(rows):
+        named = ", ".join(map(str, rows[:NAMED_ROWS].tolist()))
+        more = f" and {len(rows) - NAMED_ROWS:,} more" if len(rows) > NAMED_ROWS else ""
+        also = f" and in {flipped.sum():,} labels" if flipped.any() else ""
         raise CandidateError(
-            f"its ONNX twin differs from scikit-learn by up to {difference.max():.2g} "
-            f"in {len(apart)} rows of the holdout, first {apart[:5].tolist()}; "
-            "try it without a scaler before trees, or leave it out"
+            f"its ONNX twin differs from scikit-learn by up to {difference[rows].max():.2g}{also}, "
+            f"in rows {named}{more} of the {len(scores):,} in the holdout; {WAY_OUT}"
         )
     return float(difference.max())
 
@@ -86,40 +108,3 @@ def check_robust(score: Score, schema: JsonSchema, rows: Columns) -> None:
                 raise CandidateError(
                     f"it has no score where {name} is {what}: see docs/endpoints.md, candidates"
                 )
-
-
-def _with_plain_attributes(kind: type) -> Callable[[Any, Any, Any], None]:
-    """Return skl2onnx's converter of an estimator with node attributes made plain Python.
-
-    The tree converter of skl2onnx 1.20 passes numpy booleans and np.uint32, which protobuf refuses
-    under numpy 2.5; the values are right. Any other estimator is converted as it comes.
-    """
-    original = get_converter(f"Sklearn{kind.__name__}")
-
-    def converter(scope: Any, operator: Any, container: Any) -> None:
-        add_node = container.add_node
-
-        def add_plain(*args: Any, **attributes: Any) -> None:
-            add_node(*args, **{name: _plain(value) for name, value in attributes.items()})
-
-        container.add_node = add_plain
-        try:
-            original(scope, operator, container)
-        finally:
-            container.add_node = add_node
-
-    return converter
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return int(value) if isinstance(value, bool) else value
-
-
-CONVERTERS = {
-    kind: _with_plain_attributes(kind)
-    for kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
-}
