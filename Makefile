@@ -27,7 +27,11 @@ demo: .venv/ready ## Replay 2013: MONTHS=11 SEED=0 RUNTIME=process (or sam, afte
 
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --ignore=tests/sam
+
+.PHONY: test-sam
+test-sam: .venv/ready ## Build, and run the functions in their containers (needs Docker)
+	@$(RUN) -m pytest tests/sam
 
 .PHONY: bench
 bench: .venv/ready ## Measure predict beside the common pattern, in Lambda's emulator: QUICK=1

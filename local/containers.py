@@ -26,6 +26,7 @@ SAM = ROOT / ".venv" / "bin" / "sam"
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 HOST = "127.0.0.1"
 START_SECONDS = 120
+STOP_SECONDS = 30
 INVOKE_SECONDS = 900
 ONCE = Config(read_timeout=INVOKE_SECONDS, retries={"total_max_attempts": 1})
 
@@ -147,8 +148,12 @@ def listening(kind: str, environment: Path, log: IO[str], **parameters: str) -> 
         _wait_for(process, port)
         yield f"http://{HOST}:{port}"
     finally:
-        process.terminate()
-        process.wait()
+        process.terminate()  # and sam stops its containers
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:  # it was still starting, and had none
+            process.kill()
+            process.wait()
 
 
 def _free_port() -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -27,6 +28,7 @@ def served(host: str, port: int = 0) -> Iterator[str]:
         raise SystemExit(
             f"{host}:{port} cannot be used ({error.strerror}): try PORT={port + 1}"
         ) from error
+    moto_api_backend.reset()  # what an earlier one had in this process
     url = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -4,6 +4,7 @@ Nothing that the template says is written a second time here. What cannot be und
 so that wiring which is wrong in the template fails on your own machine.
 """
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -60,6 +61,7 @@ def load(parameters: Mapping[str, str] | None = None, path: Path = TEMPLATE) -> 
 def translate(path: Path = TEMPLATE) -> dict[str, Any]:
     """Return the CloudFormation template that SAM makes of ours."""
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it would like to send metrics
     source = yaml_parse(path.read_text())
     validator = SamTemplateValidator(source, _NoManagedPolicies(), region=REGION)
     return dict(yaml_parse(validator.get_translated_template_if_valid()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from msgspec.structs import asdict
 from rich.console import Console
 
 from evergreen.model import JOBLIB, ONNX
@@ -42,9 +43,7 @@ def deployed(tmp_path: Path, environment: Path, log: IO[str]) -> Deploy:
             containers.deployed(environment, log, **parameters) as plane,
             containers.started(environment, log, **parameters) as plane.runtime,
         ):
-            file = tmp_path / "training.parquet"
-            given.table().to_parquet(file)
-            stack.upload(plane, NAME, file)
+            stack.upload(plane, NAME, stack.training_file(NAME, None, tmp_path))
             yield plane
 
     return deploy
@@ -66,7 +65,7 @@ def test_a_month_of_the_demo_is_the_same_in_containers_as_in_this_process(log: I
     assert (there.captures, there.labels) == (here.captures, here.labels)
     assert there.captures["written"] == there.captures["distinct"] == there.labels["joined"]
     assert [(e.time, e.type) for e in there.events] == [(e.time, e.type) for e in here.events]
-    assert there.log_loss == pytest.approx(here.log_loss, abs=1e-9)
+    assert asdict(there.log_loss) == pytest.approx(asdict(here.log_loss), abs=1e-9)
     assert there.dead_letters == 0
 
 

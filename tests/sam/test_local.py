@@ -38,7 +38,7 @@ def started() -> Iterator[list[str]]:
     finally:
         watchdog.cancel()
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(30)
+        process.communicate(timeout=30)
 
 
 def test_the_commands_are_those_of_every_event_that_starts_a_function(started: list[str]) -> None:
