@@ -28,12 +28,13 @@ from evergreen.errors import (
     UnknownVersionError,
     WrongContentTypeError,
 )
-from evergreen.telemetry import logger
+from evergreen.telemetry import logger, measure
 
 Answer = dict[str, Any]
 
 MAX_BYTES = 1_000_000
 RETRY_AFTER_SECONDS = "30"
+UNREACHABLE = "a service does not answer: try again later"
 
 # The most specific class comes first; each has a code that clients may rely on.
 ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
@@ -111,20 +112,28 @@ def answer(status: int, body: Any, **headers: str) -> Answer:
     }
 
 
-def error_answer(error: EvergreenError) -> Answer:
+def error_answer(error: EvergreenError, request: Request) -> Answer:
     """Return the answer that stands for an error."""
     status, code = next(
         (found for kind, found in ANSWERS.items() if isinstance(error, kind)), (500, "internal")
     )
+    if status >= 500:
+        return _unavailable(request, status, code, str(error), str(error))
     detail: dict[str, Any] = {"code": code, "message": str(error)}
     if isinstance(error, InvalidRequestError):
         detail["faults"] = [
             {"path": fault.path, "message": fault.message} for fault in error.faults
         ]
-    if status >= 500:
-        logger.error("request failed", extra={"code": code, "reason": str(error)})
-        return answer(status, {"error": detail}, **{"retry-after": RETRY_AFTER_SECONDS})
     return answer(status, {"error": detail})
+
+
+def _unavailable(request: Request, status: int, code: str, message: str, reason: str) -> Answer:
+    """Return an answer to try again later, and tell those who watch."""
+    logger.error("request failed", extra={"code": code, "reason": reason})
+    if endpoint := request.parameters.get("endpoint"):
+        measure(endpoint, {"code": code, "request": request.id}, RequestsFailed=1)
+    error = {"error": {"code": code, "message": message}}
+    return answer(status, error, **{"retry-after": RETRY_AFTER_SECONDS})
 
 
 def respond(routes: Mapping[str, Callable[[Request], Answer]], event: dict[str, Any]) -> Answer:
@@ -132,11 +141,10 @@ def respond(routes: Mapping[str, Callable[[Request], Answer]], event: dict[str, 
     route = routes.get(event["routeKey"])
     if route is None:
         return answer(404, {"error": {"code": "unknown_route", "message": "no such route"}})
+    request = Request(event)
     try:
-        return route(Request(event))
+        return route(request)
     except EvergreenError as error:
-        return error_answer(error)
+        return error_answer(error, request)
     except (ClientError, BotoCoreError) as error:
-        logger.error("a service failed", extra={"reason": str(error)})
-        detail = {"code": "unavailable", "message": "a service does not answer: try again later"}
-        return answer(503, {"error": detail}, **{"retry-after": RETRY_AFTER_SECONDS})
+        return _unavailable(request, 503, "unavailable", UNREACHABLE, str(error))

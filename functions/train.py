@@ -222,7 +222,10 @@ def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model |
     manifest = registry.manifest(name, seen.document.champion)
     if manifest is None:
         raise ModelUnavailableError(name, seen.document.champion, "its manifest is missing")
-    return model.fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
+    runtime = os.environ["SERVING_RUNTIME"]
+    if model.ARTIFACTS[runtime] not in manifest.artifacts:
+        runtime = "sklearn"  # every version has its pipeline
+    return model.fetch(registry, manifest, runtime)
 
 
 def _promote(

@@ -84,6 +84,7 @@ def handler_of(plane: Plane) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # headers and body in one packet: a second one would wait for the first
 
         def handle_any(self) -> None:
             length = self.headers.get("Content-Length", "0")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +24,15 @@ def served(host: str, port: int = 0) -> Iterator[str]:
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
     try:
-        server = make_server(host, port, DomainDispatcherApplication(create_backend_app))
+        listener = socket.create_server((host, port))  # werkzeug would print, and exit with 1
     except OSError as error:
-        raise SystemExit(
-            f"{host}:{port} cannot be used ({error.strerror}): try PORT={port + 1}"
-        ) from error
+        reason = os.strerror(error.errno or 0)
+        raise SystemExit(f"{host}:{port} cannot be used ({reason}): try PORT={port + 1}") from error
+    with listener:
+        application = DomainDispatcherApplication(create_backend_app)
+        server = make_server(host, port, application, fd=listener.fileno())
     moto_api_backend.reset()  # what an earlier one had in this process
-    url = f"http://{host}:{server.server_port}"
+    url = f"http://{host}:{server.port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -66,7 +66,10 @@ def _unzipped(folder: Path) -> int:
 
 def images(built: Path) -> Iterator[Package]:
     """Yield the images that the built template names."""
-    resources = yaml_parse((built / "template.yaml").read_text())["Resources"].values()
+    file = built / "template.yaml"
+    if not file.is_file():
+        raise SystemExit("the last build failed: run `make build`")
+    resources = yaml_parse(file.read_text())["Resources"].values()
     for name in sorted({uri for r in resources if (uri := r["Properties"].get("ImageUri"))}):
         try:
             size = int(docker.from_env().images.get(name).attrs["Size"])

@@ -17,7 +17,6 @@ SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 ENVIRONMENTS = ["default", "staging", "prod"]
 LOG_RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827)
-REQUIRED_NAMES = {"AWS::Events::EventBus": "Name"}  # a bus cannot do without
 
 
 def overrides(environment: str) -> list[str]:
@@ -48,44 +47,33 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Any:
     return arguments
 
 
-@pytest.mark.parametrize("environment", ["staging", "prod"])
-def test_sam_has_no_question_about_an_environment_that_a_machine_deploys(
-    deploy: Any, environment: str
+@pytest.mark.parametrize(
+    ("environment", "stack", "asks"),
+    [
+        ("default", "evergreen", True),
+        ("staging", "evergreen-staging", False),
+        ("prod", "evergreen-prod", False),
+    ],
+)
+def test_sam_reads_all_that_it_needs_and_asks_only_about_a_person_s_own_stack(
+    deploy: Any, environment: str, stack: str, asks: bool
 ) -> None:
     found = deploy("--config-env", environment)
 
-    assert found["stack_name"] == f"evergreen-{environment}"
+    assert found["stack_name"] == found["s3_prefix"] == stack  # so none uses what another has
     assert found["capabilities"] == ["CAPABILITY_IAM"]
     assert found["resolve_s3"]
     assert found["resolve_image_repos"]
-    assert not found["confirm_changeset"]
+    assert found["confirm_changeset"] == asks
     assert not found["fail_on_empty_changeset"]
-    assert not found["guided"]
-
-
-def test_only_a_person_s_own_stack_asks_before_it_changes(deploy: Any) -> None:
-    found = deploy()
-
-    assert found["confirm_changeset"]
-    assert found["stack_name"] == "evergreen"
+    assert found["parameter_overrides"] == values(environment)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_sam_reads_the_overridden_parameters_as_they_are_meant(
-    deploy: Any, environment: str
-) -> None:
-    assert deploy("--config-env", environment)["parameter_overrides"] == values(environment)
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_overridden_value_is_quoted(environment: str) -> None:
-    assert all(re.fullmatch(r'[A-Za-z0-9]+="[^"]*"', one) for one in overrides(environment))
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_overridden_parameter_is_one_of_the_template_with_a_value_that_it_allows(
+def test_every_overridden_parameter_is_quoted_and_has_a_value_that_the_template_allows(
     environment: str,
 ) -> None:
+    assert all(re.fullmatch(r'[A-Za-z0-9]+="[^"]*"', one) for one in overrides(environment))
     for name, value in values(environment).items():
         spec = TEMPLATE["Parameters"][name]
         assert re.fullmatch(spec.get("AllowedPattern", ".*"), value), name
@@ -93,20 +81,6 @@ def test_every_overridden_parameter_is_one_of_the_template_with_a_value_that_it_
         if spec["Type"] == "Number":
             assert int(value) >= spec.get("MinValue", int(value)), name
     assert int(values(environment).get("LogRetentionDays", 30)) in LOG_RETENTIONS
-
-
-def test_no_environment_uses_what_another_has() -> None:
-    stacks = [SAMCONFIG[name]["global"]["parameters"]["stack_name"] for name in ENVIRONMENTS]
-    prefixes = [SAMCONFIG[name]["deploy"]["parameters"]["s3_prefix"] for name in ENVIRONMENTS]
-
-    assert len(set(stacks)) == 3
-    assert prefixes == stacks
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_environment_is_built_and_validated_alike(environment: str) -> None:
-    assert SAMCONFIG[environment]["build"]["parameters"] == {"cached": True, "parallel": True}
-    assert SAMCONFIG[environment]["validate"]["parameters"] == {"lint": True}
 
 
 def test_every_parameter_has_a_default_so_that_none_must_be_given() -> None:
@@ -122,24 +96,17 @@ def test_what_is_deployed_is_of_the_architecture_that_is_built(environment: str)
     assert values(environment).get("Architecture", default) == built[1]
 
 
-def test_the_outputs_are_those_that_the_documents_name() -> None:
+def test_the_outputs_are_those_that_the_documents_and_the_workflow_name() -> None:
     assert {"ApiUrl", "ArtifactBucket", "DataBucket"} <= set(TEMPLATE["Outputs"])
 
 
-def test_nothing_has_a_physical_name_of_our_own() -> None:
+def test_only_the_bus_has_a_name_of_our_own_which_is_the_stack_s() -> None:
     named = [
-        (logical, name)
-        for logical, resource in TEMPLATE["Resources"].items()
+        (resource["Type"], name, value)
+        for resource in TEMPLATE["Resources"].values()
         for name, value in resource.get("Properties", {}).items()
         if name.endswith("Name")
         and not (isinstance(value, dict) and {"Ref", "Fn::GetAtt"} & set(value))  # of another
-        and REQUIRED_NAMES.get(resource["Type"]) != name
     ]
 
-    assert named == []
-
-
-def test_the_name_of_the_bus_is_the_stack_s() -> None:
-    buses = [one for one in TEMPLATE["Resources"].values() if one["Type"] in REQUIRED_NAMES]
-
-    assert [bus["Properties"]["Name"] for bus in buses] == [{"Fn::Sub": "${AWS::StackName}-events"}]
+    assert named == [("AWS::Events::EventBus", "Name", {"Fn::Sub": "${AWS::StackName}-events"})]

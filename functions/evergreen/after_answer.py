@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPMessage
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _register(runtime_api: str) -> _Extension | None:
 
 def _call(
     runtime_api: str, method: str, path: str, headers: dict[str, str], body: object = None
-) -> dict[str, str]:
+) -> HTTPMessage:
     """Call Lambda's API, however long it takes, and return the headers of its answer."""
     connection = HTTPConnection(runtime_api)
     named = {f"Lambda-Extension-{name}": value for name, value in headers.items()}
@@ -101,4 +101,4 @@ def _call(
         connection.close()
     if answer.status != 200:
         raise HTTPException(f"Lambda's API answered {method} {path} with {answer.status}")
-    return dict(answer.headers)
+    return answer.headers

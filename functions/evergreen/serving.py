@@ -26,6 +26,7 @@ from evergreen.registry import Registry, Seen
 from evergreen.schema import RowDecoder
 
 KEPT_VERSIONS = 4  # besides the champions; models are small, memory is not endless
+FAILURES = (EvergreenError, ClientError, BotoCoreError)  # ours, and those of S3
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,10 @@ class Serving:
 
     def preload(self) -> None:
         """Load every champion that can be loaded; a request for another will say why not."""
-        for endpoint in self.registry.endpoints():
-            with suppress(EvergreenError):
-                self.champion(endpoint)
+        with suppress(*FAILURES):
+            for endpoint in self.registry.endpoints():
+                with suppress(*FAILURES):
+                    self.champion(endpoint)
 
     def expire(self) -> None:
         """Look for new champions at the next requests, however long ago they were loaded."""
@@ -106,7 +108,7 @@ class Serving:
             if seen is None:
                 return replace(warm, checked=now, stale=None)
             return _Champion(seen, self._load_champion(endpoint, seen.document.champion), now)
-        except (EvergreenError, ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             return replace(warm, checked=now, stale=str(error))
 
     def version(self, endpoint: str, version: str) -> Served:

@@ -100,7 +100,7 @@ def train(
     )
     manifest, artifacts = _describe(request, endpoint, schema, examples, best, evaluation, champion)
     served = ARTIFACTS[request.runtime]
-    if champion and manifest.artifacts[served] == champion.manifest.artifacts[served]:
+    if champion and manifest.artifacts[served] == champion.manifest.artifacts.get(served):
         verdict = gate.Verdict(False, "it is the same model as the champion, byte for byte")
     return Trained(manifest, artifacts, verdict)
 
