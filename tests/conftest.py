@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from functools import cache
-from typing import Any
+from importlib import import_module
+from typing import IO, Any, cast
 
 import boto3
 import pytest
@@ -22,11 +24,15 @@ from evergreen.schema import JsonSchema, schema_of
 from evergreen.store import Store
 from local.aws import EVERYTHING, create, inbox, started
 from local.plane import Plane
+from local.process import _OUTPUT
 from local.template import Template, load, physical_name
 from tests import given
 
 settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.load_profile("suite")
+
+with redirect_stdout(cast(IO[str], _OUTPUT)):  # whichever test is the first to import a handler
+    import_module("evergreen.telemetry")
 
 
 def pytest_configure(config: pytest.Config) -> None:

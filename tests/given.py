@@ -2,13 +2,16 @@
 
 import dataclasses
 import gzip
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import joblib
 import msgspec
 import numpy as np
 import pandas as pd
@@ -183,6 +186,30 @@ def deliver(
     kind = "captures" if isinstance(found[0], Capture) else "labels"
     lines = msgspec.json.Encoder().encode_lines(found)
     data.put(f"{kind}/{at:%Y/%m/%d/%H}/{name}.jsonl.gz", gzip.compress(lines) if zipped else lines)
+
+
+def metrics(log: io.StringIO) -> list[dict[str, Any]]:
+    """Return the lines of a function's log that are metrics."""
+    return [json.loads(line) for line in log.getvalue().splitlines() if '"_aws"' in line]
+
+
+@dataclass(frozen=True)
+class Bomb:
+    """What makes a file when it is unpickled."""
+
+    file: Path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.file,)
+
+    def pickled(self) -> bytes:
+        """Return its bytes, after showing that they would go off."""
+        buffer = io.BytesIO()
+        joblib.dump(self, buffer)
+        buffer.seek(0)
+        joblib.load(buffer)
+        self.file.unlink()
+        return buffer.getvalue()
 
 
 @dataclass(eq=False)

@@ -332,3 +332,123 @@ def test_versions_that_were_asked_for_do_not_fill_the_memory(
     assert len(loads) == before + 1, "the oldest is not"
     assert warm.champion(NAME).version == first
     assert len(loads) == before + 1, "and the champion always is"
+
+
+# Snapshots
+
+
+def another_endpoint(registry: Registry, trained: Trained) -> str:
+    """Return the name of an endpoint with a champion, which is loaded after the first one's."""
+    name = f"{NAME}-2"
+    manifest = msgspec.structs.replace(trained.manifest, endpoint=name, version=version(3))
+    registry.write_version(manifest, trained.artifacts)
+    document = msgspec.structs.replace(given.document(version(3)), endpoint=name)
+    registry.write_document(document, None)
+    assert registry.endpoints() == [NAME, name]
+    return name
+
+
+def test_a_champion_that_was_preloaded_answers_while_s3_is_down(
+    warm: Serving, first: str, registry: Registry, loads: list[str]
+) -> None:
+    warm.preload()
+
+    with injected(registry.store.s3, "s3.GetObject", Fault(500, times=99)) as down:
+        assert warm.champion(NAME).version == first
+
+    assert (loads, down.hit) == ([first], 0)
+
+
+def test_a_champion_that_cannot_be_preloaded_does_not_keep_the_others_from_it(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str]
+) -> None:
+    _break_artifact(registry, first)
+    sound = another_endpoint(registry, trained)
+
+    warm.preload()
+
+    assert loads == [version(3)]
+    assert warm.champion(sound).version == version(3)
+    with pytest.raises(CorruptArtifactError):
+        warm.champion(NAME)
+
+
+def test_a_champion_that_s3_does_not_give_does_not_keep_the_others_from_being_preloaded(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str]
+) -> None:
+    another_endpoint(registry, trained)
+
+    with injected(registry.store.s3, "s3.GetObject", Fault(500, key=f"/{first}/", times=99)):
+        warm.preload()
+
+    assert loads == [version(3)]
+    assert warm.champion(NAME).version == first
+
+
+def test_nothing_to_preload_is_no_error(warm: Serving) -> None:
+    warm.preload()
+
+    with pytest.raises(NoChampionError):
+        warm.champion(NAME)
+
+
+@pytest.mark.parametrize("operation", ["s3.GetObject", "s3.ListObjectsV2"])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"status": 403, "code": "AccessDenied"},
+        {"error": EndpointConnectionError(endpoint_url="s3")},
+    ],
+    ids=["403", "no connection"],
+)
+def test_a_version_can_be_published_while_s3_cannot_be_read(
+    warm: Serving, first: str, registry: Registry, operation: str, failure: dict[str, Any]
+) -> None:
+    """As when its role is so new that not all of AWS knows it."""
+    with injected(registry.store.s3, operation, Fault(times=99, **failure)) as fault:
+        warm.preload()
+
+    assert fault.hit
+    assert warm.champion(NAME).version == first
+
+
+def test_after_it_expired_a_promotion_is_seen_at_the_next_request_and_looked_for_once(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    assert warm.champion(NAME).version == first
+
+    warm.expire()
+
+    assert warm.champion(NAME).version == version(2)
+    with injected(registry.store.s3, "s3.GetObject", Fault(first=99)) as counter:
+        warm.champion(NAME)
+    assert counter.first == 99, "the next look is again a TTL later"
+
+
+def test_after_it_expired_a_champion_that_is_still_the_same_is_not_loaded_again(
+    warm: Serving, first: str, registry: Registry, loads: list[str]
+) -> None:
+    warm.champion(NAME)
+
+    warm.expire()
+
+    with injected(registry.store.s3, "s3.GetObject", Fault(first=99)) as counter:
+        assert [warm.champion(NAME).version for _ in range(2)] == [first] * 2
+    assert (loads, counter.first) == ([first], 98)
+
+
+def test_after_it_expired_the_old_champion_answers_where_the_new_one_cannot_be_loaded(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    _break_artifact(registry, version(2))
+
+    warm.expire()
+
+    assert warm.champion(NAME).version == first
+    assert warm.stale(NAME)

@@ -256,6 +256,46 @@ def test_a_candidate_whose_twin_disagrees_is_not_taken(monkeypatch: pytest.Monke
         trained()
 
 
+SKLEARN = dataclasses.replace(REQUEST, runtime="sklearn")
+
+
+def under_sklearn(champion: model.Model | None = None) -> Trained:
+    found: Trained = train(SKLEARN, endpoint(), SCHEMA, examples(), champion)
+    return found
+
+
+def test_under_sklearn_the_same_run_makes_the_same_model_without_a_twin() -> None:
+    with_twin = trained()
+
+    found = under_sklearn()
+
+    assert found.verdict.passed
+    assert found.artifacts == {JOBLIB: with_twin.artifacts[JOBLIB]}
+    assert found.manifest.metrics.candidates[0].twin_difference == 0
+    golden = [score for _, score in found.manifest.golden]
+    assert golden == pytest.approx([score for _, score in with_twin.manifest.golden], abs=1e-5)
+
+
+def test_a_champion_without_a_twin_is_compared_with_one_that_has_it() -> None:
+    first = under_sklearn()
+    champion = model.load(first.manifest, first.artifacts[JOBLIB], "sklearn")
+
+    found = train(REQUEST, endpoint(), SCHEMA, examples(), champion)
+
+    assert found.verdict.passed
+    assert found.manifest.metrics.improvement == pytest.approx(0, abs=1e-5)
+
+
+def test_under_sklearn_the_same_pipeline_is_no_promotion() -> None:
+    first = under_sklearn()
+    champion = model.load(first.manifest, first.artifacts[JOBLIB], "sklearn")
+
+    found = under_sklearn(champion)
+
+    assert not found.verdict.passed
+    assert "byte for byte" in found.verdict.reason
+
+
 def test_a_bare_classifier_can_be_trained_since_the_contract_lets_it_pass() -> None:
     class Number(msgspec.Struct, forbid_unknown_fields=True):
         x: Annotated[float, Meta(description="tells the label")]

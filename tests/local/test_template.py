@@ -2,8 +2,9 @@ import copy
 from typing import Any
 
 import pytest
+from samcli.yamlhelper import yaml_parse
 
-from local.template import Template, TemplateError, load, resolve, translate
+from local.template import TEMPLATE, Template, TemplateError, load, resolve, translate
 
 TRANSLATED = translate()
 
@@ -151,6 +152,84 @@ def test_no_role_has_a_wildcard_action_and_predict_writes_nothing_to_s3(template
         "s3:ListBucket",
         "firehose:PutRecordBatch",
     }
+
+
+HTTP = ("PredictFunction", "FeedbackFunction")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "layer"),
+    [({}, "OnnxLayer"), ({"ServingRuntime": "onnx"}, "OnnxLayer"),
+     ({"ServingRuntime": "sklearn"}, "SklearnLayer")],
+    ids=str,
+)  # fmt: skip
+def test_the_http_functions_have_the_layer_of_their_runtime_and_no_other_is_deployed(
+    parameters: dict[str, str], layer: str
+) -> None:
+    found = resolve(TRANSLATED, parameters)
+
+    (name,) = found.of_type("AWS::Lambda::LayerVersion")
+    functions = found.of_type("AWS::Lambda::Function")
+    layers = {name: f["Layers"] for name, f in functions.items() if "Layers" in f}
+    assert name.startswith(layer)
+    assert layers == {function: [f"evergreen-{name.lower()}"] for function in HTTP}
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_layers_and_functions_are_for_the_same_processor(architecture: str) -> None:
+    found = resolve(TRANSLATED, {"Architecture": architecture})
+
+    (layer,) = found.of_type("AWS::Lambda::LayerVersion").values()
+    functions = found.of_type("AWS::Lambda::Function").values()
+    assert layer["CompatibleArchitectures"] == [architecture]
+    assert all(function["Architectures"] == [architecture] for function in functions)
+
+
+@pytest.mark.parametrize("applies_on", ["None", "PublishedVersions"])
+def test_snapshots_are_of_published_versions_and_requests_go_to_these(applies_on: str) -> None:
+    found = resolve(TRANSLATED, {"SnapStart": applies_on})
+
+    functions = found.of_type("AWS::Lambda::Function")
+    snapshots = {name: f["SnapStart"] for name, f in functions.items() if "SnapStart" in f}
+    assert snapshots == {name: {"ApplyOn": applies_on} for name in HTTP}
+    aliases = {name: f"{name}Aliaslive" for name in HTTP}
+    assert set(found.of_type("AWS::Lambda::Alias")) == set(aliases.values())
+    (api,) = found.of_type("AWS::ApiGatewayV2::Api").values()
+    methods = [spec for path in api["Body"]["paths"].values() for spec in path.values()]
+    asked = {
+        m["x-amazon-apigateway-integration"]["uri"].partition("/functions/")[2] for m in methods
+    }
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:evergreen"
+    assert asked == {f"{arn}-{name.lower()}:live/invocations" for name in HTTP}
+
+
+def shared(resources: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what sam writes into while it builds and two resources have in common."""
+    written = [
+        (name, part, resource[part])
+        for name, resource in resources.items()
+        for part in ("Metadata", "Properties")
+        if part in resource
+    ]
+    return [
+        (f"{name}.{part}", f"{other}.{another}")
+        for index, (name, part, value) in enumerate(written)
+        for other, another, same in written[:index]
+        if value is same
+    ]
+
+
+def test_no_two_resources_share_what_sam_writes_into_while_it_builds() -> None:
+    """With one Metadata for both layers, it built the second from the folder of the first."""
+    assert shared(yaml_parse(TEMPLATE.read_text())["Resources"]) == []
+
+
+def test_what_an_alias_shares_is_seen() -> None:
+    source = "A: {Metadata: &m {x: 1}, Properties: &p {y: 1}}\nB: {Metadata: *m, Properties: *p}"
+
+    found = shared(yaml_parse(source))
+
+    assert found == [("B.Metadata", "A.Metadata"), ("B.Properties", "A.Properties")]
 
 
 def _listed(value: str | list[str]) -> list[str]:

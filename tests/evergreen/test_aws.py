@@ -1,0 +1,69 @@
+"""The clients of a stack: made when they are needed, and new again after a snapshot."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from evergreen import aws
+from evergreen.store import Store
+from local.aws import CREDENTIALS
+from tests.servers import Answered, Asked, listening
+
+ABSENT = Answered(b"<Error><Code>NoSuchKey</Code></Error>", 404)
+CLIENTS = (aws.s3, aws.firehose, aws.events)
+
+
+@pytest.fixture(autouse=True)
+def no_clients_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    for client in CLIENTS:
+        client.cache_clear()
+    yield
+    for client in CLIENTS:
+        if client.cache_info().currsize:
+            client().close()
+        client.cache_clear()
+
+
+def test_a_reopened_client_opens_a_new_connection_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = []
+
+    def answer(asked: Asked) -> Answered:
+        connections.append(asked.connection)
+        return ABSENT
+
+    with listening(answer) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
+        store = Store(aws.s3(), "bucket")
+
+        found = [store.get("key"), store.get("key")]
+        aws.reopen()
+        found.append(store.get("key"))
+
+        aws.s3().close()
+
+    first, second, third = connections
+    assert first == second != third
+    assert found == [None, None, None]
+
+
+def test_reopening_makes_no_client_that_nobody_has_asked_for() -> None:
+    aws.reopen()
+
+    assert [client.cache_info().currsize for client in CLIENTS] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
+def test_every_client_that_was_made_is_reopened(
+    client: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr(client(), "close", lambda: closed.append("closed"))
+
+    aws.reopen()
+
+    assert closed == ["closed"]

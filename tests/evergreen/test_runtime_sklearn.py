@@ -1,0 +1,111 @@
+"""ServingRuntime=sklearn: the pipeline itself answers, and nothing is unpickled unchecked."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import sklearn
+
+from evergreen import model
+from evergreen.errors import CorruptArtifactError, ModelUnavailableError
+from evergreen.model import JOBLIB, ONNX
+from evergreen.registry import Registry, fingerprint
+from evergreen.training import Trained
+from tests import given
+from tests.given import Bomb
+
+ROWS = [
+    given.whole(hour=hour, carrier=carrier, temp=temp)
+    for hour in range(24)
+    for carrier, temp in [("UA", None), ("EV", 40.0), ("ZZ", -3.25)]
+]
+
+
+@pytest.fixture
+def bomb(tmp_path: Path) -> Bomb:
+    return Bomb(tmp_path / "made by unpickling")
+
+
+def test_a_pipeline_answers_as_its_onnx_twin_does(trained: Trained) -> None:
+    loaded = model.load(trained.manifest, trained.artifacts[JOBLIB], "sklearn")
+    twin = model.load(trained.manifest, trained.artifacts[ONNX], "onnx")
+
+    scores = loaded.scores_of(ROWS)
+
+    assert scores.dtype == np.float64
+    assert scores.tolist() == pytest.approx(twin.scores_of(ROWS).tolist(), abs=1e-5)
+    assert len(set(scores.tolist())) > 24
+    assert loaded.unseen(ROWS) == twin.unseen(ROWS)
+
+
+def test_a_pipeline_that_scores_its_golden_rows_differently_cannot_be_loaded(
+    trained: Trained,
+) -> None:
+    golden = [(row, score + 1e-3) for row, score in trained.manifest.golden]
+    manifest = msgspec.structs.replace(trained.manifest, golden=golden)
+
+    with pytest.raises(ModelUnavailableError, match="golden rows"):
+        model.load(manifest, trained.artifacts[JOBLIB], "sklearn")
+
+
+@pytest.mark.parametrize("body", [b"", b"not a pickle", b"\x80\x05\x95", b"\x80\x05}."], ids=repr)
+def test_bytes_that_are_no_pipeline_are_an_error_of_ours(trained: Trained, body: bytes) -> None:
+    with pytest.raises(ModelUnavailableError):
+        model.load(trained.manifest, body, "sklearn")
+
+
+def test_a_version_of_another_scikit_learn_is_refused_before_it_is_unpickled(
+    trained: Trained, bomb: Bomb
+) -> None:
+    libraries = trained.manifest.libraries | {"scikit-learn": "1.0.2"}
+    manifest = msgspec.structs.replace(trained.manifest, libraries=libraries)
+
+    with pytest.raises(ModelUnavailableError) as caught:
+        model.load(manifest, bomb.pickled(), "sklearn")
+
+    assert f"scikit-learn 1.0.2 and this is {sklearn.__version__}" in str(caught.value)
+    assert "train again" in str(caught.value)
+    assert not bomb.file.exists()
+
+
+def test_bytes_that_the_manifest_does_not_describe_are_never_unpickled(
+    registry: Registry, trained: Trained, bomb: Bomb
+) -> None:
+    artifacts = {JOBLIB: bomb.pickled()}
+    registry.write_version(trained.manifest, artifacts)
+
+    with pytest.raises(CorruptArtifactError, match="nothing was deserialized"):
+        model.fetch(registry, trained.manifest, "sklearn")
+
+    assert not bomb.file.exists()
+
+
+def test_bytes_that_the_manifest_describes_are_unpickled(
+    registry: Registry, trained: Trained, bomb: Bomb
+) -> None:
+    """So the hash in the manifest is all that stands between a bucket and its reader."""
+    body = bomb.pickled()
+    manifest = msgspec.structs.replace(trained.manifest, artifacts={JOBLIB: fingerprint(body)})
+    registry.write_version(manifest, {JOBLIB: body})
+
+    with pytest.raises(ModelUnavailableError):
+        model.fetch(registry, manifest, "sklearn")
+
+    assert bomb.file.exists()
+
+
+@pytest.mark.parametrize(("runtime", "artifact"), [("sklearn", JOBLIB), ("onnx", ONNX)])
+def test_a_version_without_what_a_runtime_serves_says_what_to_do(
+    registry: Registry, trained: Trained, runtime: str, artifact: str
+) -> None:
+    rest = {name: body for name, body in trained.artifacts.items() if name != artifact}
+    prints = {name: fingerprint(body) for name, body in rest.items()}
+    manifest = msgspec.structs.replace(trained.manifest, artifacts=prints)
+    registry.write_version(manifest, rest)
+
+    with pytest.raises(ModelUnavailableError) as caught:
+        model.fetch(registry, manifest, runtime)
+
+    assert f"it has no {artifact}" in str(caught.value)
+    assert f"train again under ServingRuntime={runtime}" in str(caught.value)

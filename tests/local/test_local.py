@@ -1,0 +1,49 @@
+"""The commands that `make local` prints: each event with the function that it starts."""
+
+import shlex
+
+import pytest
+
+from local import local
+from local.template import ROOT, Template
+from tests.local.test_events import ANNOUNCED, FILES, STARTS
+
+INVOCATIONS = [command for command in local.commands() if " invoke " in command]
+
+
+def test_every_event_is_printed_once_but_for_those_that_start_nothing() -> None:
+    printed = [event for events in local.EVENTS.values() for event in events]
+
+    assert sorted(printed) == sorted(set(FILES) - ANNOUNCED)
+
+
+@pytest.mark.parametrize("event", STARTS)
+def test_an_event_is_printed_with_the_function_that_it_starts(event: str) -> None:
+    functions = [function for function, events in local.EVENTS.items() if event in events]
+
+    assert functions == [STARTS[event]]
+
+
+def test_every_function_of_the_template_is_invoked(template: Template) -> None:
+    assert set(local.EVENTS) == set(template.of_type("AWS::Lambda::Function"))
+
+
+@pytest.mark.parametrize("command", INVOCATIONS, ids=lambda command: shlex.split(command)[5])
+def test_a_command_that_is_printed_names_files_that_there_are(
+    command: str, template: Template
+) -> None:
+    sam, *words = shlex.split(command)
+    function, event, environment = words[2], words[4], words[6]
+
+    assert words == [*("local", "invoke", function), *("-e", event), *("--env-vars", environment)]
+    assert function in template.of_type("AWS::Lambda::Function")
+    assert (ROOT / event).is_file()
+    assert ROOT / environment == local.ENVIRONMENT
+    assert sam == ".venv/bin/sam"
+
+
+def test_each_invocation_is_printed_and_what_serves_them_all() -> None:
+    rest = [command.split()[2] for command in local.commands() if command not in INVOCATIONS]
+
+    assert len(set(INVOCATIONS)) == len(STARTS)
+    assert rest == ["start-api", "start-lambda"]
