@@ -71,11 +71,13 @@ $(UV):
 .PHONY: build
 build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARCHITECTURE=arm64
 	@PYTHON=$(abspath .uv/bin/python) ARCHITECTURE=$(ARCHITECTURE) AWS_DEFAULT_REGION=eu-west-1 \
-		.venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE) $(SAM_BUILD)
+		.venv/bin/sam build --cache-dir .aws-sam/cache/$(ARCHITECTURE) \
+		--parameter-overrides Architecture=$(ARCHITECTURE) $(SAM_BUILD)
 
 .PHONY: deploy
 deploy: build ## Build, and deploy the stack of an environment in samconfig.toml: CONFIG_ENV=default
 	$(if $(filter file,$(origin ARCHITECTURE)),,$(error samconfig.toml says what is deployed: set Architecture there, and ARCHITECTURE in the Makefile))
+	@$(RUN) -m pytest tests/test_lock.py # a change that publishes no version would change nothing
 	@.venv/bin/sam deploy --config-env $(CONFIG_ENV)
 
 .PHONY: smoke
@@ -91,7 +93,7 @@ destroy: .venv/ready ## Delete a stack but for the buckets that it retains: CONF
 .PHONY: local
 local: PORT ?= 5555
 local: .venv/ready ## Start moto and a champion for sam local (needs Docker and a build): PORT=5555
-	@$(RUN) -m local.local --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)")
+	@$(RUN) -m local.local --port $(PORT)
 
 .PHONY: size
 size: .venv/ready ## Show what was built against Lambda's limits and our budgets

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any
 
 import msgspec
-from snapshot_restore_py import register_after_restore
+from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from evergreen import aws, records
 from evergreen.errors import Fault, TooLargeError
@@ -22,6 +22,7 @@ from evergreen.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from evergreen.telemetry import measure, observed
 from http_api import Answer, Request, answer, respond
 
+register_before_snapshot(aws.warm)
 register_after_restore(aws.reopen)
 
 

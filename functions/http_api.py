@@ -93,11 +93,12 @@ class Request:
         if content_type.partition(";")[0].strip().lower() != "application/json":
             raise WrongContentTypeError(content_type)
         text = self.event.get("body") or ""
+        encoded = self.event.get("isBase64Encoded")
         try:
-            encoded = self.event.get("isBase64Encoded")
             body = base64.b64decode(text) if encoded else text.encode()
         except ValueError as error:
-            raise InvalidRequestError([Fault("$", "not base64, as its sender says")]) from error
+            message = "not base64, as its sender says" if encoded else "not text in UTF-8"
+            raise InvalidRequestError([Fault("$", message)]) from error
         if len(body) > MAX_BYTES:
             raise TooLargeError("bytes", len(body), MAX_BYTES)
         return body

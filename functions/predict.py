@@ -45,6 +45,7 @@ def serving() -> Serving:
 
 
 def _before_snapshot() -> None:
+    aws.warm()
     serving().preload()
 
 
@@ -215,8 +216,8 @@ ROUTES = {
 }
 
 
+@after_answer.invocation()
 @observed
 def handler(event: dict[str, Any], context: Any) -> Answer:  # noqa: ARG001 - Lambda passes it
     """Answer one request."""
-    with after_answer.invocation():
-        return respond(ROUTES, event)
+    return respond(ROUTES, event)

@@ -165,11 +165,11 @@ def _attempt(
         data = dataset.read(aws.data(), name, endpoint, schema, run.at)
         run = msgspec.structs.replace(run, labels=data.labels, conflicting=data.conflicting)
         code = endpoints.code(name)
-        if run.trigger != "manual" and last and _same(last, data.sha256, code):
+        runtime = os.environ["SERVING_RUNTIME"]
+        if run.trigger != "manual" and last and _same(last, data.sha256, code, runtime):
             return _skipped(name, run, "nothing has been added to the data since the last training")
         champion = _champion(name, registry, seen)
         seed = int(os.environ["SEED"])
-        runtime = os.environ["SERVING_RUNTIME"]
         request = training.Request(name, run.run, run.trigger, run.at, seed, code, runtime)
         trained = training.train(request, endpoint, schema, data.examples, champion)
     except DataError as error:
@@ -211,8 +211,11 @@ def _reason_to_skip(endpoint: Endpoint, run: Run, last: Manifest | None) -> str 
     return None
 
 
-def _same(last: Manifest, data_sha256: str | None, code_sha256: str) -> bool:
-    return (last.lineage.data_sha256, last.lineage.code_sha256) == (data_sha256, code_sha256)
+def _same(last: Manifest, data_sha256: str | None, code_sha256: str, runtime: str) -> bool:
+    """Say whether a training would be from what the last one was from, for the same runtime."""
+    made_from = (last.lineage.data_sha256, last.lineage.code_sha256, last.libraries)
+    served = model.ARTIFACTS[runtime] in last.artifacts
+    return served and made_from == (data_sha256, code_sha256, training.libraries())
 
 
 def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model | None:
@@ -225,7 +228,7 @@ def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model |
     runtime = os.environ["SERVING_RUNTIME"]
     if model.ARTIFACTS[runtime] not in manifest.artifacts:
         runtime = "sklearn"  # every version has its pipeline
-    return model.fetch(registry, manifest, runtime)
+    return model.fetch(registry, manifest, runtime, to_serve=False)
 
 
 def _promote(

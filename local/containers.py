@@ -20,7 +20,7 @@ from docker.errors import DockerException
 from local import aws, server, template
 from local.plane import Plane
 from local.process import Process
-from local.template import ROOT, Template
+from local.template import REGION, ROOT, Template
 
 SAM = ROOT / ".venv" / "bin" / "sam"
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
@@ -116,7 +116,14 @@ class Containers:
 
     @cached_property
     def _client(self) -> Any:
-        return boto3.client("lambda", endpoint_url=self.url, config=ONCE)
+        return boto3.client(
+            "lambda",
+            endpoint_url=self.url,
+            config=ONCE,
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",  # noqa: S106 - nobody's
+        )
 
     def invoke(self, function: str, _: dict[str, Any], event: Any, __: str) -> Any:
         """Invoke a function and wait for its answer; FunctionError with what it raised."""
@@ -130,19 +137,19 @@ class Containers:
 @contextmanager
 def started(environment: Path, log: IO[str], **parameters: str) -> Iterator[Containers]:
     """Run the functions behind `sam local start-lambda`, until the end of the block."""
-    with listening("start-lambda", environment, log, **parameters) as url:
+    command = [str(SAM), "local", "start-lambda", "--env-vars", str(environment)]
+    if parameters:
+        overrides = (f"{name}={value}" for name, value in parameters.items())
+        command += ["--parameter-overrides", *overrides]
+    with listening(command, log) as url:
         yield Containers(url)
 
 
 @contextmanager
-def listening(kind: str, environment: Path, log: IO[str], **parameters: str) -> Iterator[str]:
-    """Run `sam local start-lambda` or `start-api`, and yield its URL."""
+def listening(command: list[str], log: IO[str]) -> Iterator[str]:
+    """Run `sam local start-lambda` or `start-api` at a free port, and yield its URL."""
     port = _free_port()
-    command: list[str | Path] = [SAM, "local", kind, "--host", HOST, "--port", str(port)]
-    command += ["--env-vars", environment]
-    if parameters:
-        overrides = (f"{name}={value}" for name, value in parameters.items())
-        command += ["--parameter-overrides", *overrides]
+    command = [*command, "--host", HOST, "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
         _wait_for(process, port)

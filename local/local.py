@@ -12,12 +12,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-import endpoints
 from local import containers, stack, template
 
 BUILD = template.ROOT / "build" / "local"
 ENVIRONMENT = BUILD / "env.json"
 PORT = 5555
+ENDPOINT = "flight-delay"  # what events/ ask about
 EVENTS = {  # who takes what; those that Evergreen announces start nothing
     "PredictFunction": ("predict", "endpoints", "endpoint"),
     "FeedbackFunction": ("feedback",),
@@ -36,8 +36,6 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="make local", description=__doc__)
     parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--endpoint", default="flight-delay", choices=endpoints.names())
-    parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     arguments = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     console = Console()
@@ -46,10 +44,9 @@ def main() -> None:
         containers.deployed(ENVIRONMENT, log, arguments.port) as plane,
         tempfile.TemporaryDirectory() as folder,
     ):
-        console.print(f"Training a champion for {arguments.endpoint} …", highlight=False)
-        file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))
-        stack.upload(plane, arguments.endpoint, file)
-        if stack.registry().document(arguments.endpoint) is None:
+        console.print(f"Training a champion for {ENDPOINT} …", highlight=False)
+        stack.upload(plane, ENDPOINT, stack.training_file(ENDPOINT, None, Path(folder)))
+        if stack.registry().document(ENDPOINT) is None:
             sys.exit("the training failed: see build/local/lambda.log")
         console.print("moto has the stack and a champion. In another terminal:\n")
         for command in commands():

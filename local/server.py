@@ -1,5 +1,6 @@
 """AWS as moto plays it, at an address where containers and other processes reach it."""
 
+import errno
 import logging
 import os
 import socket
@@ -26,8 +27,11 @@ def served(host: str, port: int = 0) -> Iterator[str]:
     try:
         listener = socket.create_server((host, port))  # werkzeug would print, and exit with 1
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise SystemExit(f"{host}:{port} cannot be used ({reason}): try PORT={port + 1}") from error
+        used = error.errno == errno.EADDRINUSE
+        other = f"try PORT={port + 1}" if used else "is it an address of this machine?"
+        raise SystemExit(
+            f"{host}:{port} cannot be used ({os.strerror(error.errno or 0)}): {other}"
+        ) from error
     with listener:
         application = DomainDispatcherApplication(create_backend_app)
         server = make_server(host, port, application, fd=listener.fileno())

@@ -108,9 +108,14 @@ class ExtensionsApi:
         """Begin an invocation."""
         self._answers.put(Answered())
 
-    def end(self, answer: Answered | None) -> None:
-        """Answer the extension as a Lambda that has failed."""
+    def fail(self, answer: Answered | None) -> None:
+        """Answer the extension once as a Lambda that has failed."""
         self._answers.put(answer)
+
+    def end(self, answer: Answered | None) -> None:
+        """Answer the extension as a Lambda that has failed for good; it asks twice."""
+        self.fail(answer)
+        self.fail(answer)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """What is deployed is what uv.lock says."""
 
 import hashlib
+import json
 import subprocess
+import tomllib
 
 import pytest
 
@@ -35,14 +37,21 @@ def test_the_requirements_of_a_package_are_the_versions_of_the_lock_file(group: 
     assert left_out == ({"flatbuffers", "packaging", "protobuf"} if group == "onnx" else set())
 
 
-def test_the_template_names_the_digest_of_what_its_layers_are_made_from() -> None:
-    folder = ROOT / "layers" / "serving"
-    contents = b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
-    digest = hashlib.sha256(contents).hexdigest()
+def test_the_template_names_the_digest_of_its_layers_and_parameters() -> None:
+    """SAM publishes a version when code or a literal changes, and sees neither of these two."""
+    files = sorted(path for path in (ROOT / "layers" / "serving").iterdir() if path.is_file())
+    environments = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    parameters = {
+        name: tables.get("deploy", {}).get("parameters", {}).get("parameter_overrides")
+        for name, tables in environments.items()
+        if isinstance(tables, dict)
+    }
+    made_from = b"".join(path.read_bytes() for path in files) + json.dumps(parameters).encode()
+    digest = hashlib.sha256(made_from).hexdigest()
 
     said = translate()["Resources"]["PredictFunction"]["Properties"]["Environment"]["Variables"]
 
-    assert said["LAYERS_SHA256"] == digest, f"paste into template.yaml: LAYERS_SHA256: {digest}"
+    assert said["PUBLISHED_SHA256"] == digest, f"in template.yaml write PUBLISHED_SHA256: {digest}"
 
 
 def pinned(requirements: str) -> set[str]:

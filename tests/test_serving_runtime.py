@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,35 @@ def test_bytes_with_another_hash_are_never_unpickled(
         assert refusal(sklearn_plane)["code"] == "corrupt_artifact"
 
     assert not bomb.file.exists()
+
+
+def test_after_an_upgrade_of_scikit_learn_the_next_scheduled_training_makes_the_champion_anew(
+    sklearn_plane: Plane, quick: None, data: Store, artifacts: Store, clock: time_machine.Traveller
+) -> None:
+    given.upload(data)
+    first = train(sklearn_plane)
+    made_with_another_scikit_learn(artifacts, first["version"])
+    assert refusal(sklearn_plane)["code"] == "model_unavailable"
+    clock.shift(timedelta(days=1))
+    due = datetime.now(UTC).isoformat()
+
+    second = train(
+        sklearn_plane,
+        {
+            "detail-type": "Retrain Requested",
+            "detail": {"endpoint": NAME, "time": due, "trigger": "schedule"},
+        },
+    )
+
+    assert second["outcome"] == "promoted", second["reason"]
+    assert scores(sklearn_plane)
+
+
+def made_with_another_scikit_learn(artifacts: Store, name: str) -> None:
+    manifest = Registry(artifacts).manifest(NAME, name)
+    assert manifest is not None
+    changed = msgspec.structs.replace(manifest, libraries=manifest.libraries | OLD)
+    artifacts.put(f"models/{NAME}/{name}/manifest.json", msgspec.json.encode(changed))
 
 
 # From one to the other

@@ -2,8 +2,8 @@
 
 Lambda sends a handler's answer on when the handler returns, and freezes the environment when every
 extension has asked for its next event. A thread of this process that registers as an internal
-extension gets the time between the two: no caller waits for it, and nothing is left over when an
-environment ends.
+extension gets the time between the two: no caller waits for it, and nothing is left over from one
+invocation to the next. The function's timeout holds for that time too.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 """
@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPMessage
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,10 @@ class AfterAnswer:
     def __init__(self, runtime_api: str | None) -> None:
         self._jobs: deque[Job] = deque()
         self._returned = threading.Semaphore(0)
-        extension = _register(runtime_api) if runtime_api else None
-        self._registered = extension is not None
-        if extension:
-            threading.Thread(target=self._work, args=(extension,), name=NAME, daemon=True).start()
+        self._registered = False
+        if runtime_api and (wait := _register(runtime_api)):
+            self._registered = True
+            threading.Thread(target=self._work, args=(wait,), name=NAME, daemon=True).start()
 
     def do(self, job: Job) -> None:
         """Do a job after the answer of this invocation; it should deal with its own errors."""
@@ -54,12 +55,9 @@ class AfterAnswer:
         finally:
             self._returned.release()
 
-    def _work(self, extension: "_Extension") -> None:
+    def _work(self, wait: Callable[[], object]) -> None:
         while True:
-            try:
-                extension.wait_for_invocation()
-            except (OSError, HTTPException):
-                os._exit(1)  # each invocation would wait for us in vain; Lambda starts anew
+            _wait(wait)
             self._returned.acquire()
             while self._jobs:
                 try:
@@ -68,23 +66,26 @@ class AfterAnswer:
                     logger.exception("a job after the answer failed")
 
 
-class _Extension:
-    def __init__(self, runtime_api: str, identifier: str) -> None:
-        self._runtime_api = runtime_api
-        self._identifier = identifier
+def _wait(wait: Callable[[], object]) -> None:
+    """Wait for an invocation, again if the connection did not outlive a snapshot."""
+    try:
+        wait()
+    except (OSError, HTTPException):
+        try:
+            wait()
+        except (OSError, HTTPException):
+            os._exit(1)  # each invocation would wait for us in vain; Lambda starts anew
 
-    def wait_for_invocation(self) -> None:
-        """Tell Lambda that all is done, and return when the next invocation begins."""
-        _call(self._runtime_api, "GET", "/event/next", {"Identifier": self._identifier})
 
-
-def _register(runtime_api: str) -> _Extension | None:
+def _register(runtime_api: str) -> Callable[[], object] | None:
+    """Return what tells Lambda that all is done and returns when the next invocation begins."""
     try:
         headers = _call(runtime_api, "POST", "/register", {"Name": NAME}, {"events": ["INVOKE"]})
     except (OSError, HTTPException) as error:
         logger.warning("jobs are done before the answer: %s", error)
         return None
-    return _Extension(runtime_api, headers["Lambda-Extension-Identifier"])
+    identifier = {"Identifier": headers["Lambda-Extension-Identifier"]}
+    return partial(_call, runtime_api, "GET", "/event/next", identifier)
 
 
 def _call(

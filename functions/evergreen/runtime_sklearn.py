@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import joblib
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import sklearn
 
@@ -21,7 +22,7 @@ def scorer(body: bytes, inputs: Sequence[str]) -> Score:
     """Return what scores columns with the pipeline in `body`, from a DataFrame as in training."""
     pipeline = joblib.load(io.BytesIO(body))
 
-    def score(columns: Columns) -> "np.typing.NDArray[np.float64]":
+    def score(columns: Columns) -> npt.NDArray[np.float64]:
         frame = pd.DataFrame({name: columns[name] for name in inputs})
         return np.asarray(pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
 

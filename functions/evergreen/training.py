@@ -99,10 +99,15 @@ def train(
         best, fitted, failed, holdout, champion, policy.margin, request.seed
     )
     manifest, artifacts = _describe(request, endpoint, schema, examples, best, evaluation, champion)
-    served = ARTIFACTS[request.runtime]
-    if champion and manifest.artifacts[served] == champion.manifest.artifacts.get(served):
+    if champion is not None and _same(manifest, champion.manifest, ARTIFACTS[request.runtime]):
         verdict = gate.Verdict(False, "it is the same model as the champion, byte for byte")
     return Trained(manifest, artifacts, verdict)
+
+
+def _same(version: Manifest, champion: Manifest, served: str) -> bool:
+    """Say whether two versions are the same bytes, to be run by the same libraries."""
+    artifacts = version.artifacts[served], champion.artifacts.get(served)
+    return artifacts[0] == artifacts[1] and version.libraries == champion.libraries
 
 
 def _fit_all(
@@ -260,14 +265,19 @@ def _describe(
         schema=schema,
         inputs=best.inputs,
         artifacts=prints,
-        libraries={name: installed(name) for name in LIBRARIES}
-        | {"python": platform.python_version()},
+        libraries=libraries(),
         lineage=lineage,
         metrics=evaluation,
         reference=profile(best.examples, schema),
         golden=_golden(best, schema),
     )
     return manifest, best.artifacts
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of what a model is made with."""
+    versions = {name: installed(name) for name in LIBRARIES}
+    return versions | {"python": platform.python_version()}
 
 
 def _golden(best: Fitted, schema: JsonSchema) -> list[tuple[dict[str, Any], float]]:

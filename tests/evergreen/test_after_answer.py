@@ -89,6 +89,20 @@ def test_a_job_is_done_after_the_handler_and_before_lambda_may_freeze(api: Exten
     assert seen == ["only now"]
 
 
+def test_a_connection_that_did_not_outlive_a_snapshot_is_opened_again(api: ExtensionsApi) -> None:
+    after, done = AfterAnswer(api.address), list[str]()
+    api.wait_until_idle()
+
+    api.fail(None)
+
+    api.wait_until_idle()
+    api.begin()
+    with after.invocation():
+        after.do(lambda: done.append("a job"))
+    api.wait_until_idle()
+    assert (done, api.exits) == (["a job"], [])
+
+
 def test_the_jobs_of_a_handler_that_raises_are_done(api: ExtensionsApi) -> None:
     after, done = AfterAnswer(api.address), list[str]()
     api.wait_until_idle()

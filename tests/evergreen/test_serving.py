@@ -37,9 +37,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     load = model.load
 
-    def recording(manifest: Any, body: bytes, runtime: str) -> model.Model:
+    def recording(manifest: Any, body: bytes, runtime: str, **more: Any) -> model.Model:
         loaded.append(manifest.version)
-        return load(manifest, body, runtime)
+        return load(manifest, body, runtime, **more)
 
     monkeypatch.setattr(model, "load", recording)
     return loaded

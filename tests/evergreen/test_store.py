@@ -143,7 +143,7 @@ def test_a_write_that_failed_for_good_raises_and_does_not_say_that_it_lost(
             else bucket.replace("key", b"second", etag)
         )
 
-    assert down.hit == 3, "botocore tries three times"
+    assert down.hit == 2, "botocore tries twice"
 
 
 def test_a_forbidden_write_raises_at_once_even_if_the_same_bytes_stand_there(bucket: Store) -> None:

@@ -283,8 +283,8 @@ def test_sam_gets_the_environment_and_the_parameters_and_ends_with_the_block(
         port = functions.url.rpartition(":")[2]
 
     assert json.loads(log.read_bytes()) == [
-        *("local", "start-lambda", "--host", "127.0.0.1", "--port", port),
-        *("--env-vars", "env.json", "--parameter-overrides", "Seed=7"),
+        *("local", "start-lambda", "--env-vars", "env.json"),
+        *("--parameter-overrides", "Seed=7", "--host", "127.0.0.1", "--port", port),
     ]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)))

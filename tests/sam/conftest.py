@@ -1,7 +1,9 @@
 """Fixtures of the tests that run containers; without Docker they are skipped."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import docker
 import pytest
@@ -24,6 +26,12 @@ def built() -> None:
         pytest.skip("Docker does not answer: start it to run the functions in their containers")
     done = subprocess.run(["make", "build"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[IO[str]]:
+    with (tmp_path / "lambda.log").open("w+") as file:
+        yield file
 
 
 @pytest.fixture

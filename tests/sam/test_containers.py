@@ -24,12 +24,6 @@ JSON = {"Content-Type": "application/json"}
 BODY = (ROOT / "events" / "bodies" / "predict.json").read_bytes()
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[IO[str]]:
-    with (tmp_path / "lambda.log").open("w+") as file:
-        yield file
-
-
 Deploy = Callable[..., Any]
 
 

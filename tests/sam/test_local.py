@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -58,11 +58,17 @@ def test_an_invocation_that_is_printed_answers(started: list[str], command: str)
     assert answer.get("statusCode", 200) in (200, 202), answer
 
 
-def test_the_api_that_is_printed_passes_the_smoke_test(started: list[str], tmp_path: Path) -> None:
-    with (
-        (tmp_path / "log").open("w") as log,
-        containers.listening("start-api", local.ENVIRONMENT, log) as url,
-    ):
+def test_the_lambda_that_is_printed_answers(started: list[str], log: IO[str]) -> None:
+    event = json.loads((ROOT / "events" / "predict.json").read_text())
+
+    with containers.listening(started[-1].split(), log) as url:
+        answer = containers.Containers(url).invoke("PredictFunction", {}, event, "")
+
+    assert answer["statusCode"] == 200
+
+
+def test_the_api_that_is_printed_passes_the_smoke_test(started: list[str], log: IO[str]) -> None:
+    with containers.listening(started[-2].split(), log) as url:
         done = subprocess.run(
             ["make", "smoke", f"URL={url}"], cwd=ROOT, capture_output=True, text=True
         )
