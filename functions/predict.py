@@ -8,7 +8,6 @@ GET  /endpoints/{endpoint}/versions[/{version}]  all versions; the manifest of o
 
 import math
 import os
-from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
@@ -27,7 +26,6 @@ from evergreen.errors import (
 )
 from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.manifest import Manifest
-from evergreen.schema import PredictRequest
 from evergreen.serving import Served, Serving
 from evergreen.telemetry import logger, measure, observed
 from http_api import Answer, Request, answer, respond
@@ -72,33 +70,23 @@ def predict(request: Request) -> Answer:
         measure(endpoint, RefreshFailed=1)
         logger.warning("an old champion answers", extra={"endpoint": endpoint, "reason": reason})
     asked = served.decoder.decode(request.json_body())
-    variant = "requested" if version else "champion"
-    captures = _score(endpoint, served, asked, variant, request.time)
+    predictions = _score(endpoint, served, asked.instances)
+    shared = {
+        "endpoint": endpoint,
+        "version": served.version,
+        "variant": "requested" if version else "champion",
+    }
     if capturing:
-        after_answer.do(partial(_capture, captures))
-    unseen = sum(1 for capture in captures if capture.unseen)
+        also = shared | {"time": request.time, "key": asked.key}
+        after_answer.do(partial(_capture, asked.instances, predictions, also))
+    unseen = sum(1 for prediction in predictions if "unseen" in prediction)
     about = {"version": served.version, "request": request.id}
-    measure(endpoint, about, Predictions=len(captures), UnseenCategories=unseen)
-    return answer(
-        200,
-        {
-            "predictions": [_prediction(capture) for capture in captures],
-            "endpoint": endpoint,
-            "version": served.version,
-            "variant": captures[0].variant,
-        },
-    )
+    measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
+    return answer(200, {"predictions": predictions, **shared})
 
 
-def _prediction(capture: records.Capture) -> dict[str, Any]:
-    prediction = {"id": capture.id, "label": capture.label, "score": capture.score}
-    return prediction | {"unseen": capture.unseen} if capture.unseen else prediction
-
-
-def _score(
-    endpoint: str, served: Served, asked: PredictRequest, variant: str, time: datetime
-) -> list[records.Capture]:
-    rows = asked.instances
+def _score(endpoint: str, served: Served, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a caller gets of each row."""
     try:
         scores = served.model.scores_of(rows).tolist()
     except Exception as error:  # ONNX Runtime has no base class of its own
@@ -107,31 +95,28 @@ def _score(
         raise ModelUnavailableError(
             endpoint, served.version, f"it has no finite score for instances {odd[:5]}"
         )
-    return [
-        records.Capture(
-            id=prediction_id,
-            time=time,
-            endpoint=endpoint,
-            version=served.version,
-            variant=variant,
-            features=row,
-            label=score >= THRESHOLD,
-            score=score,
-            key=asked.key,
-            unseen=unseen,
-        )
-        for prediction_id, row, score, unseen in zip(
-            records.new_ids(len(rows)), rows, scores, served.model.unseen(rows), strict=True
-        )
+    predictions = [
+        {"id": prediction_id, "label": score >= THRESHOLD, "score": score}
+        for prediction_id, score in zip(records.new_ids(len(rows)), scores, strict=True)
     ]
+    for prediction, unseen in zip(predictions, served.model.unseen(rows), strict=True):
+        if unseen:
+            prediction["unseen"] = unseen
+    return predictions
 
 
-def _capture(captures: list[records.Capture]) -> None:
+def _capture(
+    rows: list[dict[str, Any]], predictions: list[dict[str, Any]], shared: dict[str, Any]
+) -> None:
     """Record predictions; a caller is answered all the same when the stream does not take them."""
+    captures = [
+        records.Capture(features=row, **prediction, **shared)
+        for row, prediction in zip(rows, predictions, strict=True)
+    ]
     try:
         records.send(aws.firehose(), os.environ["CAPTURE_STREAM"], captures)
     except (DeliveryError, ClientError, BotoCoreError) as error:
-        measure(captures[0].endpoint, CaptureFailed=len(captures))
+        measure(shared["endpoint"], CaptureFailed=len(captures))
         logger.error("captures were lost", extra={"count": len(captures), "reason": str(error)})
 
 

@@ -7,7 +7,7 @@ ranges and possibly null.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -106,17 +106,20 @@ def columns_of(schema: JsonSchema, rows: Sequence[Mapping[str, Any]]) -> Columns
     """
     columns: Columns = {}
     for field, spec in schema["properties"].items():
-        default = spec.get("default")  # a field may be younger than a recorded row
-        values = [row.get(field, default) for row in rows]
+        try:
+            values = [row[field] for row in rows]
+        except KeyError:  # the field is younger than a recorded row
+            default = spec.get("default")
+            values = [row.get(field, default) for row in rows]
         columns[field] = column(values, text=is_text(spec))
     return columns
 
 
-def column(values: Iterable[Any], *, text: bool) -> npt.NDArray[Any]:
+def column(values: Sequence[Any], *, text: bool) -> npt.NDArray[Any]:
     """Return one column of a model's input from plain values; None is missing."""
     if text:
         return np.array([value if value is not None else "" for value in values], dtype=object)
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float32)
+    return np.array(values, dtype=np.float32)  # numpy makes NaN of None
 
 
 @dataclass(frozen=True)
