@@ -72,7 +72,7 @@ $(UV):
 build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARCHITECTURE=arm64
 	@PYTHON=$(abspath .uv/bin/python) ARCHITECTURE=$(ARCHITECTURE) AWS_DEFAULT_REGION=eu-west-1 \
 		.venv/bin/sam build --cache-dir .aws-sam/cache/$(ARCHITECTURE) \
-		--parameter-overrides Architecture=$(ARCHITECTURE) $(SAM_BUILD)
+		--parameter-overrides Architecture=$(ARCHITECTURE)
 
 .PHONY: deploy
 deploy: build ## Build, and deploy the stack of an environment in samconfig.toml: CONFIG_ENV=default

@@ -7,7 +7,6 @@ after the handler has returned and every extension is done; AWS answers after th
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.installed import EMULATOR, PYTHON
+from local import ports
+from local.ports import HOST
 
-HOST = "127.0.0.1"
 START_SECONDS = 10
 ANSWER_SECONDS = 60
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
@@ -87,7 +87,7 @@ def started(
 ) -> Iterator[Function]:
     """Start an emulator, wait until it listens, and end it with all that it started."""
     times.unlink(missing_ok=True)
-    port, api = free_ports(2)
+    port, api = ports.free(2)
     command = [
         str(EMULATOR), "--log-level", "error",
         "--runtime-interface-emulator-address", f"{HOST}:{port}",
@@ -109,29 +109,10 @@ def started(
         command, env=environment, stdout=log, stderr=log, cwd=path[0], start_new_session=True
     )
     try:
-        wait_for(port)
+        ports.wait_for("the emulator", process, port, START_SECONDS)
         yield Function(port, times)
     finally:
         end(process)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def wait_for(port: int) -> None:
-    """Return when something listens on a port."""
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        with suppress(OSError), socket.create_connection((HOST, port), 1):
-            return
-        time.sleep(0.01)
-    raise SystemExit(f"the emulator did not listen within {START_SECONDS} s")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

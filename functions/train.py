@@ -168,7 +168,7 @@ def _attempt(
         runtime = os.environ["SERVING_RUNTIME"]
         if run.trigger != "manual" and last and _same(last, data.sha256, code, runtime):
             return _skipped(name, run, "nothing has been added to the data since the last training")
-        champion = _champion(name, registry, seen)
+        champion = _champion(name, registry, seen, runtime)
         seed = int(os.environ["SEED"])
         request = training.Request(name, run.run, run.trigger, run.at, seed, code, runtime)
         trained = training.train(request, endpoint, schema, data.examples, champion)
@@ -218,14 +218,13 @@ def _same(last: Manifest, data_sha256: str | None, code_sha256: str, runtime: st
     return served and made_from == (data_sha256, code_sha256, training.libraries())
 
 
-def _champion(name: str, registry: Registry, seen: Seen | None) -> model.Model | None:
+def _champion(name: str, registry: Registry, seen: Seen | None, runtime: str) -> model.Model | None:
     """Return the champion to beat; one that cannot be loaded must not be replaced unseen."""
     if seen is None:
         return None
     manifest = registry.manifest(name, seen.document.champion)
     if manifest is None:
         raise ModelUnavailableError(name, seen.document.champion, "its manifest is missing")
-    runtime = os.environ["SERVING_RUNTIME"]
     if model.ARTIFACTS[runtime] not in manifest.artifacts:
         runtime = "sklearn"  # every version has its pipeline
     return model.fetch(registry, manifest, runtime, to_serve=False)

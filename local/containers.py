@@ -2,9 +2,7 @@
 
 import json
 import platform
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +15,14 @@ import docker
 from botocore.config import Config
 from docker.errors import DockerException
 
-from local import aws, server, template
+from local import aws, ports, server, template
 from local.plane import Plane
+from local.ports import HOST
 from local.process import Process
 from local.template import REGION, ROOT, Template
 
 SAM = ROOT / ".venv" / "bin" / "sam"
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
-HOST = "127.0.0.1"
 START_SECONDS = 120
 STOP_SECONDS = 30
 INVOKE_SECONDS = 900
@@ -148,33 +146,16 @@ def started(environment: Path, log: IO[str], **parameters: str) -> Iterator[Cont
 @contextmanager
 def listening(command: list[str], log: IO[str]) -> Iterator[str]:
     """Run `sam local start-lambda` or `start-api` at a free port, and yield its URL."""
-    port = _free_port()
+    (port,) = ports.free()
     command = [*command, "--host", HOST, "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
-        _wait_for(process, port)
+        ports.wait_for("sam local", process, port, START_SECONDS)
         yield f"http://{HOST}:{port}"
     finally:
         process.terminate()  # and sam stops its containers
         try:
             process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:  # it was still starting, and had none
+        except subprocess.TimeoutExpired:  # as when it was still starting, and had none
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection((HOST, port)).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise SystemExit("sam local did not start: see the log")

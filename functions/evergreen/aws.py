@@ -54,7 +54,8 @@ def events() -> "EventBridgeClient":
 
 def warm() -> None:
     """Make the clients that a request needs."""
-    s3(), firehose()
+    s3()
+    firehose()
 
 
 def reopen() -> None:
