@@ -37,6 +37,10 @@ test-sam: .venv/ready ## Build, and run the functions in their containers (needs
 bench: .venv/ready ## Measure predict beside the common pattern, in Lambda's emulator: QUICK=1
 	@$(RUN) -m benchmarks.serving $(if $(QUICK),--quick)
 
+.PHONY: bench-drift
+bench-drift: .venv/ready ## Measure false alarms, what is found, and the cost of monitoring: QUICK=1
+	@$(RUN) -m benchmarks.drift $(if $(QUICK),--quick)
+
 .PHONY: check
 check: .venv/ready ## Lint, types, and the template
 	@.venv/bin/ruff check .
@@ -99,13 +103,18 @@ local: .venv/ready ## Start moto and a champion for sam local (needs Docker and 
 size: .venv/ready ## Show what was built against Lambda's limits and our budgets
 	@$(RUN) -m local.size
 
+.PHONY: cost
+cost: .venv/ready ## Reckon what a stack costs at each level, and write docs/cost.md
+	@$(RUN) -m local.cost
+
 .PHONY: clean
 clean: ## Remove what was built and installed
 	rm -rf .uv .venv .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: schemas
-schemas: .venv/ready ## Write events/schemas.json from the code
+schemas: .venv/ready ## Write events/schemas.json and docs/report.schema.json from the code
 	@$(RUN) -c 'import json; from evergreen.events import schemas; print(json.dumps(schemas(), indent=2))' > events/schemas.json
+	@$(RUN) -c 'import json; from evergreen.report import schema; print(json.dumps(schema(), indent=2))' > docs/report.schema.json
 
 # What ONNX Runtime asks for and never imports.
 NOT_IN_LAYER := flatbuffers packaging protobuf

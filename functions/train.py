@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 import endpoints
-from evergreen import aws, dataset, document, events, model, training
+from evergreen import aws, dataset, description, document, events, model, training
 from evergreen.endpoint import Endpoint
 from evergreen.errors import (
     DataError,
@@ -30,7 +30,7 @@ from evergreen.errors import (
 from evergreen.manifest import Evaluation, Manifest
 from evergreen.registry import Registry, Run, Seen
 from evergreen.schema import schema_of
-from evergreen.telemetry import logger, measure, observed
+from evergreen.telemetry import logger, measure, measure_stack, observed
 
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -78,6 +78,7 @@ def _request_due(slot: datetime) -> list[str]:
         events.RetrainRequested(endpoint=name, time=slot, trigger="schedule") for name in due
     )
     events.emit(aws.events(), *requests)
+    measure_stack(TrainingsAsked=1)
     if faulty:  # after the others have been asked for
         raise ExceptionGroup("some endpoints cannot be trained", faulty)
     return due
@@ -215,7 +216,7 @@ def _same(last: Manifest, data_sha256: str | None, code_sha256: str, runtime: st
     """Say whether a training would be from what the last one was from, for the same runtime."""
     made_from = (last.lineage.data_sha256, last.lineage.code_sha256, last.libraries)
     served = model.ARTIFACTS[runtime] in last.artifacts
-    return served and made_from == (data_sha256, code_sha256, training.libraries())
+    return served and made_from == (data_sha256, code_sha256, description.libraries())
 
 
 def _champion(name: str, registry: Registry, seen: Seen | None, runtime: str) -> model.Model | None:

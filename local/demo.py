@@ -6,10 +6,12 @@ model, left alone, and the late rate of the last thirty days.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -19,20 +21,21 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from evergreen.drift_report import DriftReport
 from evergreen.manifest import Manifest
+from evergreen.report import CheckReport
 from local import flights, report, template
 from local.replay import (
     LAST_REPORT,
     OUTCOMES_AT,
     BaseRate,
     Replay,
-    drift_reports,
     manifests_of,
+    pages,
     replay,
+    reports,
     summarize,
 )
-from local.summary import Event, Summary, Tally, closing_lines, closing_table
+from local.summary import Event, Summary, Tally, alarm_days, closing_lines, closing_table
 
 BUILD = template.ROOT / "build" / "demo"
 ENDPOINTS = ("flight-delay",)  # those that there is a year of real data for
@@ -51,7 +54,7 @@ def main() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     console = Console()
     with (BUILD / "lambda.log").open("w") as log:
-        summary, reports, manifests = run(
+        replayed = run(
             console,
             log,
             arguments.endpoint,
@@ -59,12 +62,27 @@ def main() -> None:
             arguments.seed,
             arguments.runtime,
         )
+    summary = replayed.summary
     (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
-    report.write(BUILD, summary, reports, manifests)
+    report.write(BUILD, summary, replayed.reports, replayed.manifests)
+    shutil.rmtree(BUILD / "checks", ignore_errors=True)
+    (BUILD / "checks").mkdir()
+    for name, body in replayed.pages.items():
+        (BUILD / "checks" / name).write_bytes(body)
     console.print(closing_table(summary))
     console.print(closing_lines(summary), highlight=False, soft_wrap=True)
     if summary.requests["errors"] or summary.dead_letters:
         sys.exit("some requests or events failed: see build/demo/lambda.log")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay leaves: figures, the report of each check, the versions, pages by file name."""
+
+    summary: Summary
+    reports: list[CheckReport]
+    manifests: list[Manifest]
+    pages: dict[str, bytes]
 
 
 def run(
@@ -74,8 +92,8 @@ def run(
     months: int,
     seed: int,
     runtime: str = "process",
-) -> tuple[Summary, list[DriftReport], list[Manifest]]:
-    """Replay the months and return what happened, the drift reports and the versions."""
+) -> Replayed:
+    """Replay the months and return what happened."""
     began = time.monotonic()
     console.print("Reading the flights of 2013 …")
     table = flights.flights()
@@ -106,9 +124,10 @@ def run(
         replayed.advance(hour.time + LAST_REPORT)
         replayed.report_outcomes()
         summary = summarize(replayed, first, seed)
-        reports, manifests = drift_reports(replayed), manifests_of(replayed)
+        found = Replayed(summary, reports(replayed), manifests_of(replayed), pages(replayed))
+    summary.alarms = alarm_days(found.reports)
     summary.seconds = round(time.monotonic() - began, 1)
-    return summary, reports, manifests
+    return found
 
 
 def bar(console: Console) -> Progress:

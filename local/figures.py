@@ -1,7 +1,6 @@
 """The figures of the demo's report: log-loss, drift and versions over one time axis."""
 
 import io
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -10,77 +9,57 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from evergreen.drift import MAJOR, MODERATE
-from evergreen.drift_report import DriftReport
+from evergreen.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    STYLE,
+    WIDTH,
+    beside,
+    draw_heat,
+    svg,
+)
+from evergreen.report import CheckReport
 from local import flights
 
 if TYPE_CHECKING:
     from local.summary import Event, Summary
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; each has one meaning throughout.
-INK, MUTED, RULE, PAPER = "#1b1f23", "#5e666e", "#d9dde1", "#ffffff"
-FROZEN, BASE, EVERGREEN, DRIFT = "#d55e00", "#6b7278", "#009e73", "#b0509a"
-HEAT, BLACK = "#b0509b", "#111111"  # on a dark screen too
+FROZEN, BASE, EVERGREEN, DRIFT = ORANGE, GREY, GREEN, PURPLE  # each has one meaning throughout
+BLACK = "#111111"
 # Of candidates, in order of appearance: the colour of the bar, and of the number on it.
-KINDS = (("#0072b2", PAPER), ("#e69f00", BLACK), ("#56b4e9", BLACK), ("#f0e442", BLACK))
-# On the page a colour is a variable, which has another value on a dark screen.
-VARIABLES = {
-    INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper", FROZEN: "frozen", BASE: "base",
-    EVERGREEN: "evergreen", DRIFT: "drift", KINDS[0][0]: "kind",
-}  # fmt: skip
+KINDS = ((BLUE, PAPER), ("#e69f00", BLACK), ("#56b4e9", BLACK), ("#f0e442", BLACK))
 SERIES: dict[str, tuple[str, str, Any]] = {  # by field of LogLoss
     "frozen": ("January model, frozen", FROZEN, "-"),
     "base_rate": ("base rate, 30 days", BASE, (0, (4, 2))),
     "evergreen": ("Evergreen", EVERGREEN, "-"),
 }
-STEPS = (MODERATE, MAJOR, 1.0, 3.0)  # of the corrected PSI, nats
-OPACITIES = (0.0, 0.2, 0.45, 0.7, 1.0)  # below, between and above the steps
-UNKNOWN = (0.5, 0.5, 0.5, 0.25)  # a window with too few rows
-STYLE = {
-    "svg.fonttype": "none",  # text stays text, in a font of the reader's
-    "svg.hashsalt": "evergreen",  # ids that are the same in each run
-    "font.family": "DejaVu Sans",
-    "text.parse_math": False,  # a dollar is a dollar
-    "text.color": INK,
-    "lines.linewidth": 1.8,
-    "axes.edgecolor": RULE,
-    "axes.axisbelow": True,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "grid.color": RULE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 5,
-    "xtick.color": RULE,
-    "legend.labelcolor": MUTED,
-}
 MARGINS = {"left": 0.085, "right": 0.80}  # the same in all, so that days stand below each other
-WIDTH = 960 / 72  # inches; an SVG has 72 units to the inch
 
 
 def losses(summary: "Summary") -> str:
     """Return the figure of the log-loss by month, as SVG."""
-    with mpl.rc_context(STYLE | {"font.size": 13}):
+    with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(WIDTH, 5.2))
         axes = drawn.add_subplot()
         drawn.subplots_adjust(**MARGINS, top=0.97, bottom=0.08)
         _draw_losses(axes, summary)
         _draw_months(axes, summary)
-        return _svg(drawn, "loss", "Line chart: log-loss by month of the three models")
+        return svg(drawn, "loss", "Line chart: log-loss by month of the three models")
 
 
-def drift(summary: "Summary", reports: Sequence[DriftReport]) -> str:
+def drift(summary: "Summary", reports: Sequence[CheckReport]) -> str:
     """Return the heatmap of drift by feature and day, as SVG."""
     features = list(dict.fromkeys(f.feature for report in reports for f in report.features))
-    with mpl.rc_context(STYLE | {"font.size": 13}):
+    with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(WIDTH, 1.15 + 0.3 * max(len(features), 1)))
         axes = drawn.add_subplot()
         drawn.subplots_adjust(**MARGINS, top=1 - 0.4 / drawn.get_figheight(),
@@ -89,22 +68,22 @@ def drift(summary: "Summary", reports: Sequence[DriftReport]) -> str:
         axes.set_ylim(max(len(features), 1) + 0.3, -0.5)  # the last strip is for the promotions
         _draw_promotions(axes, summary, 0.6 / (max(len(features), 1) + 0.8))
         _draw_months(axes, summary)
-        return _svg(drawn, "drift", "Heatmap: drift of each feature by day")
+        return svg(drawn, "drift", "Heatmap: drift of each feature by day")
 
 
-def versions(summary: "Summary", reports: Sequence[DriftReport], kinds: dict[str, str]) -> str:
+def versions(summary: "Summary", reports: Sequence[CheckReport], kinds: dict[str, str]) -> str:
     """Return the timeline of versions and alarms, as SVG; kinds: the candidate of each version."""
-    with mpl.rc_context(STYLE | {"font.size": 13}):
+    with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(WIDTH, 1.0 + 0.5 * len(_lanes(kinds))))
         axes = drawn.add_subplot()
         drawn.subplots_adjust(**MARGINS, top=0.98, bottom=0.4 / drawn.get_figheight())
         _draw_versions(axes, summary, reports, kinds)
         _draw_months(axes, summary)
-        return _svg(drawn, "versions", "Timeline: the versions that served, and drift alarms")
+        return svg(drawn, "versions", "Timeline: the versions that served, and drift alarms")
 
 
 def picture(
-    summary: "Summary", reports: Sequence[DriftReport], kinds: dict[str, str], title: str
+    summary: "Summary", reports: Sequence[CheckReport], kinds: dict[str, str], title: str
 ) -> bytes:
     """Return the losses above the versions, as PNG, 1600 pixels wide and readable at 800."""
     with mpl.rc_context(STYLE | {"font.size": 17, "lines.linewidth": 2.5}):
@@ -120,19 +99,6 @@ def picture(
         file = io.BytesIO()
         drawn.savefig(file, format="png", dpi=100, metadata={"Software": None})
         return file.getvalue()
-
-
-def _svg(drawn: Figure, name: str, label: str) -> str:
-    """Return a figure as SVG for a page: no prolog, its own ids, colours by variable."""
-    file = io.StringIO()
-    none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    drawn.savefig(file, format="svg", transparent=True, metadata=none)
-    text = file.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.S)
-    text = re.sub(r'((?<!\w)id="|href="#|url\(#)', rf"\1{name}-", text)
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, f"var(--{variable})")
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
 def first_of(month: int) -> datetime:
@@ -184,7 +150,7 @@ def _draw_losses(axes: Axes, summary: "Summary") -> None:
         width = mpl.rcParams["lines.linewidth"] * (1.5 if name == "evergreen" else 1.1)
         axes.plot(middles, values, linestyle=style, color=colour, linewidth=width, marker="o",
                   markersize=2.6 * width)  # fmt: skip
-        _beside(axes, end, label, colour, data=True, weight="bold" if name == "evergreen" else None)
+        beside(axes, end, label, colour, data=True, weight="bold" if name == "evergreen" else None)
     _draw_promotions(axes, summary, 0.045)
 
 
@@ -192,7 +158,7 @@ def _draw_promotions(axes: Axes, summary: "Summary", height: float) -> None:
     """Draw a tick on the time axis for each promotion, so high in parts of the axes."""
     times = [_number(event.time) for event in promotions(summary)]
     axes.vlines(times, 0, height, EVERGREEN, linewidth=2.5, transform=axes.get_xaxis_transform())
-    _beside(axes, height / 2, "promotions", EVERGREEN)
+    beside(axes, height / 2, "promotions", EVERGREEN)
 
 
 def _spread(values: Sequence[float], gap: float) -> list[float]:
@@ -212,47 +178,32 @@ def _spread(values: Sequence[float], gap: float) -> list[float]:
     return [float(value) for value in moved]
 
 
-def _beside(
-    axes: Axes, y: float, text: str, colour: str, *, data: bool = False, **font: Any
-) -> None:
-    """Write a text to the right of the axes, at a height in data or in parts of the axes."""
-    transform = axes.get_yaxis_transform() if data else axes.transAxes
-    axes.text(1.012, y, text, color=colour, va="center", transform=transform, **font)
-
-
-def _draw_drift(axes: Axes, reports: Sequence[DriftReport], features: list[str]) -> None:
+def _draw_drift(axes: Axes, reports: Sequence[CheckReport], features: list[str]) -> None:
     """Draw a row for each feature and a column for each day, stronger where it drifted more."""
-    first = min(report.end.date() for report in reports)
-    days = (max(report.end.date() for report in reports) - first).days + 1
-    cells = np.full((max(len(features), 1), days, 4), UNKNOWN)
-    for report in reports:
-        for feature in report.features:
-            level = int(np.digitize(feature.psi, STEPS))
-            place = features.index(feature.feature), (report.end.date() - first).days
-            cells[place] = to_rgba(HEAT, OPACITIES[level])
-    left = _number(datetime(first.year, first.month, first.day, tzinfo=UTC))
-    extent = (left, left + days, len(cells) - 0.5, -0.5)
-    axes.imshow(cells, aspect="auto", interpolation="none", extent=extent)
-    axes.set_yticks(range(len(features)), features)
-    axes.hlines(np.arange(len(cells) - 1) + 0.5, left, left + days, PAPER, linewidth=1.5)
-    alarms = [(_number(report.end), report.confirmed) for report in reports if report.alarm]
+    psi = {report.end.date(): {f.feature: f.psi for f in report.features} for report in reports}
+    first = min(psi)
+    draw_heat(
+        axes, psi, features, _number(datetime(first.year, first.month, first.day, tzinfo=UTC))
+    )
+    alarms = [
+        (_number(report.end), report.confirmed) for report in reports if report.raised("drift")
+    ]
     axes.plot([time for time, _ in alarms], [1.03] * len(alarms), "v", color=INK, clip_on=False,
               transform=axes.get_xaxis_transform(), markersize=8)  # fmt: skip
     axes.plot(*_points(alarms, features), "o", color=INK, markersize=4.5)
-    keys = [Patch(facecolor=to_rgba(HEAT, opacity), edgecolor=RULE) for opacity in OPACITIES]
-    between = [f"{low:g} to {high:g}" for low, high in pairwise(STEPS)]
-    names = [f"below {STEPS[0]:g}", *between, f"{STEPS[-1]:g} and more", "too few rows"]
-    keys.append(Patch(facecolor=UNKNOWN, edgecolor=RULE))
-    axes.legend(keys, names, title="corrected PSI", alignment="left", frameon=False,
-                loc="upper left", bbox_to_anchor=(1.0, 0.95), handlelength=1.2)  # fmt: skip
-    _beside(axes, 1.03, "▼ alarm, ● its features", INK)
+    beside(axes, 1.03, "▼ alarm, ● its features", INK)
 
 
 def _points(
     alarms: list[tuple[float, list[str]]], features: list[str]
 ) -> tuple[list[float], list[int]]:
     """Return the coordinates of the features that each alarm was for."""
-    points = [(time, features.index(name)) for time, confirmed in alarms for name in confirmed]
+    points = [
+        (time, features.index(name))
+        for time, confirmed in alarms
+        for name in confirmed
+        if name in features  # and not the prediction, or all together
+    ]
     return [time for time, _ in points], [row for _, row in points]
 
 
@@ -262,15 +213,15 @@ def _lanes(kinds: dict[str, str]) -> list[str]:
 
 
 def _draw_versions(
-    axes: Axes, summary: "Summary", reports: Sequence[DriftReport], kinds: dict[str, str]
+    axes: Axes, summary: "Summary", reports: Sequence[CheckReport], kinds: dict[str, str]
 ) -> None:
     """Draw a lane for the alarms and one for each kind: bars serve, crosses were rejected."""
     lanes = _lanes(kinds)
-    alarms = [_number(report.end) for report in reports if report.alarm]
+    alarms = [_number(report.end) for report in reports if report.raised("drift")]
     axes.plot(alarms, [-1] * len(alarms), "v", color=DRIFT, markersize=8)
-    _beside(axes, -1, "drift alarms", DRIFT, data=True)
+    beside(axes, -1, "drift alarms", DRIFT, data=True)
     for lane, kind in enumerate(lanes):
-        _beside(axes, lane, kind, INK, data=True)
+        beside(axes, lane, kind, INK, data=True)
     served = promotions(summary)
     ends = [event.time for event in served[1:]] + [span(summary)[1]]
     for number, (event, end) in enumerate(zip(served, ends, strict=True), 1):
@@ -287,6 +238,6 @@ def _draw_versions(
             lane = lanes.index(kinds[version])
             axes.plot(_number(event.time), lane - 0.44, "x", color=INK, markersize=7)
     if rejected:
-        _beside(axes, -0.44, "× rejected", MUTED, data=True)
+        beside(axes, -0.44, "× rejected", MUTED, data=True)
     axes.set_ylim(len(lanes) - 0.5, -1.4)
     axes.set_yticks([])

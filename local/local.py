@@ -28,7 +28,7 @@ EVENTS = {  # who takes what; those that Evergreen announces start nothing
         "drift-detected",
         "data-uploaded",
     ),
-    "CheckDriftFunction": ("check-drift-schedule",),
+    "CheckFunction": ("check-schedule", "profile-schedule"),
 }
 
 

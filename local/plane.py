@@ -132,7 +132,7 @@ class Plane:
 
     def settle(self) -> None:
         """Deliver the events that rules have matched, and those that these lead to."""
-        rules = self.template.of_type("AWS::Events::Rule")
+        rules = self.template.enabled("AWS::Events::Rule")
         while sum(self._drain(rule, properties) for rule, properties in rules.items()):
             pass
         for event in self._received(EVERYTHING):
@@ -165,7 +165,7 @@ class Plane:
     def due(self, until: datetime) -> list[tuple[datetime, str]]:
         """Return the times and names of schedules that fire from the last tick up to `until`."""
         fired = []
-        for name, schedule in self.template.of_type("AWS::Scheduler::Schedule").items():
+        for name, schedule in self.template.enabled("AWS::Scheduler::Schedule").items():
             time = next_time(schedule, self._ticked, self._created)
             while time <= until:
                 fired.append((time, name))

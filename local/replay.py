@@ -10,7 +10,9 @@ from datetime import time as clock_time
 from functools import cached_property
 from itertools import batched
 from pathlib import Path
+from random import Random
 from typing import IO, Any
+from unittest.mock import patch
 
 import boto3
 import msgspec
@@ -19,11 +21,11 @@ import pandas as pd
 import time_machine
 
 import endpoints
-from evergreen.drift_report import DriftReport
 from evergreen.join import join
 from evergreen.manifest import Manifest
 from evergreen.model import Model, fetch
 from evergreen.registry import Registry
+from evergreen.report import CheckReport
 from evergreen.schema import MAX_ROWS, schema_of
 from evergreen.store import Store
 from local import containers, flights, stack, template
@@ -35,6 +37,8 @@ BASE_RATE_DAYS = 30
 ENDPOINT_TTL = "10800"  # three hours: here they pass in a blink, and looking is dear
 OUTCOMES_AT = clock_time(9)  # UTC: in New York the day before is over, and so are its flights
 LAST_REPORT = timedelta(minutes=90)  # after the last hour: checked for drift, not yet retrained
+# Between two checks nobody reads the histograms, and nobody reads a page a day.
+SPARSE = {"ProfileSchedule": "cron(30 4 ? * 2 *)", "ReportPages": "alarms-and-months"}
 JSON = {"Content-Type": "application/json"}
 
 
@@ -129,9 +133,11 @@ def replay(
     """
     deployed = in_containers if runtime == "sam" else stack.deployed
     ttl = "0" if runtime == "sam" else ENDPOINT_TTL
+    random = Random(seed)  # ids decide which rows are sampled: the same seed, the same summary
     with (
+        patch("secrets.token_hex", lambda size: random.randbytes(size).hex()),
         time_machine.travel(start, tick=False) as clock,
-        deployed(log, Seed=str(seed), EndpointTtl=ttl) as plane,
+        deployed(log, Seed=str(seed), EndpointTtl=ttl, **SPARSE) as plane,
     ):
         yield Replay(plane, clock, endpoint)
 
@@ -174,19 +180,25 @@ def summarize(replayed: Replay, start: datetime, seed: int) -> Summary:
         },
         captures={"written": written, "distinct": distinct},
         labels={"sent": replayed.labels, "joined": joined.joined},
+        alarms={},
         dead_letters=_dead_letters(),
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         seconds=0.0,
     )
 
 
+class _Id(msgspec.Struct):
+    id: str
+
+
 def _captured(replayed: Replay) -> tuple[int, int]:
     """Return how many captures the stream wrote, and how many predictions they are of."""
+    decoder = msgspec.json.Decoder(_Id)
     ids = [
-        line["id"]
+        line.id
         for key in replayed.data.keys("captures/")
         if (stored := replayed.data.get(key))
-        for line in msgspec.json.Decoder(dict[str, Any]).decode_lines(stored.body)
+        for line in decoder.decode_lines(stored.body)
     ]
     return len(ids), len(set(ids))
 
@@ -199,10 +211,23 @@ def _dead_letters() -> int:
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def drift_reports(replayed: Replay) -> list[DriftReport]:
-    """Return what every drift check found, oldest first."""
-    found = (replayed.data.get(key) for key in replayed.data.keys(f"drift/{replayed.endpoint}/"))
-    return [msgspec.json.decode(stored.body, type=DriftReport) for stored in found if stored]
+def reports(replayed: Replay) -> list[CheckReport]:
+    """Return what every check found, oldest first, without the days that it carries."""
+    keys = replayed.data.keys(f"drift/{replayed.endpoint}/")
+    found = (replayed.data.get(key) for key in keys if key.endswith(".json"))
+    decoded = (msgspec.json.decode(stored.body, type=CheckReport) for stored in found if stored)
+    return [msgspec.structs.replace(each, performance=None, trend=[]) for each in decoded]
+
+
+def pages(replayed: Replay) -> dict[str, bytes]:
+    """Return the pages that checks wrote, by the name of a file."""
+    prefix = f"drift/{replayed.endpoint}/"
+    found = {key: replayed.data.get(key) for key in replayed.data.keys(prefix)}
+    return {
+        key.removeprefix(prefix): stored.body
+        for key, stored in found.items()
+        if stored and key.endswith(".html")
+    }
 
 
 def manifests_of(replayed: Replay) -> list[Manifest]:

@@ -1,76 +1,32 @@
 """The demo's report: one HTML page that fetches nothing, and the picture that tells the story."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from html import escape
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from evergreen.drift_report import DriftReport
 from evergreen.manifest import Manifest
+from evergreen.markup import document, figure, said, section, table, tile
+from evergreen.report import CheckReport
 from local import figures, flights
 
 if TYPE_CHECKING:
     from local.summary import Event, LogLoss, Summary
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Evergreen: $endpoint, $period</title>
-<style>
-:root { --paper: #fff; --ink: #1b1f23; --muted: #5e666e; --rule: #d9dde1; --frozen: #c25500;
-  --base: #6b7278; --evergreen: #00805d; --drift: #a8478f; --kind: #0072b2 }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e8eaed; --muted: #a3abb3;
-  --rule: #363c42; --frozen: #ff8a3d; --base: #a3abb3; --evergreen: #2fc99b; --drift: #d77fc2;
-  --kind: #56b4e9 } }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 2.5rem 1rem 4rem; max-width: 62rem; background: var(--paper);
-  color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: break-word }
-h1 { margin: 0 0 1.5rem; max-width: 56rem; font-size: clamp(1.4rem, 4.5vw, 2rem); line-height: 1.25;
-  letter-spacing: -.015em; text-wrap: balance }
-h2 { margin: 3rem 0 .25rem; font-size: 1.2rem }
-p { margin: 0 0 1rem; max-width: 46rem }
-.kicker, .caption, dt, th { color: var(--muted) }
-.kicker { margin: 0 0 .5rem }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1rem 1.5rem;
-  margin: 0; padding: 1rem 0; border: solid var(--rule); border-width: 1px 0 }
-dt, dd small { font-size: .875rem }
-dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.3 }
-dd small { display: block; color: var(--muted); font-weight: 400 }
-figure { margin: 0 -1rem; padding: 0 1rem; overflow-x: auto }
-svg { display: block; width: 100%; min-width: 48rem; height: auto }
-svg text { font-family: system-ui, sans-serif !important }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--rule); text-align: left;
-  vertical-align: top }
-th { font-size: .875rem; font-weight: 400; vertical-align: bottom }
+CSS = """.frozen { color: var(--orange) } .base { color: var(--grey) }
+.evergreen { color: var(--green) } .drift { color: var(--purple) }
 .months { max-width: 46rem }
 .months :is(td, th) + :is(td, th) { padding: .35rem 0 .35rem .5rem; text-align: right }
 .months tr:last-child td { border-top: 2px solid var(--muted) }
 .events { font-size: .9375rem }
 .events td:nth-child(-n+2) { white-space: nowrap; padding-right: 1.5rem }
 .events td:first-child { color: var(--muted) }
-.frozen { color: var(--frozen) } .base { color: var(--base) } .evergreen { color: var(--evergreen) }
-.drift { color: var(--drift) }
 @media (max-width: 40rem) {
   .months { font-size: .875rem } .months th { font-size: .75rem }
   .events, .events tbody, .events tr, .events td { display: block; border: 0; padding: 0 }
   .events thead { display: none }
   .events tr { padding: .5rem 0; border-bottom: 1px solid var(--rule) }
   .events td:nth-child(-n+2) { display: inline; padding-right: .5rem }
-}
-</style>
-<p class="kicker">Evergreen · $endpoint · $period</p>
-<h1>$headline</h1>
-<dl>
-$tiles
-</dl>
-$sections
-</html>
-""")
+}"""
 
 LOSSES = """Lower is better. All three answer the same requests: <b class="frozen">the January
 model, left alone</b>; <b class="base">the late rate of the last 30 days</b>, given to every flight;
@@ -97,7 +53,7 @@ know the season. One year of one data set is one sample."""
 
 
 def write(
-    folder: Path, summary: "Summary", reports: list[DriftReport], manifests: list[Manifest]
+    folder: Path, summary: "Summary", reports: list[CheckReport], manifests: list[Manifest]
 ) -> None:
     """Write report.html and report.png into a folder; the same input gives the same bytes."""
     kinds = {manifest.version: manifest.candidate for manifest in manifests}
@@ -105,12 +61,13 @@ def write(
     (folder / "report.png").write_bytes(figures.picture(summary, reports, kinds, title(summary)))
 
 
-def page(summary: "Summary", reports: list[DriftReport], kinds: dict[str, str]) -> str:
+def page(summary: "Summary", reports: list[CheckReport], kinds: dict[str, str]) -> str:
     """Return the report as HTML; kinds: the candidate of each version."""
     heatmap = [figure(figures.drift(summary, reports))] if reports else []
-    return PAGE.substitute(
-        endpoint=escape(summary.endpoint),
-        period=period(summary),
+    return document(
+        css=CSS,
+        title=f"Evergreen: {said(summary.endpoint)}, {period(summary)}",
+        kicker=f"Evergreen · {said(summary.endpoint)} · {period(summary)}",
         headline=headline(summary),
         tiles="\n".join(tiles(summary)),
         sections="\n".join([
@@ -122,17 +79,6 @@ def page(summary: "Summary", reports: list[DriftReport], kinds: dict[str, str]) 
             section("What this is, and what it is not", NOTE),
         ]),
     )  # fmt: skip
-
-
-def section(title: str, caption: str, *content: str) -> str:
-    """Return a part of the page; the caption is HTML, and says what to see."""
-    parts = (f"<h2>{title}</h2>", f'<p class="caption">{caption}</p>', *content)
-    return "\n".join(("<section>", *parts, "</section>"))
-
-
-def figure(svg: str) -> str:
-    """Return a figure that scrolls by itself, also by keyboard, where the screen is narrow."""
-    return f'<figure tabindex="0">\n{svg}</figure>'
 
 
 def period(summary: "Summary") -> str:
@@ -179,10 +125,7 @@ def tiles(summary: "Summary") -> list[str]:
         ("predictions captured", captures["distinct"], f"in {captures['written']:,} records"),
         ("labels joined", labels["joined"], f"of {labels['sent']:,} reported"),
     ]
-    return [
-        f"<div><dt>{name}</dt><dd>{number:,} <small>{more}</small></dd></div>"
-        for name, number, more in figures_of
-    ]
+    return [tile(name, f"{number:,}", more) for name, number, more in figures_of]
 
 
 def verdict(summary: "Summary") -> str:
@@ -221,14 +164,14 @@ def losses(loss: "LogLoss") -> list[str]:
 
 def events_table(events: list["Event"]) -> str:
     """Return the table of events."""
-    rows = ([f"{event.time:%Y-%m-%d %H:%M}", kind(event), escape(words(event))] for event in events)
+    rows = ([f"{event.time:%Y-%m-%d %H:%M}", kind(event), said(words(event))] for event in events)
     return table("events", ["time", "event", "detail"], rows)
 
 
 def kind(event: "Event") -> str:
     """Return the type of an event, in colour where a figure shows it."""
     colour = {"Model Promoted": "evergreen", "Drift Detected": "drift"}.get(event.type)
-    name = escape(event.type)
+    name = said(event.type)
     return f'<b class="{colour}">{name}</b>' if colour else name
 
 
@@ -253,12 +196,3 @@ def words(event: "Event") -> str:
             return f"{', '.join(detail['features'])}; since {since:%Y-%m-%d}"
         case _:
             return ", ".join(f"{name}: {value}" for name, value in detail.items())
-
-
-def table(name: str, head: list[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Return a table; the cells are HTML."""
-    lines = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
-    return (
-        f'<table class="{name}">\n<thead><tr>{"".join(f"<th>{cell}</th>" for cell in head)}</tr>'
-        f"</thead>\n<tbody>\n{'\n'.join(f'<tr>{line}</tr>' for line in lines)}\n</tbody>\n</table>"
-    )

@@ -70,7 +70,8 @@ def images(built: Path) -> Iterator[Package]:
     if not file.is_file():
         raise SystemExit("the last build failed: run `make build`")
     resources = yaml_parse(file.read_text())["Resources"].values()
-    for name in sorted({uri for r in resources if (uri := r["Properties"].get("ImageUri"))}):
+    names = {resource.get("Properties", {}).get("ImageUri") for resource in resources}
+    for name in sorted(names - {None}):
         try:
             size = int(docker.from_env().images.get(name).attrs["Size"])
         except DockerException as error:

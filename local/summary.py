@@ -1,5 +1,6 @@
 """What a replay comes to: the figures of summary.json, and how they are shown at the end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from evergreen.gate import losses
+from evergreen.report import CheckReport
 from local.flights import YEAR
 
 
@@ -37,7 +39,10 @@ class Event(msgspec.Struct):
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What is written to summary.json; `log_loss` is over all rows."""
+    """What is written to summary.json.
+
+    log_loss: over all rows. alarms: the days on which a check found one going on, by its kind.
+    """
 
     endpoint: str
     seed: int
@@ -47,6 +52,7 @@ class Summary(msgspec.Struct, kw_only=True):
     requests: dict[str, int]
     captures: dict[str, int]
     labels: dict[str, int]
+    alarms: dict[str, list[date]]
     dead_letters: int
     peak_memory_mb: int
     seconds: float
@@ -71,6 +77,15 @@ class Tally:
         """Return the losses per row."""
         rows = max(self.rows, 1)
         return LogLoss(self.frozen / rows, self.evergreen / rows, self.base_rate / rows)
+
+
+def alarm_days(reports: Sequence[CheckReport]) -> dict[str, list[date]]:
+    """Return the days on which alarms went on, by kind."""
+    days: dict[str, list[date]] = {"drift": [], "schema": [], "performance": []}
+    for report in reports:
+        for alarm in report.alarms:
+            days[alarm.kind].append(report.end.date())
+    return days
 
 
 def closing_table(summary: Summary) -> Table:
@@ -100,6 +115,18 @@ def closing_lines(summary: Summary) -> str:
         f"{summary.requests['answered']:,} of {summary.requests['sent']:,} requests answered; "
         f"{summary.captures['distinct']:,} predictions captured; "
         f"{summary.labels['joined']:,} of {summary.labels['sent']:,} labels joined.\n"
+        f"{_alarms(summary.alarms)}\n"
         f"{summary.seconds:.0f} s, {summary.peak_memory_mb:,} MB at the peak. "
-        "See build/demo/report.html, report.png and summary.json."
+        "See build/demo/report.html, report.png, summary.json, and checks/ for the page of each "
+        "month and alarm."
     )
+
+
+def _alarms(days: dict[str, list[date]]) -> str:
+    """Say on how many days each kind of alarm went on, and since when it first did."""
+    parts = [
+        f"{kind} on {len(found)} day{'' if len(found) == 1 else 's'} from {found[0]:%d %b}"
+        for kind, found in days.items()
+        if found
+    ]
+    return f"Alarms: {', '.join(parts) or 'none'}."

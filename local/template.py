@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,9 +37,10 @@ class _NoManagedPolicies:
 
 @dataclass(frozen=True)
 class Template:
-    """The resources that a deployment would have, by logical id."""
+    """The resources and outputs that a deployment would have, by logical id."""
 
     resources: dict[str, Resource]
+    outputs: dict[str, Any] = field(default_factory=dict)
 
     def of_type(self, kind: str) -> dict[str, Resource]:
         """Return the properties of all resources of a type."""
@@ -47,6 +48,14 @@ class Template:
             name: resource.get("Properties", {})
             for name, resource in self.resources.items()
             if resource["Type"] == kind
+        }
+
+    def enabled(self, kind: str) -> dict[str, Resource]:
+        """Return the properties of the rules or schedules that are not switched off."""
+        return {
+            name: properties
+            for name, properties in self.of_type(kind).items()
+            if properties.get("State", "ENABLED") == "ENABLED"
         }
 
 
@@ -72,10 +81,13 @@ def resolve(translated: dict[str, Any], parameters: Mapping[str, str]) -> Templa
     resolver = _Resolver(translated, parameters)
     resources = {
         name: {**resource, "Properties": resolver.value(resource.get("Properties", {}))}
-        for name, resource in translated["Resources"].items()
-        if "Condition" not in resource or resolver.condition(resource["Condition"])
+        for name, resource in resolver.deployed(translated["Resources"])
     }
-    return Template(resources)
+    outputs = {
+        name: resolver.value(output["Value"])
+        for name, output in resolver.deployed(translated.get("Outputs", {}))
+    }
+    return Template(resources, outputs)
 
 
 def physical_name(logical_id: str) -> str:
@@ -104,6 +116,13 @@ class _Resolver:
         }
         for name, spec in declared.items():
             self.refs[name] = parameters.get(name, spec.get("Default"))
+
+    def deployed(self, parts: dict[str, Any]) -> list[tuple[str, Any]]:
+        return [
+            (name, part)
+            for name, part in parts.items()
+            if "Condition" not in part or self.condition(part["Condition"])
+        ]
 
     def condition(self, name: str) -> bool:
         if name not in self.conditions:
@@ -160,6 +179,8 @@ class _Resolver:
         match self.resources[name]["Type"]:
             case "AWS::SQS::Queue":
                 return queue_url(physical_name(name))
+            case "AWS::SNS::Topic":
+                return f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"
             case "AWS::Lambda::Alias":
                 alias = self.resources[name]["Properties"]
                 return f"{self.attribute(alias['FunctionName']['Ref'], 'Arn')}:{alias['Name']}"
@@ -183,6 +204,8 @@ class _Resolver:
         }
         if attribute == "Arn" and kind in arns:
             return arns[kind]
+        if attribute == "QueueName" and kind == "AWS::SQS::Queue":
+            return own
         if attribute == "Version" and kind == "AWS::Lambda::Version":
             return "1"
         if attribute == "ApiEndpoint" and kind == "AWS::ApiGatewayV2::Api":

@@ -28,6 +28,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from endpoints import flight_delay
 from evergreen.document import Document, promote
 from evergreen.endpoint import Endpoint
+from evergreen.examples import Examples
 from evergreen.records import Capture, Label
 from evergreen.store import Store
 
@@ -68,9 +69,33 @@ def table(
     return pd.DataFrame(columns)
 
 
+SCHEMA_OF_TWO = {"properties": {"x": {"type": "number"}, "t": {"type": "string"}}}
+
+
+def two_columns(x: Any, t: Any = None, days: int = 6) -> Examples:
+    """Return examples with a number `x` and a text `t`, evenly spread over days."""
+    rows = len(x)
+    hours = np.linspace(0, days * 24, rows, endpoint=False).astype(int)
+    return Examples(
+        {
+            "x": np.asarray(x, dtype=np.float32),
+            "t": np.array(["a"] * rows if t is None else t, dtype=object),
+        },
+        np.zeros(rows, dtype=bool),
+        np.datetime64("2013-01-01", "us") + hours.astype("timedelta64[h]"),
+    )
+
+
 def upload(data: Store) -> None:
     """Put `table()` where training data belongs."""
     data.put(f"training/{NAME}/2013-01.csv", csv(table()))
+
+
+def features(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table of flights as they would be captured."""
+    found = table[list(flight_delay.Flight.__struct_fields__)]
+    rows = found.astype(object).where(found.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def csv(data: pd.DataFrame) -> bytes:

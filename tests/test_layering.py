@@ -136,6 +136,6 @@ def test_the_hot_path_never_loads_a_heavy_package(handler: str) -> None:
     assert "endpoints" not in loaded
 
 
-@pytest.mark.parametrize("handler", ["train", "check_drift"])
+@pytest.mark.parametrize("handler", ["train", "check"])
 def test_importing_a_handler_needs_no_region_credentials_or_variables(handler: str) -> None:
     assert "evergreen" in modules_after(f"import {handler}")

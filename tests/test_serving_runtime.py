@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import make_pipeline
 
 from endpoints import flight_delay
-from evergreen.model import JOBLIB, ONNX
+from evergreen.model import JOBLIB, ONNX, REFERENCE
 from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
@@ -71,6 +71,7 @@ def test_under_sklearn_a_version_is_its_pipeline_alone_and_is_served(
     (name,) = Registry(artifacts).versions(NAME)
     assert {key.rpartition("/")[2] for key in artifacts.keys("models/")} == {
         JOBLIB,
+        REFERENCE,
         "manifest.json",
     }
     assert ask(sklearn_plane, BODY).json()["version"] == name

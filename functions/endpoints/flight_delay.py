@@ -81,5 +81,8 @@ endpoint = Endpoint(
     target=f"lands more than {LATE_MINUTES} minutes late",
     examples=examples,
     candidates=candidates,
-    policy=Policy(schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=21),
+    policy=Policy(
+        schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=21, label_days=1
+    ),
+    slices=("carrier", "origin"),
 )

@@ -30,7 +30,10 @@ class Policy:
         over the champion may be.
     min_rows: fewer rows than this to fit, or a tenth of it per class, are too few to train on.
     drift_window_days: how much traffic a drift check compares with the training data.
-    cooldown_days: a drift does not retrain sooner than this after the last training.
+    cooldown_days: a drift does not retrain sooner than this after the last training; an alarm that
+        goes on is announced again after as long.
+    label_days: how long after the end of its day a prediction's label may come and still count in
+        the performance of that day. Shorter finds a bad model sooner; too short forgets labels.
     """
 
     schedule: Literal["daily", "weekly", "monthly", "never"] = "monthly"
@@ -40,6 +43,7 @@ class Policy:
     min_rows: int = 1_000
     drift_window_days: int = 7
     cooldown_days: int = 7
+    label_days: int = 7
 
     @property
     def history(self) -> timedelta | None:
@@ -79,6 +83,7 @@ class Endpoint:
         DataFrame with the fields of `row`: numbers as float32 with NaN where missing, text with ""
         where missing.
     target: what `label` says, for people.
+    slices: fields of `row` by whose values performance is shown separately.
     """
 
     row: type[msgspec.Struct]
@@ -86,6 +91,7 @@ class Endpoint:
     candidates: Callable[[int], Mapping[str, Any]]
     target: str
     policy: Policy = Policy()
+    slices: tuple[str, ...] = ()
 
 
 def check_endpoint(name: str, endpoint: object) -> None:
@@ -106,6 +112,8 @@ def check_endpoint(name: str, endpoint: object) -> None:
             raise EndpointFileError(name, f"field `{field}` has no description")
         if field in ("label", "time"):
             raise EndpointFileError(name, f"field `{field}` has a name that `examples` needs")
+    if unknown := [field for field in endpoint.slices if field not in schema["properties"]]:
+        raise EndpointFileError(name, f"slices: {unknown[0]!r} is not a field of `row`")
     _check_policy(name, endpoint.policy)
     candidates = endpoint.candidates(0)
     if not candidates:
@@ -120,7 +128,7 @@ def check_endpoint(name: str, endpoint: object) -> None:
 def _check_policy(name: str, policy: Policy) -> None:
     if policy.schedule not in SCHEDULES:
         raise EndpointFileError(name, f"schedule {policy.schedule!r} is none of {SCHEDULES}")
-    for field in ("holdout_days", "min_rows", "drift_window_days", "cooldown_days"):
+    for field in ("holdout_days", "min_rows", "drift_window_days", "cooldown_days", "label_days"):
         if getattr(policy, field) < 1:
             raise EndpointFileError(name, f"policy.{field} must be at least 1")
     if not policy.windows_days or any(d is not None and d < 1 for d in policy.windows_days):

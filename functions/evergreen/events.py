@@ -5,19 +5,18 @@ Delivery is at least once and unordered: whoever handles one of them reads the s
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from evergreen.errors import DeliveryError
+from evergreen.records import Moment
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "evergreen"
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 ENTRIES_PER_CALL = 10  # the limit of PutEvents
 
 
@@ -70,11 +69,11 @@ class ModelPromoted(Event, frozen=True, kw_only=True):
     reason: str
 
 
-class DriftDetected(Event, frozen=True, kw_only=True):
-    """The requests are no longer like the training data, in two windows in a row.
+class Noticed(Event, frozen=True, kw_only=True):
+    """What a check announces when an alarm begins, and again while it goes on.
 
-    time: the end of the newest window, the same in every repetition. report: its key in the data
-        bucket.
+    time: the end of the window, the same in every repetition. since: the end of the first window
+        that showed it. features: what it is about. report: its key in the data bucket.
     """
 
     version: str
@@ -84,6 +83,18 @@ class DriftDetected(Event, frozen=True, kw_only=True):
     report: str
 
 
+class DriftDetected(Noticed, frozen=True, kw_only=True):
+    """The requests are no longer like the training data, in two windows in a row."""
+
+
+class SchemaViolated(Noticed, frozen=True, kw_only=True):
+    """More requests lack a value, or have one that training never saw, than can be chance."""
+
+
+class PerformanceDegraded(Noticed, frozen=True, kw_only=True):
+    """The labels say that the champion is worse than it was on its holdout."""
+
+
 TYPES: dict[str, type[Event]] = {
     "Retrain Requested": RetrainRequested,
     "Training Skipped": TrainingSkipped,
@@ -91,6 +102,8 @@ TYPES: dict[str, type[Event]] = {
     "Candidate Rejected": CandidateRejected,
     "Model Promoted": ModelPromoted,
     "Drift Detected": DriftDetected,
+    "Schema Violated": SchemaViolated,
+    "Performance Degraded": PerformanceDegraded,
 }
 _NAMES = {kind: name for name, kind in TYPES.items()}
 

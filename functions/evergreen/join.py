@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from evergreen.examples import Examples, concat, from_rows
-from evergreen.records import captures_of, labels_of
+from evergreen.records import Label, captures_of, labels_of
 from evergreen.schema import JsonSchema, RowDecoder
 from evergreen.store import Store
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels that arrived in a span of time: by id, and the ids that have two."""
+    """The labels that arrived in a span of time: by id, and the ids that have two.
 
-    by_id: dict[str, bool]
+    repeated: labels that were the same as one of another day.
+    """
+
+    by_id: dict[str, Label]
     conflicting: frozenset[str]
+    repeated: int
 
 
 @dataclass
@@ -39,15 +43,21 @@ class Joined:
 
 def read_labels(data: Store, endpoint: str, start: datetime, end: datetime) -> Labels:
     """Return the labels that arrived from start to end."""
-    by_id: dict[str, bool] = {}
+    by_id: dict[str, Label] = {}
     conflicting = set()
+    repeated = 0
     for labels in labels_of(data, endpoint, start, end):
         for label in labels:
-            if by_id.setdefault(label.id, label.label) != label.label:
+            known = by_id.setdefault(label.id, label)
+            if known.label != label.label:
                 conflicting.add(label.id)
+            elif known is not label:
+                repeated += 1
+                if label.time < known.time:
+                    by_id[label.id] = label
     for label_id in conflicting:
         del by_id[label_id]
-    return Labels(by_id, frozenset(conflicting))
+    return Labels(by_id, frozenset(conflicting), repeated)
 
 
 def join(
@@ -73,7 +83,7 @@ def join(
             if capture.id not in waiting:
                 result.unlabelled += 1
             elif decoder.fault(capture.features) is None:
-                known.append((capture, waiting.pop(capture.id)))
+                known.append((capture, waiting.pop(capture.id).label))
             else:
                 waiting.pop(capture.id)
                 result.incompatible += 1

@@ -22,16 +22,39 @@ class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     """Counts of one feature in the training data, in bins that every later window is counted in.
 
     edges: of numbers, ascending; bin i counts edges[i-1] < x <= edges[i], with an open bin at each
-        end. None for text.
+        end that the training data left empty. None for text.
     categories: of text; the bin after them counts all others. None for numbers.
     counts: rows per bin; the last bin counts the missing values.
     delta: the divergence that this feature shows from week to week without having drifted.
+    missing, unseen: how large a share of a week's rows may be without a value, and with a category
+        that no other week has, as the weeks of the training data vary.
     """
 
     counts: list[int]
     edges: list[float] | None = None
     categories: list[str] | None = None
     delta: float = 0.01
+    missing: float = 0.0
+    unseen: float = 0.0
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What to expect of the version, measured on its holdout.
+
+    brier: mean Brier score; upper: end of its one-sided 95 % interval over days.
+    similarity: of the losses of one day (intraclass correlation, cautiously), 0 to 1: n rows of a
+        day tell as much as n / (1 + (n - 1) similarity) independent ones.
+    calibration: points of the isotonic map from score to probability, ascending.
+    scores: how the scores are distributed. auc: how well a classifier tells the holdout from the
+        rows that were fitted, which is how unlike two seasons of this data are anyway.
+    """
+
+    brier: float
+    upper: float
+    similarity: float
+    calibration: list[tuple[float, float]]
+    scores: FeatureProfile | None = None
+    auc: float = 0.5
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -97,6 +120,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Evaluation
     reference: dict[str, FeatureProfile]
     golden: list[tuple[dict[str, Any], float]]
+    expected: Expected | None = None
 
     @property
     def categories(self) -> dict[str, frozenset[str]]:
@@ -116,3 +140,12 @@ def version_id(created: datetime, *parts: str) -> str:
     """
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
     return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def version_time(version: str) -> datetime:
+    """Return the time in the id of a version.
+
+    >>> version_time("20130201T000000Z-0123abcd")
+    datetime.datetime(2013, 2, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%S%z")

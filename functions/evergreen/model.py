@@ -19,6 +19,7 @@ from evergreen.schema import Score, columns_of
 
 ONNX = "model.onnx"
 JOBLIB = "model.joblib"
+REFERENCE = "reference.json.gz"  # rows of the training data, for a drift check
 ARTIFACTS = {"onnx": ONNX, "sklearn": JOBLIB}  # what each ServingRuntime serves
 GOLDEN_TOLERANCE = 1e-5  # float32 arithmetic on another processor
 

@@ -11,14 +11,16 @@ import gzip
 import logging
 import secrets
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from evergreen.errors import DeliveryError
+from evergreen.schema import UNDECODABLE
 from evergreen.store import Store
 
 if TYPE_CHECKING:
@@ -36,13 +38,17 @@ DELIVERY = timedelta(hours=25)  # Firehose tries for 24 hours to write what it t
 ARRIVAL = timedelta(hours=2)  # how long after a prediction its capture may reach S3
 BUFFER = timedelta(minutes=15)  # an object's folder is the hour of the oldest record in it
 BATCH_BYTES = 3_500_000
+_GZIP = b"\x1f\x8b"
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A recorded prediction."""
 
     id: str
-    time: datetime
+    time: Moment
     endpoint: str
     version: str
     variant: str
@@ -57,7 +63,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome that came back for a prediction; `time` is when it was reported."""
 
     id: str
-    time: datetime
+    time: Moment
     endpoint: str
     label: bool
 
@@ -190,7 +196,7 @@ def read_day[Record: (Capture, Label)](
             before = decoder.decode_lines(lines)
             new = sorted(set(sources) - set(reduced.sources))
         records = [*before, *_read(data, new, endpoint, decoder)]
-        lines = encoder.encode_lines(list(_distinct(records)))
+        lines = encoder.encode_lines(_distinct(records))
     head = encoder.encode(_Reduced(sources=sources, complete=closed))
     data.put(key, gzip.compress(head + b"\n" + lines, compresslevel=1, mtime=0))
     return decoder.decode_lines(lines)
@@ -203,10 +209,28 @@ def _read[Record: (Capture, Label)](
         stored = data.get(key)
         if stored is None:
             continue  # expired since it was listed
-        body = stored.body
-        if body[:2] == b"\x1f\x8b":
-            body = gzip.decompress(body)
+        body = decompressed(stored.body)
+        if body is None:
+            logger.warning("%s is damaged and was left out", key)
+            continue
         yield from (line for line in _decoded(key, body, decoder) if line.endpoint == endpoint)
+
+
+def decompressed(body: bytes) -> bytes | None:
+    """Return an object's lines, or None where it is cut off or fails its own checksum."""
+    if not body.startswith(_GZIP):
+        return body
+    members = []
+    while body:  # there may be several, one after the other
+        member = zlib.decompressobj(wbits=31)
+        try:
+            members.append(member.decompress(body))
+        except zlib.error:
+            return None
+        if not member.eof:
+            return None
+        body = member.unused_data
+    return b"".join(members)
 
 
 def _decoded[Record: (Capture, Label)](
@@ -215,21 +239,25 @@ def _decoded[Record: (Capture, Label)](
     """Yield the records of an object; a line that is none must not cost the others."""
     try:
         yield from decoder.decode_lines(body)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         bad = 0
         for line in body.splitlines():
             try:
                 yield decoder.decode(line)
-            except msgspec.DecodeError:
+            except UNDECODABLE:
                 bad += 1
         logger.warning("%d lines of %s could not be read", bad, key)
 
 
-def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> Iterator[Record]:
-    """Drop exact repetitions, which Firehose and callers may make; labels that differ stay."""
-    seen = set()
+def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> list[Record]:
+    """Drop exact repetitions, which Firehose and callers may make; labels that differ stay.
+
+    Of repetitions the earliest stays, and the order is that of time, not that of arrival.
+    """
+    kept: dict[tuple[str, bool], Record] = {}
     for record in records:
         identity = (record.id, record.label)
-        if identity not in seen:
-            seen.add(identity)
-            yield record
+        known = kept.get(identity)
+        if known is None or record.time < known.time:
+            kept[identity] = record
+    return sorted(kept.values(), key=lambda record: (record.time, record.id, record.label))

@@ -179,6 +179,14 @@ class RowDecoder:
             [msgspec.structs.asdict(row) for row in request.instances], request.key
         )
 
+    @cached_property
+    def _rows(self) -> msgspec.json.Decoder[Any]:
+        return msgspec.json.Decoder(self._row)
+
+    def rows(self, lines: bytes) -> list[Any]:
+        """Return rows from JSON lines; msgspec.DecodeError where one of them does not fit."""
+        return self._rows.decode_lines(lines)
+
     def fault(self, row: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a plain row, or None for one that a request could have."""
         return _fault_of(row, self._row)

@@ -6,7 +6,7 @@ condition. So every conditional write that fails is resolved by reading what sta
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _UNCHANGED = {"304", "NotModified"}
+REMEMBERED_BYTES = 32_000_000
 _FINAL = {"AccessDenied", "NoSuchBucket", "InvalidRequest", "EntityTooLarge", "403"}
 
 
@@ -110,6 +111,34 @@ class Store:
                 yield item["Key"].removeprefix(prefix)
             for folder in page.get("CommonPrefixes", ()):
                 yield folder["Prefix"].removeprefix(prefix)
+
+
+@dataclass(frozen=True)
+class Remembered(Store):
+    """A bucket as one run sees it: a listing, or an object written once, is asked for once.
+
+    once: the prefix of objects that never change. Of these up to REMEMBERED_BYTES are kept.
+    """
+
+    once: str
+    _listings: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _objects: dict[str, Stored] = field(default_factory=dict)
+
+    def get(self, key: str) -> Stored | None:
+        """Return an object, or None where there is none."""
+        if not key.startswith(self.once):
+            return super().get(key)
+        stored = self._objects.get(key) or super().get(key)
+        held = sum(len(known.body) for known in self._objects.values())
+        if stored and held + len(stored.body) <= REMEMBERED_BYTES:
+            self._objects[key] = stored
+        return stored
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """List the keys under a prefix, in order, those that sort after `after`."""
+        if (prefix, after) not in self._listings:
+            self._listings[prefix, after] = list(super().keys(prefix, after))
+        return iter(self._listings[prefix, after])
 
 
 def _code(error: ClientError) -> str:

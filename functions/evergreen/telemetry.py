@@ -1,7 +1,8 @@
 """Logs and metrics, the same for every function; traces are Lambda's own.
 
-Metrics are counts with the endpoint as their only dimension of ours: each combination of
-dimensions is billed as a metric of its own.
+Metrics have two sets of dimensions: the service alone, at which alarms look, since they cannot
+name endpoints that do not exist yet, and the service with the endpoint. Each is billed as a metric
+of its own, so there is no third.
 """
 
 import logging
@@ -23,14 +24,23 @@ def observed(handler: Handler) -> Handler:
 
 
 def measure(endpoint: str, about: Mapping[str, str] | None = None, /, **counts: float) -> None:
-    """Write counts of one endpoint as CloudWatch metrics (EMF, a line on standard output).
+    """Write figures of one endpoint as CloudWatch metrics (EMF, a line on standard output).
 
     about: what else the line says, for those who read logs.
     """
     metrics = EphemeralMetrics()
-    metrics.add_dimension("endpoint", endpoint)
+    metrics.add_dimensions(service=str(metrics.service), endpoint=endpoint)
     for name, text in (about or {}).items():
         metrics.add_metadata(name, text)
+    _write(metrics, counts)
+
+
+def measure_stack(**counts: float) -> None:
+    """Write figures that belong to no endpoint."""
+    _write(EphemeralMetrics(), counts)
+
+
+def _write(metrics: EphemeralMetrics, counts: Mapping[str, float]) -> None:
     for name, value in counts.items():
         metrics.add_metric(name, MetricUnit.Count, value)
-    metrics.flush_metrics()
+    metrics.flush_metrics()  # it adds the set that is the service alone

@@ -4,12 +4,10 @@ Everything here is a function of its inputs: same examples, endpoint and seed, s
 """
 
 import io
-import platform
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import version as installed
 from typing import Any
 
 import joblib
@@ -19,17 +17,14 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from evergreen import gate, twin
-from evergreen.drift import profile
+from evergreen.description import GOLDEN_ROWS, describe
 from evergreen.endpoint import Endpoint
 from evergreen.errors import CandidateError, DataError, NoCandidateError
 from evergreen.examples import Examples, check, check_holdout, utc
-from evergreen.manifest import Evaluation, Lineage, Manifest, Scores, version_id
+from evergreen.manifest import Evaluation, Manifest, Scores
 from evergreen.model import ARTIFACTS, JOBLIB, ONNX, Model, runtime
-from evergreen.registry import fingerprint
 from evergreen.schema import JsonSchema, Score, is_text
 
-LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
-GOLDEN_ROWS = 50
 DAY = np.timedelta64(1, "D")
 
 
@@ -55,6 +50,8 @@ class Fitted:
     score: Score
     inputs: list[str]
     examples: Examples
+    holdout: Examples
+    holdout_scores: npt.NDArray[np.float64]
     losses: npt.NDArray[np.float64]
 
 
@@ -98,7 +95,7 @@ def train(
     evaluation, verdict = _evaluate(
         best, fitted, failed, holdout, champion, policy.margin, request.seed
     )
-    manifest, artifacts = _describe(request, endpoint, schema, examples, best, evaluation, champion)
+    manifest, artifacts = describe(request, endpoint, schema, examples, best, evaluation, champion)
     if champion is not None and _same(manifest, champion.manifest, ARTIFACTS[request.runtime]):
         verdict = gate.Verdict(False, "it is the same model as the champion, byte for byte")
     return Trained(manifest, artifacts, verdict)
@@ -180,7 +177,7 @@ def _fit(
         log_loss=float(losses.mean()),
         twin_difference=twin.difference(scores, expected),
     )
-    return Fitted(described, artifacts, score, inputs, rows, losses)
+    return Fitted(described, artifacts, score, inputs, rows, holdout, scores, losses)
 
 
 def _dumped(pipeline: Any) -> bytes:
@@ -230,70 +227,3 @@ def _comparable(champion: Model, holdout: Examples) -> bool:
         and is_text(properties[name]) == (holdout.columns[name].dtype == object)
         for name in champion.manifest.inputs
     )
-
-
-def _describe(
-    request: Request,
-    endpoint: Endpoint,
-    schema: JsonSchema,
-    examples: Examples,
-    best: Fitted,
-    evaluation: Evaluation,
-    champion: Model | None,
-) -> tuple[Manifest, dict[str, bytes]]:
-    prints = {name: fingerprint(body) for name, body in best.artifacts.items()}
-    hashes = (print_.sha256 for print_ in prints.values())
-    lineage = Lineage(
-        run=request.run,
-        trigger=request.trigger,
-        previous=champion.manifest.version if champion else None,
-        data_sha256=examples.sha256(),
-        data_start=utc(examples.times[0]),
-        data_end=utc(examples.times[-1]),
-        data_rows=len(examples),
-        fitted_rows=len(best.examples),
-        fitted_until=utc(best.examples.times[-1]),
-        code_sha256=request.code_sha256,
-        seed=request.seed,
-    )
-    manifest = Manifest(
-        endpoint=request.endpoint,
-        version=version_id(request.at, request.run, *hashes),
-        created=request.at,
-        candidate=best.scores.candidate,
-        target=endpoint.target,
-        schema=schema,
-        inputs=best.inputs,
-        artifacts=prints,
-        libraries=libraries(),
-        lineage=lineage,
-        metrics=evaluation,
-        reference=profile(best.examples, schema),
-        golden=_golden(best, schema),
-    )
-    return manifest, best.artifacts
-
-
-def libraries() -> dict[str, str]:
-    """Return the versions of what a model is made with."""
-    versions = {name: installed(name) for name in LIBRARIES}
-    return versions | {"python": platform.python_version()}
-
-
-def _golden(best: Fitted, schema: JsonSchema) -> list[tuple[dict[str, Any], float]]:
-    """Return rows spread over the training data with their scores, as serving must repeat them."""
-    places = np.unique(np.linspace(0, len(best.examples) - 1, GOLDEN_ROWS).astype(int))
-    chosen = best.examples.take(places)
-    scores = best.score(chosen.columns)
-    names = list(schema["properties"])
-    rows = zip(*(chosen.columns[name].tolist() for name in names), strict=True)
-    return [
-        (
-            {
-                name: None if value != value else value
-                for name, value in zip(names, row, strict=True)
-            },
-            float(score),
-        )
-        for row, score in zip(rows, scores, strict=True)
-    ]

@@ -40,6 +40,7 @@ def described(**fields: Any) -> type[msgspec.Struct]:
 
 def test_a_good_endpoint_passes() -> None:
     check_endpoint("good", GOOD)
+    check_endpoint("sliced", dataclasses.replace(GOOD, slices=("y", "x")))
 
 
 class Lax(msgspec.Struct):
@@ -71,6 +72,8 @@ class Silent(msgspec.Struct, forbid_unknown_fields=True):
         ({"policy": Policy(min_rows=0)}, "min_rows"),
         ({"policy": Policy(drift_window_days=0)}, "drift_window_days"),
         ({"policy": Policy(cooldown_days=0)}, "cooldown_days"),
+        ({"policy": Policy(label_days=0)}, "label_days"),
+        ({"slices": ("x", "z")}, "slices: 'z' is not a field"),
         ({"policy": Policy(windows_days=())}, "windows_days"),
         ({"policy": Policy(windows_days=(None, 0))}, "windows_days"),
         ({"policy": Policy(margin=-0.1)}, "margin"),

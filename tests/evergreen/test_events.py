@@ -24,13 +24,16 @@ EXAMPLES = [
     ),
     events.CandidateRejected(endpoint=NAME, run="r", trigger="drift", reason="worse"),
     events.ModelPromoted(endpoint=NAME, version="v2", previous=None, generation=1, reason="first"),
-    events.DriftDetected(
-        endpoint=NAME,
-        version="v",
-        time=given.NOW,
-        since=given.START,
-        features=["hour"],
-        report="drift/x.json",
+    *(
+        kind(
+            endpoint=NAME,
+            version="v",
+            time=given.NOW,
+            since=given.START,
+            features=[kind.__name__],
+            report="drift/x.json",
+        )
+        for kind in (events.DriftDetected, events.SchemaViolated, events.PerformanceDegraded)
     ),
 ]
 

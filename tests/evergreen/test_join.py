@@ -148,8 +148,21 @@ def test_labels_are_read_by_id_without_the_conflicting_ones(bucket: Store) -> No
 
     found = read_labels(bucket, NAME, given.START, END)
 
-    assert found.by_id == {given.prediction_id(1): True}
+    assert found.by_id == {given.prediction_id(1): label(1, True)}
     assert found.conflicting == {given.prediction_id(2)}
+
+
+def test_of_labels_that_came_on_several_days_the_earliest_stands_and_the_others_are_counted(
+    bucket: Store,
+) -> None:
+    for day in (2, 1, 0):
+        at = given.START + timedelta(days=day)
+        deliver(bucket, [label(1, time=at + HOUR)], at, f"{day}")
+
+    found = read_labels(bucket, NAME, given.START, END)
+
+    assert found.by_id == {given.prediction_id(1): label(1, time=given.START + HOUR)}
+    assert found.repeated == 2
 
 
 COUNT = 5

@@ -8,7 +8,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.known import is_endpoint, is_version
-from evergreen.manifest import FeatureProfile, Manifest, version_id
+from evergreen.manifest import FeatureProfile, Manifest, version_id, version_time
 from evergreen.training import Trained
 
 TIMES = st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -24,6 +24,11 @@ def test_versions_sort_by_time_to_the_second(times: list[datetime], parts: list[
 @hypothesis_given(time=TIMES, parts=st.lists(st.text()))
 def test_every_version_id_is_recognised_as_one(time: datetime, parts: list[str]) -> None:
     assert is_version(version_id(time, *parts))
+
+
+@hypothesis_given(time=TIMES, parts=st.lists(st.text()))
+def test_the_time_of_a_version_can_be_read_from_its_id(time: datetime, parts: list[str]) -> None:
+    assert version_time(version_id(time, *parts)) == time
 
 
 def test_a_version_id_does_not_depend_on_the_zone_of_its_time() -> None:
@@ -84,3 +89,16 @@ def test_categories_are_known_only_where_the_profile_has_all_of_them(trained: Tr
     manifest = msgspec.structs.replace(trained.manifest, reference=profiles)
 
     assert manifest.categories == {"whole": {"a", "b"}, "gaps": {"a", "b", ""}}
+
+
+def test_a_manifest_of_before_there_were_expectations_can_be_read(trained: Trained) -> None:
+    plain = msgspec.to_builtins(trained.manifest)
+    del plain["expected"]
+    for profile in plain["reference"].values():
+        profile.pop("missing", None)
+        profile.pop("unseen", None)
+
+    found = msgspec.convert(plain, Manifest, strict=False)
+
+    assert found.expected is None
+    assert {profile.missing for profile in found.reference.values()} == {0.0}

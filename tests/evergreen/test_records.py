@@ -1,5 +1,6 @@
 """Captures and labels on their way to S3 and back."""
 
+import gzip
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -207,7 +208,50 @@ def test_labels_of_one_id_that_differ_are_both_read(bucket: Store) -> None:
 
     found = read_day(bucket, "labels", NAME, given.START.date(), Label, closed=False)
 
-    assert [record.label for record in found] == [True, False]
+    assert [record.label for record in found] == [False, True]
+
+
+def test_of_a_record_that_was_repeated_the_earliest_is_read_wherever_it_arrived(
+    bucket: Store,
+) -> None:
+    times = [given.START + timedelta(minutes=minutes) for minutes in (5, 3, 9)]
+    for name, time in zip("abc", times, strict=True):
+        deliver(bucket, [label(1, time=time), label(2, time=given.START)], given.START, name)
+
+    found = read_day(bucket, "labels", NAME, given.START.date(), Label, closed=False)
+
+    assert found == [label(2, time=given.START), label(1, time=times[1])]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        gzip.compress(b"{}")[:-3],
+        gzip.compress(b"{}") + b"rest",
+        b"\x00\xff",
+        msgspec.json.encode(capture(9)).replace(b"champion", b"\xff"),
+        msgspec.json.encode(capture(9)).replace(b"1400.0", b"1e999"),
+    ],
+    ids=["cut off", "something after it", "binary", "no text", "a number beyond all"],
+)
+def test_an_object_or_line_that_cannot_be_read_costs_no_other(bucket: Store, odd: bytes) -> None:
+    deliver(bucket, [capture(1)], given.START, "a")
+    bucket.put(f"captures/{given.START:%Y/%m/%d/%H}/b.gz", odd)
+    deliver(bucket, [capture(2)], given.START, "c")
+
+    found = read_day(bucket, "captures", NAME, given.START.date(), Capture, closed=False)
+
+    assert found == [capture(1), capture(2)]
+
+
+def test_an_object_that_expired_after_it_was_listed_is_none(bucket: Store) -> None:
+    deliver(bucket, [capture(1)], given.START, "a")
+    gone = Fault(404, "NoSuchKey", key="captures/2013/")
+
+    with injected(bucket.s3, "s3.GetObject", gone):
+        found = read_day(bucket, "captures", NAME, given.START.date(), Capture, closed=False)
+
+    assert (found, gone.hit) == ([], 1)
 
 
 def test_a_day_that_was_read_before_is_read_with_one_request(bucket: Store) -> None:

@@ -1,6 +1,7 @@
 """One training run is a function of its inputs: a version and a verdict, or the reason."""
 
 import dataclasses
+import gzip
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from evergreen import model, twin
 from evergreen.endpoint import Endpoint, Policy, check_endpoint
 from evergreen.errors import DataError, NoCandidateError
 from evergreen.examples import Examples, from_rows
-from evergreen.model import JOBLIB, ONNX
+from evergreen.model import JOBLIB, ONNX, REFERENCE
 from evergreen.registry import fingerprint
 from evergreen.schema import schema_of
 from evergreen.training import Request, Trained, train
@@ -97,7 +98,7 @@ def test_the_manifest_describes_the_artifacts_and_where_they_came_from() -> None
     found = trained(data)
 
     manifest = found.manifest
-    assert set(found.artifacts) == {ONNX, JOBLIB}
+    assert set(found.artifacts) == {ONNX, JOBLIB, REFERENCE}
     assert manifest.artifacts == {name: fingerprint(b) for name, b in found.artifacts.items()}
     assert manifest.lineage.data_sha256 == data.sha256()
     assert manifest.lineage.data_rows == 620
@@ -105,6 +106,42 @@ def test_the_manifest_describes_the_artifacts_and_where_they_came_from() -> None
     assert manifest.lineage.previous is None
     assert manifest.created == given.NOW
     assert {"scikit-learn", "numpy", "onnxruntime", "python"} <= set(manifest.libraries)
+
+
+def test_the_manifest_says_what_to_expect_of_the_version_and_beside_it_are_rows_to_compare() -> (
+    None
+):
+    found = trained()
+
+    expected = found.manifest.expected
+    assert expected is not None
+    assert 0 < expected.brier < expected.upper < 0.25
+    assert expected.scores is not None
+    assert sum(expected.scores.counts) == found.manifest.metrics.rows
+    assert 0.4 < expected.auc < 0.8
+    rows = msgspec.json.decode(gzip.decompress(found.artifacts[REFERENCE]))
+    assert len(rows) == found.manifest.lineage.fitted_rows
+    assert {tuple(row) for row in rows} == {("x", "y")}
+    assert any(row["y"] is None for row in rows)
+
+
+def test_a_feature_that_nobody_has_ever_sent_is_described_too() -> None:
+    data = examples(1_300)
+    never = Examples(
+        data.columns | {"y": np.full(1_300, np.nan, np.float32)}, data.labels, data.times
+    )
+    keeping = make_column_transformer((SimpleImputer(keep_empty_features=True), ["x", "y"]))
+
+    found = train(
+        REQUEST,
+        endpoint({"keeps": make_pipeline(keeping, LogisticRegression())}),
+        SCHEMA,
+        never,
+        None,
+    )
+
+    assert found.manifest.reference["y"].counts == [0, found.manifest.lineage.fitted_rows]
+    assert found.manifest.expected is not None
 
 
 def test_the_holdout_is_the_newest_week_and_nobody_has_fitted_it() -> None:
@@ -270,7 +307,8 @@ def test_under_sklearn_the_same_run_makes_the_same_model_without_a_twin() -> Non
     found = under_sklearn()
 
     assert found.verdict.passed
-    assert found.artifacts == {JOBLIB: with_twin.artifacts[JOBLIB]}
+    assert set(found.artifacts) == {JOBLIB, REFERENCE}
+    assert found.artifacts[JOBLIB] == with_twin.artifacts[JOBLIB]
     assert found.manifest.metrics.candidates[0].twin_difference == 0
     golden = [score for _, score in found.manifest.golden]
     assert golden == pytest.approx([score for _, score in with_twin.manifest.golden], abs=1e-5)

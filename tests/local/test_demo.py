@@ -28,7 +28,7 @@ def summaries(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch, (folder / "log").open("w") as log:
         patch.setattr(flights, "flights", lambda: table)
         console = Console(file=log, width=100)
-        return [demo.run(console, log, "flight-delay", 1, 3)[0] for _ in range(2)]
+        return [demo.run(console, log, "flight-delay", 1, 3).summary for _ in range(2)]
 
 
 def test_every_request_is_answered_captured_and_joined(

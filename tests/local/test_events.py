@@ -26,9 +26,13 @@ STARTS = {
     "data-uploaded": "TrainFunction",
     "retrain-requested": "TrainFunction",
     "drift-detected": "TrainFunction",
-    "check-drift-schedule": "CheckDriftFunction",
+    "check-schedule": "CheckFunction",
+    "profile-schedule": "CheckFunction",
 }
-ANNOUNCED = {"model-trained", "model-promoted", "candidate-rejected", "training-skipped"}
+ANNOUNCED = {
+    "model-trained", "model-promoted", "candidate-rejected", "training-skipped",
+    "schema-violated", "performance-degraded",
+}  # fmt: skip
 
 
 def read(name: str) -> Any:

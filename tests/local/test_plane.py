@@ -12,10 +12,32 @@ from evergreen.registry import Registry
 from evergreen.store import Store
 from local.plane import Plane
 from local.process import Process
-from local.template import Template, TemplateError, physical_name, queue_url
+from local.template import (
+    ROOT,
+    Template,
+    TemplateError,
+    physical_name,
+    queue_url,
+    resolve,
+    translate,
+)
 from tests import given
 
 JSON = {"Content-Type": "application/json"}
+
+
+TRANSLATED = translate()
+
+
+def at_level(level: str) -> Template:
+    """Return the template of a level, with one reduction of captures a day: not 700 a month."""
+    parameters = {"MaturityLevel": level, "ProfileSchedule": "cron(20 4 * * ? *)"}
+    return resolve(TRANSLATED, parameters)
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    return at_level("4")
 
 
 def without(template: Template, name: str) -> Template:
@@ -104,6 +126,39 @@ def test_without_its_schedule_or_rule_nothing_retrains_at_the_first_of_the_month
     assert list(artifacts.keys("runs/")) == []
 
 
+@pytest.mark.parametrize("template", [at_level("2")], ids=["2"])
+def test_a_schedule_that_is_disabled_never_fires(plane: Plane) -> None:
+    due = {name for _, name in plane.due(given.NOW + timedelta(days=2))}
+
+    assert due == {"CheckFunctionHourly", "CheckFunctionDaily"}
+
+
+@pytest.mark.parametrize(
+    ("template", "runs"), [(at_level("2"), 0), (at_level("3"), 1)], ids=["2", "3"]
+)
+def test_drift_trains_from_the_level_on_at_which_its_rule_is_enabled(
+    plane: Plane, quick: None, artifacts: Store, runs: int
+) -> None:
+    event = json.loads((ROOT / "events" / "drift-detected.json").read_text())
+    put_on_bus("Drift Detected", **event["detail"])
+
+    plane.settle()
+
+    assert len(list(artifacts.keys("runs/"))) == runs
+
+
+@pytest.mark.parametrize("template", [at_level("1")], ids=["1"])
+def test_at_the_first_level_an_upload_trains_and_nothing_is_due(
+    plane: Plane, quick: None, data: Store, artifacts: Store
+) -> None:
+    given.upload(data)
+
+    plane.settle()
+
+    assert Registry(artifacts).document(given.NAME) is not None
+    assert plane.due(given.NOW + timedelta(days=31)) == []
+
+
 def test_a_tick_fires_what_was_due_in_order_and_once(plane: Plane, clock: Any) -> None:
     seen: list[datetime] = []
     until = datetime(2013, 2, 3, 5, 30, tzinfo=UTC)
@@ -115,7 +170,7 @@ def test_a_tick_fires_what_was_due_in_order_and_once(plane: Plane, clock: Any) -
     plane.tick(until, move)
     plane.tick(until, move)
 
-    assert [f"{time:%d %H}" for time in seen] == ["02 05", "02 06", "03 05"]
+    assert [f"{time:%d %H}" for time in seen] == ["02 04", "02 05", "02 06", "03 04", "03 05"]
 
 
 def test_a_function_that_fails_is_tried_three_times_and_its_event_kept(plane: Plane) -> None:

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import msgspec
 import pytest
 
-from evergreen.drift import FeatureDrift
-from evergreen.drift_report import DriftReport
+from evergreen import drawing
 from evergreen.manifest import Evaluation, Lineage, Manifest
-from local import figures, report
+from evergreen.report import CheckReport
+from local import report
 from local.summary import Event, LogLoss, Month, Summary
-from tests import given
+from tests import checks, given
 
 FIRST, SECOND, THIRD = given.version(1), given.version(14), given.version(20)
 KINDS = {FIRST: "logistic-regression", SECOND: "hist-gradient-boosting", THIRD: "a-third-kind"}
@@ -46,35 +47,23 @@ def summary(*months: Month, more: tuple[Event, ...] = ()) -> Summary:
         requests={"sent": 6001, "answered": 6000, "errors": 1},
         captures={"written": 30_001, "distinct": 30_000},
         labels={"sent": 20_001, "joined": 20_000},
+        alarms={"drift": [], "schema": [], "performance": []},
         dead_letters=0,
         peak_memory_mb=900,
         seconds=1.0,
     )
 
 
-def check(number: int, *, alarm: bool = False, name: str = "temp") -> DriftReport:
-    drifted = FeatureDrift(
-        feature=name,
-        p=0.0,
-        psi=2.5,
-        delta=0.01,
-        severity="major",
-        missing=0.0,
-        unseen=0.0,
-        flagged=True,
-    )
-    return DriftReport(
-        endpoint=given.NAME,
+def check(number: int, *, alarm: bool = False, name: str = "temp") -> CheckReport:
+    return checks.healthy(
         version=FIRST,
         start=day(number - 7),
         end=day(number),
-        rows=5000,
         status="drifted" if alarm else "steady",
-        features=[drifted],
-        confirmed=[name] if alarm else [],
-        since=day(number) if alarm else None,
-        alarm=alarm,
-        alarmed=None,
+        features=[checks.feature(name, 2.5)],
+        confirmed=["all together", "prediction", name] if alarm else [],
+        alarms=[checks.alarm("drift", day(number), [name])] if alarm else [],
+        trend=[],
     )
 
 
@@ -109,7 +98,7 @@ def manifest(version: str, candidate: str) -> Manifest:
     )
 
 
-def write(folder: Path, seen: Summary, reports: list[DriftReport]) -> str:
+def write(folder: Path, seen: Summary, reports: list[CheckReport]) -> str:
     report.write(folder, seen, reports, [manifest(*pair) for pair in KINDS.items()])
     return (folder / "report.html").read_text(encoding="utf-8")
 
@@ -218,13 +207,13 @@ def test_it_is_readable_in_dark_mode(tmp_path: Path) -> None:
     drawn = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
 
     assert "prefers-color-scheme: dark" in page
-    assert not [colour for colour in figures.VARIABLES if colour in drawn]
+    assert not [colour for colour in drawing.VARIABLES if colour in drawn]
     assert set(re.findall(r"var\(--(\w+)\)", page)) <= set(re.findall(r"--(\w+):", page))
 
 
 @pytest.mark.parametrize("reports", [[], [check(9)]], ids=["no report", "no alarm"])
 def test_one_month_without_drift_or_rejection_is_enough(
-    tmp_path: Path, reports: list[DriftReport]
+    tmp_path: Path, reports: list[CheckReport]
 ) -> None:
     text = Text(write(tmp_path, summary(month(2)), reports)).text
 
@@ -234,19 +223,7 @@ def test_one_month_without_drift_or_rejection_is_enough(
 
 
 def test_windows_with_too_few_rows_are_drawn(tmp_path: Path) -> None:
-    empty = DriftReport(
-        endpoint=given.NAME,
-        version=FIRST,
-        start=day(1),
-        end=day(4),
-        rows=3,
-        status="insufficient data",
-        features=[],
-        confirmed=[],
-        since=None,
-        alarm=False,
-        alarmed=None,
-    )
+    empty = msgspec.structs.replace(check(4), status="insufficient data", features=[])
 
     assert "too few rows" in write(tmp_path, summary(month(2)), [empty])
 

@@ -22,6 +22,7 @@ def minimal(**properties: Any) -> dict[str, Any]:
         ({"Fn::Select": ["1", ["a", "b"]]}, "b"),
         ({"Fn::If": ["IsTest", "yes", "no"]}, "yes"),
         ({"Fn::GetAtt": ["Queue", "Arn"]}, "arn:aws:sqs:eu-west-1:123456789012:evergreen-queue"),
+        ({"Fn::GetAtt": ["Queue", "QueueName"]}, "evergreen-queue"),
         ({"Ref": "Queue"}, "https://sqs.eu-west-1.amazonaws.com/123456789012/evergreen-queue"),
         ([{"Ref": "AWS::NoValue"}, 1], [1]),
     ],
@@ -59,6 +60,18 @@ def test_a_resource_whose_condition_is_false_is_not_deployed_and_cannot_be_named
         resolve(source, {})
 
 
+def test_an_output_is_resolved_and_one_whose_condition_is_false_is_not_there() -> None:
+    source = minimal() | {"Conditions": {"No": {"Fn::Equals": ["a", "b"]}}}
+    source["Outputs"] = {
+        "Url": {"Value": {"Ref": "Queue"}},
+        "Other": {"Value": {"Ref": "Nowhere"}, "Condition": "No"},
+    }
+
+    assert resolve(source, {}).outputs == {
+        "Url": "https://sqs.eu-west-1.amazonaws.com/123456789012/evergreen-queue"
+    }
+
+
 def test_an_unknown_parameter_is_an_error() -> None:
     with pytest.raises(TemplateError, match="Colour"):
         load({"Colour": "green"})
@@ -90,7 +103,7 @@ def test_there_is_a_dead_letter_queue_behind_every_target(template: Template) ->
     named = {target["Arn"] for target in targets}
     functions = template.of_type("AWS::Lambda::Function")
 
-    assert len(targets) == 5
+    assert len(targets) == 6
     assert all("DeadLetterConfig" in target for target in targets)
     for name, function in functions.items():
         if any(arn.endswith(f":evergreen-{name.lower()}") for arn in named):
@@ -108,6 +121,9 @@ def test_there_is_a_dead_letter_queue_behind_every_target(template: Template) ->
         ("AWS::KinesisFirehose::DeliveryStream", "DeliveryStreamName"),
         ("AWS::IAM::Role", "RoleName"),
         ("AWS::Logs::LogGroup", "LogGroupName"),
+        ("AWS::CloudWatch::Alarm", "AlarmName"),
+        ("AWS::CloudWatch::Dashboard", "DashboardName"),
+        ("AWS::SNS::Topic", "TopicName"),
     ],
 )
 def test_nothing_has_a_physical_name(template: Template, kind: str, name: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import asdict
 from rich.console import Console
 
-from evergreen.model import JOBLIB, ONNX
+from evergreen.model import JOBLIB, ONNX, REFERENCE
 from evergreen.registry import Registry
 from evergreen.store import Store
 from local import containers, demo, size, stack
@@ -51,9 +51,9 @@ def ask(plane: Plane, body: bytes = BODY) -> tuple[int, Any]:
 def test_a_month_of_the_demo_is_the_same_in_containers_as_in_this_process(log: IO[str]) -> None:
     console = Console(file=io.StringIO())
 
-    there, _, _ = demo.run(console, log, NAME, 1, 0, "sam")
+    there = demo.run(console, log, NAME, 1, 0, "sam").summary
 
-    here, _, _ = demo.run(console, log, NAME, 1, 0)
+    here = demo.run(console, log, NAME, 1, 0).summary
     assert there.requests == here.requests
     assert there.requests["errors"] == 0
     assert (there.captures, there.labels) == (here.captures, here.labels)
@@ -76,7 +76,7 @@ def test_each_runtime_serves_from_its_layer_what_was_trained_for_it(
         manifest = registry.manifest(NAME, body["version"])
         assert (status, len(body["predictions"])) == (200, 2)
         assert manifest is not None
-        assert set(manifest.artifacts) == artifacts
+        assert set(manifest.artifacts) == artifacts | {REFERENCE}
         captured = list(stack.data().keys("captures/"))
         assert len(captured) == 1, "the capture is sent before the emulator answers"
 
@@ -118,4 +118,4 @@ def test_the_packages_are_within_their_budgets(
 ) -> None:
     size.main()
 
-    assert "image checkdriftfunction:training" in capsys.readouterr().out
+    assert "image checkfunction:training" in capsys.readouterr().out

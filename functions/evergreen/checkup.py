@@ -1,0 +1,143 @@
+"""What a check concludes from counts, rows and outcomes: a function of its arguments."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+
+from evergreen import bins, drift, multivariate
+from evergreen.manifest import FeatureProfile, Manifest
+from evergreen.multivariate import MIN_AUC, separation
+from evergreen.profiles import Hour
+from evergreen.report import (
+    AlarmKind,
+    CheckReport,
+    FeatureDrift,
+    Multivariate,
+    Performance,
+    Violation,
+    alarm,
+    trend,
+)
+from evergreen.schema import Columns, columns_of
+from evergreen.twosample import Counts
+
+EXAMPLES = 5  # ids shown of the rows that moved
+DAY = timedelta(days=1)
+
+
+def assess(
+    manifest: Manifest,
+    total: Hour,
+    reference: Columns,
+    performance: Performance,
+    *,
+    start: datetime,
+    end: datetime,
+    first: datetime | None,
+    last_trained: datetime,
+    repeat: timedelta,
+    before: CheckReport | None,
+) -> CheckReport:
+    """Conclude from the sum of a window's hours.
+
+    reference: rows of the training data. first: the hour of the window's first prediction.
+    last_trained: the time of the newest version. repeat: after which an alarm that goes on is
+    announced again. before: the check before this one.
+    """
+    sample = _columns(manifest, total)
+    counts = {name: np.array(rows, dtype=np.float64) for name, rows in total.counts.items()}
+    began = min((at for at in (first, before.began if before else None) if at), default=None)
+    full = began is not None and began <= start + DAY
+    features = drift.compare(manifest.reference, counts) if full and counts else None
+    found = CheckReport(
+        endpoint=manifest.endpoint,
+        version=manifest.version,
+        start=start,
+        end=end,
+        rows=total.rows,
+        versions=total.versions,
+        set_aside=total.set_aside,
+        status="insufficient data" if features is None else "steady",
+        features=[_with_examples(feature, manifest, total, sample) for feature in features or ()],
+        prediction=None if features is None else _prediction(manifest, total),
+        multivariate=None if features is None else _together(manifest, sample, reference),
+        violations=_violations(manifest, counts, total),
+        confirmed=[],
+        alarms=[],
+        performance=performance,
+        trend=trend(before),
+        began=began,
+        model_age_days=(end - manifest.created) / DAY,
+        trained_days_ago=(end - last_trained) / DAY,
+    )
+    comparable = before if before and before.version == manifest.version else None
+    recent = comparable if comparable and comparable.end >= start else None
+    confirmed = sorted(found.flagged & recent.flagged) if recent else []
+    about: dict[AlarmKind, list[str]] = {
+        "drift": confirmed,
+        "schema": sorted(found.violated),
+        "performance": ["Brier score"] if performance.status == "degraded" else [],
+    }
+    alarms = [
+        alarm(kind, names, end=end, before=comparable, repeat=repeat)
+        for kind, names in about.items()
+    ]
+    return msgspec.structs.replace(
+        found,
+        status="drifted" if confirmed else found.status,
+        confirmed=confirmed,
+        alarms=[each for each in alarms if each],
+    )
+
+
+def _violations(manifest: Manifest, counts: dict[str, Counts], total: Hour) -> list[Violation]:
+    misfits = total.set_aside.get("wrong schema", 0)
+    return drift.violations(manifest.reference, counts, misfits) if counts else []
+
+
+def _prediction(manifest: Manifest, total: Hour) -> FeatureDrift | None:
+    """Compare the scores with those on the holdout, which the model had not seen either."""
+    expected = manifest.expected.scores if manifest.expected else None
+    if expected is None or not total.scores:
+        return None
+    scores = np.array(total.scores, dtype=np.float64)
+    found = drift.compare({"prediction": expected}, {"prediction": scores})
+    return found[0] if found else None
+
+
+def _together(manifest: Manifest, sample: Columns, reference: Columns) -> Multivariate | None:
+    """Ask a classifier; what it may find is what it found between holdout and fitted rows."""
+    found = separation(reference, sample) if reference else None
+    if found is None:
+        return None
+    limit = max(MIN_AUC, manifest.expected.auc if manifest.expected else 0.0)
+    return Multivariate(
+        auc=found.auc,
+        p=found.p,
+        limit=limit,
+        rows=found.rows,
+        flagged=found.p < multivariate.P and found.auc >= limit,
+    )
+
+
+def _columns(manifest: Manifest, total: Hour) -> Columns:
+    """Return the rows of the sample."""
+    fields = list(manifest.schema["properties"])
+    values = (msgspec.json.decode(row.values) for row in total.sample)
+    rows = [dict(zip(fields, row, strict=True)) for row in values]
+    return columns_of(manifest.schema, rows)
+
+
+def _with_examples(
+    feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Columns
+) -> FeatureDrift:
+    """Name some predictions in the bin that grew the most."""
+    if feature.severity == "none":
+        return feature
+    share = np.array(feature.window) / max(sum(feature.window), 1)
+    was = np.array(feature.reference) / max(sum(feature.reference), 1)
+    profile: FeatureProfile = manifest.reference[feature.feature]
+    there = bins.pooled_places(profile, sample[feature.feature]) == int(np.argmax(share - was))
+    ids = [row.id for row, inside in zip(total.sample, there, strict=True) if inside]
+    return msgspec.structs.replace(feature, rows=ids[:EXAMPLES])

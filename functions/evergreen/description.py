@@ -1,0 +1,132 @@
+"""What is written down of a version: its manifest, and the rows that later checks compare with."""
+
+import gzip
+import platform
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.metadata import version as installed
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evergreen import bins, multivariate, performance
+from evergreen.endpoint import Endpoint
+from evergreen.examples import Examples, concat, utc
+from evergreen.manifest import Evaluation, Expected, Lineage, Manifest, version_id
+from evergreen.model import REFERENCE, Model
+from evergreen.registry import fingerprint
+from evergreen.schema import JsonSchema, columns_of
+
+if TYPE_CHECKING:
+    from evergreen.training import Fitted, Request
+
+LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
+GOLDEN_ROWS = 50
+WEEKS = 4  # of the fitted rows, that a classifier is tried on
+
+
+def describe(
+    request: "Request",
+    endpoint: Endpoint,
+    schema: JsonSchema,
+    examples: Examples,
+    best: "Fitted",
+    evaluation: Evaluation,
+    champion: Model | None,
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Return the manifest and the artifacts of the best candidate."""
+    artifacts = best.artifacts | {REFERENCE: _sample(best.examples, schema)}
+    prints = {name: fingerprint(body) for name, body in artifacts.items()}
+    hashes = (print_.sha256 for print_ in prints.values())
+    lineage = Lineage(
+        run=request.run,
+        trigger=request.trigger,
+        previous=champion.manifest.version if champion else None,
+        data_sha256=examples.sha256(),
+        data_start=utc(examples.times[0]),
+        data_end=utc(examples.times[-1]),
+        data_rows=len(examples),
+        fitted_rows=len(best.examples),
+        fitted_until=utc(best.examples.times[-1]),
+        code_sha256=request.code_sha256,
+        seed=request.seed,
+    )
+    manifest = Manifest(
+        endpoint=request.endpoint,
+        version=version_id(request.at, request.run, *hashes),
+        created=request.at,
+        candidate=best.scores.candidate,
+        target=endpoint.target,
+        schema=schema,
+        inputs=best.inputs,
+        artifacts=prints,
+        libraries=libraries(),
+        lineage=lineage,
+        metrics=evaluation,
+        reference=bins.profile(best.examples, schema),
+        golden=_golden(best, schema),
+        expected=_expected(best),
+    )
+    return manifest, artifacts
+
+
+def _expected(best: "Fitted") -> Expected:
+    """Describe the holdout as the weeks to come will be described, and compared with it.
+
+    How much scores move from week to week is learnt from the fitted weeks: the holdout has too few.
+    """
+    holdout, fitted = best.holdout, best.examples
+    found = performance.expected(
+        holdout.labels, best.holdout_scores, holdout.times.astype("datetime64[D]")
+    )
+    season = bins.profile_of(best.score(fitted.columns), fitted.times).delta
+    scores = bins.profile_of(best.holdout_scores, holdout.times)
+    return msgspec.structs.replace(
+        found,
+        scores=msgspec.structs.replace(scores, delta=season),
+        auc=max(_separations(fitted, holdout), default=0.5),
+    )
+
+
+def _separations(fitted: Examples, holdout: Examples) -> Iterator[float]:
+    """Yield how well the holdout and the newest fitted weeks are told from other fitted rows."""
+    end = utc(fitted.times[-1]) + timedelta.resolution
+    pairs = [(fitted, holdout)]
+    for number in range(WEEKS):
+        week = fitted.between(end - (number + 1) * bins.SEASON, end - number * bins.SEASON)
+        rest = fitted.between(None, end - (number + 1) * bins.SEASON)
+        later = fitted.between(end - number * bins.SEASON, None)
+        pairs.append((concat([rest, later]) or later, week))
+    for others, week in pairs:
+        if found := multivariate.separation(others.columns, week.columns):
+            yield found.auc
+
+
+def _sample(examples: Examples, schema: JsonSchema) -> bytes:
+    """Return rows spread over the fitted ones, for tests that need rows and not counts."""
+    rows = _plain(examples, multivariate.REFERENCE_ROWS, schema)
+    return gzip.compress(msgspec.json.encode(rows), mtime=0)
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of what a model is made with."""
+    versions = {name: installed(name) for name in LIBRARIES}
+    return versions | {"python": platform.python_version()}
+
+
+def _golden(best: "Fitted", schema: JsonSchema) -> list[tuple[dict[str, Any], float]]:
+    """Return rows spread over the training data with their scores, as serving must repeat them."""
+    rows = _plain(best.examples, GOLDEN_ROWS, schema)
+    scores = best.score(columns_of(schema, rows))
+    return [(row, float(score)) for row, score in zip(rows, scores, strict=True)]
+
+
+def _plain(examples: Examples, wanted: int, schema: JsonSchema) -> list[dict[str, Any]]:
+    """Return up to `wanted` rows, spread over the examples, as plain values."""
+    chosen = examples.take(multivariate.spread(len(examples), wanted))
+    names = list(schema["properties"])
+    values = zip(*(chosen.columns[name].tolist() for name in names), strict=True)
+    return [
+        {name: None if value != value else value for name, value in zip(names, row, strict=True)}
+        for row in values
+    ]

@@ -1,0 +1,170 @@
+"""What became of each day's predictions: captures meet labels, and a day becomes a few numbers.
+
+The days that can still change are computed again by each check; a day is closed when all of its
+labels have had `policy.label_days` to come, and is then carried from report to report. Labels that
+come later teach (see evergreen.dataset) but do not count here: every day is judged by labels of the
+same age.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+
+from evergreen import performance
+from evergreen.join import Labels, read_labels
+from evergreen.manifest import Expected
+from evergreen.records import ARRIVAL, Capture, Label, captures_of
+from evergreen.report import MEMORY, CheckReport, DayPerformance, Performance
+from evergreen.store import Store
+
+DAY = timedelta(days=1)
+FIRST = timedelta(days=30)  # how far back the first check of all looks
+DELAYS = (1, 6, 24, 48, 168, 720)  # hours
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Whose predictions, how long labels may take, and what is told apart."""
+
+    endpoint: str
+    version: str
+    label_days: int
+    slices: tuple[str, ...]
+    expected: Callable[[str], Expected | None]  # of a version
+
+
+@dataclass
+class _Tally:
+    """The predictions of one day and version."""
+
+    captured: list[tuple[datetime, str, float]] = field(default_factory=list)
+    labelled: list[tuple[datetime, str, float, bool, list[str]]] = field(default_factory=list)
+
+
+def follow(
+    data: Store, followed: Followed, end: datetime, before: CheckReport | None
+) -> Performance:
+    """Return the performance by day as it is known at `end`."""
+    kept = before.performance.days if before and before.performance else []
+    start = _first_open(kept, end)
+    settled = [day for day in kept if (end - MEMORY).date() <= day.day < start.date()]
+    labels = read_labels(data, followed.endpoint, start, end)
+    facts: Counter[str] = Counter(conflicting=len(labels.conflicting), repeated=labels.repeated)
+    delays: Counter[str] = Counter()
+    tallies = _tallied(data, followed, labels, start, end, facts, delays)
+    fresh = [
+        _summary(day, version, tally, followed, end)
+        for (day, version), tally in sorted(tallies.items())
+    ]
+    days = [*settled, *fresh]
+    expected = followed.expected(followed.version)
+    status, evidence = performance.judge(days, followed.version, expected)
+    return Performance(
+        status=status,
+        expected=expected.brier if expected else None,
+        limit=expected.upper if expected else None,
+        evidence=evidence,
+        threshold=performance.THRESHOLD,
+        days=days,
+        labels={kind: n for kind, n in sorted(facts.items()) if n},
+        delays={_delay_name(hours): delays[_delay_name(hours)] for hours in (*DELAYS, None)},
+    )
+
+
+def _first_open(kept: list[DayPerformance], end: datetime) -> datetime:
+    """Return the beginning of the first day that may still change."""
+    if not kept:
+        first = (end - FIRST).date()
+    else:
+        first = min(
+            (day.day for day in kept if not day.closed),
+            default=max(day.day for day in kept) + DAY,
+        )
+    return datetime(first.year, first.month, first.day, tzinfo=UTC)
+
+
+def _tallied(
+    data: Store,
+    followed: Followed,
+    labels: Labels,
+    start: datetime,
+    end: datetime,
+    facts: Counter[str],
+    delays: Counter[str],
+) -> dict[tuple[date, str], _Tally]:
+    """Join the champion's captures from start to end with labels that came in time."""
+    tallies: dict[tuple[date, str], _Tally] = defaultdict(_Tally)
+    waiting = dict(labels.by_id)
+    for capture in _distinct(data, followed.endpoint, start, end):
+        label = waiting.pop(capture.id, None)
+        day = capture.time.astimezone(UTC).date()
+        tally = tallies[day, capture.version]
+        tally.captured.append((capture.time, capture.id, capture.score))
+        if label is None:
+            facts["unlabelled"] += capture.id not in labels.conflicting
+            continue
+        delay = label.time - capture.time
+        facts["early"] += delay < timedelta(0)
+        delays[_delay_name(delay / timedelta(hours=1))] += 1
+        if label.time >= _closing(day, followed.label_days):
+            facts["late"] += 1
+            continue
+        facts["joined"] += 1
+        values = [str(capture.features.get(name)) for name in followed.slices]
+        tally.labelled.append((capture.time, capture.id, capture.score, label.label, values))
+    for label in waiting.values():
+        facts[_stray(label, start, end)] += 1
+    return tallies
+
+
+def _distinct(data: Store, endpoint: str, start: datetime, end: datetime) -> Iterator[Capture]:
+    seen = set()
+    for captures in captures_of(data, endpoint, start, end):
+        for capture in captures:
+            if capture.id not in seen and capture.variant == "champion":
+                seen.add(capture.id)
+                yield capture
+
+
+def _stray(label: Label, start: datetime, end: datetime) -> str:
+    """Say what a label is that met no capture; our ids begin with the time of the prediction."""
+    try:
+        made = datetime.fromtimestamp(int(label.id[:12], 16) / 1000, tz=UTC)
+    except (ValueError, OverflowError):
+        return "unknown"
+    if made < start:
+        return "late"
+    return "waiting" if made > end - ARRIVAL else "unknown"
+
+
+def _closing(day: date, label_days: int) -> datetime:
+    """Return when the labels of a day have had their time."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return midnight + DAY + timedelta(days=label_days)
+
+
+def _summary(
+    day: date, version: str, tally: _Tally, followed: Followed, end: datetime
+) -> DayPerformance:
+    rows = sorted(tally.labelled)
+    return performance.summarize(
+        day,
+        version,
+        scores=np.array([score for _, _, score, _, _ in rows], dtype=np.float64),
+        labels=np.array([label for _, _, _, label, _ in rows], dtype=bool),
+        captured_scores=np.array([score for _, _, score in sorted(tally.captured)], dtype=float),
+        slices_values={
+            name: np.array([values[place] for *_, values in rows], dtype=object)
+            for place, name in enumerate(followed.slices)
+        },
+        expected=followed.expected(version),
+        closed=_closing(day, followed.label_days) + ARRIVAL <= end,
+    )
+
+
+def _delay_name(hours: float | None) -> str:
+    limit = next((limit for limit in DELAYS if hours is not None and hours <= limit), None)
+    return f"<= {limit} h" if limit else f"> {DELAYS[-1]} h"

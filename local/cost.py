@@ -1,0 +1,259 @@
+"""Reckon what a stack costs at each maturity level, from the translated template and list prices.
+
+Prints the tables and writes them to docs/cost.md. It is arithmetic: nothing here was measured, and
+no free tier is taken off.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+from local.schedule import next_time
+from local.template import ROOT, Template, resolve, translate
+
+DOCUMENT = ROOT / "docs" / "cost.md"
+BEGIN, END = "<!-- written by `make cost`: begin -->", "<!-- end -->"
+LEVELS = ("1", "2", "3", "4")
+MONTH = timedelta(days=30)
+START = datetime(2025, 1, 1, tzinfo=UTC)  # a month is like any other: it only counts runs from here
+HOURS = MONTH / timedelta(hours=1)
+KB, GB = 2**10, 2**30  # bytes
+
+# US dollars, us-east-1, first tier, without any free tier, as of 2025.
+PRICES = {
+    "alarm, per metric and month": 0.10,
+    "custom metric, per month": 0.30,  # billed by the hour in which it is written
+    "dashboard, per month": 3.00,
+    "log data, per GB": 0.50,
+    "log storage, per GB and month": 0.03,
+    "traces, per million": 5.00,
+    "Lambda, per GB-second": 0.0000166667,
+    "Lambda requests, per million": 0.20,
+    "schedules, per million runs": 1.00,
+    "events of S3, per million": 1.00,
+    "HTTP API requests, per million": 1.00,
+    "Firehose, per GB": 0.029,
+    "S3 PUT and LIST, per thousand": 0.005,
+    "S3 GET, per thousand": 0.0004,
+    "S3 storage, per GB and month": 0.023,
+    "image storage, per GB and month": 0.10,
+}
+ASSUMED = {
+    "seconds of an hourly run, imports included": 15,
+    "seconds of a daily check": 60,
+    "seconds in which the daily tick asks for trainings": 10,
+    "seconds of a prediction": 0.015,
+    "S3 PUT and LIST requests of a run": 20,
+    "S3 GET requests of an hourly run": 20,
+    "S3 GET requests of a daily check": 800,
+    "KB of logs of a run": 10,
+    "KB of logs of a prediction, with the access log": 1.5,
+    "KB of a capture as Firehose bills it": 5,
+    "KB of a capture in S3, compressed": 0.25,
+    "GB of an image in its repository": 0.5,
+}
+SECONDS = {  # of a run, by schedule
+    "CheckFunctionHourly": ASSUMED["seconds of an hourly run, imports included"],
+    "CheckFunctionDaily": ASSUMED["seconds of a daily check"],
+    "TrainFunctionDaily": ASSUMED["seconds in which the daily tick asks for trainings"],
+}
+GETS = {
+    "CheckFunctionHourly": ASSUMED["S3 GET requests of an hourly run"],
+    "CheckFunctionDaily": ASSUMED["S3 GET requests of a daily check"],
+    "TrainFunctionDaily": 0,
+}
+# What functions write, as CloudWatch metrics: once for the stack, and once for each endpoint.
+BY_CHECKS = (
+    "DriftChecked", "DriftRows", "DriftedFeatures", "DriftAlarm", "SchemaAlarm", "PerformanceAlarm",
+    "ModelAgeDays", "TrainedDaysAgo", "UnseenShare", "SetAside", "LogLoss", "LabelCoverage",
+)  # fmt: skip
+BY_PREDICTIONS = ("Predictions", "UnseenCategories")
+OF_RUNS = {  # once for the stack alone, by schedule
+    "CheckFunctionHourly": "ProfilesRun",
+    "CheckFunctionDaily": "ChecksRun",
+    "TrainFunctionDaily": "TrainingsAsked",
+}
+
+Table = dict[str, float]  # dollars by item
+
+
+def main() -> None:
+    """Print the tables, and write them to the document."""
+    text = tables()
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    print(text)
+
+
+def tables() -> str:
+    """Return all tables in Markdown."""
+    translated = translate()
+    levels = {level: resolve(translated, {"MaturityLevel": level}) for level in LEVELS}
+    parts = [
+        "**A month without a request, one endpoint**",
+        _by_level({level: idle(template) for level, template in levels.items()}),
+        "**A million predictions a month, one in a request, add**",
+        _by_level({level: traffic(template) for level, template in levels.items()}),
+        "**Assumed**",
+        _listed(ASSUMED, "", "value"),
+        "**List prices of us-east-1 in US dollars, as of 2025**",
+        _listed(PRICES, "$", "price"),
+    ]
+    return "\n\n".join(parts)
+
+
+def idle(template: Template) -> Table:
+    """Return what a level costs in a month in which nobody asks for anything."""
+    runs = dict(_runs(template))
+    alarms = sum(_metrics(a) for a in template.of_type("AWS::CloudWatch::Alarm").values())
+    dashboards = len(template.of_type("AWS::CloudWatch::Dashboard"))
+    total = sum(runs.values())
+    return {
+        "alarms, by the metrics that they look at": (
+            alarms * PRICES["alarm, per metric and month"]
+        ),
+        "dashboard (the first three of an account are free)": (
+            dashboards * PRICES["dashboard, per month"]
+        ),
+        "metrics of one endpoint, hours in which they are written": (
+            2 * len(BY_CHECKS) * _metric_hours(runs.get("CheckFunctionDaily", 0))
+        ),
+        "metrics of the runs": sum(_metric_hours(runs[name]) for name in OF_RUNS if name in runs),
+        "hourly and daily runs in Lambda": sum(
+            count * _lambda(template, _function(template, name), SECONDS[name])
+            for name, count in runs.items()
+        ),
+        "their schedules": total * PRICES["schedules, per million runs"] / 1e6,
+        "their S3 requests": sum(count * _s3_requests(name) for name, count in runs.items()),
+        "their logs and traces": total
+        * (_log(template, ASSUMED["KB of logs of a run"]) + PRICES["traces, per million"] / 1e6),
+        "images in their repositories": _images(template)
+        * ASSUMED["GB of an image in its repository"]
+        * PRICES["image storage, per GB and month"],
+    }
+
+
+def traffic(template: Template) -> Table:
+    """Return what a million predictions a month add, one in each request."""
+    count = 1e6
+    captured = "CaptureStream" in template.resources
+    billed = count * ASSUMED["KB of a capture as Firehose bills it"] * KB / GB
+    stored = count * ASSUMED["KB of a capture in S3, compressed"] * KB / GB
+    puts = PRICES["S3 PUT and LIST, per thousand"] / 1e3 + PRICES["events of S3, per million"] / 1e6
+    return {
+        "HTTP API": count * PRICES["HTTP API requests, per million"] / 1e6,
+        "Lambda": count * _lambda(template, "PredictFunction", ASSUMED["seconds of a prediction"]),
+        "logs": count * _log(template, ASSUMED["KB of logs of a prediction, with the access log"]),
+        "traces, at most: one a second and 5 % of the others": (
+            count * PRICES["traces, per million"] / 1e6
+        ),
+        "metrics of predictions, written every hour": (
+            2 * len(BY_PREDICTIONS) * PRICES["custom metric, per month"]
+        ),
+        "Firehose, in steps of 5 KB": captured * billed * PRICES["Firehose, per GB"],
+        "captures written to S3": _objects(template) * puts if captured else 0,
+        "captures kept, once the first expire": captured
+        * stored
+        * (_months_of_captures(template) * PRICES["S3 storage, per GB and month"]),
+    }
+
+
+def _runs(template: Template) -> Iterator[tuple[str, int]]:
+    """Yield each schedule that is enabled, and how often it fires in a month."""
+    for name, schedule in template.enabled("AWS::Scheduler::Schedule").items():
+        times = _times(schedule)
+        yield name, sum(1 for _ in takewhile(lambda time: time < START + MONTH, times))
+
+
+def _times(schedule: dict[str, Any]) -> Iterator[datetime]:
+    time = START - timedelta(seconds=1)
+    while True:
+        time = next_time(schedule, time, START)
+        yield time
+
+
+def _metrics(alarm: dict[str, Any]) -> int:
+    """Return how many metrics an alarm is billed for: those that its expression reads."""
+    return sum(1 for metric in alarm.get("Metrics", ()) if "MetricStat" in metric) or 1
+
+
+def _metric_hours(runs: int) -> float:
+    """Return the price of a metric that is written by so many runs of a month, each in an hour."""
+    return PRICES["custom metric, per month"] * min(1, runs / HOURS)
+
+
+def _function(template: Template, schedule: str) -> str:
+    """Return the logical id of the function that a schedule starts."""
+    arn = template.of_type("AWS::Scheduler::Schedule")[schedule]["Target"]["Arn"]
+    functions = template.of_type("AWS::Lambda::Function")
+    return next(name for name in functions if arn.endswith(f"-{name.lower()}"))
+
+
+def _lambda(template: Template, function: str, seconds: float) -> float:
+    """Return the price of one invocation."""
+    megabytes = int(template.of_type("AWS::Lambda::Function")[function]["MemorySize"])
+    used = megabytes / 1024 * seconds * PRICES["Lambda, per GB-second"]
+    return used + PRICES["Lambda requests, per million"] / 1e6
+
+
+def _s3_requests(schedule: str) -> float:
+    puts = ASSUMED["S3 PUT and LIST requests of a run"] * PRICES["S3 PUT and LIST, per thousand"]
+    return (puts + GETS[schedule] * PRICES["S3 GET, per thousand"]) / 1e3
+
+
+def _log(template: Template, kilobytes: float) -> float:
+    """Return the price of writing so much to the log and keeping it, uncompressed."""
+    days = int(template.of_type("AWS::Logs::LogGroup")["FunctionLogGroup"]["RetentionInDays"])
+    kept = days / MONTH.days * PRICES["log storage, per GB and month"]
+    return kilobytes * KB / GB * (PRICES["log data, per GB"] + kept)
+
+
+def _objects(template: Template) -> float:
+    """Return how many objects of captures a month has, if something comes all the time."""
+    stream = template.of_type("AWS::KinesisFirehose::DeliveryStream")["CaptureStream"]
+    hints = stream["ExtendedS3DestinationConfiguration"]["BufferingHints"]
+    return MONTH / timedelta(seconds=hints["IntervalInSeconds"])
+
+
+def _months_of_captures(template: Template) -> float:
+    rules = template.of_type("AWS::S3::Bucket")["DataBucket"]["LifecycleConfiguration"]["Rules"]
+    (days,) = (int(rule["ExpirationInDays"]) for rule in rules if rule["Id"] == "captures")
+    return days / MONTH.days
+
+
+def _images(template: Template) -> int:
+    """Return the number of functions that are images; sam makes a repository for each."""
+    functions = template.of_type("AWS::Lambda::Function").values()
+    return sum(1 for function in functions if function.get("PackageType") == "Image")
+
+
+def _by_level(found: Mapping[str, Table]) -> str:
+    heads = ["item", *(f"level {level}" for level in found)]
+    items = next(iter(found.values()))
+    rows = [[item, *(_dollars(table[item]) for table in found.values())] for item in items]
+    sums = ["**together**", *(f"**{_dollars(sum(table.values()))}**" for table in found.values())]
+    return _markdown([heads, *rows, sums])
+
+
+def _listed(values: Mapping[str, float], sign: str, head: str) -> str:
+    return _markdown(
+        [["", head], *([name, f"{sign}{value:.10g}"] for name, value in values.items())]
+    )
+
+
+def _dollars(amount: float) -> str:
+    if amount == 0:
+        return "–"
+    return f"${amount:,.2f}" if amount >= 0.005 else "< $0.01"
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    heads, *others = rows
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *others]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The page of a check as Chromium shows it; the screenshots are in build/pages/."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from evergreen.page import page
+from tests import checks
+
+BUILD = Path(__file__).parent.parent.parent / "build" / "pages"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+SCREENS = {  # the options of each, and the colour of its paper
+    "light": (["--window-size=1100,5000"], (255, 255, 255)),
+    "dark": (["--window-size=1100,5000", "--force-dark-mode"], (20, 23, 26)),
+    "phone": (["--window-size=360,7500"], (255, 255, 255)),
+}
+# A window is never as narrow as a phone, a frame is; the page itself has no script to ask.
+FRAME = """<!doctype html><title>not measured</title>
+<script>onmessage = message => document.title = message.data</script>
+<iframe src="probe.html" style="width: 360px; height: 640px; border: 0"></iframe>"""
+PROBE = """<script>const root = document.documentElement
+parent.postMessage(`${root.scrollWidth} of ${root.clientWidth}`, "*")</script>"""
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium: no `chromium` or `google-chrome` on the PATH"
+)
+
+
+@pytest.fixture(params=list(checks.STATES))
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return the file of a page in one of the states."""
+    name = request.param
+    file = tmp_path / f"{name.replace(' ', '-')}.html"
+    file.write_text(page(checks.STATES[name]()), encoding="utf-8")
+    return file
+
+
+def browse(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    assert CHROMIUM
+    command = [
+        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+        "--disable-background-networking", f"--user-data-dir={file.parent / 'profile'}",
+        "--enable-logging=stderr", *options, file.as_uri(),
+    ]  # fmt: skip
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "CONSOLE" not in found.stderr, found.stderr
+    return found
+
+
+def test_every_section_is_there_and_the_console_is_quiet(state: Path) -> None:
+    dom = browse(state, "--dump-dom").stdout
+
+    assert re.findall(r"<h2>(.*?)</h2>", dom) == checks.SECTIONS
+    assert len(re.findall(r"<h1>[^<]+</h1>", dom)) == 1
+
+
+def test_an_error_on_the_console_would_be_seen(tmp_path: Path) -> None:
+    file = tmp_path / "broken.html"
+    file.write_text("<!doctype html><title>broken</title><script>console.error('no')</script>")
+
+    with pytest.raises(AssertionError, match="CONSOLE"):
+        browse(file, "--dump-dom")
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_it_is_drawn_on_every_screen_as_dark_as_the_reader_wants(state: Path, screen: str) -> None:
+    options, paper = SCREENS[screen]
+    BUILD.mkdir(parents=True, exist_ok=True)
+    shot = BUILD / f"{state.stem}-{screen}.png"
+
+    browse(state, *options, f"--screenshot={shot}")
+
+    with Image.open(shot) as picture:
+        assert f"--window-size={picture.width},{picture.height}" in options
+        assert picture.convert("RGB").getpixel((1, 1)) == paper
+        assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(state: Path) -> None:
+    probe, frame = state.with_name("probe.html"), state.with_name("frame.html")
+    probe.write_text(state.read_text(encoding="utf-8") + PROBE, encoding="utf-8")
+    frame.write_text(FRAME, encoding="utf-8")
+
+    dom = browse(frame, "--virtual-time-budget=5000", "--dump-dom").stdout
+
+    assert "<title>360 of 360</title>" in dom

@@ -1,0 +1,100 @@
+"""docs/cost.md says what the template costs."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from local import cost
+from local.template import ROOT, Template, load
+
+LEVELS = {level: load({"MaturityLevel": level}) for level in cost.LEVELS}
+FULL = LEVELS["4"]
+OCCASIONAL = {  # written when something happens, by functions that are paid for by what happens
+    "CaptureFailed", "RefreshFailed", "RequestsFailed", "LabelsAccepted", "LabelsConflicting",
+}  # fmt: skip
+
+
+def without(template: Template, name: str) -> Template:
+    assert name in template.resources
+    return replace(template, resources={k: v for k, v in template.resources.items() if k != name})
+
+
+def test_the_document_is_what_the_script_prints() -> None:
+    text = cost.DOCUMENT.read_text()
+
+    written = text.partition(cost.BEGIN)[2].partition(cost.END)[0].strip()
+
+    assert written == cost.tables(), "run `make cost`"
+
+
+def test_the_metrics_that_are_counted_are_those_that_functions_write() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "functions").glob("*.py"))
+    found = re.findall(r'\b([A-Z][a-z]\w+)=[^=]|"([A-Z][a-z]\w+)":', code)
+
+    written = {name or quoted for name, quoted in found} - OCCASIONAL
+
+    assert written == {*cost.BY_CHECKS, *cost.BY_PREDICTIONS, *cost.OF_RUNS.values()}
+
+
+def test_nothing_is_paid_for_at_the_first_level_but_the_image_until_somebody_asks() -> None:
+    paid = {item for item, dollars in cost.idle(LEVELS["1"]).items() if dollars}
+
+    assert paid == {"images in their repositories"}
+
+
+@pytest.mark.parametrize(
+    ("name", "dollars"),
+    [("DriftAlarm", 0.10), ("FunctionsFailAlarm", 0.40), ("Dashboard", 3.00)],
+)
+def test_an_alarm_costs_what_its_metrics_do_and_a_dashboard_is_one(
+    name: str, dollars: float
+) -> None:
+    saved = sum(cost.idle(FULL).values()) - sum(cost.idle(without(FULL, name)).values())
+
+    assert saved == pytest.approx(dollars)
+
+
+def test_runs_are_counted_from_the_schedules_that_are_enabled() -> None:
+    hourly, daily = load({"MaturityLevel": "2"}), load({"ProfileSchedule": "cron(20 4 * * ? *)"})
+    item = "their schedules"
+
+    assert cost.idle(hourly)[item] == pytest.approx((720 + 30) / 1e6)
+    assert cost.idle(FULL)[item] == pytest.approx((720 + 30 + 30) / 1e6)
+    assert cost.idle(daily)[item] == pytest.approx((30 + 30 + 30) / 1e6)
+
+
+def test_a_run_is_paid_for_by_its_memory_and_seconds() -> None:
+    found = cost.idle(LEVELS["2"])["hourly and daily runs in Lambda"]
+
+    gigabyte_seconds = (720 * 15 + 30 * 60) * 3008 / 1024
+    assert found == pytest.approx(gigabyte_seconds * 0.0000166667 + 750 * 0.20 / 1e6)
+
+
+def test_a_metric_is_paid_for_in_the_hours_in_which_it_is_written() -> None:
+    found = cost.idle(LEVELS["2"])
+
+    assert found["metrics of the runs"] == pytest.approx(0.30 + 0.30 / 24)
+    once_a_day = 2 * len(cost.BY_CHECKS) * 0.30 / 24  # for the stack and for the endpoint
+    assert found["metrics of one endpoint, hours in which they are written"] == pytest.approx(
+        once_a_day
+    )
+
+
+def test_a_million_predictions_are_a_dollar_of_api_and_firehose_counts_five_kilobytes_each() -> (
+    None
+):
+    found = cost.traffic(FULL)
+
+    assert found["HTTP API"] == pytest.approx(1.00)
+    assert found["Firehose, in steps of 5 KB"] == pytest.approx(1e6 * 5 / 1024**2 * 0.029)
+
+
+def test_without_captures_nothing_is_paid_for_them() -> None:
+    found = cost.traffic(LEVELS["1"])
+
+    assert {item for item, dollars in found.items() if not dollars} == {
+        "Firehose, in steps of 5 KB",
+        "captures written to S3",
+        "captures kept, once the first expire",
+    }
