@@ -35,6 +35,14 @@ from evergreen.store import Remembered
 from evergreen.telemetry import logger, measure, measure_stack, observed
 
 AHEAD = timedelta(minutes=5)  # what clocks may differ by
+LOST = (
+    "damaged object",
+    "unreadable",
+    "unknown version",
+    "wrong schema",
+    "wrong hour",
+    "conflicting",
+)
 RECENT = timedelta(hours=26)  # what an hourly run looks at: Firehose may be a day late
 
 
@@ -102,6 +110,8 @@ def _check(name: str, end: datetime) -> CheckReport:
     """Check one endpoint over the days until `end`, write what was found and announce it."""
     endpoint, profiles = endpoints.load(name), _profiles(name)
     manifest, data = profiles.manifest, profiles.data
+    if end < manifest.created and (kept := report.read(data, report.key_of(name, end))):
+        return kept  # of a champion before this one: there is nothing to add to it now
     start = end - timedelta(days=endpoint.policy.drift_window_days)
     hours = profiles.hours(start, end)
     before = report.previous(data, name, end)
@@ -110,7 +120,7 @@ def _check(name: str, end: datetime) -> CheckReport:
         manifest,
         total,
         _reference(manifest.version, name) if total.rows >= MIN_ROWS else {},
-        followup.follow(data, _followed(manifest, endpoint), end, before),
+        followup.follow(data, _followed(profiles, endpoint), end, before),
         start=start,
         end=end,
         first=min((at for at, hour in hours.items() if hour.rows), default=None),
@@ -122,9 +132,10 @@ def _check(name: str, end: datetime) -> CheckReport:
     announced = [_event(alarm, found, key) for alarm in found.alarms if alarm.raised]
     if os.environ["REPORT_PAGES"] == "every-check" or announced or end.day == 1:
         data.put(report.key_of(name, end, "html"), page.page(found).encode())
+    events.emit(aws.events(), *announced)  # before the report says so: a retry may repeat it
     data.put(key, msgspec.json.encode(found))
-    events.emit(aws.events(), *announced)
-    _measure(found)
+    yesterday = window({at: hour for at, hour in hours.items() if at >= end - timedelta(days=1)})
+    _measure(found, sum(yesterday.set_aside.get(kind, 0) for kind in LOST))
     return found
 
 
@@ -139,8 +150,8 @@ def _reference(version: str, name: str) -> Columns:
     return columns_of(manifest.schema, msgspec.json.decode(body))
 
 
-def _followed(manifest: Manifest, endpoint: Endpoint) -> Followed:
-    registry = aws.registry()
+def _followed(profiles: Profiles, endpoint: Endpoint) -> Followed:
+    registry, manifest = aws.registry(), profiles.manifest
 
     @cache
     def expected(version: str) -> Expected | None:
@@ -152,6 +163,7 @@ def _followed(manifest: Manifest, endpoint: Endpoint) -> Followed:
     return Followed(
         endpoint=manifest.endpoint,
         version=manifest.version,
+        versions=profiles.versions,
         label_days=endpoint.policy.label_days,
         slices=endpoint.slices,
         expected=expected,
@@ -174,7 +186,8 @@ def _event(alarm: Alarm, found: CheckReport, key: str) -> events.Event:
     )
 
 
-def _measure(found: CheckReport) -> None:
+def _measure(found: CheckReport, lost: int) -> None:
+    """Write what alarms and the dashboard look at; lost: records set aside in the last day."""
     for feature in found.features:
         about = {"endpoint": found.endpoint, "feature": feature.feature, "psi": feature.psi}
         logger.info("feature checked", extra=about)
@@ -189,9 +202,9 @@ def _measure(found: CheckReport) -> None:
         "ModelAgeDays": found.model_age_days,
         "TrainedDaysAgo": found.trained_days_ago,
         "UnseenShare": max((feature.unseen for feature in found.features), default=0.0),
-        "SetAside": sum(n for kind, n in found.set_aside.items() if kind != "repeated"),
+        "SetAside": lost,
     }
-    if found.performance and (day := report.last_labelled(found.performance)):
+    if found.performance and (day := report.last_closed(found.performance)):
         figures |= {"LogLoss": day.loss, "LabelCoverage": day.labelled / day.captured}
     measure(
         found.endpoint,

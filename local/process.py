@@ -71,7 +71,8 @@ class Process:
         environment["AWS_LAMBDA_FUNCTION_NAME"] = name
         with (
             self._lock,
-            patch.dict(os.environ, environment),
+            # Not patch.dict, which changes the process's own: threads of DuckDB read that at will.
+            patch.object(os, "environ", {**os.environ, **environment}),
             redirect_stdout(cast(IO[str], _OUTPUT)),
         ):
             _OUTPUT.target = self.log

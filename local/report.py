@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evergreen.manifest import Manifest
 from evergreen.markup import document, figure, said, section, table, tile
 from evergreen.report import CheckReport
-from local import figures, flights
+from local import figures, flagged, flights
 
 if TYPE_CHECKING:
     from local.summary import Event, LogLoss, Summary
@@ -17,6 +17,7 @@ CSS = """.frozen { color: var(--orange) } .base { color: var(--grey) }
 .months { max-width: 46rem }
 .months :is(td, th) + :is(td, th) { padding: .35rem 0 .35rem .5rem; text-align: right }
 .months tr:last-child td { border-top: 2px solid var(--muted) }
+.weeks { min-width: 44rem } .weeks td:first-child { white-space: nowrap }
 .events { font-size: .9375rem }
 .events td:nth-child(-n+2) { white-space: nowrap; padding-right: 1.5rem }
 .events td:first-child { color: var(--muted) }
@@ -39,6 +40,9 @@ features that it is for; it takes two checks in a row, and more than the feature
 week anyway. Each promotion brings a new reference to compare with. Nearly all of the drift of
 flights is in the weather, which moves with the season."""
 NO_DRIFT = "No drift check came to an end in this time."
+WEEKS = """The weeks in which a check confirmed drift or found the schema violated: what it was
+about, what moved the most, and in which values. "All together" is a classifier's finding,
+"prediction" the distribution of the scores."""
 VERSIONS = """Each bar is a version for as long as it served, in the lane of its kind. A cross is a
 candidate that the gate rejected. <b class="drift">Triangles</b> are drift alarms: each asks for a
 training, which is skipped where the last one is too recent."""
@@ -73,6 +77,7 @@ def page(summary: "Summary", reports: list[CheckReport], kinds: dict[str, str]) 
         sections="\n".join([
             section("Log-loss by month", LOSSES, figure(figures.losses(summary))),
             section("Drift by feature", DRIFT if reports else NO_DRIFT, *heatmap),
+            section("Weeks with an alarm", WEEKS, weeks_table(reports)),
             section("Versions", VERSIONS, figure(figures.versions(summary, reports, kinds))),
             section("The months in numbers", verdict(summary), months_table(summary)),
             section("All events", EVENTS, events_table(summary.events)),
@@ -160,6 +165,12 @@ def losses(loss: "LogLoss") -> list[str]:
     cells = {name: f"{getattr(loss, name):.4f}" for name in figures.SERIES}
     cells[best(loss)] = f"<b>{cells[best(loss)]}</b>"
     return list(cells.values())
+
+
+def weeks_table(reports: list[CheckReport]) -> str:
+    """Return the table of weeks with an alarm."""
+    rows = [[said(cell) for cell in row] for row in flagged.weeks(reports)]
+    return figure(table("weeks", flagged.HEAD, rows))
 
 
 def events_table(events: list["Event"]) -> str:

@@ -196,7 +196,8 @@ def no_labels() -> CheckReport:
 
 STATES = {"healthy": healthy, "drifted": drifted, "no data": no_data, "no labels": no_labels}
 SECTIONS = [
-    "Alarms", "What moved", "Distributions", "Drift by day", "Schema", "All features together",
+    "Alarms", "How far each feature moved",
+    "Distributions", "Drift by day", "Schema", "All features together",
     "Performance by day", "Calibration", "Performance by slice", "Labels",
     "Accuracy as the scores promise it", "Set aside", "Versions in the window",
 ]  # fmt: skip

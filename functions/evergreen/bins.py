@@ -122,7 +122,7 @@ def labels(bins: FeatureProfile) -> list[str]:
     if not bins.edges:
         return ["any", "missing"]
     smallest = np.nextafter(bins.edges[0], np.inf)  # as the first edge is just below it
-    texts = [f"{edge:.4g}" for edge in (smallest, *bins.edges[1:])]
+    texts = [f"{edge + 0.0:.4g}" for edge in (smallest, *bins.edges[1:])]  # and -0 is 0
     between = [f"{low} to {high}" for low, high in pairwise(texts)]
     return [f"< {texts[0]}", *between, f"> {texts[-1]}", "missing"]
 

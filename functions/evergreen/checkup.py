@@ -47,7 +47,8 @@ def assess(
     """
     sample = _columns(manifest, total)
     counts = {name: np.array(rows, dtype=np.float64) for name, rows in total.counts.items()}
-    began = min((at for at in (first, before.began if before else None) if at), default=None)
+    known = before.began if before and before.rows else None  # after silence it begins anew
+    began = min((at for at in (first, known) if at), default=None)
     full = began is not None and began <= start + DAY
     features = drift.compare(manifest.reference, counts) if full and counts else None
     found = CheckReport(
@@ -80,8 +81,7 @@ def assess(
         "performance": ["Brier score"] if performance.status == "degraded" else [],
     }
     alarms = [
-        alarm(kind, names, end=end, before=comparable, repeat=repeat)
-        for kind, names in about.items()
+        alarm(kind, names, end=end, before=recent, repeat=repeat) for kind, names in about.items()
     ]
     return msgspec.structs.replace(
         found,
@@ -93,7 +93,7 @@ def assess(
 
 def _violations(manifest: Manifest, counts: dict[str, Counts], total: Hour) -> list[Violation]:
     misfits = total.set_aside.get("wrong schema", 0)
-    return drift.violations(manifest.reference, counts, misfits) if counts else []
+    return drift.violations(manifest.reference, counts, misfits)
 
 
 def _prediction(manifest: Manifest, total: Hour) -> FeatureDrift | None:

@@ -3,15 +3,15 @@
 import gzip
 import platform
 from collections.abc import Iterator
-from datetime import timedelta
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from evergreen import bins, multivariate, performance
 from evergreen.endpoint import Endpoint
-from evergreen.examples import Examples, concat, utc
+from evergreen.examples import Examples, utc
 from evergreen.manifest import Evaluation, Expected, Lineage, Manifest, version_id
 from evergreen.model import REFERENCE, Model
 from evergreen.registry import fingerprint
@@ -90,15 +90,14 @@ def _expected(best: "Fitted") -> Expected:
 
 def _separations(fitted: Examples, holdout: Examples) -> Iterator[float]:
     """Yield how well the holdout and the newest fitted weeks are told from other fitted rows."""
-    end = utc(fitted.times[-1]) + timedelta.resolution
+    weeks = (fitted.times[-1] - fitted.times) // np.timedelta64(bins.SEASON)
     pairs = [(fitted, holdout)]
     for number in range(WEEKS):
-        week = fitted.between(end - (number + 1) * bins.SEASON, end - number * bins.SEASON)
-        rest = fitted.between(None, end - (number + 1) * bins.SEASON)
-        later = fitted.between(end - number * bins.SEASON, None)
-        pairs.append((concat([rest, later]) or later, week))
-    for others, week in pairs:
-        if found := multivariate.separation(others.columns, week.columns):
+        own, others = np.flatnonzero(weeks == number), np.flatnonzero(weeks != number)
+        few = others[multivariate.spread(len(others), multivariate.REFERENCE_ROWS)]
+        pairs.append((fitted.take(few), fitted.take(own)))
+    for rest, week in pairs:
+        if found := multivariate.separation(rest.columns, week.columns):
             yield found.auc
 
 

@@ -56,7 +56,7 @@ def _feature_drift(
     severity: Severity = "major" if index >= MAJOR else "moderate" if index >= MODERATE else "none"
     rows = counts.sum()
     numbers = profile.categories is None
-    outside = (counts[0] if profile.edges else 0.0) + counts[-2]
+    own = np.asarray(profile.counts, dtype=np.float64)
     distance = twosample.wasserstein(profile.edges or [], pair[0][:-1], pair[1][:-1])
     return FeatureDrift(
         feature=name,
@@ -66,13 +66,18 @@ def _feature_drift(
         severity=severity,
         wasserstein=distance,
         missing=float(counts[-1] / rows),
-        unseen=0.0 if numbers else float(counts[-2] / rows),
-        outside=float(outside / rows) if numbers else 0.0,
+        unseen=0.0 if numbers else _more(counts[-2:-1], own[-2:-1], rows, own.sum()),
+        outside=_more(counts[[0, -2]], own[[0, -2]], rows, own.sum()) if profile.edges else 0.0,
         flagged=significant and severity == "major",
         bins=bins.labels(profile),
         reference=[int(n) for n in pair[0]],
         window=[int(n) for n in pair[1]],
     )
+
+
+def _more(there: Counts, were: Counts, rows: float, of: float) -> float:
+    """Return the share of rows in some bins that is more than the reference's."""
+    return max(0.0, float(there.sum() / rows - were.sum() / max(of, 1.0)))
 
 
 def violations(
@@ -84,11 +89,11 @@ def violations(
     smallest and largest is listed and never flagged: seasons bring such, and drift judges them.
     """
     rows = max((counts.sum() for counts in window.values()), default=0)
-    if rows < MIN_ROWS:
+    if rows + misfits < MIN_ROWS:
         return []
     found: list[tuple[str, ViolationKind, float, float, float]]
     found = [("", "wrong schema", misfits, rows + misfits, 0.0)]
-    for name, profile in reference.items():
+    for name, profile in reference.items() if rows else ():
         own, counts = np.asarray(profile.counts, dtype=np.float64), window[name]
         n = own.sum()
         missing = max(profile.missing, twosample.upper_bound(own[-1], n))
@@ -97,8 +102,9 @@ def violations(
             unseen = max(profile.unseen, twosample.upper_bound(own[-2], n))
             found.append((name, "unseen categories", counts[-2], rows, unseen))
         else:
-            outside = (counts[0] if profile.edges else 0.0) + counts[-2]
-            found.append((name, "outside the range", outside, rows, twosample.upper_bound(0, n)))
+            ends = [0, -2] if profile.edges else [-2]
+            outside = twosample.upper_bound(own[ends].sum(), n)
+            found.append((name, "outside the range", counts[ends].sum(), rows, outside))
     found = [(name, kind, float(k), float(n), bound) for name, kind, k, n, bound in found]
     ps = [twosample.more_than(bound, k, n) if k else 1.0 for _, _, k, n, bound in found]
     flags = twosample.significant(ps)

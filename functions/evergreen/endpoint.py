@@ -112,8 +112,13 @@ def check_endpoint(name: str, endpoint: object) -> None:
             raise EndpointFileError(name, f"field `{field}` has no description")
         if field in ("label", "time"):
             raise EndpointFileError(name, f"field `{field}` has a name that `examples` needs")
+    if isinstance(endpoint.slices, str):
+        raise EndpointFileError(name, f'slices is a text: write ("{endpoint.slices}",)')
     if unknown := [field for field in endpoint.slices if field not in schema["properties"]]:
-        raise EndpointFileError(name, f"slices: {unknown[0]!r} is not a field of `row`")
+        fields = ", ".join(schema["properties"])
+        raise EndpointFileError(
+            name, f"slices: {unknown[0]!r} is not a field of `row`, which has {fields}"
+        )
     _check_policy(name, endpoint.policy)
     candidates = endpoint.candidates(0)
     if not candidates:

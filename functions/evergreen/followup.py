@@ -7,30 +7,36 @@ same age.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import numpy as np
 
 from evergreen import performance
 from evergreen.join import Labels, read_labels
 from evergreen.manifest import Expected
-from evergreen.records import ARRIVAL, Capture, Label, captures_of
+from evergreen.records import ARRIVAL, Answered, Label, answers_of
 from evergreen.report import MEMORY, CheckReport, DayPerformance, Performance
 from evergreen.store import Store
 
 DAY = timedelta(days=1)
 FIRST = timedelta(days=30)  # how far back the first check of all looks
+COUNTED = "counted"  # in its day, which is closed
 DELAYS = (1, 6, 24, 48, 168, 720)  # hours
 
 
 @dataclass(frozen=True)
 class Followed:
-    """Whose predictions, how long labels may take, and what is told apart."""
+    """Whose predictions, how long labels may take, and what is told apart.
+
+    version: the champion; versions: those that exist, as others are not counted.
+    """
 
     endpoint: str
     version: str
+    versions: Collection[str]
     label_days: int
     slices: tuple[str, ...]
     expected: Callable[[str], Expected | None]  # of a version
@@ -38,9 +44,9 @@ class Followed:
 
 @dataclass
 class _Tally:
-    """The predictions of one day and version."""
+    """The predictions of one day and version: the scores of all, and those with a label."""
 
-    captured: list[tuple[datetime, str, float]] = field(default_factory=list)
+    captured: list[float] = field(default_factory=list)
     labelled: list[tuple[datetime, str, float, bool, list[str]]] = field(default_factory=list)
 
 
@@ -98,11 +104,11 @@ def _tallied(
     """Join the champion's captures from start to end with labels that came in time."""
     tallies: dict[tuple[date, str], _Tally] = defaultdict(_Tally)
     waiting = dict(labels.by_id)
-    for capture in _distinct(data, followed.endpoint, start, end):
+    for capture in _distinct(data, followed, start, end):
         label = waiting.pop(capture.id, None)
         day = capture.time.astimezone(UTC).date()
         tally = tallies[day, capture.version]
-        tally.captured.append((capture.time, capture.id, capture.score))
+        tally.captured.append(capture.score)
         if label is None:
             facts["unlabelled"] += capture.id not in labels.conflicting
             continue
@@ -113,30 +119,41 @@ def _tallied(
             facts["late"] += 1
             continue
         facts["joined"] += 1
-        values = [str(capture.features.get(name)) for name in followed.slices]
+        values = _values(capture, followed.slices)
         tally.labelled.append((capture.time, capture.id, capture.score, label.label, values))
     for label in waiting.values():
-        facts[_stray(label, start, end)] += 1
+        facts[_stray(label, start, end, followed.label_days)] += 1
+    del facts[COUNTED]
     return tallies
 
 
-def _distinct(data: Store, endpoint: str, start: datetime, end: datetime) -> Iterator[Capture]:
+def _distinct(
+    data: Store, followed: Followed, start: datetime, end: datetime
+) -> Iterator[Answered]:
     seen = set()
-    for captures in captures_of(data, endpoint, start, end):
-        for capture in captures:
-            if capture.id not in seen and capture.variant == "champion":
-                seen.add(capture.id)
-                yield capture
+    for answers in answers_of(data, followed.endpoint, start, end):
+        for answer in answers:
+            ours = answer.variant == "champion" and answer.version in followed.versions
+            if ours and answer.id not in seen:
+                seen.add(answer.id)
+                yield answer
 
 
-def _stray(label: Label, start: datetime, end: datetime) -> str:
+def _values(answer: Answered, slices: tuple[str, ...]) -> list[str]:
+    if not slices:
+        return []
+    features = msgspec.json.decode(answer.features)
+    return [str(features.get(name)) for name in slices]
+
+
+def _stray(label: Label, start: datetime, end: datetime, label_days: int) -> str:
     """Say what a label is that met no capture; our ids begin with the time of the prediction."""
     try:
         made = datetime.fromtimestamp(int(label.id[:12], 16) / 1000, tz=UTC)
     except (ValueError, OverflowError):
         return "unknown"
     if made < start:
-        return "late"
+        return COUNTED if label.time < _closing(made.date(), label_days) else "late"
     return "waiting" if made > end - ARRIVAL else "unknown"
 
 
@@ -155,7 +172,7 @@ def _summary(
         version,
         scores=np.array([score for _, _, score, _, _ in rows], dtype=np.float64),
         labels=np.array([label for _, _, _, label, _ in rows], dtype=bool),
-        captured_scores=np.array([score for _, _, score in sorted(tally.captured)], dtype=float),
+        captured_scores=np.sort(np.array(tally.captured, dtype=np.float64)),
         slices_values={
             name: np.array([values[place] for *_, values in rows], dtype=object)
             for place, name in enumerate(followed.slices)

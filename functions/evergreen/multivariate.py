@@ -62,8 +62,8 @@ def separation(reference: Columns, window: Columns) -> Separation | None:
 
 
 def _thinned(columns: Columns, rows: int) -> pd.DataFrame:
-    frame = pd.DataFrame(columns)
-    return frame.iloc[spread(len(frame), rows)]
+    places = spread(len(next(iter(columns.values()), ())), rows)
+    return pd.DataFrame({name: values[places] for name, values in columns.items()})
 
 
 def spread(rows: int, wanted: int) -> npt.NDArray[np.intp]:

@@ -140,9 +140,9 @@ def moved(report: CheckReport) -> str:
         for each in compared(report)
     ]  # fmt: skip
     return (
-        section("What moved", text, figure(table("moved", head, rows)))
+        section("How far each feature moved", text, figure(table("moved", head, rows)))
         if rows
-        else section("What moved", NO_ROWS)
+        else section("How far each feature moved", NO_ROWS)
     )
 
 
@@ -217,11 +217,11 @@ def together(report: CheckReport) -> str:
     found = report.multivariate
     if not found:
         return section("All features together", NO_ROWS)
-    verdict = "which is drift" if found.flagged else "which is no drift"
+    verdict = "which is more" if found.flagged else "which is not more"
     text = (
         f"A classifier tells {found.rows:,} rows of this window from the reference with an AUC of "
-        f"{found.auc:.2f}, {verdict}: 0.50 is chance, and up to {found.limit:.2f} is how much "
-        "seasons of the reference differ."
+        f"{found.auc:.3f}, {verdict} than the {found.limit:.3f} by which weeks of the reference "
+        "differ; 0.5 is chance. It is an alarm if two checks in a row find it so."
     )
     return section("All features together", text)
 

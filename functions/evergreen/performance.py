@@ -33,6 +33,7 @@ THRESHOLD = 20_000.0  # 1 / alpha, measured: see docs/monitoring.md
 START = [0.0] * len(BETS)  # log wealth
 CAP = float(np.log(len(BETS) * THRESHOLD)) + 1.0  # log; more would only make a recovery invisible
 TENTHS = 10
+RECENT = 7  # closed days; without labels in them nothing is known of today
 MAX_SLICES = 20  # values of a field that are told apart
 MAX_POINTS = 50  # of the calibration map
 MIN_LIMIT = 1e-6  # a limit of 0 would turn any loss into infinite evidence
@@ -139,7 +140,8 @@ def judge(
     for day in own if expected else ():
         state = accumulate(state, day.evidence) if day.closed else state
     found = e_value(state)
-    if not any(day.labelled for day in own):
+    recent = [day for day in own if day.closed][-RECENT:] or own
+    if not any(day.labelled for day in recent):
         return "no labels", found
     return ("degraded" if found >= THRESHOLD else "steady"), found
 

@@ -25,11 +25,12 @@ from evergreen.intake import HOUR, HOUR_OF, ID, META, SCORE, VERSION, Read, Read
 from evergreen.manifest import FeatureProfile, Manifest
 from evergreen.multivariate import WINDOW_ROWS
 from evergreen.records import ARRIVAL, DELIVERY, days_of
-from evergreen.schema import Columns
+from evergreen.schema import UNDECODABLE, Columns
 from evergreen.store import Store
 
-HOUR_SAMPLE = 16  # rows kept of an hour; a week of hours has more than twice what a check looks at
+HOUR_SAMPLE = 64  # rows kept of an hour, so that busy hours have their share of what a check sees
 DAY = timedelta(days=1)
+HOURS = {f"{number:02d}" for number in range(24)}
 
 
 class Sampled(msgspec.Struct, frozen=True, array_like=True):
@@ -49,8 +50,9 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
     """The distinct predictions of an hour, counted.
 
     versions: rows by the version that made them; counts: rows per bin, by feature; scores: rows per
-    bin of the scores. set_aside: records in the folder of this hour that were not counted, by
-    reason. sources: hash of the names of the objects that it was counted from.
+    bin of the champion's scores. set_aside: records in the folder of this hour that were not
+    counted, by reason. sample: the rows whose ids have hashes up to the cutoff; None is all rows.
+    sources: hash of the names of the objects that it was counted from.
     """
 
     rows: int = 0
@@ -59,6 +61,7 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
     scores: list[int] = []
     set_aside: dict[str, int] = {}
     sample: list[Sampled] = []
+    cutoff: int | None = None
     sources: str = ""
 
 
@@ -73,6 +76,9 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 def merge(*hours: Hour) -> Hour:
     """Return the counts of all: of any hours, in any order and grouping."""
     counted = [hour for hour in hours if hour.counts]
+    limit = min((hour.cutoff for hour in hours if hour.cutoff is not None), default=None)
+    rows = (row for hour in hours for row in hour.sample if limit is None or row.hash <= limit)
+    sample, cutoff = _lowest(rows, WINDOW_ROWS, limit)
     return Hour(
         rows=sum(hour.rows for hour in hours),
         versions=_added(hour.versions for hour in hours),
@@ -82,7 +88,8 @@ def merge(*hours: Hour) -> Hour:
         },
         scores=_summed([hour.scores for hour in hours if hour.scores]),
         set_aside=_added(hour.set_aside for hour in hours),
-        sample=_lowest((row for hour in hours for row in hour.sample), WINDOW_ROWS),
+        sample=sample,
+        cutoff=cutoff,
     )
 
 
@@ -91,8 +98,21 @@ def window(hours: dict[datetime, Hour]) -> Hour:
     return merge(*hours.values())
 
 
-def _lowest(rows: Iterable[Sampled], wanted: int) -> list[Sampled]:
-    return sorted(rows, key=lambda row: row.rank)[:wanted]
+def _lowest(
+    rows: Iterable[Sampled], wanted: int, limit: int | None = None
+) -> tuple[list[Sampled], int | None]:
+    """Return the rows with the lowest hashes, and the hash up to which they are all there are."""
+    ordered = sorted(rows, key=lambda row: row.rank)
+    kept = ordered[:wanted]
+    return kept, kept[-1].hash if len(ordered) > wanted else limit
+
+
+def _decoded(body: bytes) -> Day | None:
+    """Return a day, or None where it cannot be read: it is a cache, and is made again."""
+    try:
+        return msgspec.json.decode(body, type=Day)
+    except UNDECODABLE:
+        return None
 
 
 def _summed(rows: list[list[int]]) -> list[int]:
@@ -139,7 +159,7 @@ class Profiles:
     def _day(self, midnight: datetime, end: datetime) -> dict[int, Hour]:
         key = f"profiles/{self.manifest.endpoint}/{midnight:%Y-%m-%d}.json"
         stored = self.data.get(key)
-        kept = msgspec.json.decode(stored.body, type=Day) if stored else None
+        kept = _decoded(stored.body) if stored else None
         if kept and kept.reference != self.manifest.version:
             kept = None
         if kept and kept.complete:
@@ -180,9 +200,10 @@ class Profiles:
         if day not in self._folders:
             listed: dict[datetime, list[str]] = {}
             for key in self.data.keys(f"captures/{day:%Y/%m/%d}/"):
-                number = key.split("/")[4]
-                at = datetime(day.year, day.month, day.day, int(number), tzinfo=UTC)
-                listed.setdefault(at, []).append(key)
+                number, _, name = key.removeprefix(f"captures/{day:%Y/%m/%d}/").partition("/")
+                if name and number in HOURS:  # else a person put it there
+                    at = datetime(day.year, day.month, day.day, int(number), tzinfo=UTC)
+                    listed.setdefault(at, []).append(key)
             self._folders[day] = listed
         return self._folders[day].get(folder, [])
 
@@ -223,6 +244,8 @@ class Profiles:
             if len(odd):
                 to = f"quarantine/{self.manifest.endpoint}/conflicting/{at:%Y-%m-%dT%H}.jsonl"
                 self.data.put(to, odd.to_json(orient="records", lines=True).encode())
+        sample, cutoff = _sample(rows)
+        own = rows[VERSION] == self.manifest.version  # another's scores would be blamed on it
         expected = self.manifest.expected
         scores = expected.scores if expected else None
         return Hour(
@@ -232,9 +255,10 @@ class Profiles:
                 name: _counted(profile, rows[name])
                 for name, profile in self.manifest.reference.items()
             },
-            scores=_counted(scores, rows[SCORE]) if scores else [],
+            scores=_counted(scores, rows[SCORE][own]) if scores else [],
             set_aside={reason: n for reason, n in aside.items() if n},
-            sample=_sample(rows),
+            sample=sample,
+            cutoff=cutoff,
             sources=sources,
         )
 
@@ -252,10 +276,10 @@ def _counted(profile: FeatureProfile, values: npt.NDArray[Any]) -> list[int]:
     return [int(n) for n in count(profile, values)]
 
 
-def _sample(rows: Columns) -> list[Sampled]:
+def _sample(rows: Columns) -> tuple[list[Sampled], int | None]:
     """Return the rows whose ids have the lowest hashes: the same whatever their order."""
     hashes = pd.util.hash_array(rows[ID])
-    lowest = np.argsort(hashes, kind="stable")[:HOUR_SAMPLE]
+    lowest = np.argsort(hashes, kind="stable")[: HOUR_SAMPLE + 1]
     chosen = [values[lowest].tolist() for name, values in rows.items() if name not in META]
     plain = [msgspec.Raw(msgspec.json.encode(values)) for values in zip(*chosen, strict=True)]
     found = zip(hashes[lowest].tolist(), rows[ID][lowest].tolist(), plain, strict=True)

@@ -140,6 +140,26 @@ def first_day(data: Store, kind: str) -> date | None:
     return date(int(year), int(month), int(day))
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a capture its label is compared with; the features only as they stand there."""
+
+    id: str
+    time: Moment
+    version: str
+    variant: str
+    score: float
+    features: msgspec.Raw
+
+
+def answers_of(
+    data: Store, endpoint: str, start: datetime, end: datetime
+) -> Iterator[list[Answered]]:
+    """Yield the same as `captures_of`, at a fraction of the memory."""
+    days = _by_day(data, "captures", endpoint, start - BUFFER, end, Capture, Answered, wait=ARRIVAL)
+    for answers in days:
+        yield [answer for answer in answers if start <= answer.time < end]
+
+
 def captures_of(
     data: Store, endpoint: str, start: datetime, end: datetime
 ) -> Iterator[list[Capture]]:
@@ -147,48 +167,50 @@ def captures_of(
 
     Ids are distinct within a day; one that arrived on two days comes twice.
     """
-    for captures in _by_day(data, "captures", endpoint, start - BUFFER, end, Capture, wait=ARRIVAL):
+    days = _by_day(data, "captures", endpoint, start - BUFFER, end, Capture, Capture, wait=ARRIVAL)
+    for captures in days:
         yield [capture for capture in captures if start <= capture.time < end]
 
 
 def labels_of(data: Store, endpoint: str, start: datetime, end: datetime) -> Iterator[list[Label]]:
     """Yield the labels that arrived from the day of start until end in lists, a day each."""
-    for labels in _by_day(data, "labels", endpoint, start, end, Label):
+    for labels in _by_day(data, "labels", endpoint, start, end, Label, Label):
         yield [label for label in labels if label.time < end]
 
 
-def _by_day[Record: (Capture, Label)](
+def _by_day[Record: (Capture, Label), View](
     data: Store,
     kind: str,
     endpoint: str,
     start: datetime,
     end: datetime,
     record: type[Record],
+    view: type[View],
     wait: timedelta = timedelta(0),
-) -> Iterator[list[Record]]:
+) -> Iterator[list[View]]:
     closed = (min(end, datetime.now(UTC)) - DELIVERY).astimezone(UTC).date()
     for day in days_of(start, end + wait):
-        yield read_day(data, kind, endpoint, day, record, closed=day < closed)
+        lines = reduced_day(data, kind, endpoint, day, record, closed=day < closed)
+        yield msgspec.json.Decoder(view).decode_lines(lines)
 
 
-def read_day[Record: (Capture, Label)](
+def reduced_day[Record: (Capture, Label)](
     data: Store, kind: str, endpoint: str, day: date, record: type[Record], *, closed: bool
-) -> list[Record]:
-    """Return one endpoint's distinct records that arrived on a UTC date, and keep the reduced day.
+) -> bytes:
+    """Return one endpoint's distinct records that arrived on a UTC date, as lines, and keep them.
 
     closed: nothing more can arrive for this day, so that what is kept of it is complete.
     """
     key = f"days/{kind}/{endpoint}/{day}.jsonl.gz"
     decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(record)
     kept = data.get(key)
-    head, _, lines = gzip.decompress(kept.body).partition(b"\n") if kept else (b"{}", b"", b"")
-    reduced = msgspec.json.decode(head, type=_Reduced)
+    reduced, lines = _unpacked(kept.body if kept else b"")
     if reduced.complete:
-        return decoder.decode_lines(lines)
+        return lines
     sources = list(data.keys(f"{kind}/{day:%Y/%m/%d}/"))
     encoder = msgspec.json.Encoder()
     if sources == reduced.sources and not closed:
-        return decoder.decode_lines(lines)
+        return lines
     if sources != reduced.sources:
         before: list[Record] = []
         new: list[str] = sources
@@ -199,7 +221,16 @@ def read_day[Record: (Capture, Label)](
         lines = encoder.encode_lines(_distinct(records))
     head = encoder.encode(_Reduced(sources=sources, complete=closed))
     data.put(key, gzip.compress(head + b"\n" + lines, compresslevel=1, mtime=0))
-    return decoder.decode_lines(lines)
+    return lines
+
+
+def _unpacked(body: bytes) -> tuple[_Reduced, bytes]:
+    """Return a reduced day's head and lines; nothing for one that is damaged: it is a cache."""
+    head, _, lines = (decompressed(body) or b"{}").partition(b"\n")
+    try:
+        return msgspec.json.decode(head, type=_Reduced), lines
+    except UNDECODABLE:
+        return _Reduced(), b""
 
 
 def _read[Record: (Capture, Label)](
@@ -249,6 +280,10 @@ def _decoded[Record: (Capture, Label)](
         logger.warning("%d lines of %s could not be read", bad, key)
 
 
+def _order(record: Capture | Label) -> tuple[datetime, bytes]:
+    return record.time, msgspec.json.encode(record)
+
+
 def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> list[Record]:
     """Drop exact repetitions, which Firehose and callers may make; labels that differ stay.
 
@@ -258,6 +293,6 @@ def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> list[Recor
     for record in records:
         identity = (record.id, record.label)
         known = kept.get(identity)
-        if known is None or record.time < known.time:
+        if known is None or _order(record) < _order(known):
             kept[identity] = record
     return sorted(kept.values(), key=lambda record: (record.time, record.id, record.label))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from evergreen.schema import UNDECODABLE
 from evergreen.store import Store
 
 Status = Literal["insufficient data", "steady", "drifted"]
@@ -228,13 +229,17 @@ def alarm(
 ) -> Alarm | None:
     """Return the alarm that `about` is, None where that is empty.
 
-    It is announced when it begins, and again every `repeat` for as long as it lasts. before: the
-    check before this one; one of another version knows nothing of it.
+    It is announced when it begins, when more joins it, and every `repeat` while it lasts.
+    before: the check before this one; one of another version knows nothing of it.
     """
     if not about:
         return None
     going_on = next((a for a in before.alarms if a.kind == kind), None) if before else None
-    raised = going_on is None or end - going_on.announced >= repeat
+    raised = (
+        going_on is None
+        or end - going_on.announced >= repeat
+        or not set(about) <= set(going_on.about)
+    )
     return Alarm(
         kind=kind,
         since=going_on.since if going_on else end,
@@ -272,15 +277,26 @@ def previous(data: Store, endpoint: str, end: datetime) -> CheckReport | None:
     for age in (USUAL, MEMORY):  # a long listing only where there is no recent one
         found = data.keys(f"drift/{endpoint}/", after=key_of(endpoint, end - age))
         keys = [key for key in found if key.endswith(".json") and key < key_of(endpoint, end)]
-        if keys and (stored := data.get(keys[-1])):
-            return msgspec.json.decode(stored.body, type=CheckReport)
+        for key in reversed(keys):
+            if (found_there := read(data, key)) is not None:
+                return found_there
     return None
 
 
-def last_labelled(performance: Performance) -> DayPerformance | None:
-    """Return the last closed day that has labels."""
-    found = (day for day in reversed(performance.days) if day.closed and day.labelled)
-    return next(found, None)
+def read(data: Store, key: str) -> CheckReport | None:
+    """Return a report; None for one that an older Evergreen wrote, or that is damaged."""
+    stored = data.get(key)
+    try:
+        return msgspec.json.decode(stored.body, type=CheckReport) if stored else None
+    except UNDECODABLE:
+        return None
+
+
+def last_closed(performance: Performance) -> DayPerformance | None:
+    """Return the last closed day, if any day has labels: an endpoint may never get any."""
+    if not any(day.labelled for day in performance.days):
+        return None
+    return next((day for day in reversed(performance.days) if day.closed), None)
 
 
 def schema() -> dict[str, Any]:

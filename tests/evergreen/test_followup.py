@@ -21,6 +21,7 @@ MINUTE = timedelta(minutes=1)
 LABEL_DAYS = 2
 CLOSED = START + DAY + LABEL_DAYS * DAY + ARRIVAL  # the first day is, from then on
 V1 = given.version(1)
+VERSIONS = [given.version(number) for number in range(1, 10)]
 EXPECTED = Expected(brier=0.2, upper=0.22, similarity=0.0, calibration=[(0.0, 0.0), (1.0, 1.0)])
 
 
@@ -33,7 +34,7 @@ def followed(*slices: str, version: str = V1) -> Followed:
     def expected(_: str) -> Expected | None:
         return EXPECTED
 
-    return Followed(NAME, version, LABEL_DAYS, slices, expected)
+    return Followed(NAME, version, VERSIONS, LABEL_DAYS, slices, expected)
 
 
 def look(
@@ -184,6 +185,17 @@ def test_a_label_of_a_day_that_is_closed_is_late(memory: Memory) -> None:
 
     assert found.labels == {"late": 1, "unlabelled": 1}
     assert days(found)[START.date()].labelled == 0
+
+
+def test_a_label_that_has_been_counted_in_its_closed_day_is_not_called_late(memory: Memory) -> None:
+    predicted(memory, 1)
+    labelled(memory, 1, at=START + DAY + HOUR)
+    first = look(memory, CLOSED + HOUR)
+
+    found = look(memory, CLOSED + DAY, after(first, CLOSED + HOUR))
+
+    assert first.labels == {"joined": 1}
+    assert found.labels == {}
 
 
 @pytest.mark.parametrize("left", [timedelta(0), timedelta.resolution])

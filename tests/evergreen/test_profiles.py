@@ -118,7 +118,7 @@ def test_an_hour_counts_the_distinct_predictions_that_were_made_in_it(
     assert hour.set_aside == {"repeated": 3}
     assert {sum(counts) for counts in hour.counts.values()} == {110}
     assert set(hour.counts) == set(manifest.reference)
-    assert sum(hour.scores) == 110
+    assert sum(hour.scores) == 100, "another version's scores are not the champion's"
     assert len(hour.sample) == HOUR_SAMPLE
     assert hour.counts["temp"][-1] == sum(n % 5 > 0 for n in range(110))
 

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from evergreen import aws, records
 from evergreen.errors import DeliveryError
-from evergreen.records import Capture, Label, captures_of, days_of, first_day, labels_of, read_day
+from evergreen.records import (
+    Capture,
+    Label,
+    captures_of,
+    days_of,
+    first_day,
+    labels_of,
+    reduced_day,
+)
 from evergreen.store import Store
 from local.template import physical_name
 from tests import given
@@ -25,6 +33,13 @@ STREAM = physical_name("CaptureStream")
 
 
 # Ids
+
+
+def read_day[Record: (Capture, Label)](
+    data: Store, kind: str, endpoint: str, day: date, record: type[Record], *, closed: bool
+) -> list[Record]:
+    lines = reduced_day(data, kind, endpoint, day, record, closed=closed)
+    return msgspec.json.Decoder(record).decode_lines(lines)
 
 
 def test_ids_of_one_request_are_distinct_in_order_and_such_as_feedback_takes() -> None:

@@ -16,7 +16,7 @@ from evergreen.report import (
     CheckReport,
     alarm,
     key_of,
-    last_labelled,
+    last_closed,
     previous,
     trend,
 )
@@ -148,7 +148,7 @@ def test_a_row_that_does_not_fit_is_a_violation_of_no_field() -> None:
     assert report(violations=[violation]).violated == {"wrong schema"}
 
 
-def test_the_last_labelled_day_is_a_closed_one_with_labels() -> None:
+def test_the_last_closed_day_is_told_of_an_endpoint_that_gets_labels() -> None:
     days = [
         checks.day(9),
         checks.day(8),
@@ -156,8 +156,8 @@ def test_the_last_labelled_day_is_a_closed_one_with_labels() -> None:
         checks.day(6, closed=False),
     ]
 
-    assert last_labelled(checks.performance(days)) == days[1]
-    assert last_labelled(checks.performance(days[2:])) is None
+    assert last_closed(checks.performance(days)) == days[2]
+    assert last_closed(checks.performance(days[2:3])) is None
 
 
 # Reports in the store
