@@ -12,10 +12,11 @@ from rich.table import Table
 from benchmarks.drift_goals import Measured, goals
 from benchmarks.drift_tables import tables
 from benchmarks.report import machine, markdown
+from local import marked
 from local.template import ROOT
 
 DOCUMENT = ROOT / "docs" / "monitoring.md"
-BEGIN, END = "<!-- written by `make bench-drift`: begin -->", "<!-- end -->"
+COMMAND = "make bench-drift"
 WIDTH = 110  # of the widest table
 
 
@@ -45,16 +46,10 @@ def show(measured: Measured) -> None:
 
 def write_document(measured: Measured, path: Path = DOCUMENT) -> None:
     """Replace what stands between the two markers of the document."""
-    text = path.read_text()
-    before, found, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (found and ended):
-        raise SystemExit(f"{path} has lost its markers {BEGIN} and {END}")
     parts = [conditions(measured)]
     for title, remark, heads, rows in tables(measured):
         parts += [f"**{title}**", *([remark] if remark else []), markdown(heads, rows)]
-    body = "\n\n".join(parts)
-    path.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
+    marked.rewrite(path, COMMAND, "\n\n".join(parts))
 
 
 def conditions(measured: Measured) -> str:

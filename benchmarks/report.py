@@ -18,10 +18,10 @@ from benchmarks.contenders import EMPTY, PATTERN
 from benchmarks.installed import Folders
 from benchmarks.measure import Plan
 from benchmarks.results import Goal, Result, Times, goals, ratios
+from local import marked
 from local.template import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- written by `make bench`: begin -->", "<!-- end -->"
 LIBRARIES = ("scikit-learn", "pandas", "joblib", "numpy", "onnxruntime", "awslambdaric", "botocore")
 WIDTH = 100  # of the widest table
 WARM = ["1 row, ms", "p99, ms", "100 rows, ms", "rows/s of 1,000"]
@@ -88,14 +88,10 @@ def show(measured: Measured) -> None:
 
 def write_document(measured: Measured) -> None:
     """Replace what stands between the two markers of the document."""
-    text = DOCUMENT.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
     parts = [conditions(measured)]
     for title, heads, rows in tables(measured.results):
         parts += [f"**{title}**", markdown(heads, rows)]
-    body = "\n\n".join(parts)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
+    marked.rewrite(DOCUMENT, "make bench", "\n\n".join(parts))
 
 
 def markdown(heads: Sequence[str], rows: Cells) -> str:

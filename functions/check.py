@@ -34,7 +34,6 @@ from evergreen.schema import Columns, columns_of
 from evergreen.store import Remembered
 from evergreen.telemetry import logger, measure, measure_stack, observed
 
-AHEAD = timedelta(minutes=5)  # what clocks may differ by
 LOST = (
     "damaged object",
     "unreadable",
@@ -64,9 +63,8 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
 
 def _hour(text: str) -> datetime:
     """Return the beginning of the hour (UTC) of a time, which must not be in the future."""
-    time = datetime.fromisoformat(text)
-    time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    if time > datetime.now(UTC) + AHEAD:
+    time = events.time_of(text)
+    if time > datetime.now(UTC) + events.CLOCK_SKEW:
         raise UnknownEventError("check", "a time that is not in the future")
     return time.replace(minute=0, second=0, microsecond=0)
 
@@ -134,8 +132,8 @@ def _check(name: str, end: datetime) -> CheckReport:
         data.put(report.key_of(name, end, "html"), page.page(found).encode())
     events.emit(aws.events(), *announced)  # before the report says so: a retry may repeat it
     data.put(key, msgspec.json.encode(found))
-    yesterday = window({at: hour for at, hour in hours.items() if at >= end - timedelta(days=1)})
-    _measure(found, sum(yesterday.set_aside.get(kind, 0) for kind in LOST))
+    newest = [hour.set_aside for at, hour in hours.items() if at >= end - timedelta(days=1)]
+    _measure(found, sum(aside.get(kind, 0) for aside in newest for kind in LOST))
     return found
 
 

@@ -32,8 +32,6 @@ from evergreen.registry import Registry, Run, Seen
 from evergreen.schema import schema_of
 from evergreen.telemetry import logger, measure, measure_stack, observed
 
-CLOCK_SKEW = timedelta(minutes=5)
-
 
 @dataclass(frozen=True)
 class Start:
@@ -55,7 +53,7 @@ class Start:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Train for what the event asks, or ask for what is due."""
     if "slot" in event:
-        return {"requested": _request_due(_time(event["slot"]))}
+        return {"requested": _request_due(events.time_of(event["slot"]))}
     if (key := _misplaced(event)) is not None:
         logger.warning("not training data: put it under training/<endpoint>/", extra={"key": key})
         return {"ignored": key}
@@ -106,7 +104,7 @@ def _start(event: dict[str, Any], request_id: str) -> Start:
         case "Object Created":
             item = detail["object"]
             key = f"{item['key']} {item['sequencer']}"
-            return Start(item["key"].split("/")[1], "upload", key, _time(event["time"]))
+            return Start(item["key"].split("/")[1], "upload", key, events.time_of(event["time"]))
         case None if "endpoint" in detail:
             return Start(detail["endpoint"], "manual", f"manual-{request_id}", None)
     raise UnknownEventError(
@@ -119,12 +117,6 @@ def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
         return msgspec.convert(detail, kind)
     except msgspec.ValidationError as error:
         raise UnknownEventError("train", f"a detail as in events/schemas.json ({error})") from error
-
-
-def _time(text: str) -> datetime:
-    """Return a time in UTC; one without a zone is meant so."""
-    time = datetime.fromisoformat(text)
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _train(start: Start, owner: str) -> Run:
@@ -197,7 +189,7 @@ def _last(name: str, registry: Registry, run: Run) -> Manifest | None:
 
 def _reason_to_skip(endpoint: Endpoint, run: Run, last: Manifest | None) -> str | None:
     """Return why there is nothing to train for at this time, or None."""
-    if run.at > datetime.now(UTC) + CLOCK_SKEW:
+    if run.at > datetime.now(UTC) + events.CLOCK_SKEW:
         return f"its time, {run.at:%Y-%m-%d %H:%M} UTC, is in the future"
     if last is None:
         return None

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
+from local import marked
 from local.schedule import next_time
 from local.template import ROOT, Template, resolve, translate
 
 DOCUMENT = ROOT / "docs" / "cost.md"
-BEGIN, END = "<!-- written by `make cost`: begin -->", "<!-- end -->"
 LEVELS = ("1", "2", "3", "4")
 MONTH = timedelta(days=30)
 START = datetime(2025, 1, 1, tzinfo=UTC)  # a month is like any other: it only counts runs from here
@@ -81,9 +81,7 @@ Table = dict[str, float]  # dollars by item
 def main() -> None:
     """Print the tables, and write them to the document."""
     text = tables()
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    marked.rewrite(DOCUMENT, "make cost", text)
     print(text)
 
 

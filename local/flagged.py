@@ -20,7 +20,7 @@ def weeks(reports: Iterable[CheckReport]) -> list[list[str]]:
 
 def _row(monday: date, found: list[CheckReport]) -> list[str]:
     about = {name: None for r in found for a in r.alarms if a.kind == "drift" for name in a.about}
-    features = [f for r in found for f in _all(r) if f.feature in r.confirmed]
+    features = [f for r in found for f in r.compared if f.feature in r.confirmed]
     strongest = max(features, key=lambda feature: feature.psi, default=None)
     schema = {
         f"{v.feature} {v.kind}": f"{v.share:.1%} of rows, at most {v.bound:.1%} expected"
@@ -35,10 +35,6 @@ def _row(monday: date, found: list[CheckReport]) -> list[str]:
         shares.append(next(iter(schema.values())))
     names = ", ".join([*about, *(["schema"] if schema else [])])
     return [f"{monday:%d %b}", names, "; ".join(said), "; ".join(shares)]
-
-
-def _all(report: CheckReport) -> list[FeatureDrift]:
-    return [*report.features, *([report.prediction] if report.prediction else [])]
 
 
 def moved(feature: FeatureDrift) -> str:

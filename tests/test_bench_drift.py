@@ -21,7 +21,9 @@ from benchmarks.drift_columns import (
 from benchmarks.drift_counts import REFERENCE_ROWS, references
 from evergreen import bins, drift, performance, twosample
 from evergreen.manifest import FeatureProfile
+from local import marked
 
+BEGIN, END = marked.begin(drift_report.COMMAND), marked.END
 REFERENCES = 30
 
 
@@ -176,7 +178,7 @@ def test_the_document_keeps_what_stands_around_the_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{drift_report.BEGIN}old{drift_report.END}\nafter\n")
+    page.write_text(f"before\n{BEGIN}old{END}\nafter\n")
     monkeypatch.setattr(drift_report, "conditions", lambda _: "now")
     monkeypatch.setattr(drift_report, "tables", lambda _: [("T", "", ["", "n"], [["a", "1"]])])
     measured: Any = None
@@ -190,9 +192,13 @@ def test_the_document_keeps_what_stands_around_the_tables(
     assert "old" not in text
 
 
-def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
+def test_a_document_without_markers_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = tmp_path / "page.md"
     page.write_text("mine\n")
+    monkeypatch.setattr(drift_report, "conditions", lambda _: "now")
+    monkeypatch.setattr(drift_report, "tables", lambda _: [])
     measured: Any = None
 
     with pytest.raises(SystemExit, match="markers"):
@@ -204,4 +210,4 @@ def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
 def test_the_page_has_a_place_for_the_tables() -> None:
     text = drift_report.DOCUMENT.read_text()
 
-    assert 0 < text.index(drift_report.BEGIN) < text.index(drift_report.END)
+    assert 0 < text.index(BEGIN) < text.index(END)

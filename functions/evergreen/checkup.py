@@ -15,12 +15,10 @@ from evergreen.report import (
     FeatureDrift,
     Multivariate,
     Performance,
-    Violation,
     alarm,
     trend,
 )
 from evergreen.schema import Columns, columns_of
-from evergreen.twosample import Counts
 
 EXAMPLES = 5  # ids shown of the rows that moved
 DAY = timedelta(days=1)
@@ -63,7 +61,9 @@ def assess(
         features=[_with_examples(feature, manifest, total, sample) for feature in features or ()],
         prediction=None if features is None else _prediction(manifest, total),
         multivariate=None if features is None else _together(manifest, sample, reference),
-        violations=_violations(manifest, counts, total),
+        violations=drift.violations(
+            manifest.reference, counts, total.set_aside.get("wrong schema", 0)
+        ),
         confirmed=[],
         alarms=[],
         performance=performance,
@@ -89,11 +89,6 @@ def assess(
         confirmed=confirmed,
         alarms=[each for each in alarms if each],
     )
-
-
-def _violations(manifest: Manifest, counts: dict[str, Counts], total: Hour) -> list[Violation]:
-    misfits = total.set_aside.get("wrong schema", 0)
-    return drift.violations(manifest.reference, counts, misfits)
 
 
 def _prediction(manifest: Manifest, total: Hour) -> FeatureDrift | None:

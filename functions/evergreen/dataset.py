@@ -2,7 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -12,7 +12,7 @@ from evergreen.endpoint import Endpoint
 from evergreen.errors import DataError
 from evergreen.examples import Examples, concat, from_table
 from evergreen.join import Joined, join
-from evergreen.records import first_day
+from evergreen.records import first_day, midnight
 from evergreen.schema import JsonSchema
 from evergreen.store import Store
 
@@ -67,7 +67,7 @@ def _from_captures(
     first = first_day(data, "captures")
     if first is None:
         return Joined()
-    start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    start = midnight(first)
     if (history := endpoint.policy.history) is not None:
         start = max(start, at - history)
     return join(data, name, schema, start, at)

@@ -5,6 +5,7 @@ Delivery is at least once and unordered: whoever handles one of them reads the s
 
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "evergreen"
+CLOCK_SKEW = timedelta(minutes=5)  # that an event may be ahead of our clock by
 ENTRIES_PER_CALL = 10  # the limit of PutEvents
 
 
@@ -106,6 +108,12 @@ TYPES: dict[str, type[Event]] = {
     "Performance Degraded": PerformanceDegraded,
 }
 _NAMES = {kind: name for name, kind in TYPES.items()}
+
+
+def time_of(text: str) -> datetime:
+    """Return a time that an event names, in UTC; one without a zone is meant so."""
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def emit(client: "EventBridgeClient", *events: Event) -> None:

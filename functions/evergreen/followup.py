@@ -17,7 +17,7 @@ import numpy as np
 from evergreen import performance
 from evergreen.join import Labels, read_labels
 from evergreen.manifest import Expected
-from evergreen.records import ARRIVAL, Answered, Label, answers_of
+from evergreen.records import ARRIVAL, Answered, Label, answers_of, midnight
 from evergreen.report import MEMORY, CheckReport, DayPerformance, Performance
 from evergreen.store import Store
 
@@ -89,7 +89,7 @@ def _first_open(kept: list[DayPerformance], end: datetime) -> datetime:
             (day.day for day in kept if not day.closed),
             default=max(day.day for day in kept) + DAY,
         )
-    return datetime(first.year, first.month, first.day, tzinfo=UTC)
+    return midnight(first)
 
 
 def _tallied(
@@ -159,8 +159,7 @@ def _stray(label: Label, start: datetime, end: datetime, label_days: int) -> str
 
 def _closing(day: date, label_days: int) -> datetime:
     """Return when the labels of a day have had their time."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return midnight + DAY + timedelta(days=label_days)
+    return midnight(day) + DAY + timedelta(days=label_days)
 
 
 def _summary(

@@ -6,10 +6,10 @@ quarantine/, beside a copy of each object that fails its own checksum. The origi
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evergreen.records import ARRIVAL, BUFFER, Moment, decompressed
+from evergreen.records import ARRIVAL, BUFFER, Moment, decoded, decompressed
 from evergreen.schema import UNDECODABLE, Columns, JsonSchema, RowDecoder, column, is_text
 
 HOUR = timedelta(hours=1)
@@ -72,9 +72,10 @@ class Reader:
         lines = decompressed(body)
         if lines is None:
             return Read(damaged=True)
+        unreadable = partial(found.put, "unreadable")
         kept = [
             line
-            for line in _decoded(lines, found)
+            for line in decoded(lines, msgspec.json.Decoder(_Line), unreadable)
             if line.endpoint == self.endpoint
             and line.variant == "champion"
             and self._belongs(line, folder, found)
@@ -152,19 +153,3 @@ class Read:
 def take(table: Columns, places: npt.NDArray[Any]) -> Columns:
     """Return some of the rows."""
     return {name: values[places] for name, values in table.items()}
-
-
-def _decoded(lines: bytes, found: Read) -> list[_Line]:
-    decoder = msgspec.json.Decoder(_Line)
-    try:
-        return decoder.decode_lines(lines)
-    except UNDECODABLE:
-        return list(_one_by_one(lines, decoder, found))
-
-
-def _one_by_one(lines: bytes, decoder: msgspec.json.Decoder[_Line], found: Read) -> Iterator[_Line]:
-    for line in lines.splitlines():
-        try:
-            yield decoder.decode(line)
-        except UNDECODABLE:
-            found.put("unreadable", line)

@@ -103,9 +103,7 @@ def compared(report: CheckReport) -> list[FeatureDrift]:
 def psi_by_day(report: CheckReport) -> dict[date, dict[str, float]]:
     """Return PSI by day and feature, of the earlier checks and this one, oldest first."""
     found = {past.end.date(): past.psi for past in report.trend}
-    found[report.end.date()] = {
-        each.feature: each.psi for each in (*report.features, report.prediction) if each
-    }
+    found[report.end.date()] = {each.feature: each.psi for each in report.compared}
     return dict(sorted(found.items()))
 
 

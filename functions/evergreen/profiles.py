@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,7 @@ from evergreen.bins import count
 from evergreen.intake import HOUR, HOUR_OF, ID, META, SCORE, VERSION, Read, Reader, take
 from evergreen.manifest import FeatureProfile, Manifest
 from evergreen.multivariate import WINDOW_ROWS
-from evergreen.records import ARRIVAL, DELIVERY, days_of
+from evergreen.records import ARRIVAL, DELIVERY, days_of, midnight
 from evergreen.schema import UNDECODABLE, Columns
 from evergreen.store import Store
 
@@ -151,13 +151,12 @@ class Profiles:
         """Return the hours from start until before end in which anything was predicted."""
         found: dict[datetime, Hour] = {}
         for day in days_of(start, end):
-            midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-            hours = self._day(midnight, end)
-            found |= {midnight + number * HOUR: hour for number, hour in hours.items()}
+            hours = self._day(midnight(day), end)
+            found |= {midnight(day) + number * HOUR: hour for number, hour in hours.items()}
         return {at: hour for at, hour in found.items() if start <= at < end}
 
-    def _day(self, midnight: datetime, end: datetime) -> dict[int, Hour]:
-        key = f"profiles/{self.manifest.endpoint}/{midnight:%Y-%m-%d}.json"
+    def _day(self, first: datetime, end: datetime) -> dict[int, Hour]:
+        key = f"profiles/{self.manifest.endpoint}/{first:%Y-%m-%d}.json"
         stored = self.data.get(key)
         kept = _decoded(stored.body) if stored else None
         if kept and kept.reference != self.manifest.version:
@@ -167,10 +166,10 @@ class Profiles:
         hours = {
             number: hour
             for number in range(24)
-            if midnight + number * HOUR < end
-            and (hour := self._hour(midnight + number * HOUR, kept)) is not None
+            if first + number * HOUR < end
+            and (hour := self._hour(first + number * HOUR, kept)) is not None
         }
-        complete = midnight + DAY + ARRIVAL + DELIVERY <= end
+        complete = first + DAY + ARRIVAL + DELIVERY <= end
         day = Day(reference=self.manifest.version, complete=complete, hours=hours)
         if day != kept:
             self.data.put(key, msgspec.json.encode(day))
@@ -202,7 +201,7 @@ class Profiles:
             for key in self.data.keys(f"captures/{day:%Y/%m/%d}/"):
                 number, _, name = key.removeprefix(f"captures/{day:%Y/%m/%d}/").partition("/")
                 if name and number in HOURS:  # else a person put it there
-                    at = datetime(day.year, day.month, day.day, int(number), tzinfo=UTC)
+                    at = midnight(day) + int(number) * HOUR
                     listed.setdefault(at, []).append(key)
             self._folders[day] = listed
         return self._folders[day].get(folder, [])

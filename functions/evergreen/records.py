@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,6 +128,11 @@ def days_of(start: datetime, end: datetime) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+def midnight(day: date) -> datetime:
+    """Return the beginning of a UTC date."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
 def first_day(data: Store, kind: str) -> date | None:
     """Return the first UTC date on which records of a kind arrived, or None."""
     prefix = f"{kind}/"
@@ -155,9 +160,7 @@ def answers_of(
     data: Store, endpoint: str, start: datetime, end: datetime
 ) -> Iterator[list[Answered]]:
     """Yield the same as `captures_of`, at a fraction of the memory."""
-    days = _by_day(data, "captures", endpoint, start - BUFFER, end, Capture, Answered, wait=ARRIVAL)
-    for answers in days:
-        yield [answer for answer in answers if start <= answer.time < end]
+    return _made_between(data, endpoint, start, end, Answered)
 
 
 def captures_of(
@@ -167,9 +170,16 @@ def captures_of(
 
     Ids are distinct within a day; one that arrived on two days comes twice.
     """
-    days = _by_day(data, "captures", endpoint, start - BUFFER, end, Capture, Capture, wait=ARRIVAL)
-    for captures in days:
-        yield [capture for capture in captures if start <= capture.time < end]
+    return _made_between(data, endpoint, start, end, Capture)
+
+
+def _made_between[View: (Capture, Answered)](
+    data: Store, endpoint: str, start: datetime, end: datetime, view: type[View]
+) -> Iterator[list[View]]:
+    for found in _by_day(
+        data, "captures", endpoint, start - BUFFER, end, Capture, view, wait=ARRIVAL
+    ):
+        yield [each for each in found if start <= each.time < end]
 
 
 def labels_of(data: Store, endpoint: str, start: datetime, end: datetime) -> Iterator[list[Label]]:
@@ -244,7 +254,11 @@ def _read[Record: (Capture, Label)](
         if body is None:
             logger.warning("%s is damaged and was left out", key)
             continue
-        yield from (line for line in _decoded(key, body, decoder) if line.endpoint == endpoint)
+        bad: list[bytes] = []
+        lines = decoded(body, decoder, bad.append)
+        if bad:
+            logger.warning("%d lines of %s could not be read", len(bad), key)
+        yield from (line for line in lines if line.endpoint == endpoint)
 
 
 def decompressed(body: bytes) -> bytes | None:
@@ -264,20 +278,24 @@ def decompressed(body: bytes) -> bytes | None:
     return b"".join(members)
 
 
-def _decoded[Record: (Capture, Label)](
-    key: str, body: bytes, decoder: msgspec.json.Decoder[Record]
-) -> Iterator[Record]:
-    """Yield the records of an object; a line that is none must not cost the others."""
+def decoded[T](
+    lines: bytes, decoder: msgspec.json.Decoder[T], bad: Callable[[bytes], None]
+) -> list[T]:
+    """Return what lines hold; one that is not that goes to `bad`, and must not cost the others."""
     try:
-        yield from decoder.decode_lines(body)
+        return decoder.decode_lines(lines)
     except UNDECODABLE:
-        bad = 0
-        for line in body.splitlines():
-            try:
-                yield decoder.decode(line)
-            except UNDECODABLE:
-                bad += 1
-        logger.warning("%d lines of %s could not be read", bad, key)
+        return list(_one_by_one(lines, decoder, bad))
+
+
+def _one_by_one[T](
+    lines: bytes, decoder: msgspec.json.Decoder[T], bad: Callable[[bytes], None]
+) -> Iterator[T]:
+    for line in lines.splitlines():
+        try:
+            yield decoder.decode(line)
+        except UNDECODABLE:
+            bad(line)
 
 
 def _order(record: Capture | Label) -> tuple[datetime, bytes]:

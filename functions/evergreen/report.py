@@ -200,11 +200,14 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     began: datetime | None = None
 
     @property
+    def compared(self) -> list[FeatureDrift]:
+        """Return the features, and the prediction last."""
+        return [*self.features, *([self.prediction] if self.prediction else [])]
+
+    @property
     def flagged(self) -> set[str]:
         """Return what this check flagged as drift."""
-        found = {feature.feature for feature in self.features if feature.flagged}
-        if self.prediction and self.prediction.flagged:
-            found.add("prediction")
+        found = {each.feature for each in self.compared if each.flagged}
         if self.multivariate and self.multivariate.flagged:
             found.add("all together")
         return found
@@ -257,11 +260,7 @@ def trend(before: CheckReport | None) -> list[TrendDay]:
         end=before.end,
         version=before.version,
         status=before.status,
-        psi={
-            feature.feature: round(feature.psi, 4)
-            for feature in (*before.features, before.prediction)
-            if feature
-        },
+        psi={each.feature: round(each.psi, 4) for each in before.compared},
         alarms=[alarm.kind for alarm in before.alarms],
     )
     return [*before.trend, today][-TREND_DAYS:]

@@ -128,7 +128,9 @@ class Remembered(Store):
         """Return an object, or None where there is none."""
         if not key.startswith(self.once):
             return super().get(key)
-        stored = self._objects.get(key) or super().get(key)
+        if key in self._objects:
+            return self._objects[key]
+        stored = super().get(key)
         held = sum(len(known.body) for known in self._objects.values())
         if stored and held + len(stored.body) <= REMEMBERED_BYTES:
             self._objects[key] = stored
