@@ -22,8 +22,9 @@ help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: .venv/ready ## Replay 2013: MONTHS=11 SEED=0 RUNTIME=process (or sam, after a build)
-	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME)
+demo: .venv/ready ## Replay 2013 at four levels: ALL=1 MONTHS=11 SEED=0 RUNTIME=process (or sam, after a build)
+	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED) \
+		--runtime $(RUNTIME) $(if $(ALL),--all)
 
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker
@@ -40,6 +41,10 @@ bench: .venv/ready ## Measure predict beside the common pattern, in Lambda's emu
 .PHONY: bench-drift
 bench-drift: .venv/ready ## Measure false alarms, what is found, and the cost of monitoring: QUICK=1
 	@$(RUN) -m benchmarks.drift $(if $(QUICK),--quick)
+
+.PHONY: bench-promotion
+bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon it is, and its cost: QUICK=1
+	@$(RUN) -m benchmarks.promotion $(if $(QUICK),--quick)
 
 .PHONY: check
 check: .venv/ready ## Lint, types, and the template

@@ -27,6 +27,7 @@ from evergreen.followup import Followed
 from evergreen.known import is_version
 from evergreen.manifest import Expected, Manifest, version_time
 from evergreen.model import REFERENCE
+from evergreen.problem import Problem
 from evergreen.profiles import Profiles, window
 from evergreen.registry import Registry
 from evergreen.report import Alarm, CheckReport
@@ -152,11 +153,11 @@ def _followed(profiles: Profiles, endpoint: Endpoint) -> Followed:
     registry, manifest = aws.registry(), profiles.manifest
 
     @cache
-    def expected(version: str) -> Expected | None:
+    def described(version: str) -> tuple[Problem, Expected | None]:
         if version == manifest.version:
-            return manifest.expected
+            return manifest.problem, manifest.expected
         found = registry.manifest(manifest.endpoint, version) if is_version(version) else None
-        return found.expected if found else None
+        return (found.problem, found.expected) if found else (manifest.problem, None)
 
     return Followed(
         endpoint=manifest.endpoint,
@@ -164,7 +165,7 @@ def _followed(profiles: Profiles, endpoint: Endpoint) -> Followed:
         versions=profiles.versions,
         label_days=endpoint.policy.label_days,
         slices=endpoint.slices,
-        expected=expected,
+        described=described,
     )
 
 

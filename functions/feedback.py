@@ -5,11 +5,13 @@
 Labels go to a stream and meet their predictions when these are read: a label may come before its
 capture does, in which case it waits. So this function cannot know whether an id exists, or whether
 another request said otherwise; evergreen.join decides and reports that. What it can see, it
-answers.
+answers: what kind of label there must be is known from the champion's manifest. A class that the
+champion does not know is accepted and named: new ones appear, and only labels can teach them.
 """
 
 import os
-from functools import cache
+from collections import Counter
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +20,7 @@ from snapshot_restore_py import register_after_restore, register_before_snapshot
 from evergreen import aws, records
 from evergreen.errors import Fault, TooLargeError
 from evergreen.known import check_endpoint_file, check_endpoint_name
+from evergreen.problem import KINDS, Kind, Problem, Text
 from evergreen.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from evergreen.telemetry import measure, observed
 from http_api import Answer, Request, answer, respond
@@ -26,64 +29,81 @@ register_before_snapshot(aws.warm)
 register_after_restore(aws.reopen)
 
 
-class LabelRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One outcome: the id that predict answered with, and what really happened."""
-
-    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}-[0-9]{3}\Z")]
-    label: bool
-
-
-class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The body of a request."""
-
-    labels: Annotated[list[LabelRow], msgspec.Meta(min_length=1)]
+LOOK_SECONDS = 300  # after which the champion may have become one that knows other classes
+_ID = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}-[0-9]{3}\Z")]
 
 
 def feedback(request: Request) -> Answer:
     """Keep labels; those that contradict each other in one request are kept out and named."""
     endpoint = request.parameters["endpoint"]
-    _check_exists(endpoint)
-    rows = _decode(request.json_body())
+    problem = _problem(endpoint, int(request.time.timestamp()) // LOOK_SECONDS)
+    rows = _decode(request.json_body(), problem.kind if problem else None)
     labels = {row.id: row.label for row in rows}
     distinct = {(row.id, row.label) for row in rows}
-    conflicting = sorted({row.id for row in rows if (row.id, not row.label) in distinct})
+    times = Counter(label_id for label_id, _ in distinct)
+    conflicting = sorted(label_id for label_id, number in times.items() if number > 1)
     accepted = [
         records.Label(id=label_id, time=request.time, endpoint=endpoint, label=label)
         for label_id, label in labels.items()
-        if label_id not in set(conflicting)
+        if times[label_id] == 1
     ]
     records.send(aws.firehose(), os.environ["LABEL_STREAM"], accepted)
     measure(endpoint, LabelsAccepted=len(accepted), LabelsConflicting=len(conflicting))
-    return answer(
-        202,
-        {
-            "endpoint": endpoint,
-            "accepted": len(accepted),
-            "repeated": len(rows) - len(distinct),
-            "conflicting": conflicting,
-        },
-    )
+    found = {
+        "endpoint": endpoint,
+        "accepted": len(accepted),
+        "repeated": len(rows) - len(distinct),
+        "conflicting": conflicting,
+    }
+    if problem and problem.classes and (new := set(labels.values()) - set(problem.classes)):
+        found["new_classes"] = sorted(new)
+    return answer(202, found)
 
 
-@cache  # an endpoint that exists once stays; errors are not remembered
-def _check_exists(endpoint: str) -> None:
+@lru_cache(maxsize=128)  # errors are not remembered
+def _problem(endpoint: str, slot: int) -> Problem | None:  # noqa: ARG001 - looked at anew in each
+    """Return what the champion predicts; None where there is none yet, and any label may come."""
     check_endpoint_name(endpoint)
-    if aws.registry().document(endpoint) is None:
+    seen = aws.registry().document(endpoint)
+    if seen is None:
         check_endpoint_file(endpoint)
+        return None
+    return _problem_of(endpoint, seen.document.champion)
 
 
-def _decode(body: bytes) -> list[LabelRow]:
+@lru_cache(maxsize=128)
+def _problem_of(endpoint: str, version: str) -> Problem | None:
+    manifest = aws.registry().manifest(endpoint, version)
+    return manifest.problem if manifest else None
+
+
+@cache
+def _fields(kind: Kind | None) -> dict[str, Any]:
+    """Return the types of a label: the id that predict answered with, and what really happened."""
+    return {"id": _ID, "label": KINDS[kind] if kind else bool | float | Text}
+
+
+@cache
+def _decoder(kind: Kind | None) -> msgspec.json.Decoder[Any]:
+    row = msgspec.defstruct("Row", list(_fields(kind).items()), forbid_unknown_fields=True)
+    labels = Annotated[list[row], msgspec.Meta(min_length=1)]  # type: ignore[valid-type]
+    body = msgspec.defstruct("Request", [("labels", labels)], forbid_unknown_fields=True)
+    return msgspec.json.Decoder(body)
+
+
+def _decode(body: bytes, kind: Kind | None) -> list[Any]:
     try:
-        rows = msgspec.json.decode(body, type=FeedbackRequest).labels
+        rows: list[Any] = _decoder(kind).decode(body).labels
     except UNDECODABLE as error:
-        raise refusal(body, error, _faults) from None
+        raise refusal(body, error, lambda value: _faults(value, kind)) from None
     if len(rows) > MAX_ROWS:
         raise TooLargeError("labels", len(rows), MAX_ROWS)
     return rows
 
 
-def _faults(value: object) -> list[Fault]:
-    return faults_in_body(value, "labels", LabelRow.__annotations__, LabelRow.__struct_fields__, {})
+def _faults(value: object, kind: Kind | None) -> list[Fault]:
+    fields = _fields(kind)
+    return faults_in_body(value, "labels", fields, set(fields), {})
 
 
 ROUTES = {"POST /endpoints/{endpoint}/feedback": feedback}

@@ -18,13 +18,19 @@ from evergreen.errors import (
     CorruptArtifactError,
     CorruptDocumentError,
     DeliveryError,
+    DocumentChangedError,
     EvergreenError,
+    ExternalError,
     Fault,
+    ForbiddenChangeError,
     InvalidRequestError,
     ModelUnavailableError,
     NoChampionError,
+    NoReportError,
     TooLargeError,
+    UnknownDecisionError,
     UnknownEndpointError,
+    UnknownPredictionError,
     UnknownVersionError,
     WrongContentTypeError,
 )
@@ -40,13 +46,19 @@ UNREACHABLE = "a service does not answer: try again later"
 ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
     InvalidRequestError: (400, "invalid_request"),
     UnknownEndpointError: (404, "unknown_endpoint"),
+    NoReportError: (404, "no_report"),
     UnknownVersionError: (404, "unknown_version"),
+    UnknownDecisionError: (404, "unknown_decision"),
+    UnknownPredictionError: (404, "unknown_prediction"),
+    DocumentChangedError: (409, "changed"),
+    ForbiddenChangeError: (409, "forbidden"),
     TooLargeError: (413, "too_large"),
     WrongContentTypeError: (415, "wrong_content_type"),
     NoChampionError: (503, "no_champion"),
     CorruptArtifactError: (503, "corrupt_artifact"),
     CorruptDocumentError: (503, "corrupt_document"),
     ModelUnavailableError: (503, "model_unavailable"),
+    ExternalError: (503, "external_failed"),
     DeliveryError: (503, "delivery_failed"),
 }
 
@@ -113,14 +125,23 @@ def answer(status: int, body: Any, **headers: str) -> Answer:
     }
 
 
-def error_answer(error: EvergreenError, request: Request) -> Answer:
-    """Return the answer that stands for an error."""
-    status, code = next(
+def described(error: EvergreenError) -> dict[str, Any]:
+    """Return the code that clients may rely on, and the message for people."""
+    return {"code": _answer_of(error)[1], "message": str(error)}
+
+
+def _answer_of(error: EvergreenError) -> tuple[int, str]:
+    return next(
         (found for kind, found in ANSWERS.items() if isinstance(error, kind)), (500, "internal")
     )
+
+
+def error_answer(error: EvergreenError, request: Request) -> Answer:
+    """Return the answer that stands for an error."""
+    status, code = _answer_of(error)
     if status >= 500:
         return _unavailable(request, status, code, str(error), str(error))
-    detail: dict[str, Any] = {"code": code, "message": str(error)}
+    detail = described(error)
     if isinstance(error, InvalidRequestError):
         detail["faults"] = [
             {"path": fault.path, "message": fault.message} for fault in error.faults

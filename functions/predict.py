@@ -1,36 +1,34 @@
-"""Answer predictions with the champion, and show the registry.
+"""Answer predictions with the version that a request is for; the GET routes are in show.
 
-POST /endpoints/{endpoint}/predict               score rows; ?version= asks for one version
-GET  /endpoints                                  every endpoint and its champion
-GET  /endpoints/{endpoint}                       champion, metrics, history
-GET  /endpoints/{endpoint}/versions[/{version}]  all versions; the manifest of one
+POST /endpoints/{endpoint}/predict   score rows; ?version= or ?status= asks for one version
 """
 
-import math
 import os
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from time import perf_counter
 from typing import Any
 
+import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
+import show
 from evergreen import aws, records
 from evergreen.after_answer import AfterAnswer
 from evergreen.errors import (
     DeliveryError,
+    ExternalError,
     Fault,
     InvalidRequestError,
     ModelUnavailableError,
-    NoChampionError,
-    UnknownVersionError,
+    NoSuchStatusError,
 )
-from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
-from evergreen.manifest import Manifest
-from evergreen.serving import Served, Serving
+from evergreen.problem import Floats
+from evergreen.schema import PredictRequest
+from evergreen.serving import Chosen, Served, Serving
 from evergreen.telemetry import logger, measure, observed
 from http_api import Answer, Request, answer, respond
-
-THRESHOLD = 0.5
 
 capturing = os.environ.get("CAPTURE", "on") == "on"
 after_answer = AfterAnswer(os.environ.get("AWS_LAMBDA_RUNTIME_API") if capturing else None)
@@ -59,45 +57,131 @@ if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     serving()  # now: while Lambda initializes, it lends a whole processor
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Rows and their scores, by a version, in so many milliseconds."""
+
+    chosen: Chosen
+    asked: PredictRequest
+    scores: Floats
+    ms: float
+
+
 def predict(request: Request) -> Answer:
     """Score rows."""
     endpoint = request.parameters["endpoint"]
-    if unknown := sorted(set(request.query) - {"version"}):
-        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
-    version = request.query.get("version")
-    served = serving().version(endpoint, version) if version else serving().champion(endpoint)
-    if reason := serving().stale(endpoint):
-        measure(endpoint, RefreshFailed=1)
-        logger.warning("an old champion answers", extra={"endpoint": endpoint, "reason": reason})
-    asked = served.decoder.decode(request.json_body())
-    predictions = _score(endpoint, served, asked.instances)
-    shared = {
-        "endpoint": endpoint,
-        "version": served.version,
-        "variant": "requested" if version else "champion",
-    }
+    if version := _version_asked_for(endpoint, request.query):
+        only = Chosen(serving().version(endpoint, version), "requested")
+        found = _scored(endpoint, only, only.served.decoder.decode(request.json_body()))
+    else:
+        found = _answered(endpoint, request)
+    rows, chosen = found.asked.instances, found.chosen
+    predictions = _predictions(chosen.served, rows, found.scores)
+    shared = {"endpoint": endpoint, "version": chosen.version, "variant": chosen.variant}
     if capturing:
-        also = shared | {"time": request.time, "key": asked.key}
-        after_answer.do(partial(_capture, asked.instances, predictions, also))
+        how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
+        also = shared | {"time": request.time} | how
+        after_answer.do(partial(_capture, rows, predictions, also))
     unseen = sum(1 for prediction in predictions if "unseen" in prediction)
-    about = {"version": served.version, "request": request.id}
+    about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
     return answer(200, {"predictions": predictions, **shared})
 
 
-def _score(endpoint: str, served: Served, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a caller gets of each row."""
+def _version_asked_for(endpoint: str, query: dict[str, str]) -> str | None:
+    """Return the version that a query names by its id or its status."""
+    if unknown := sorted(set(query) - {"version", "status"}):
+        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
+    if "status" not in query:
+        return query.get("version")
+    if "version" in query:
+        raise InvalidRequestError([Fault("?status", "not together with ?version=")])
+    status = show.status_of(query)
+    statuses = serving().document(endpoint).statuses
+    found = [version for version, now in statuses.items() if now == status]
+    if not found:
+        raise NoSuchStatusError(endpoint, status)
+    return max(found)  # of several the newest
+
+
+def _answered(endpoint: str, request: Request) -> Scored:
+    """Score rows by the version that they are for, or by the next that can.
+
+    A request is what the champion's schema says; it never fails because of a challenger.
+    """
+    champion = serving().champion(endpoint)
+    body = request.json_body()
+    asked = champion.served.decoder.decode(body)
+    chosen = serving().choose(endpoint, asked.key or request.id)
+    first: Exception | None = None
+    while True:
+        own, its = chosen.served.decoder, champion.served.decoder
+        try:
+            read = asked if own is its or own.schema == its.schema else own.decode(body)
+            found = _scored(endpoint, chosen, read)
+            break
+        except Exception as error:
+            first = first or error
+            instead = serving().instead(endpoint, chosen, str(error))
+            if instead is None:
+                raise first from None
+            chosen = instead
+    _warn(endpoint, found.chosen)
+    return found
+
+
+def _warn(endpoint: str, chosen: Chosen) -> None:
+    """Tell those who watch that another version answered than should have."""
+    about = {"endpoint": endpoint, "version": chosen.version, "failed": chosen.failed}
+    if reason := serving().stale(endpoint):
+        measure(endpoint, RefreshFailed=1)
+        logger.warning("the champion is not loaded", extra=about | {"reason": reason})
+    if chosen.variant != "fallback":
+        return
+    document = serving().document(endpoint)
+    if chosen.failed in document.arms:
+        measure(endpoint, ArmFailed=1)
+        logger.warning("the champion answers for an arm", extra=about | {"reason": chosen.reason})
+    if chosen.version == document.fallback != document.champion:
+        measure(endpoint, FallbackAnswered=1)
+        logger.error("the rule answers", extra=about | {"reason": chosen.reason})
+
+
+def _scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
+    """Score rows; while a service that a version asks fails, its rule does."""
+    model, version = chosen.served.model, chosen.version
+    service, called = model.manifest.external, True
+    start = perf_counter()
     try:
-        scores = served.model.scores_of(rows).tolist()
+        try:
+            scores = model.scores_of(asked.instances)
+        except ExternalError as error:
+            called = error.asked
+            scores = model.scores_instead(asked.instances)
+            chosen = replace(chosen, failed=chosen.failed or version, reason=str(error))
+            measure(endpoint, ExternalFailed=1)
+            logger.warning("a service fails", extra={"version": version, "reason": str(error)})
     except Exception as error:  # ONNX Runtime has no base class of its own
-        raise ModelUnavailableError(endpoint, served.version, f"scoring failed: {error}") from error
-    if odd := [index for index, score in enumerate(scores) if not math.isfinite(score)]:
+        raise ModelUnavailableError(endpoint, version, f"scoring failed: {error}") from error
+    ms = round((perf_counter() - start) * 1000, 3)
+    if service and called:
+        measure(endpoint, {"currency": service.currency}, ExternalCost=service.cost_per_call)
+    if not np.isfinite(scores).all():
+        odd = np.unique(np.nonzero(~np.isfinite(scores))[0])[:5].tolist()
         raise ModelUnavailableError(
-            endpoint, served.version, f"it has no finite score for instances {odd[:5]}"
+            endpoint, version, f"it has no finite score for instances {odd}"
         )
+    return Scored(chosen, asked, scores, ms)
+
+
+def _predictions(
+    served: Served, rows: list[dict[str, Any]], scores: Floats
+) -> list[dict[str, Any]]:
+    """Return what a caller gets of each row."""
+    answers = served.model.manifest.problem.answers(scores)
     predictions = [
-        {"id": prediction_id, "label": score >= THRESHOLD, "score": score}
-        for prediction_id, score in zip(records.new_ids(len(rows)), scores, strict=True)
+        {"id": prediction_id, **found}
+        for prediction_id, found in zip(records.new_ids(len(rows)), answers, strict=True)
     ]
     for prediction, unseen in zip(predictions, served.model.unseen(rows), strict=True):
         if unseen:
@@ -120,84 +204,13 @@ def _capture(
         logger.error("captures were lost", extra={"count": len(captures), "reason": str(error)})
 
 
-def endpoints(_: Request) -> Answer:
-    """List the endpoints that have a champion."""
-    registry = aws.registry()
-    found = (registry.document(name) for name in registry.endpoints())
-    return answer(
-        200,
-        {
-            "endpoints": [
-                {
-                    "endpoint": seen.document.endpoint,
-                    "champion": seen.document.champion,
-                    "since": seen.document.since,
-                }
-                for seen in found
-                if seen
-            ]
-        },
-    )
-
-
-def endpoint(request: Request) -> Answer:
-    """Show who is champion, since when, on which figures, and who was before."""
-    endpoint = request.parameters["endpoint"]
-    check_endpoint_name(endpoint)
-    registry = aws.registry()
-    seen = registry.document(endpoint)
-    if seen is None:
-        check_endpoint_file(endpoint)
-        raise NoChampionError(endpoint)
-    manifest = registry.manifest(endpoint, seen.document.champion)
-    return answer(
-        200,
-        {
-            "endpoint": endpoint,
-            "champion": seen.document.champion,
-            "since": seen.document.since,
-            "generation": seen.document.generation,
-            "metrics": manifest.metrics if manifest else None,
-            "lineage": manifest.lineage if manifest else None,
-            "schema": manifest.schema if manifest else None,
-            "history": registry.history(seen.document),
-        },
-    )
-
-
-def versions(request: Request) -> Answer:
-    """List the versions of an endpoint, oldest first."""
-    endpoint = request.parameters["endpoint"]
-    check_endpoint_name(endpoint)
-    found = aws.registry().versions(endpoint)
-    if not found:
-        check_endpoint_file(endpoint)
-    return answer(200, {"endpoint": endpoint, "versions": found})
-
-
-def version(request: Request) -> Answer:
-    """Show the manifest of a version, without the long parts that only machines read."""
-    endpoint, version = request.parameters["endpoint"], request.parameters["version"]
-    check_endpoint_name(endpoint)
-    manifest = aws.registry().manifest(endpoint, version) if is_version(version) else None
-    if manifest is None:
-        raise UnknownVersionError(endpoint, version)
-    return answer(200, _shown(manifest))
-
-
-def _shown(manifest: Manifest) -> dict[str, Any]:
-    hidden = ("reference", "golden")
-    return {
-        name: getattr(manifest, name) for name in manifest.__struct_fields__ if name not in hidden
-    }
-
-
 ROUTES = {
     "POST /endpoints/{endpoint}/predict": predict,
-    "GET /endpoints": endpoints,
-    "GET /endpoints/{endpoint}": endpoint,
-    "GET /endpoints/{endpoint}/versions": versions,
-    "GET /endpoints/{endpoint}/versions/{version}": version,
+    "GET /endpoints": show.endpoints,
+    "GET /endpoints/{endpoint}": show.endpoint,
+    "GET /endpoints/{endpoint}/versions": show.versions,
+    "GET /endpoints/{endpoint}/versions/{version}": show.version,
+    "GET /endpoints/{endpoint}/versions/{version}/report": show.report,
 }
 
 

@@ -1,10 +1,11 @@
-"""Train a version, compare it with the champion, and promote it if the gate opens.
+"""Train a version, compare it with the champion, and enter it as the candidate if its gates open.
 
 Started by
-    {"slot": "<time>"}                     the daily schedule: asks for a training where one is due
-    Retrain Requested, Drift Detected      events on the bus
-    Object Created under training/         an upload of training data
-    {"endpoint": "flight-delay"}           a person
+    {"slot": "<time>"}                 the daily schedule: asks for a training where one is due
+    Retrain Requested, Drift Detected,
+    Performance Degraded               events on the bus
+    Object Created under training/     an upload of training data
+    {"endpoint": "flight-delay"}       a person
 
 Each of these names a run, and a run trains once, however often its event is delivered.
 """
@@ -13,24 +14,45 @@ import hashlib
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 from typing import Any
 
 import msgspec
 
 import endpoints
-from evergreen import aws, dataset, description, document, events, model, training
+from evergreen import (
+    aws,
+    changes,
+    dataset,
+    decide,
+    description,
+    events,
+    gate,
+    report,
+    runs,
+    training,
+    triggers,
+)
+from evergreen.changes import Change
+from evergreen.document import Type
 from evergreen.endpoint import Endpoint
 from evergreen.errors import (
     DataError,
-    EndpointFileError,
-    ModelUnavailableError,
     NoCandidateError,
     UnknownEventError,
 )
-from evergreen.manifest import Evaluation, Manifest
+from evergreen.fitting import FALLBACK, Request
+from evergreen.manifest import Manifest
+from evergreen.records import labels_of
 from evergreen.registry import Registry, Run, Seen
 from evergreen.schema import schema_of
 from evergreen.telemetry import logger, measure, measure_stack, observed
+
+OUTCOMES: dict[Type, str] = {  # of a run, by the decision that it came to
+    "candidate refused": "rejected",
+    "candidate entered": "entered",
+    "promoted": "promoted",
+}
 
 
 @dataclass(frozen=True)
@@ -65,21 +87,37 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _request_due(slot: datetime) -> list[str]:
     """Ask for a training of every endpoint that is due; each gets an invocation of its own."""
-    due, faulty = [], []
+    requests, faulty = [], []
     for name in endpoints.names():
         try:
-            if endpoints.load(name).policy.is_due(slot):
-                due.append(name)
-        except EndpointFileError as error:
+            if trigger := _due(name, slot):
+                requests.append(events.RetrainRequested(endpoint=name, time=slot, trigger=trigger))
+        except Exception as error:  # one endpoint must not keep the others from being trained
             faulty.append(error)
-    requests = (
-        events.RetrainRequested(endpoint=name, time=slot, trigger="schedule") for name in due
-    )
     events.emit(aws.events(), *requests)
     measure_stack(TrainingsAsked=1)
     if faulty:  # after the others have been asked for
         raise ExceptionGroup("some endpoints cannot be trained", faulty)
-    return due
+    return [request.endpoint for request in requests]
+
+
+def _due(name: str, slot: datetime) -> str | None:
+    """Return what an endpoint should be trained for on a day, or None."""
+    policy = endpoints.load(name).policy
+    if policy.is_due(slot):
+        return "schedule"
+    last = (
+        next(runs.manifests(name, aws.registry()), None) if policy.new_labels is not None else None
+    )
+    if last is None or triggers.cools(slot, last, policy):
+        return None
+    found = {
+        label.id
+        for labels in labels_of(aws.data(), name, last.created, slot)
+        for label in labels
+        if label.time > last.created
+    }
+    return "labels" if triggers.enough(len(found), last, policy) else None
 
 
 def _misplaced(event: dict[str, Any]) -> str | None:
@@ -97,10 +135,10 @@ def _start(event: dict[str, Any], request_id: str) -> Start:
             asked = _detail(detail, events.RetrainRequested)
             at = asked.time.astimezone(UTC)
             return Start(asked.endpoint, asked.trigger, f"{at}", at)
-        case "Drift Detected":
-            drift = _detail(detail, events.DriftDetected)
-            at = drift.time.astimezone(UTC)
-            return Start(drift.endpoint, "drift", f"{at} {drift.version}", at)
+        case "Drift Detected" | "Performance Degraded" as kind:
+            noticed = _detail(detail, events.Noticed)
+            at, trigger = noticed.time.astimezone(UTC), kind.split()[0].lower()
+            return Start(noticed.endpoint, trigger, f"{at} {noticed.version}", at)
         case "Object Created":
             item = detail["object"]
             key = f"{item['key']} {item['sequencer']}"
@@ -120,6 +158,7 @@ def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
 
 
 def _train(start: Start, owner: str) -> Run:
+    began = perf_counter()
     endpoint = endpoints.load(start.endpoint)
     registry = aws.registry()
     now = datetime.now(UTC)
@@ -129,8 +168,8 @@ def _train(start: Start, owner: str) -> Run:
     )
     if run.outcome is not None or run.owner != owner:
         return run  # a repetition of an event that has been, or is being, dealt with
-    ended, announcements = _attempt(start.endpoint, endpoint, registry, run)
-    events.emit(aws.events(), *announcements)
+    ended = _attempt(start.endpoint, endpoint, registry, run)
+    ended = msgspec.structs.replace(ended, seconds=round(perf_counter() - began, 3))
     registry.finish(start.endpoint, ended)
     counts = {
         f"Training{str(ended.outcome).title()}": 1,
@@ -140,152 +179,138 @@ def _train(start: Start, owner: str) -> Run:
     return ended
 
 
-def _attempt(
-    name: str, endpoint: Endpoint, registry: Registry, run: Run
-) -> tuple[Run, list[events.Event]]:
-    """Train, and promote what passes; return how the run ended and what to announce."""
+def _attempt(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> Run:
+    """Train, and enter what came of it; return how the run ended, which has been announced.
+
+    Whatever an earlier attempt at this run did before it was cut off is not done again.
+    """
     seen = registry.document(name)
-    if done := _promotion_by(run, registry, seen):
-        ended = _ended(run, "promoted", done.reason, done.version)
-        manifest = registry.manifest(name, done.version)
-        trained_before = [_trained(name, run, manifest)] if manifest else []
-        return ended, [*trained_before, _promoted(name, done)]
+    if seen:
+        registry.settle(seen.document, events.announcer(aws.events(), name))
+    if done := runs.decision_by(run, registry, seen):
+        found = registry.manifest(name, done.version)
+        ended = runs.described(run, found) if found else run
+        return _ended(name, ended, OUTCOMES[done.type], done.reason, done.version)
+    version, fallback = runs.written_by(run, name, registry)
+    if version is None:
+        run, trained = _new_version(name, endpoint, registry, run, seen)
+        if trained is None:
+            return run
+        for written in (trained.fallback, trained):  # the rule first, so that it is never missing
+            if written:
+                registry.write_version(written.manifest, written.artifacts)
+        version = trained.manifest
+        fallback = trained.fallback.manifest if trained.fallback else None
+    run = runs.described(run, version)
+    events.emit(aws.events(), _model_trained(name, run, version))
+    return _enter(name, endpoint, registry, run, version, fallback)
+
+
+def _new_version(
+    name: str, endpoint: Endpoint, registry: Registry, run: Run, seen: Seen | None
+) -> tuple[Run, training.Trained | None]:
+    """Train a version; where none comes of it, the run that is returned has ended."""
+    last = next((m for m in runs.manifests(name, registry) if m.candidate != FALLBACK), None)
+    state = _state(name, registry, run, seen, last)
+    if reason := triggers.reason_to_skip(run.trigger, run.at, endpoint.policy, state):
+        return _ended(name, run, "skipped", reason), None
+    code, runtime = endpoints.code(name), os.environ["SERVING_RUNTIME"]
+    libraries, schema = description.libraries(), schema_of(name, endpoint.row)
+    run = msgspec.structs.replace(run, code_sha256=code, libraries=libraries)
     try:
-        last = _last(name, registry, run)
-        if reason := _reason_to_skip(endpoint, run, last):
-            return _skipped(name, run, reason)
-        schema = schema_of(name, endpoint.row)
         data = dataset.read(aws.data(), name, endpoint, schema, run.at)
         run = msgspec.structs.replace(run, labels=data.labels, conflicting=data.conflicting)
-        code = endpoints.code(name)
-        runtime = os.environ["SERVING_RUNTIME"]
-        if run.trigger != "manual" and last and _same(last, data.sha256, code, runtime):
-            return _skipped(name, run, "nothing has been added to the data since the last training")
-        champion = _champion(name, registry, seen, runtime)
-        seed = int(os.environ["SEED"])
-        request = training.Request(name, run.run, run.trigger, run.at, seed, code, runtime)
-        trained = training.train(request, endpoint, schema, data.examples, champion)
-    except DataError as error:
-        return _skipped(name, run, str(error))
-    except NoCandidateError as error:
-        return _rejected(name, run, str(error), None)
-    registry.write_version(trained.manifest, trained.artifacts)
-    announced = _trained(name, run, trained.manifest)
-    ended, verdict = _promote(name, registry, run, seen, trained)
-    return ended, [announced, *verdict]
-
-
-def _promotion_by(run: Run, registry: Registry, seen: Seen | None) -> document.Transition | None:
-    """Return the promotion that an earlier attempt at this run made before it was cut off."""
-    history = registry.history(seen.document) if seen else []
-    return next((found for found in history if found.by == run.run), None)
-
-
-def _last(name: str, registry: Registry, run: Run) -> Manifest | None:
-    """Return the newest version, apart from what an earlier attempt at this run may have left."""
-    found = (registry.manifest(name, version) for version in reversed(registry.versions(name)))
-    return next((last for last in found if last and last.lineage.run != run.run), None)
-
-
-def _reason_to_skip(endpoint: Endpoint, run: Run, last: Manifest | None) -> str | None:
-    """Return why there is nothing to train for at this time, or None."""
-    if run.at > datetime.now(UTC) + events.CLOCK_SKEW:
-        return f"its time, {run.at:%Y-%m-%d %H:%M} UTC, is in the future"
-    if last is None:
-        return None
-    if run.at < last.created:
-        return f"it is older than the last training, {last.created:%Y-%m-%d %H:%M} UTC"
-    days = endpoint.policy.cooldown_days
-    if run.trigger == "drift" and run.at - last.created < timedelta(days=days):
-        return (
-            f"the last training, {last.created:%Y-%m-%d}, is less than "
-            f"policy.cooldown_days={days} ago"
+        if data.examples:
+            run = msgspec.structs.replace(run, data=runs.data_of(data.examples))
+        again = last is not None and runs.made_from_same(
+            last, data.sha256, code, libraries, runtime
         )
-    return None
+        if again and not triggers.by_hand(run.trigger):
+            reason = "nothing has been added to the data since the last training"
+            return _ended(name, run, "skipped", reason), None
+        champion = runs.champion_of(name, registry, seen, runtime)
+        fallback = runs.needs_fallback(registry, seen, schema, endpoint)
+        seed = int(os.environ["SEED"])
+        request = Request(name, run.run, run.trigger, run.at, seed, code, runtime, fallback)
+        return run, training.train(request, endpoint, schema, data.examples, champion)
+    except DataError as error:
+        return _ended(name, run, "skipped", str(error)), None
+    except NoCandidateError as error:
+        return _ended(name, run, "rejected", str(error)), None
 
 
-def _same(last: Manifest, data_sha256: str | None, code_sha256: str, runtime: str) -> bool:
-    """Say whether a training would be from what the last one was from, for the same runtime."""
-    made_from = (last.lineage.data_sha256, last.lineage.code_sha256, last.libraries)
-    served = model.ARTIFACTS[runtime] in last.artifacts
-    return served and made_from == (data_sha256, code_sha256, description.libraries())
+def _state(
+    name: str, registry: Registry, run: Run, seen: Seen | None, last: Manifest | None
+) -> triggers.State:
+    document = seen.document if seen else None
+    violated: list[str] = []
+    if document and run.trigger in triggers.AUTOMATIC:
+        checked = report.previous(aws.data(), name, run.at + timedelta(hours=1))
+        if checked and checked.version == document.champion:
+            violated = [part for alarm in checked.alarms if alarm.kind == "schema"
+                        for part in alarm.about]  # fmt: skip
+    return triggers.State(
+        now=datetime.now(UTC) + events.CLOCK_SKEW,
+        document=document,
+        last=last,
+        in_flight=runs.in_flight(registry, document) if document else None,
+        violated=tuple(violated),
+    )
 
 
-def _champion(name: str, registry: Registry, seen: Seen | None, runtime: str) -> model.Model | None:
-    """Return the champion to beat; one that cannot be loaded must not be replaced unseen."""
-    if seen is None:
-        return None
-    manifest = registry.manifest(name, seen.document.champion)
-    if manifest is None:
-        raise ModelUnavailableError(name, seen.document.champion, "its manifest is missing")
-    if model.ARTIFACTS[runtime] not in manifest.artifacts:
-        runtime = "sklearn"  # every version has its pipeline
-    return model.fetch(registry, manifest, runtime, to_serve=False)
-
-
-def _promote(
-    name: str, registry: Registry, run: Run, seen: Seen | None, trained: training.Trained
-) -> tuple[Run, list[events.Event]]:
-    manifest, verdict = trained.manifest, trained.verdict
-    if not verdict.passed:
-        return _rejected(name, run, verdict.reason, manifest.version)
-    promoted = document.promote(
-        name,
-        seen.document if seen else None,
-        version=manifest.version,
-        seen=seen.document.generation if seen else 0,
-        time=datetime.now(UTC),
+def _enter(
+    name: str,
+    endpoint: Endpoint,
+    registry: Registry,
+    run: Run,
+    version: Manifest,
+    fallback: Manifest | None,
+) -> Run:
+    """Enter a version as the candidate, or as the first champion, or as refused."""
+    seen = registry.document(name)
+    champion = seen.document.champion if seen else None
+    verdict = gate.verdict(version.metrics.gates)
+    if champion and verdict.passed and version.lineage.previous != champion:
+        verdict = gate.Verdict(False, decide.stale(version.lineage.previous, champion))
+    outcome = "rejected"
+    if verdict.passed:
+        outcome = "entered" if seen else "promoted"
+    change = Change(
+        type=next(kind for kind, found in OUTCOMES.items() if found == outcome),
+        version=version.version,
         by=run.run,
         reason=verdict.reason,
-        figures=_figures(manifest.metrics),
+        figures=runs.figures_of(version.metrics),
+        policy=decide.rules(endpoint.policy),
+        fallback=fallback.version if fallback else None,
     )
-    registry.write_document(promoted, seen)  # DocumentChangedError: a retry compares anew
-    ended = _ended(run, "promoted", verdict.reason, manifest.version)
-    return ended, [_promoted(name, promoted.last)]
+    now, announce = datetime.now(UTC), events.announcer(aws.events(), name)
+    if seen:  # DocumentChangedError: a retry decides anew
+        entered = changes.apply(seen.document, change, now, seen.document.generation)
+        registry.write_document(entered, seen, announce)
+    elif outcome == "promoted":
+        registry.write_document(changes.first(name, change, now), None, announce)
+    return _ended(name, run, outcome, verdict.reason, version.version)
 
 
-def _figures(metrics: Evaluation) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in msgspec.to_builtins(metrics).items()
-        if name not in ("candidates", "failed")
-    }
-
-
-def _ended(run: Run, outcome: str, reason: str, version: str | None = None) -> Run:
+def _ended(name: str, run: Run, outcome: str, reason: str, version: str | None = None) -> Run:
+    """Return how a run ended, after announcing it; entering and promoting have been by then."""
+    about = {"endpoint": name, "run": run.run, "trigger": run.trigger, "reason": reason}
+    if outcome == "skipped":
+        events.emit(aws.events(), events.TrainingSkipped(**about))
+    if outcome == "rejected":
+        rejected = events.CandidateRejected(**about, stage="training", version=version)
+        events.emit(aws.events(), rejected)
     return msgspec.structs.replace(run, outcome=outcome, reason=reason, version=version)
 
 
-def _skipped(name: str, run: Run, reason: str) -> tuple[Run, list[events.Event]]:
-    event = events.TrainingSkipped(endpoint=name, run=run.run, trigger=run.trigger, reason=reason)
-    return _ended(run, "skipped", reason), [event]
-
-
-def _rejected(
-    name: str, run: Run, reason: str, version: str | None
-) -> tuple[Run, list[events.Event]]:
-    event = events.CandidateRejected(
-        endpoint=name, run=run.run, trigger=run.trigger, reason=reason, version=version
-    )
-    return _ended(run, "rejected", reason, version), [event]
-
-
-def _trained(name: str, run: Run, manifest: Manifest) -> events.Event:
+def _model_trained(name: str, run: Run, manifest: Manifest) -> events.Event:
     return events.ModelTrained(
         endpoint=name,
         run=run.run,
         trigger=run.trigger,
         version=manifest.version,
         candidate=manifest.candidate,
-        log_loss=manifest.metrics.log_loss,
-    )
-
-
-def _promoted(name: str, transition: document.Transition) -> events.Event:
-    return events.ModelPromoted(
-        endpoint=name,
-        version=transition.version,
-        previous=transition.previous,
-        generation=transition.generation,
-        reason=transition.reason,
+        metric=manifest.problem.metric,
+        loss=manifest.metrics.loss,
     )

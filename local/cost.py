@@ -14,6 +14,7 @@ from local.schedule import next_time
 from local.template import ROOT, Template, resolve, translate
 
 DOCUMENT = ROOT / "docs" / "cost.md"
+PAGES = {level: ROOT / "docs" / f"level-{level}.md" for level in "1234"}
 LEVELS = ("1", "2", "3", "4")
 MONTH = timedelta(days=30)
 START = datetime(2025, 1, 1, tzinfo=UTC)  # a month is like any other: it only counts runs from here
@@ -43,10 +44,13 @@ ASSUMED = {
     "seconds of an hourly run, imports included": 15,
     "seconds of a daily check": 60,
     "seconds in which the daily tick asks for trainings": 10,
+    "seconds of a rollout's tick, imports included": 15,
     "seconds of a prediction": 0.015,
     "S3 PUT and LIST requests of a run": 20,
     "S3 GET requests of an hourly run": 20,
     "S3 GET requests of a daily check": 800,
+    "S3 GET requests of a rollout's tick": 50,
+    "share of the hours in which a version waits or is compared": 0.5,
     "KB of logs of a run": 10,
     "KB of logs of a prediction, with the access log": 1.5,
     "KB of a capture as Firehose bills it": 5,
@@ -57,11 +61,13 @@ SECONDS = {  # of a run, by schedule
     "CheckFunctionHourly": ASSUMED["seconds of an hourly run, imports included"],
     "CheckFunctionDaily": ASSUMED["seconds of a daily check"],
     "TrainFunctionDaily": ASSUMED["seconds in which the daily tick asks for trainings"],
+    "RolloutFunctionTick": ASSUMED["seconds of a rollout's tick, imports included"],
 }
 GETS = {
     "CheckFunctionHourly": ASSUMED["S3 GET requests of an hourly run"],
     "CheckFunctionDaily": ASSUMED["S3 GET requests of a daily check"],
     "TrainFunctionDaily": 0,
+    "RolloutFunctionTick": ASSUMED["S3 GET requests of a rollout's tick"],
 }
 # What functions write, as CloudWatch metrics: once for the stack, and once for each endpoint.
 BY_CHECKS = (
@@ -69,26 +75,44 @@ BY_CHECKS = (
     "ModelAgeDays", "TrainedDaysAgo", "UnseenShare", "SetAside", "LogLoss", "LabelCoverage",
 )  # fmt: skip
 BY_PREDICTIONS = ("Predictions", "UnseenCategories")
+BY_TICKS = ("CandidateWaitsDays", "ChallengerDays")  # while there is one, and never both for long
 OF_RUNS = {  # once for the stack alone, by schedule
     "CheckFunctionHourly": "ProfilesRun",
     "CheckFunctionDaily": "ChecksRun",
     "TrainFunctionDaily": "TrainingsAsked",
+    "RolloutFunctionTick": "TicksRun",
 }
 
 Table = dict[str, float]  # dollars by item
 
 
 def main() -> None:
-    """Print the tables, and write them to the document."""
-    text = tables()
+    """Print the tables, and write them to the document and to the page of each level."""
+    levels = templates()
+    text = tables(levels)
     marked.rewrite(DOCUMENT, "make cost", text)
+    for level, page in PAGES.items():
+        marked.rewrite(page, "make cost", sentence(levels[level]))
     print(text)
 
 
-def tables() -> str:
-    """Return all tables in Markdown."""
+def templates() -> dict[str, Template]:
+    """Return what each level deploys."""
     translated = translate()
-    levels = {level: resolve(translated, {"MaturityLevel": level}) for level in LEVELS}
+    return {level: resolve(translated, {"MaturityLevel": level}) for level in LEVELS}
+
+
+def sentence(template: Template) -> str:
+    """Return what a level costs, in two figures."""
+    rest, busy = (_dollars(sum(table.values())) for table in (idle(template), traffic(template)))
+    return (
+        f"**{rest}** a month without a request, and **{busy}** for each million predictions,\n"
+        "by list prices and [assumptions](cost.md); free tiers are not taken off."
+    )
+
+
+def tables(levels: Mapping[str, Template]) -> str:
+    """Return all tables in Markdown."""
     parts = [
         "**A month without a request, one endpoint**",
         _by_level({level: idle(template) for level, template in levels.items()}),
@@ -117,6 +141,11 @@ def idle(template: Template) -> Table:
         ),
         "metrics of one endpoint, hours in which they are written": (
             2 * len(BY_CHECKS) * _metric_hours(runs.get("CheckFunctionDaily", 0))
+        ),
+        "metrics of a version that waits or is compared": (
+            2
+            * _metric_hours(runs.get("RolloutFunctionTick", 0))
+            * ASSUMED["share of the hours in which a version waits or is compared"]
         ),
         "metrics of the runs": sum(_metric_hours(runs[name]) for name in OF_RUNS if name in runs),
         "hourly and daily runs in Lambda": sum(

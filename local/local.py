@@ -26,9 +26,12 @@ EVENTS = {  # who takes what; those that Evergreen announces start nothing
         "train-schedule",
         "retrain-requested",
         "drift-detected",
+        "performance-degraded",
         "data-uploaded",
     ),
     "CheckFunction": ("check-schedule", "profile-schedule"),
+    "RolloutFunction": ("rollout-tick", "performance-degraded"),
+    "ControlFunction": ("status", "retrain", "approve", "experiment", "pause"),
 }
 
 

@@ -11,16 +11,18 @@ import endpoints
 from evergreen.errors import EvergreenError
 from evergreen.registry import Registry
 from evergreen.store import Store
-from local import aws, flights, template
+from local import aws, flights, packaged, shortcuts, template
 from local.plane import Plane
 from local.process import Process
+
+FLIGHTS = ("flight-delay", "air-time")  # learn from those of January
 
 
 @contextmanager
 def deployed(log: IO[str] | None = None, **parameters: str) -> Iterator[Plane]:
     """Deploy the template into moto; parameters override its defaults."""
     resolved = template.load(parameters)
-    with aws.started():
+    with aws.started(), shortcuts.taken():
         aws.create(resolved)
         yield Plane(resolved, log, runtime=Process(log))
 
@@ -36,7 +38,7 @@ def data() -> Store:
 
 
 def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
-    """Return the training data that was named, or for flight-delay the flights of January.
+    """Return the training data that was named, or that of an endpoint of the template.
 
     Raises SystemExit that says what to do where there is none, or the endpoint's file is faulty.
     """
@@ -48,9 +50,11 @@ def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
         if not data.is_file():
             raise SystemExit(f"{data} is not a file")
         return data
-    if endpoint != "flight-delay":
-        raise SystemExit(f"{endpoint} needs its training data: ENDPOINT={endpoint} DATA=file")
-    return flights.january(flights.flights(), folder)
+    if endpoint in FLIGHTS:
+        return flights.january(flights.flights(), folder)
+    if endpoint == "weather-tomorrow":
+        return packaged.folder("vega_datasets", "_data") / "seattle-weather.csv"
+    raise SystemExit(f"{endpoint} needs its training data: ENDPOINT={endpoint} DATA=file")
 
 
 def upload(plane: Plane, endpoint: str, file: Path) -> None:

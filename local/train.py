@@ -56,11 +56,11 @@ def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int
 
 def _table(manifest: Manifest) -> Table:
     table = Table(title=f"{manifest.endpoint} {manifest.version}", title_justify="left")
-    for name in ("candidate", "history", "rows", "log-loss on the holdout"):
+    for name in ("candidate", "history", "rows", f"{manifest.problem.metric} on the holdout"):
         table.add_column(name, justify="left" if name == "candidate" else "right")
     for scores in manifest.metrics.candidates:
         window = f"{scores.window_days} days" if scores.window_days else "all"
-        table.add_row(scores.candidate, window, f"{scores.rows:,}", f"{scores.log_loss:.4f}")
+        table.add_row(scores.candidate, window, f"{scores.rows:,}", f"{scores.loss:.4f}")
     table.add_row("a constant", "", "", f"{manifest.metrics.baseline:.4f}")
     table.caption = f"data {manifest.lineage.data_sha256[:12]}, seed {manifest.lineage.seed}"
     return table

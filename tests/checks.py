@@ -69,7 +69,7 @@ def day(number: int, loss: float = 0.5, labelled: float = 0.96, **more: Any) -> 
         "loss": loss if known else None,
         "low": loss - 0.03 if known else None,
         "high": loss + 0.03 if known else None,
-        "brier": loss / 3 if known else None,
+        "bounded": loss / 3 if known else None,
         "accuracy": 0.78 - (loss - 0.5) if known else None,
         "estimate": 0.79 + 0.01 * float(np.cos(number)),
         "calibration": tenths if known else [],

@@ -19,6 +19,8 @@ from endpoints import flight_delay
 from evergreen import aws as clients
 from evergreen import training
 from evergreen.examples import from_table
+from evergreen.fitting import Request
+from evergreen.manifest import Manifest
 from evergreen.registry import Registry
 from evergreen.schema import JsonSchema, schema_of
 from evergreen.store import Store
@@ -26,7 +28,7 @@ from local.aws import EVERYTHING, create, inbox, started
 from local.plane import Plane
 from local.process import _OUTPUT
 from local.template import Template, load, physical_name
-from tests import given
+from tests import candidates, given, traffic
 
 settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.load_profile("suite")
@@ -116,7 +118,7 @@ def trained(schema: JsonSchema) -> training.Trained:
     """Train one version of flight-delay, for all who need some version."""
     endpoint = given.quick()
     examples = from_table(schema, endpoint.examples(given.table()))
-    request = training.Request(given.NAME, "a run", "manual", given.NOW, 0, "code")
+    request = Request(given.NAME, "a run", "manual", given.NOW, 0, "code")
     found: training.Trained = training.train(request, endpoint, schema, examples, None)
     return found
 
@@ -155,3 +157,15 @@ def announced(aws: None) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
         return found
 
     return read
+
+
+@pytest.fixture
+def champion(plane: Plane, artifacts: Store, trained: training.Trained) -> Manifest:
+    """Return the champion of the deployment, candidates.ONE."""
+    return traffic.promoted(artifacts, trained, candidates.ONE)
+
+
+@pytest.fixture
+def candidate(champion: Manifest, artifacts: Store, trained: training.Trained) -> Manifest:
+    """Return the candidate beside it, candidates.TWO."""
+    return candidates.entered(Registry(artifacts), trained, candidates.TWO)

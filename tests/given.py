@@ -26,9 +26,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from endpoints import flight_delay
-from evergreen.document import Document, promote
+from evergreen import changes
+from evergreen.changes import Change
+from evergreen.document import Document
 from evergreen.endpoint import Endpoint
 from evergreen.examples import Examples
+from evergreen.problem import Answer
 from evergreen.records import Capture, Label
 from evergreen.store import Store
 
@@ -151,7 +154,10 @@ def quick(
         **policy,
     }
     return dataclasses.replace(
-        endpoint, candidates=candidates, policy=dataclasses.replace(endpoint.policy, **policy)
+        endpoint,
+        candidates=candidates,
+        search={},
+        policy=dataclasses.replace(endpoint.policy, **policy),
     )
 
 
@@ -162,16 +168,13 @@ def version(number: int) -> str:
 
 def document(champion: str = version(1), after: Document | None = None, **more: Any) -> Document:
     """Return the first document of an endpoint, or the one in which `champion` comes after."""
-    return promote(
-        NAME,
-        after,
-        version=champion,
-        seen=after.generation if after else 0,
-        time=more.pop("time", NOW),
-        by=more.pop("by", "a run"),
-        reason="better",
-        **more,
+    time = more.pop("time", NOW)
+    change = Change(
+        type="promoted", version=champion, by=more.pop("by", "a run"), reason="better", **more
     )
+    if after is None:
+        return changes.first(NAME, change, time)
+    return changes.apply(after, change, time, after.generation)
 
 
 def prediction_id(number: int) -> str:
@@ -194,7 +197,7 @@ def capture(number: int, time: datetime = START, **more: Any) -> Capture:
     )
 
 
-def label(number: int, value: bool = True, time: datetime = START, endpoint: str = NAME) -> Label:
+def label(number: int, value: Answer = True, time: datetime = START, endpoint: str = NAME) -> Label:
     """Return an outcome."""
     return Label(id=prediction_id(number), time=time, endpoint=endpoint, label=value)
 

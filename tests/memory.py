@@ -1,9 +1,10 @@
 """A bucket in memory, for tests that look at many states of it, and captures to lie in it."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,6 +18,23 @@ from tests.given import START
 OLD = given.version(1)
 
 
+class CrashError(Exception):
+    """The process ends here."""
+
+
+@dataclass
+class Fault:
+    """What goes wrong with a conditional write, after `writes` others.
+
+    what: the process ends before it, or after it, or only its answer is lost; meanwhile: what
+    somebody else does between a write and its answer that is lost.
+    """
+
+    what: Literal["before", "after", "lost"]
+    writes: int = 0
+    meanwhile: Callable[[], None] = lambda: None
+
+
 @dataclass(frozen=True, eq=False)
 class Memory(Store):
     """A bucket that remembers what was asked of it."""
@@ -27,15 +45,41 @@ class Memory(Store):
     listed: list[str] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def get(self, key: str) -> Stored | None:
         self.read.append(key)
         body = self.objects.get(key)
-        return None if body is None else Stored(body, "")
+        return None if body is None else Stored(body, hashlib.md5(body).hexdigest())  # noqa: S324
 
     def put(self, key: str, body: bytes) -> None:
         self.written.append(key)
         self.objects[key] = body
+
+    def create(self, key: str, body: bytes) -> bool:
+        return self._write(key, body, holds=key not in self.objects)
+
+    def replace(self, key: str, body: bytes, etag: str) -> bool:
+        stood = self.get(key)
+        return self._write(key, body, holds=stood is not None and stood.etag == etag)
+
+    def _write(self, key: str, body: bytes, holds: bool) -> bool:
+        fault = self._due()
+        if fault and fault.what == "before":
+            raise CrashError
+        if holds:
+            self.put(key, body)
+        if fault and fault.what == "after":
+            raise CrashError
+        if fault:
+            fault.meanwhile()
+        return self.objects.get(key) == body
+
+    def _due(self) -> Fault | None:
+        if not self.faults:
+            return None
+        self.faults[0].writes -= 1
+        return self.faults.pop() if self.faults[0].writes < 0 else None
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         self.listed.append(prefix)

@@ -194,7 +194,7 @@ def test_a_degraded_performance_is_announced_once_and_again_after_the_cooldown(
     outcomes(data, range(4), 300, lambda n: n % 3 > 0)
 
     raised = []
-    for day in (0, 1, 7, 14, cooldown - 1, cooldown, cooldown + 1):
+    for day in (0, 1, 7, cooldown - 1, cooldown, cooldown + 1):
         check(day)
         raised += [day] if "Performance Degraded" in kinds(announced) else []
 

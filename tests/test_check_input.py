@@ -149,7 +149,7 @@ def described(trained: Trained, table: pd.DataFrame) -> Trained:
         reference=bins.profile(examples, schema),
         artifacts={name: fingerprint(each) for name, each in artifacts.items()},
     )
-    return Trained(manifest, artifacts, trained.verdict)
+    return Trained(manifest, artifacts)
 
 
 def plain(value: Any) -> Any:

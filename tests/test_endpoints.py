@@ -12,12 +12,15 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import endpoints
-from endpoints import flight_delay
-from evergreen import runtime_onnx, twin
+from endpoints import air_time, flight_delay, weather_tomorrow
+from evergreen import problem, runtime_onnx, twin
 from evergreen.endpoint import check_endpoint
 from evergreen.errors import EndpointFileError, UnknownEndpointError
 from evergreen.examples import Examples, from_rows, from_table
+from evergreen.known import endpoint_file
+from evergreen.problem import Kind
 from evergreen.schema import JsonSchema, RowDecoder, is_text, schema_of
+from local import packaged
 from tests import given
 
 ROWS = 600
@@ -55,7 +58,7 @@ def value(spec: dict[str, Any], chance: random.Random) -> Any:
     return chance.randint(low, high) if spec["type"] == "integer" else chance.uniform(low, high)
 
 
-def sample(schema: JsonSchema, rows: int = ROWS) -> Examples:
+def sample(schema: JsonSchema, kind: Kind, rows: int = ROWS) -> Examples:
     """Return rows that the schema allows, with labels that lean on the first feature."""
     chance = random.Random(0)
     found = [
@@ -64,10 +67,14 @@ def sample(schema: JsonSchema, rows: int = ROWS) -> Examples:
     ]
     first = next(iter(schema["properties"]))
     middle = sorted(str(row[first]) for row in found)[rows // 2]
-    labels = [chance.random() < (0.7 if str(row[first]) < middle else 0.3) for row in found]
-    return from_rows(
-        schema, found, labels, [given.START + timedelta(minutes=n) for n in range(rows)]
-    )
+    lean = [0.3 * (str(row[first]) < middle) + 0.7 * chance.random() for row in found]
+    labels: dict[Kind, list[Any]] = {
+        "binary": [each > 0.5 for each in lean],
+        "multiclass": ["abc"[int(each * 3)] for each in lean],
+        "regression": lean,
+    }
+    times = [given.START + timedelta(minutes=n) for n in range(rows)]
+    return from_rows(schema, found, labels[kind], times, kind)
 
 
 def test_it_keeps_the_contract(name: str) -> None:
@@ -92,7 +99,8 @@ def test_what_its_schema_allows_a_request_may_send(name: str) -> None:
 def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> None:
     endpoint = endpoints.load(name)
     schema = schema_of(name, endpoint.row)
-    examples, others = sample(schema), sample(schema, 300)
+    examples, others = sample(schema, endpoint.problem), sample(schema, endpoint.problem, 300)
+    found = problem.of(endpoint.problem, examples.labels)
 
     for candidate, pipeline in endpoint.candidates(0).items():
         pipeline.fit(examples.frame(), examples.labels)
@@ -100,22 +108,22 @@ def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> No
         score = runtime_onnx.scorer(twin.convert(pipeline, schema, inputs), inputs)
         scores = score(others.columns)
 
-        expected = pipeline.predict_proba(others.frame())[:, 1]
+        expected = problem.outputs(pipeline, others.frame(), found)
         assert np.abs(scores - expected).max() < 1e-5, candidate
         assert scores.std() > 0, candidate
 
 
 def test_the_same_seed_makes_candidates_that_score_the_same(name: str) -> None:
     endpoint = endpoints.load(name)
-    examples = sample(schema_of(name, endpoint.row), 400)
+    examples = sample(schema_of(name, endpoint.row), endpoint.problem, 400)
+    found = problem.of(endpoint.problem, examples.labels)
 
     for candidate in endpoint.candidates(0):
-        first, second = (
-            endpoint.candidates(7)[candidate]
-            .fit(examples.frame(), examples.labels)
-            .predict_proba(examples.frame())
+        fitted = [
+            endpoint.candidates(7)[candidate].fit(examples.frame(), examples.labels)
             for _ in range(2)
-        )
+        ]
+        first, second = (problem.outputs(each, examples.frame(), found) for each in fitted)
         assert (first == second).all(), candidate
 
 
@@ -134,7 +142,7 @@ def test_a_name_without_a_file_is_unknown(odd: str) -> None:
         endpoints.load(odd)
 
 
-# The one that is really here
+# Those that are really here
 
 
 def test_a_table_of_flights_becomes_rows_with_label_and_time(schema: JsonSchema) -> None:
@@ -155,6 +163,27 @@ def test_a_flight_without_an_arrival_delay_has_no_label() -> None:
     assert flight_delay.examples(table)["label"].isna().tolist() == [False, True, False]
 
 
+def test_a_flight_that_was_not_flown_has_no_air_time() -> None:
+    table = given.table(3).assign(air_time=[100.0, np.nan, 90.0])
+
+    assert air_time.examples(table)["label"].tolist() == [100.0, 90.0]
+
+
+def test_a_day_is_labelled_with_the_weather_of_the_next_and_knows_its_week() -> None:
+    table = pd.read_csv(packaged.folder("vega_datasets", "_data") / "seattle-weather.csv")[:10]
+
+    rows = weather_tomorrow.examples(table[::-1])
+
+    assert rows["label"].tolist() == table["weather"][8:].tolist()
+    assert rows["weather"].tolist() == table["weather"][7:9].tolist()
+    assert rows["time"].tolist() == [pd.Timestamp(f"2012-01-{day} 04:00") for day in ("09", "10")]
+    weeks = [table[first : first + 7] for first in (1, 2)]
+    sums = [week["precipitation"].sum() for week in weeks]
+    assert rows["week_precipitation"].tolist() == pytest.approx(sums)
+    assert rows["week_temp"].tolist() == pytest.approx([week["temp_max"].mean() for week in weeks])
+    assert rows["warmer"].tolist() == pytest.approx(table["temp_max"].diff()[7:9].tolist())
+
+
 def test_every_text_of_a_flight_is_a_category_and_everything_else_a_number(
     schema: JsonSchema,
 ) -> None:
@@ -164,9 +193,8 @@ def test_every_text_of_a_flight_is_a_category_and_everything_else_a_number(
     assert sorted([*flight_delay.TEXT, *flight_delay.NUMBERS]) == sorted(schema["properties"])
 
 
-def test_the_file_of_the_user_can_be_read_in_a_minute() -> None:
-    with open(flight_delay.__file__) as file:
-        assert len(file.readlines()) < 100
+def test_the_file_of_the_user_can_be_read_in_a_minute(name: str) -> None:
+    assert len(endpoint_file(name).read_text().splitlines()) < 100
 
 
 def test_a_file_that_cannot_be_imported_is_an_error_that_names_it(

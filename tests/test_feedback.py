@@ -1,6 +1,7 @@
 """The feedback function through its real route."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -8,9 +9,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from evergreen import aws as clients
+from evergreen.problem import Problem
 from evergreen.records import Label
 from evergreen.registry import Registry
 from evergreen.store import Store
+from evergreen.training import Trained
 from local.gateway import Answer
 from local.plane import Plane
 from tests import given
@@ -39,6 +42,29 @@ def stored(data: Store) -> list[Label]:
 
 def paths(answer: Answer) -> list[str]:
     return [fault["path"] for fault in answer.json()["error"]["faults"]]
+
+
+Promote = Callable[[Problem], None]
+NUMBERS = Problem(kind="regression")
+WEATHER = Problem(kind="multiclass", classes=["fog", "rain", "sun"])
+
+
+@pytest.fixture
+def promote(artifacts: Store, trained: Trained) -> Promote:
+    """Return what makes a champion that predicts this."""
+
+    def promote(problem: Problem) -> None:
+        manifest = msgspec.structs.replace(trained.manifest, problem=problem)
+        registry = Registry(artifacts)
+        registry.write_version(manifest, {})
+        registry.write_document(given.document(manifest.version), None)
+
+    return promote
+
+
+@pytest.fixture
+def binary(promote: Promote) -> None:
+    promote(Problem())
 
 
 def test_labels_are_stored_with_the_time_at_which_they_came(plane: Plane, data: Store) -> None:
@@ -113,7 +139,7 @@ def test_too_many_labels_are_too_large_even_when_one_is_wrong(plane: Plane) -> N
     ids=lambda value: str(value)[-40:],
 )
 def test_a_wrong_label_is_refused_with_its_path_and_nothing_is_stored(
-    plane: Plane, data: Store, labels: list[Any], path: str
+    plane: Plane, data: Store, binary: None, labels: list[Any], path: str
 ) -> None:
     answer = tell(plane, *labels)
 
@@ -123,13 +149,56 @@ def test_a_wrong_label_is_refused_with_its_path_and_nothing_is_stored(
     assert stored(data) == []
 
 
-def test_every_label_that_is_wrong_is_named(plane: Plane) -> None:
+@pytest.mark.parametrize(
+    ("problem", "good", "bad"),
+    [(NUMBERS, [1.5, 7, -2.0], [True, "7", None]), (WEATHER, ["rain"], [True, 1, "", "a" * 65])],
+    ids=["regression", "multiclass"],
+)
+def test_a_label_is_of_the_kind_that_the_champion_predicts(
+    plane: Plane, data: Store, promote: Promote, problem: Problem, good: list[Any], bad: list[Any]
+) -> None:
+    promote(problem)
+
+    taken = tell(plane, *[one(number, label) for number, label in enumerate(good)])
+    refused = tell(plane, *[one(number, label) for number, label in enumerate(bad)])
+
+    assert taken.status == 202
+    assert [label.label for label in stored(data)] == good
+    assert refused.status == 400
+    assert paths(refused) == [f"$.labels[{number}].label" for number in range(len(bad))]
+
+
+def test_a_class_that_the_champion_does_not_know_is_taken_and_named(
+    plane: Plane, data: Store, promote: Promote
+) -> None:
+    promote(WEATHER)
+
+    answer = tell(plane, one(1, "hail"), one(2, "rain"))
+
+    assert answer.json() | {"accepted": 2, "new_classes": ["hail"]} == answer.json()
+    assert [label.label for label in stored(data)] == ["hail", "rain"]
+
+
+def test_equal_numbers_are_repetitions_and_others_contradictions(
+    plane: Plane, data: Store, promote: Promote
+) -> None:
+    promote(NUMBERS)
+
+    answer = tell(plane, one(1, 7), one(1, 7.0), one(2, 7), one(2, 7.5))
+
+    assert answer.json() == {
+        "endpoint": NAME, "accepted": 1, "repeated": 1, "conflicting": [prediction_id(2)],
+    }  # fmt: skip
+    assert [label.label for label in stored(data)] == [7.0]
+
+
+def test_every_label_that_is_wrong_is_named(plane: Plane, binary: None) -> None:
     answer = tell(plane, one(1, 5), one(2), one(3, "no"))
 
     assert paths(answer) == ["$.labels[0].label", "$.labels[2].label"]
 
 
-def test_every_fault_of_one_label_and_of_the_body_is_named(plane: Plane) -> None:
+def test_every_fault_of_one_label_and_of_the_body_is_named(plane: Plane, binary: None) -> None:
     answer = tell(plane, {"id": "x", "label": "no"}, more=1)
 
     assert set(paths(answer)) == {"$.more", "$.labels[0].id", "$.labels[0].label"}

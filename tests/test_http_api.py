@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
+import control
 import feedback
 import predict
 from evergreen.errors import InvalidRequestError, WrongContentTypeError
@@ -21,6 +22,7 @@ from tests.test_predict import example
 ROUTES: dict[str, Mapping[str, Any]] = {
     "PredictFunction": predict.ROUTES,
     "FeedbackFunction": feedback.ROUTES,
+    "ControlFunction": control.ROUTES,
 }
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 

@@ -11,8 +11,8 @@ FUNCTIONS = Path(__file__).parent.parent / "functions"
 EVERGREEN = sorted(path.stem for path in (FUNCTIONS / "evergreen").glob("[!_]*.py"))
 
 TOUCH_AWS = {"aws", "store", "records", "events", "serving"}  # boto3, botocore or a client's calls
-READ_ENVIRONMENT = {"aws", "events", "serving"}
-READ_CLOCK = {"records", "serving"}  # for ids, and to look again after the TTL
+READ_ENVIRONMENT = {"aws", "events", "serving", "runtime_external"}
+READ_CLOCK = {"records", "serving", "runtime_external", "evaluation", "search"}  # to look again
 
 HEAVY = {"sklearn", "pandas", "scipy", "skl2onnx", "joblib", "duckdb", "matplotlib", "onnx"}
 CLOCKS = {
@@ -136,6 +136,6 @@ def test_the_hot_path_never_loads_a_heavy_package(handler: str) -> None:
     assert "endpoints" not in loaded
 
 
-@pytest.mark.parametrize("handler", ["train", "check"])
+@pytest.mark.parametrize("handler", ["train", "check", "control"])
 def test_importing_a_handler_needs_no_region_credentials_or_variables(handler: str) -> None:
     assert "evergreen" in modules_after(f"import {handler}")

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
 
+from cli import main as cli
 from local.template import ROOT, Template, resolve, translate
 
 TRANSLATED = translate()
@@ -14,7 +16,7 @@ LEVELS = {level: resolve(TRANSLATED, {"MaturityLevel": level}) for level in "123
 FULL = LEVELS["4"]
 
 ALARM, DASHBOARD = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"
-ALARMS = FULL.of_type(ALARM)
+ALARMS = LEVELS["3"].of_type(ALARM) | FULL.of_type(ALARM)  # each level has one of its own
 WATCHING = (ALARM, DASHBOARD, "AWS::SNS::Topic", "AWS::SNS::TopicPolicy")
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:evergreen-alarmtopic"
 A_WEEK, A_DAY, AN_HOUR = 604_800, 86_400, 3_600  # seconds
@@ -35,7 +37,7 @@ def test_the_first_level_serves_and_trains_on_demand_and_nothing_watches() -> No
     found = LEVELS["1"]
 
     assert set(found.of_type("AWS::Lambda::Function")) == {
-        "PredictFunction", "FeedbackFunction", "TrainFunction",
+        "PredictFunction", "FeedbackFunction", "TrainFunction", "ControlFunction",
     }  # fmt: skip
     assert set(found.of_type("AWS::KinesisFirehose::DeliveryStream")) == {"LabelStream"}
     assert not [kind for kind in WATCHING if found.of_type(kind)]
@@ -51,19 +53,75 @@ def test_from_the_second_level_on_everything_watches(level: str) -> None:
     assert set(found.of_type("AWS::KinesisFirehose::DeliveryStream")) == {
         "CaptureStream", "LabelStream",
     }  # fmt: skip
-    assert "CheckFunction" in found.of_type("AWS::Lambda::Function")
+    assert {"CheckFunction", "RolloutFunction"} <= set(found.of_type("AWS::Lambda::Function"))
+    assert "RolloutFunctionTick" in found.enabled("AWS::Scheduler::Schedule")
     assert all(found.of_type(kind) for kind in WATCHING)
     assert {"AlarmTopic", "DashboardUrl"} <= set(found.outputs)
 
 
-@pytest.mark.parametrize(("level", "by_itself"), [("1", 0), ("2", 0), ("3", 2), ("4", 2)])
+BY_ITSELF = {
+    "TrainFunctionDaily", "TrainFunctionDriftDetected", "TrainFunctionPerformanceDegraded",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("level", "by_itself"), [("1", 0), ("2", 0), ("3", 3), ("4", 3)])
 def test_from_the_third_level_on_training_starts_by_itself(level: str, by_itself: int) -> None:
     found = LEVELS[level]
 
     enabled = {*found.enabled("AWS::Events::Rule"), *found.enabled("AWS::Scheduler::Schedule")}
-    assert len(enabled & {"TrainFunctionDaily", "TrainFunctionDriftDetected"}) == by_itself
+    assert len(enabled & BY_ITSELF) == by_itself
     assert {"TrainFunctionRetrainRequested", "TrainFunctionDataUploaded"} <= enabled
     assert ("TrainingsMissedAlarm" in found.of_type(ALARM)) == bool(by_itself)
+
+
+@pytest.mark.parametrize("level", ["2", "3", "4"])
+def test_only_at_the_fourth_level_worse_answers_start_the_rollout(
+    level: str,
+) -> None:
+    found = LEVELS[level]
+
+    alarms, rules = found.of_type(ALARM), found.enabled("AWS::Events::Rule")
+    assert ("RolloutFunctionPerformanceDegraded" in rules) == (level == "4")
+    assert ("RolledBackAlarm" in alarms) == (level == "4")
+    assert "ApprovalWaitsAlarm" in alarms  # at level 4 of candidates that cannot be compared
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_who_decides_is_told_the_level(level: str) -> None:
+    functions = LEVELS[level].of_type("AWS::Lambda::Function")
+
+    told = {
+        name: properties["Environment"]["Variables"].get("MATURITY_LEVEL")
+        for name, properties in functions.items()
+    }
+
+    deciding = {"ControlFunction", "RolloutFunction"} & set(functions)
+    assert {name for name, said in told.items() if said is not None} == deciding
+    assert {told[name] for name in deciding} == {level}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_page_of_a_level_names_its_functions_and_counts_its_alarms(level: str) -> None:
+    page = (ROOT / "docs" / f"level-{level}.md").read_text()
+
+    functions = set(re.findall(r"^\| (\w+) \| (?!what)", page, re.MULTILINE))
+    counted = re.search(r"\b(\d+) alarms,", page)
+
+    deployed = LEVELS[level].of_type("AWS::Lambda::Function")
+    assert functions == {name.removesuffix("Function").lower() for name in deployed}
+    assert counted
+    assert int(counted[1]) == len(LEVELS[level].of_type(ALARM))
+
+
+@pytest.mark.parametrize("page", ["runbook.md", *(f"level-{level}.md" for level in LEVELS)])
+def test_a_command_that_a_page_names_is_understood_by_the_command_line(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+
+    named = re.findall(r"\buv run evergreen ([^`\n]+)", text)
+
+    assert named
+    for command in named:
+        assert cli.parser().parse_args(shlex.split(command, comments=True)).command
 
 
 @pytest.mark.parametrize(("level", "captures"), [("1", "off"), ("2", "on"), ("4", "on")])
@@ -96,7 +154,7 @@ def test_two_stacks_of_an_account_share_no_metrics() -> None:
         if resource["Type"] == "AWS::Lambda::Function"
     ]
 
-    assert services == [{"Ref": "AWS::StackName"}] * 4
+    assert services == [{"Ref": "AWS::StackName"}] * 6
 
 
 # Alarms
@@ -116,6 +174,15 @@ def test_an_alarm_goes_to_the_topic_and_says_where_the_runbook_says_what_to_do(n
     assert section[1] in sections
 
 
+def test_the_runbook_begins_with_a_table_of_all_its_sections() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    headings = re.findall(r"^##+ (.+)$", runbook, re.MULTILINE)
+
+    listed = re.findall(r"\[[^]]+\]\(#([a-z-]+)\)", runbook.partition("```")[0])
+
+    assert sorted(listed) == sorted(heading.lower().replace(" ", "-") for heading in headings)
+
+
 def test_every_section_of_the_runbook_is_of_an_alarm() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
 
@@ -132,7 +199,7 @@ def test_an_alarm_looks_at_metrics_that_our_code_writes_or_aws(alarm: str) -> No
         (dimension,) = metric["Dimensions"]
         if metric["Namespace"] == "Evergreen":
             name = metric["MetricName"]
-            assert re.search(rf'\b{name}=|"{name}":', code), f"{name} is written nowhere"
+            assert re.search(rf'\b{name}=|"{name}"(:|\] =)', code), f"{name} is written nowhere"
             assert dimension == {"Name": "service", "Value": "evergreen"}
         else:
             assert metric["Namespace"].startswith("AWS/")
@@ -151,9 +218,10 @@ def test_an_alarm_says_what_missing_data_means_and_looks_no_further_than_cloudwa
         assert metric["Period"] * alarm["EvaluationPeriods"] <= longest
 
 
-SILENCE = {"ChecksRun", "ProfilesRun", "TrainingsAsked"}
+SILENCE = {"ChecksRun", "ProfilesRun", "TicksRun", "TrainingsAsked"}
 FINDINGS = {
     "DriftAlarm", "SchemaAlarm", "PerformanceAlarm", "ModelAgeDays", "UnseenShare", "SetAside",
+    "CandidateWaitsDays", "BrokenVersions",
 }  # fmt: skip
 
 
@@ -238,11 +306,12 @@ def test_the_dashboard_shows_what_the_stack_does() -> None:
 
     assert set(found) == {
         "Traffic", "Latency", "Errors", "Drift by feature", "Performance", "Model age", "Versions",
+        "Waiting", "Decisions",
     }  # fmt: skip
     assert all(widget["properties"]["region"] == "eu-west-1" for widget in found.values())
 
 
-@pytest.mark.parametrize("title", ["Drift by feature", "Versions"])
+@pytest.mark.parametrize("title", ["Drift by feature", "Versions", "Decisions"])
 def test_features_and_versions_come_from_the_log_and_are_no_metrics(title: str) -> None:
     widget = widgets(FULL)[title]
 
@@ -250,7 +319,18 @@ def test_features_and_versions_come_from_the_log_and_are_no_metrics(title: str) 
     assert widget["properties"]["query"].startswith("SOURCE 'evergreen-functionloggroup' | ")
 
 
-@pytest.mark.parametrize("title", ["Performance", "Model age"])
+@pytest.mark.parametrize("title", ["Drift by feature", "Decisions"])
+def test_the_lines_that_the_dashboard_looks_for_are_logged(title: str) -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
+
+    (message,) = re.findall(
+        r"\| filter message = '([^']+)'", widgets(FULL)[title]["properties"]["query"]
+    )
+
+    assert re.search(rf'logger\.info\(\s*"{message}"', code)
+
+
+@pytest.mark.parametrize("title", ["Performance", "Model age", "Waiting"])
 def test_figures_of_endpoints_are_found_by_search_as_the_template_cannot_name_them(
     title: str,
 ) -> None:

@@ -86,9 +86,13 @@ def test_every_prediction_is_captured_once_with_all_that_was_asked(
     assert [capture.id for capture in found] == [p["id"] for p in body["predictions"]]
     assert [capture.score for capture in found] == [p["score"] for p in body["predictions"]]
     assert [capture.features for capture in found] == [given.whole(hour=hour) for hour in range(24)]
-    assert {(c.endpoint, c.version, c.variant, c.key, c.time) for c in found} == {
-        (NAME, champion, "champion", "me", given.NOW)
+    assert {(c.endpoint, c.version, c.variant, c.key, c.time, c.failed) for c in found} == {
+        (NAME, champion, "champion", "me", given.NOW, None)
     }
+    (ms,) = {capture.ms for capture in found}
+    assert ms is not None
+    assert 0 < ms < 10_000
+    assert round(ms, 3) == ms
 
 
 def test_an_unseen_category_is_predicted_and_flagged(
@@ -379,70 +383,6 @@ def test_a_warm_function_answers_with_the_old_champion_when_the_new_one_is_corru
 
     assert answer.status == 200
     assert answer.json()["version"] == champion
-
-
-# The registry
-
-
-def get(plane: Plane, path: str) -> Answer:
-    return plane.request("GET", path)
-
-
-def test_the_endpoints_and_their_champions_are_listed(plane: Plane, champion: str) -> None:
-    (found,) = get(plane, "/endpoints").json()["endpoints"]
-
-    assert (found["endpoint"], found["champion"]) == (NAME, champion)
-
-
-def test_without_a_promotion_no_endpoint_is_listed(plane: Plane) -> None:
-    assert get(plane, "/endpoints").json() == {"endpoints": []}
-
-
-def test_an_endpoint_shows_its_champion_metrics_schema_and_history(
-    plane: Plane, champion: str, artifacts: Store, trained: Trained
-) -> None:
-    write(Registry(artifacts), trained, version(2), promoted=True)
-
-    shown = get(plane, f"/endpoints/{NAME}").json()
-
-    assert (shown["champion"], shown["generation"]) == (version(2), 2)
-    assert shown["metrics"]["log_loss"] == trained.manifest.metrics.log_loss
-    assert shown["lineage"]["data_sha256"] == trained.manifest.lineage.data_sha256
-    assert shown["schema"] == trained.manifest.schema
-    assert [line["version"] for line in shown["history"]] == [champion, version(2)]
-
-
-def test_versions_are_listed_oldest_first_and_each_can_be_shown(
-    plane: Plane, champion: str, artifacts: Store, trained: Trained
-) -> None:
-    write(Registry(artifacts), trained, version(2))
-
-    assert get(plane, f"/endpoints/{NAME}/versions").json()["versions"] == [champion, version(2)]
-    shown = get(plane, f"/endpoints/{NAME}/versions/{version(2)}").json()
-    assert shown["version"] == version(2)
-    assert shown["candidate"] == "logistic-regression"
-    assert not {"reference", "golden"} & set(shown)
-
-
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/endpoints/other", 404),
-        ("/endpoints/other/versions", 404),
-        (f"/endpoints/other/versions/{version(1)}", 404),
-        (f"/endpoints/{NAME}/versions/{version(1)}", 404),
-        (f"/endpoints/{NAME}/versions/latest", 404),
-        (f"/endpoints/{NAME}", 503),
-        (f"/endpoints/{NAME}/versions", 200),
-        ("/", 404),
-        ("/endpoints/x/y/z/more", 404),
-    ],
-)
-def test_what_is_not_there_is_said_with_its_status(plane: Plane, path: str, status: int) -> None:
-    answer = get(plane, path)
-
-    assert answer.status == status
-    assert json.loads(answer.body)
 
 
 def test_a_misspelt_parameter_is_refused_and_not_ignored(plane: Plane) -> None:

@@ -82,7 +82,15 @@ endpoint = Endpoint(
     examples=examples,
     candidates=candidates,
     policy=Policy(
-        schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=21, label_days=1
+        schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=14, label_days=1
     ),
     slices=("carrier", "origin"),
+    fairness=("origin",),
+    search={
+        "hist-gradient-boosting": {  # within policy.search_seconds, which is 0
+            "histgradientboostingclassifier__learning_rate": [0.05, 0.1, 0.15, 0.2],
+            "histgradientboostingclassifier__max_leaf_nodes": [7, 15, 31],
+            "histgradientboostingclassifier__min_samples_leaf": [50, 100, 200, 400],
+        }
+    },
 )

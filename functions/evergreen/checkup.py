@@ -78,7 +78,7 @@ def assess(
     about: dict[AlarmKind, list[str]] = {
         "drift": confirmed,
         "schema": sorted(found.violated),
-        "performance": ["Brier score"] if performance.status == "degraded" else [],
+        "performance": [performance.bounded_metric] if performance.status == "degraded" else [],
     }
     alarms = [
         alarm(kind, names, end=end, before=recent, repeat=repeat) for kind, names in about.items()

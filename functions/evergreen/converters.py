@@ -9,7 +9,7 @@ to a logistic function), and linear models up to the order of a sum in float64.
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ from skl2onnx.common.data_types import (
 )
 from sklearn import ensemble, impute, linear_model, preprocessing, tree
 
+from evergreen.forest import Trees, score_columns, trees_of
+
 Values = npt.NDArray[Any]
 Converter = Callable[[Any, Any, Any], None]
 
@@ -33,6 +35,7 @@ _LINKS = {  # from the sum of a model to its score
     "LogLink": ["Exp"],
     "LogitLink": ["Sigmoid"],
     "HalfLogitLink": ["Add", "Sigmoid"],  # of the sum and itself
+    "MultinomialLogit": ["Softmax"],
 }
 
 
@@ -63,13 +66,15 @@ class _Graph:
         return names[0] if len(names) == 1 else self.node("Concat", *names, axis=1)
 
     def finish(self, total: str, link: str) -> None:
-        """Write the outputs of an estimator from what it links, of shape (rows, 1)."""
+        """Write the outputs of an estimator from what it links, of shape (rows, 1 or classes)."""
         options = self.container.get_options(self.operator.raw_operator, {}, fail=False)
         for op in [] if options.get("raw_scores") else _LINKS[link]:  # calibrators want them raw
             total = self.node(op, *[total] * (2 if op == "Add" else 1))
         score = self.cast(total, np.float64)
         *label, output = (variable.full_name for variable in self.operator.outputs)
-        if label:
+        if label and len(self.operator.raw_operator.classes_) > 2:
+            self.container.add_node("ArgMax", [score], label, axis=1, keepdims=0)
+        elif label:
             other = self.node("Sub", self.value(np.ones(1)), score)
             score = self.node("Concat", other, score, axis=1)
             self.container.add_node("ArgMax", [score], label, axis=1, keepdims=0)
@@ -77,34 +82,24 @@ class _Graph:
         self.container.add_node("Cast", [score], output, to=declared)
 
 
-class _Trees(NamedTuple):
-    """The nodes of one tree, or of several: left and right are places in these arrays."""
-
-    leaf: Values
-    feature: Values
-    threshold: Values
-    left: Values
-    right: Values
-    nan_left: Values
-    value: Values
-
-
 def declare_float64(operator: Any) -> None:
     """Declare the outputs of a pipeline's last step: its score keeps all of its digits."""
     if len(operator.outputs) == 2:
         operator.outputs[0].type = Int64TensorType([None])
-    operator.outputs[-1].type = DoubleTensorType([None, len(operator.outputs)])
+    classes = getattr(operator.raw_operator, "classes_", [None])
+    operator.outputs[-1].type = DoubleTensorType([None, len(classes)])
 
 
 def _trees(scope: Any, operator: Any, container: Any) -> None:
     graph = _Graph(scope, operator, container)
-    found, link = _trees_of(operator.raw_operator)
+    found, link = trees_of(operator.raw_operator)
+    classes = score_columns(operator.raw_operator)
     starts = np.cumsum([0, *(len(each.leaf) for each in found)])[:-1]
     moved = [
         each._replace(left=each.left + start, right=each.right + start)
         for each, start in zip(found, starts, strict=True)
     ]
-    nodes = _Trees(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
+    nodes = Trees(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
     inner, leaf = ~nodes.leaf, nodes.leaf
     place = np.where(leaf, np.cumsum(leaf), np.cumsum(inner)) - 1  # leaves are counted apart
     left, right = nodes.left[inner], nodes.right[inner]
@@ -113,8 +108,8 @@ def _trees(scope: Any, operator: Any, container: Any) -> None:
         graph.cast(graph.input(), np.float64),
         op_domain="ai.onnx.ml",
         op_version=3,  # it is of 5, which skl2onnx refuses: see twin.convert
-        aggregate_function=1 if link else 0,  # the sum, or the mean
-        n_targets=1,
+        aggregate_function=1,  # the sum
+        n_targets=len(classes),
         tree_roots=_ints(place[starts]),
         nodes_featureids=_ints(nodes.feature[inner]),
         nodes_modes=numpy_helper.from_array(np.zeros(len(left), dtype=np.uint8)),  # <=
@@ -124,70 +119,23 @@ def _trees(scope: Any, operator: Any, container: Any) -> None:
         nodes_falsenodeids=_ints(place[right]),
         nodes_falseleafs=_ints(leaf[right]),
         nodes_missing_value_tracks_true=_ints(nodes.nan_left[inner]),
-        leaf_targetids=[0] * int(leaf.sum()),
+        leaf_targetids=_ints(nodes.target[leaf]),
         leaf_weights=numpy_helper.from_array(nodes.value[leaf]),
     )
+    if not link:
+        total = graph.node("Div", total, graph.value(np.float64(len(found) / len(classes))))
     graph.finish(total, link or "IdentityLink")
-
-
-def _trees_of(model: Any) -> tuple[list[_Trees], str]:
-    """Return trees and the link of their sum, or "" for a forest, whose answer is their mean."""
-    if not hasattr(model, "_loss"):
-        return [_grown(each.tree_, 1.0) for each in getattr(model, "estimators_", [model])], ""
-    if hasattr(model, "_predictors"):
-        if model.is_categorical_ is not None:
-            raise NotImplementedError("categorical_features, instead of an OrdinalEncoder")
-        start = model._baseline_prediction
-        found = [_boosted(predictor.nodes) for (predictor,) in model._predictors]
-    else:
-        if model.init not in (None, "zero"):
-            raise NotImplementedError(f"init={model.init!r}")
-        start = model._raw_predict_init(np.zeros((1, model.n_features_in_), dtype=np.float32))
-        found = [_grown(each.tree_, model.learning_rate) for (each,) in model.estimators_]
-    return [_constant(start.item()), *found], type(model._loss.link).__name__
-
-
-def _grown(grown: Any, rate: float) -> _Trees:
-    value = rate * grown.value[:, 0, -1]  # of the last class, which is true
-    if len(value) == 1:
-        return _constant(value[0])
-    left, right = grown.children_left, grown.children_right
-    leaf = left == -1
-    return _Trees(
-        leaf, grown.feature, grown.threshold, left, right, grown.missing_go_to_left, value
-    )
-
-
-def _boosted(nodes: Values) -> _Trees:
-    if len(nodes) == 1:
-        return _constant(nodes["value"][0])
-    left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
-    return _Trees(
-        nodes["is_leaf"] == 1,
-        nodes["feature_idx"],
-        nodes["num_threshold"],
-        left,
-        right,
-        nodes["missing_go_to_left"],
-        nodes["value"],
-    )
-
-
-def _constant(value: float) -> _Trees:
-    """Return a tree with one leaf; a TreeEnsemble wants a node above it."""
-    zeros, ones = np.zeros(2, dtype=np.int64), np.ones(2, dtype=np.int64)
-    leaf = np.array([False, True])
-    return _Trees(leaf, zeros, np.zeros(2), ones, ones, zeros, np.array([0.0, value]))
 
 
 def _linear(scope: Any, operator: Any, container: Any) -> None:
     """Convert in the type of the coefficients, which is float32 where all columns were."""
     graph, model = _Graph(scope, operator, container), operator.raw_operator
-    weights, intercept = model.coef_.reshape(-1, 1), np.asarray(model.intercept_).reshape(-1)
+    weights, intercept = np.atleast_2d(model.coef_).T, np.asarray(model.intercept_).reshape(-1)
     total = graph.node("MatMul", graph.cast(graph.input(), weights.dtype), graph.value(weights))
     wider = np.result_type(weights, intercept)
     total = graph.node("Add", graph.cast(total, wider), graph.value(intercept.astype(wider)))
-    graph.finish(total, "LogitLink" if len(operator.outputs) == 2 else "IdentityLink")
+    classifier = "LogitLink" if len(score_columns(model)) == 1 else "MultinomialLogit"
+    graph.finish(total, classifier if len(operator.outputs) == 2 else "IdentityLink")
 
 
 def _scaler(scope: Any, operator: Any, container: Any) -> None:

@@ -70,7 +70,7 @@ def _from_captures(
     start = midnight(first)
     if (history := endpoint.policy.history) is not None:
         start = max(start, at - history)
-    return join(data, name, schema, start, at)
+    return join(data, name, schema, start, at, endpoint.problem)
 
 
 def _from_file(data: Store, key: str, endpoint: Endpoint, schema: JsonSchema) -> Examples:
@@ -83,7 +83,7 @@ def _from_file(data: Store, key: str, endpoint: Endpoint, schema: JsonSchema) ->
             raise DataError(
                 f"`examples` raised {error!r:.200}; the file has the columns {columns:.300}"
             ) from error
-        return from_table(schema, rows)
+        return from_table(schema, rows, endpoint.problem)
     except DataError as error:
         raise DataError(f"{key}: {error}") from error
 

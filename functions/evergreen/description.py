@@ -8,17 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from evergreen import bins, multivariate, performance
 from evergreen.endpoint import Endpoint
 from evergreen.examples import Examples, utc
-from evergreen.manifest import Evaluation, Expected, Lineage, Manifest, version_id
-from evergreen.model import REFERENCE, Model
+from evergreen.manifest import (
+    Evaluation,
+    Expected,
+    FeatureProfile,
+    Lineage,
+    Manifest,
+    version_id,
+)
+from evergreen.model import REFERENCE
 from evergreen.registry import fingerprint
 from evergreen.schema import JsonSchema, columns_of
 
 if TYPE_CHECKING:
-    from evergreen.training import Fitted, Request
+    from evergreen.fitting import Fitted, Request
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
 GOLDEN_ROWS = 50
@@ -32,7 +40,7 @@ def describe(
     examples: Examples,
     best: "Fitted",
     evaluation: Evaluation,
-    champion: Model | None,
+    champion: Manifest | None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and the artifacts of the best candidate."""
     artifacts = best.artifacts | {REFERENCE: _sample(best.examples, schema)}
@@ -41,7 +49,7 @@ def describe(
     lineage = Lineage(
         run=request.run,
         trigger=request.trigger,
-        previous=champion.manifest.version if champion else None,
+        previous=champion.version if champion else None,
         data_sha256=examples.sha256(),
         data_start=utc(examples.times[0]),
         data_end=utc(examples.times[-1]),
@@ -66,6 +74,10 @@ def describe(
         reference=bins.profile(best.examples, schema),
         golden=_golden(best, schema),
         expected=_expected(best),
+        labels=labels_profile(best.examples),
+        kind=best.kind,
+        problem=best.problem,
+        external=best.service,
     )
     return manifest, artifacts
 
@@ -76,11 +88,12 @@ def _expected(best: "Fitted") -> Expected:
     How much scores move from week to week is learnt from the fitted weeks: the holdout has too few.
     """
     holdout, fitted = best.holdout, best.examples
-    found = performance.expected(
-        holdout.labels, best.holdout_scores, holdout.times.astype("datetime64[D]")
-    )
-    season = bins.profile_of(best.score(fitted.columns), fitted.times).delta
-    scores = bins.profile_of(best.holdout_scores, holdout.times)
+    problem, days = best.problem, holdout.times.astype("datetime64[D]")
+    found = performance.expected(holdout.labels, best.holdout_scores, days, problem)
+    scores = bins.profile_of(problem.top(best.holdout_scores), holdout.times)
+    season = scores.delta
+    if best.kind != "external":  # which is paid by the call
+        season = bins.profile_of(problem.top(best.score(fitted.columns)), fitted.times).delta
     return msgspec.structs.replace(
         found,
         scores=msgspec.structs.replace(scores, delta=season),
@@ -113,11 +126,23 @@ def libraries() -> dict[str, str]:
     return versions | {"python": platform.python_version()}
 
 
-def _golden(best: "Fitted", schema: JsonSchema) -> list[tuple[dict[str, Any], float]]:
+def _golden(best: "Fitted", schema: JsonSchema) -> list[tuple[dict[str, Any], Any]]:
     """Return rows spread over the training data with their scores, as serving must repeat them."""
     rows = _plain(best.examples, GOLDEN_ROWS, schema)
-    scores = best.score(columns_of(schema, rows))
-    return [(row, float(score)) for row, score in zip(rows, scores, strict=True)]
+    scores = best.score(columns_of(schema, rows)).tolist()
+    return list(zip(rows, scores, strict=True))
+
+
+def labels_profile(examples: Examples) -> FeatureProfile:
+    """Return how labels are distributed, in the bins that later ones are counted in."""
+    text = examples.kind == "multiclass"
+    return bins.profile_of(plain_labels(examples), examples.times, text=text)
+
+
+def plain_labels(examples: Examples) -> npt.NDArray[Any]:
+    """Return labels as bins count them: text, or numbers."""
+    labels = examples.labels
+    return labels if labels.dtype == object else labels.astype(np.float64)
 
 
 def _plain(examples: Examples, wanted: int, schema: JsonSchema) -> list[dict[str, Any]]:

@@ -6,12 +6,18 @@
     │   ├── TooLargeError               too many rows or bytes
     │   ├── WrongContentTypeError
     │   ├── UnknownEndpointError
-    │   └── UnknownVersionError
+    │   ├── UnknownVersionError
+    │   │   ├── NoSuchStatusError       no version has it now
+    │   │   └── NoReportError           the version was written without a page
+    │   ├── UnknownDecisionError
+    │   └── UnknownPredictionError      nothing was recorded, or it has expired
     ├── NoChampionError             nothing has been promoted yet
     ├── ModelUnavailableError       a version exists and may not or cannot be loaded
     │   └── CorruptArtifactError        its bytes are not those of the manifest
+    ├── ExternalError               a service that a version asks does not answer as it should
     ├── CorruptDocumentError        an endpoint document cannot be read
     ├── DocumentChangedError        somebody else moved the endpoint first
+    ├── ForbiddenChangeError        an endpoint in this state does not allow it
     ├── UnknownEventError           a function was started with something that it does not handle
     ├── DeliveryError               a stream or bus did not take everything
     ├── EndpointFileError           a file in endpoints/ breaks the contract
@@ -85,6 +91,48 @@ class UnknownVersionError(RequestError):
         )
 
 
+class NoSuchStatusError(UnknownVersionError):
+    """No version of the endpoint has this status now."""
+
+    def __init__(self, endpoint: str, status: str) -> None:
+        RequestError.__init__(
+            self,
+            f"{endpoint} has no version that is {status} now: "
+            f"GET /endpoints/{endpoint}/versions lists them with what they are",
+        )
+
+
+class NoReportError(UnknownVersionError):
+    """The version has no page."""
+
+    def __init__(self, endpoint: str, version: str) -> None:
+        RequestError.__init__(
+            self,
+            f"{endpoint} {version} was written without a page: "
+            f"GET /endpoints/{endpoint}/versions/{version} has its figures",
+        )
+
+
+class UnknownDecisionError(RequestError):
+    """The endpoint has no decision of this generation."""
+
+    def __init__(self, endpoint: str, generation: int) -> None:
+        super().__init__(
+            f"{endpoint} has no generation {generation}: "
+            f"GET /control/endpoints/{endpoint}/decisions lists them"
+        )
+
+
+class UnknownPredictionError(RequestError):
+    """No prediction with this id is recorded."""
+
+    def __init__(self, endpoint: str, prediction: str) -> None:
+        super().__init__(
+            f"{endpoint} has no recorded prediction {prediction[:80]}: it was not captured (at "
+            "level 1 none is), has not arrived yet (give it a quarter of an hour), or has expired"
+        )
+
+
 class NoChampionError(EvergreenError):
     """The endpoint has no champion yet."""
 
@@ -115,6 +163,17 @@ class CorruptArtifactError(ModelUnavailableError):
         )
 
 
+class ExternalError(EvergreenError):
+    """A service that a version asks does not answer, or not with scores.
+
+    asked: whether it got the request, and may charge for it.
+    """
+
+    def __init__(self, url: str, reason: str, *, asked: bool = False) -> None:
+        self.asked = asked
+        super().__init__(f"{url} gave no scores: {reason}; the version's rule answers in its place")
+
+
 class CorruptDocumentError(EvergreenError):
     """An endpoint document is not what Evergreen writes."""
 
@@ -131,6 +190,13 @@ class DocumentChangedError(EvergreenError):
         super().__init__(
             f"{endpoint} has moved on from generation {generation}: read it again and decide again"
         )
+
+
+class ForbiddenChangeError(EvergreenError):
+    """What somebody wants to become of an endpoint is not allowed in the state that it is in."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"{endpoint}: {reason}")
 
 
 class UnknownEventError(EvergreenError):

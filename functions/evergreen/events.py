@@ -4,13 +4,14 @@ Delivery is at least once and unordered: whoever handles one of them reads the s
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from evergreen.document import Decision
 from evergreen.errors import DeliveryError
 from evergreen.records import Moment
 
@@ -44,22 +45,27 @@ class TrainingSkipped(Event, frozen=True, kw_only=True):
 
 
 class ModelTrained(Event, frozen=True, kw_only=True):
-    """A version was written; whether it serves is another event."""
+    """A version was written, with a loss on its holdout; what becomes of it is another event."""
 
     run: str
     trigger: str
     version: str
     candidate: str
-    log_loss: float
+    metric: str
+    loss: float
 
 
 class CandidateRejected(Event, frozen=True, kw_only=True):
-    """A training ended without a version that may serve."""
+    """A version will not serve: by its gate (stage `training`), a comparison, or a person.
 
-    run: str
-    trigger: str
+    run, trigger: of the training, where that rejected it; version: None where none came of it.
+    """
+
+    stage: str
     reason: str
     version: str | None = None
+    run: str | None = None
+    trigger: str | None = None
 
 
 class ModelPromoted(Event, frozen=True, kw_only=True):
@@ -68,6 +74,49 @@ class ModelPromoted(Event, frozen=True, kw_only=True):
     version: str
     previous: str | None
     generation: int
+    reason: str
+
+
+class ModelRolledBack(ModelPromoted, frozen=True, kw_only=True):
+    """A version that was champion before is champion again; `previous` will not be tried again."""
+
+
+class ChallengerStarted(Event, frozen=True, kw_only=True):
+    """A version is compared with the champion: in `shadow`, or with a share of the requests."""
+
+    version: str
+    stage: str
+    share: float
+    reason: str
+
+
+class ExperimentStarted(Event, frozen=True, kw_only=True):
+    """A person has begun an A/B test."""
+
+    experiment: str
+    control: str
+    treatment: str
+    share: float
+    hypothesis: str
+
+
+class ExperimentEnded(Event, frozen=True, kw_only=True):
+    """An A/B test has its verdict, or was stopped."""
+
+    experiment: str
+    verdict: str
+    reason: str
+
+
+class EndpointPaused(Event, frozen=True, kw_only=True):
+    """A person has stopped triggers and rollout; predictions go on."""
+
+    reason: str
+
+
+class EndpointResumed(Event, frozen=True, kw_only=True):
+    """A person lets triggers and rollout go on."""
+
     reason: str
 
 
@@ -103,6 +152,12 @@ TYPES: dict[str, type[Event]] = {
     "Model Trained": ModelTrained,
     "Candidate Rejected": CandidateRejected,
     "Model Promoted": ModelPromoted,
+    "Model Rolled Back": ModelRolledBack,
+    "Challenger Started": ChallengerStarted,
+    "Experiment Started": ExperimentStarted,
+    "Experiment Ended": ExperimentEnded,
+    "Endpoint Paused": EndpointPaused,
+    "Endpoint Resumed": EndpointResumed,
     "Drift Detected": DriftDetected,
     "Schema Violated": SchemaViolated,
     "Performance Degraded": PerformanceDegraded,
@@ -137,6 +192,77 @@ def _put(client: "EventBridgeClient", events: Sequence[Event]) -> None:
     if answer["FailedEntryCount"]:
         reasons = {entry.get("ErrorMessage", "") for entry in answer["Entries"]} - {""}
         raise DeliveryError("the event bus", answer["FailedEntryCount"], len(events), str(reasons))
+
+
+def announcer(client: "EventBridgeClient", endpoint: str) -> Callable[[Decision], None]:
+    """Return what puts a decision about an endpoint on the bus, as far as it is an event."""
+
+    def announce(decision: Decision) -> None:
+        emit(client, *announcements(endpoint, decision))
+
+    return announce
+
+
+def announcements(endpoint: str, decision: Decision) -> list[Event]:
+    """Return the events that a decision is; entering and refusing are those of its training."""
+    version, reason, said = decision.version, decision.reason, decision.figures
+    found: list[Event] = []
+    match decision.type:
+        case "promoted" | "rolled back":
+            kind = ModelPromoted if decision.type == "promoted" else ModelRolledBack
+            found.append(
+                kind(
+                    endpoint=endpoint,
+                    version=version,
+                    previous=decision.previous,
+                    generation=decision.generation,
+                    reason=reason,
+                )
+            )
+        case "shadow started" | "canary started" | "canary widened":
+            stage, share = decision.type.split()[0], said.get("share", 0.0)
+            found.append(
+                ChallengerStarted(
+                    endpoint=endpoint, version=version, stage=stage, share=share, reason=reason
+                )
+            )
+        case "challenger rejected":
+            stage = said.get("stage", "comparison")
+            found.append(
+                CandidateRejected(endpoint=endpoint, stage=stage, reason=reason, version=version)
+            )
+        case "experiment started":
+            asked = said["experiment"]
+            found.append(
+                ExperimentStarted(
+                    endpoint=endpoint,
+                    experiment=asked["id"],
+                    control=asked["control"],
+                    treatment=asked["treatment"],
+                    share=asked["share"],
+                    hypothesis=asked["hypothesis"],
+                )
+            )
+        case "paused":
+            found.append(EndpointPaused(endpoint=endpoint, reason=reason))
+        case "resumed":
+            found.append(EndpointResumed(endpoint=endpoint, reason=reason))
+        case "candidate entered" | "candidate refused" | "experiment ended":
+            pass
+    if ended := ended_by(decision):
+        found.append(ExperimentEnded(endpoint=endpoint, reason=reason, **ended))
+    return found
+
+
+def ended_by(decision: Decision) -> dict[str, str] | None:
+    """Return the experiment that ended by a decision, and its verdict."""
+    said = decision.figures
+    if "verdict" in said:
+        return {"experiment": said["id"], "verdict": said["verdict"]}
+    ended = said.get("experiment", {})
+    if "verdict" not in ended:
+        return None
+    return {"experiment": ended["id"], "verdict": ended["verdict"]}
 
 
 def schemas() -> dict[str, Any]:

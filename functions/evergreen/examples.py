@@ -1,6 +1,7 @@
 """Labelled rows to learn from, and the checks that they must pass first."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,28 +12,37 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evergreen import leakage, problem
 from evergreen.errors import DataError
+from evergreen.problem import KINDS, MIN_CLASSES, Answer, Kind
 from evergreen.schema import Columns, JsonSchema, RowDecoder, columns_of, is_text
 
 MIN_PER_CLASS = 0.1  # of policy.min_rows
 MIN_HOLDOUT_DAYS = 3  # the bootstrap draws days
-LEAKING_AUC = 0.999  # a single feature that orders the labels this well has seen them
+MAX_CLASSES = 100  # more are names of things, and each answer holds the scores of all
 
 
 @dataclass(frozen=True)
 class Examples:
     """Labelled rows in order of time.
 
-    columns: one array of shape (rows,) per feature. labels: bool, shape (rows,).
+    columns: one array of shape (rows,) per feature. labels: bool for a binary problem, float64 for
+    a regression, and text in an array of objects for multiclass, shape (rows,).
     times: datetime64[us] in UTC, shape (rows,).
     """
 
     columns: Columns
-    labels: npt.NDArray[np.bool_]
+    labels: npt.NDArray[Any]
     times: npt.NDArray[np.datetime64]
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of problem that the labels are of."""
+        kinds: dict[str, Kind] = {"b": "binary", "f": "regression", "O": "multiclass"}
+        return kinds[self.labels.dtype.kind]
 
     def frame(self) -> pd.DataFrame:
         """Return the features as the DataFrame that pipelines fit."""
@@ -54,12 +64,14 @@ class Examples:
         digest = hashlib.sha256()
         for name, values in sorted(self.columns.items()):
             digest.update(name.encode())
-            digest.update(
-                msgspec.json.encode(values.tolist()) if values.dtype == object else values.tobytes()
-            )
-        digest.update(self.labels.tobytes())
+            digest.update(_bytes(values))
+        digest.update(_bytes(self.labels))
         digest.update(self.times.tobytes())
         return digest.hexdigest()
+
+
+def _bytes(values: npt.NDArray[Any]) -> bytes:
+    return msgspec.json.encode(values.tolist()) if values.dtype == object else values.tobytes()
 
 
 def moment(time: datetime) -> np.datetime64:
@@ -77,16 +89,17 @@ def utc(time: np.datetime64) -> datetime:
 def from_rows(
     schema: JsonSchema,
     rows: Sequence[dict[str, Any]],
-    labels: Sequence[bool],
+    labels: Sequence[Answer],
     times: Sequence[datetime],
+    kind: Kind = "binary",
 ) -> Examples:
     """Return examples from plain rows that have been validated."""
     seconds = np.array([time.timestamp() for time in times], dtype=np.float64)
     stamps = (seconds * 1e6).round().astype(np.int64).astype("datetime64[us]")
-    return Examples(columns_of(schema, rows), np.array(labels, dtype=bool), stamps)
+    return Examples(columns_of(schema, rows), problem.array(kind, labels), stamps)
 
 
-def from_table(schema: JsonSchema, table: pd.DataFrame) -> Examples:
+def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -> Examples:
     """Return examples from what an endpoint's `examples` function made of the user's data.
 
     Raises DataError for a missing column, and for the first row with a missing label or time or a
@@ -101,7 +114,7 @@ def from_table(schema: JsonSchema, table: pd.DataFrame) -> Examples:
     for name in ("label", "time"):
         if table[name].isna().any():
             raise DataError(f"{name} is missing in row {int(np.argmax(table[name].isna()))}")
-    labels = _booleans(table["label"])
+    labels = _booleans(table["label"]) if kind == "binary" else _others(table["label"], kind)
     if pd.api.types.is_numeric_dtype(table["time"]):
         raise DataError("time must be timestamps or ISO 8601 text, and these are numbers")
     try:
@@ -123,6 +136,20 @@ def _booleans(labels: pd.Series) -> npt.NDArray[np.bool_]:
         odd = labels[~labels.isin([0, 1])].iloc[0]
         raise DataError(f"label {odd!r} is neither true nor false")
     return labels.to_numpy(dtype=bool)
+
+
+def _others(labels: pd.Series, kind: Kind) -> npt.NDArray[Any]:
+    """Return numbers or texts, as a label of this kind in a request may be."""
+    numeric = pd.api.types.is_numeric_dtype(labels) and not pd.api.types.is_bool_dtype(labels)
+    values = labels.astype(float if kind == "regression" and numeric else object).tolist()
+    for row, value in enumerate(values):
+        try:
+            msgspec.convert(value, KINDS[kind])
+        except msgspec.ValidationError as error:
+            raise DataError(f"row {row}: label {value!r} of a {kind}: {error}") from error
+        if isinstance(value, float) and np.isinf(value):
+            raise DataError(f"row {row}: label {value!r} is not finite")
+    return problem.array(kind, values)
 
 
 def _plain(table: pd.DataFrame, schema: JsonSchema) -> list[dict[str, Any]]:
@@ -186,36 +213,50 @@ def check(
         raise DataError(
             f"{len(examples):,} labelled rows are fewer than policy.min_rows={min_rows:,}"
         )
-    positive = int(examples.labels.sum())
-    for value, count in ((True, positive), (False, len(examples) - positive)):
-        if count < max(1, min_rows * MIN_PER_CLASS):
-            raise DataError(f"only {count:,} of {len(examples):,} labels are {str(value).lower()}")
-    for name, auc in _single_feature_aucs(examples, schema):
-        if auc > LEAKING_AUC:
+    _check_labels(examples, max(1, min_rows * MIN_PER_CLASS))
+    numbers = [name for name, spec in schema["properties"].items() if not is_text(spec)]
+    for name in numbers:
+        if said := leakage.leaks(examples.columns[name], examples.labels, examples.kind):
             raise DataError(
-                f"feature {name} alone predicts the label (AUC {auc:.4f}): it leaks the outcome"
+                f"feature {name} alone predicts the label ({said}): it leaks the outcome"
             )
     return examples
+
+
+def _check_labels(examples: Examples, enough: float) -> None:
+    """Raise DataError where there is nothing to tell apart."""
+    if examples.kind == "regression":
+        if np.ptp(examples.labels) == 0:
+            raise DataError(f"all {len(examples):,} labels are {examples.labels[0]:g}")
+        return
+    counts = Counter(examples.labels.tolist())
+    if examples.kind == "binary":
+        for value in (True, False):
+            if counts[value] < enough:
+                raise DataError(
+                    f"only {counts[value]:,} of {len(examples):,} labels are {str(value).lower()}"
+                )
+        return
+    if not MIN_CLASSES <= len(counts) <= MAX_CLASSES:
+        way_out = "two are a binary problem" if len(counts) < MIN_CLASSES else "join the rare ones"
+        raise DataError(
+            f"the labels are of {len(counts):,} classes: multiclass needs {MIN_CLASSES} to "
+            f"{MAX_CLASSES}; {way_out}"
+        )
+    few = {name: count for name, count in counts.most_common()[1:2] if count < enough}
+    for name, count in few.items():  # rarer ones may come and go; one alone is nothing to learn
+        raise DataError(
+            f"only {count:,} of {len(examples):,} labels are {name!r}, the second most frequent"
+        )
 
 
 def check_holdout(holdout: Examples, *, min_rows: int) -> None:
     """Raise DataError where a holdout is too small for two models to be told apart on it."""
     days = len(np.unique(holdout.times.astype("datetime64[D]")))
     few = len(holdout) < max(1, min_rows * MIN_PER_CLASS)
-    if few or days < MIN_HOLDOUT_DAYS or len(np.unique(holdout.labels)) < 2:
+    both = "both labels" if holdout.kind == "binary" else "two labels that differ"
+    if few or days < MIN_HOLDOUT_DAYS or len(set(holdout.labels.tolist())) < 2:
         raise DataError(
             f"the holdout has {len(holdout):,} rows on {days} days: it needs at least "
-            f"{max(1, int(min_rows * MIN_PER_CLASS)):,} on {MIN_HOLDOUT_DAYS}, and both labels"
+            f"{max(1, int(min_rows * MIN_PER_CLASS)):,} on {MIN_HOLDOUT_DAYS}, and {both}"
         )
-
-
-def _single_feature_aucs(examples: Examples, schema: JsonSchema) -> Iterable[tuple[str, float]]:
-    """Yield, per number, how well it alone orders the labels: 0.5 is chance, 1 is leakage."""
-    positive = int(examples.labels.sum())
-    pairs = positive * (len(examples) - positive)
-    for name, spec in schema["properties"].items():
-        if is_text(spec):
-            continue
-        ranks = pd.Series(examples.columns[name]).rank(na_option="top").to_numpy()
-        area = (ranks[examples.labels].sum() - positive * (positive + 1) / 2) / pairs
-        yield name, float(max(area, 1 - area))

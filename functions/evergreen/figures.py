@@ -133,8 +133,8 @@ def _draw_boxes(
     )
 
 
-def losses(days: Days, alarms: Sequence[date]) -> str:
-    """Return the log-loss by day with its interval, over bands of versions; below, what is known.
+def losses(days: Days, alarms: Sequence[date], metric: str) -> str:
+    """Return the metric by day with its interval, over bands of versions; below, what is known.
 
     days: oldest first. alarms: the days on which an alarm of performance went on.
     """
@@ -150,7 +150,7 @@ def losses(days: Days, alarms: Sequence[date]) -> str:
             above.vlines(at, ends[:, 0], ends[:, 1], GREEN, alpha=0.35, linewidth=3)
         _draw_versions(above, days)
         above.grid(axis="y")
-        beside(above, 0.9, "log-loss", GREEN, weight="bold")
+        beside(above, 0.9, metric, GREEN, weight="bold")
         beside(above, 0.82, "and 95% interval", MUTED)
         at, shares = _by_day(days, lambda day: (day.labelled, day.captured))
         below.bar(at, shares, color=GREY, alpha=0.6, width=0.8)
@@ -159,7 +159,7 @@ def losses(days: Days, alarms: Sequence[date]) -> str:
         beside(below, 0.5, "labelled", GREY, weight="bold")
         _draw_days(below, days[0].day, days[-1].day)
         _draw_alarms(above, alarms)
-        return svg(drawn, "losses", "Line chart: log-loss by day; bars: the share with labels")
+        return svg(drawn, "losses", f"Line chart: {metric} by day; bars: the share with labels")
 
 
 def _draw_versions(axes: Axes, days: Days) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from evergreen import performance
 from evergreen.join import Labels, read_labels
 from evergreen.manifest import Expected
+from evergreen.problem import Answer, Problem, array, is_label
 from evergreen.records import ARRIVAL, Answered, Label, answers_of, midnight
 from evergreen.report import MEMORY, CheckReport, DayPerformance, Performance
 from evergreen.store import Store
@@ -31,7 +32,8 @@ DELAYS = (1, 6, 24, 48, 168, 720)  # hours
 class Followed:
     """Whose predictions, how long labels may take, and what is told apart.
 
-    version: the champion; versions: those that exist, as others are not counted.
+    version: the champion; versions: those that exist, as others are not counted. described: what
+    a version predicts, and what was expected of it.
     """
 
     endpoint: str
@@ -39,7 +41,7 @@ class Followed:
     versions: Collection[str]
     label_days: int
     slices: tuple[str, ...]
-    expected: Callable[[str], Expected | None]  # of a version
+    described: Callable[[str], tuple[Problem, Expected | None]]
 
 
 @dataclass
@@ -47,7 +49,7 @@ class _Tally:
     """The predictions of one day and version: the scores of all, and those with a label."""
 
     captured: list[float] = field(default_factory=list)
-    labelled: list[tuple[datetime, str, float, bool, list[str]]] = field(default_factory=list)
+    labelled: list[tuple[Answered, Answer, list[str]]] = field(default_factory=list)
 
 
 def follow(
@@ -66,11 +68,13 @@ def follow(
         for (day, version), tally in sorted(tallies.items())
     ]
     days = [*settled, *fresh]
-    expected = followed.expected(followed.version)
+    problem, expected = followed.described(followed.version)
     status, evidence = performance.judge(days, followed.version, expected)
     return Performance(
         status=status,
-        expected=expected.brier if expected else None,
+        metric=problem.metric,
+        bounded_metric=problem.bounded_metric,
+        expected=expected.bounded if expected else None,
         limit=expected.upper if expected else None,
         evidence=evidence,
         threshold=performance.THRESHOLD,
@@ -118,9 +122,12 @@ def _tallied(
         if label.time >= _closing(day, followed.label_days):
             facts["late"] += 1
             continue
+        if not is_label(followed.described(capture.version)[0].kind, label.label):
+            facts["of another kind"] += 1
+            continue
         facts["joined"] += 1
         values = _values(capture, followed.slices)
-        tally.labelled.append((capture.time, capture.id, capture.score, label.label, values))
+        tally.labelled.append((capture, label.label, values))
     for label in waiting.values():
         facts[_stray(label, start, end, followed.label_days)] += 1
     del facts[COUNTED]
@@ -165,18 +172,23 @@ def _closing(day: date, label_days: int) -> datetime:
 def _summary(
     day: date, version: str, tally: _Tally, followed: Followed, end: datetime
 ) -> DayPerformance:
-    rows = sorted(tally.labelled)
+    rows = sorted(tally.labelled, key=lambda row: (row[0].time, row[0].id))
+    problem, expected = followed.described(version)
+    answers = [answer for answer, _, _ in rows]
     return performance.summarize(
         day,
         version,
-        scores=np.array([score for _, _, score, _, _ in rows], dtype=np.float64),
-        labels=np.array([label for _, _, _, label, _ in rows], dtype=bool),
+        problem,
+        scores=problem.recorded(
+            [each.score for each in answers], [each.scores for each in answers]
+        ),
+        labels=array(problem.kind, [label for _, label, _ in rows]),
         captured_scores=np.sort(np.array(tally.captured, dtype=np.float64)),
         slices_values={
             name: np.array([values[place] for *_, values in rows], dtype=object)
             for place, name in enumerate(followed.slices)
         },
-        expected=followed.expected(version),
+        expected=expected,
         closed=_closing(day, followed.label_days) + ARRIVAL <= end,
     )
 

@@ -28,7 +28,7 @@ META = (ID, HOUR_OF, VERSION, SCORE)
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A capture whose features have not been decoded yet; the last three are only kept."""
+    """A capture whose features have not been decoded yet; what has a default is only kept."""
 
     id: str
     time: Moment
@@ -38,8 +38,11 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     score: float
     features: msgspec.Raw
     label: Any = None
+    scores: Any = None
     key: Any = None
     unseen: Any = None
+    failed: Any = None
+    ms: Any = None
 
 
 class SetAside(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from evergreen.examples import Examples, concat, from_rows
+from evergreen.problem import Kind, is_label
 from evergreen.records import Label, captures_of, labels_of
 from evergreen.schema import JsonSchema, RowDecoder
 from evergreen.store import Store
@@ -30,7 +31,8 @@ class Joined:
     """Labelled predictions, and the counts of everything that is not one.
 
     unlabelled: captures without a label yet. pending: labels without a capture in the span.
-    incompatible: labelled captures of an older schema that the present one cannot read.
+    incompatible: labelled captures of an older schema that the present one cannot read, or with a
+        label of another kind of problem.
     """
 
     examples: Examples | None = None
@@ -66,6 +68,7 @@ def join(
     schema: JsonSchema,
     start: datetime,
     end: datetime,
+    kind: Kind = "binary",
 ) -> Joined:
     """Join the captures made from start to end with every label that arrived by end."""
     labels = read_labels(data, endpoint, start, end)
@@ -82,15 +85,16 @@ def join(
             seen.add(capture.id)
             if capture.id not in waiting:
                 result.unlabelled += 1
-            elif decoder.fault(capture.features) is None:
-                known.append((capture, waiting.pop(capture.id).label))
+                continue
+            label = waiting.pop(capture.id).label
+            if is_label(kind, label) and decoder.fault(capture.features) is None:
+                known.append((capture, label))
             else:
-                waiting.pop(capture.id)
                 result.incompatible += 1
         if known:
             rows = [capture.features for capture, _ in known]
             times = [capture.time for capture, _ in known]
-            parts.append(from_rows(schema, rows, [label for _, label in known], times))
+            parts.append(from_rows(schema, rows, [label for _, label in known], times, kind))
     result.pending = len(waiting)
     result.examples = concat(parts)
     result.joined = len(result.examples) if result.examples else 0

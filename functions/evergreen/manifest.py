@@ -2,13 +2,15 @@
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from evergreen.problem import Problem
 from evergreen.schema import JsonSchema
 
 FORMAT = 1
+VersionKind = Literal["model", "rule", "external"]
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -41,15 +43,17 @@ class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What to expect of the version, measured on its holdout.
 
-    brier: mean Brier score; upper: end of its one-sided 95 % interval over days.
+    bounded: mean bounded loss (see evergreen.problem); upper: end of its one-sided 95 % interval
+    over days.
     similarity: of the losses of one day (intraclass correlation, cautiously), 0 to 1: n rows of a
         day tell as much as n / (1 + (n - 1) similarity) independent ones.
-    calibration: points of the isotonic map from score to probability, ascending.
+    calibration: points of the isotonic map from the score that is answered to the probability that
+    it is right (binary: that the label is true), ascending; none for a regression.
     scores: how the scores are distributed. auc: how well a classifier tells the holdout from the
         rows that were fitted, which is how unlike two seasons of this data are anyway.
     """
 
-    brier: float
+    bounded: float = msgspec.field(name="brier")  # as binary problems, which came first, have it
     upper: float
     similarity: float
     calibration: list[tuple[float, float]]
@@ -57,34 +61,54 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     auc: float = 0.5
 
 
-class Scores(msgspec.Struct, frozen=True):
-    """The metric (log-loss in nats, lower is better) of one candidate on the holdout."""
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric of the problem (lower is better) of one candidate on the holdout.
+
+    rows: that it fitted. parameters: of its last step, and those that a search chose. searched: how
+    many combinations that search tried, 0 for none.
+    """
 
     candidate: str
     window_days: int | None
     rows: int
-    log_loss: float
+    loss: float
     twin_difference: float
+    parameters: dict[str, Any] = {}
+    searched: int = 0
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """A check that a version had to pass, its verdict in words, and the figures it rests on."""
+
+    name: str
+    passed: bool
+    said: str
+    figures: dict[str, Any] = {}
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """How the version compared on the holdout, the newest slice of time that nobody fitted.
 
+    loss: the metric of the problem, lower is better; baseline, simple: that of a constant and of a
+        tree of two questions.
     improvement: of the metric over the champion, per row, with the lower end of its one-sided 95 %
         interval by block bootstrap over days; None where there was no champion, or one whose inputs
         the data no longer has. failed: candidates that could not be fitted or served, and why.
+    gates: in order; the first that did not let it pass is the reason.
     """
 
     start: datetime
     end: datetime
     rows: int
-    log_loss: float
+    loss: float
     baseline: float
+    simple: float | None = None
     champion: float | None = None
     improvement: float | None = None
     improvement_lower: float | None = None
     candidates: list[Scores] = []
     failed: dict[str, str] = {}
+    gates: list[Gate] = []
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +127,21 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """A service that a version asks: where, how long it waits, and what one call costs."""
+
+    host: str
+    timeout_seconds: float
+    cost_per_call: float
+    currency: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """One model version, as it stands beside its artifacts; written once."""
+    """One model version, as it stands beside its artifacts; written once.
+
+    kind: a scikit-learn model, a rule, or another service that is asked over HTTP. labels: how
+    those that it was fitted on are distributed. external: the service, where that is the kind.
+    """
 
     format: int = FORMAT
     endpoint: str
@@ -119,8 +156,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     lineage: Lineage
     metrics: Evaluation
     reference: dict[str, FeatureProfile]
-    golden: list[tuple[dict[str, Any], float]]
+    golden: list[tuple[dict[str, Any], float | list[float]]]
     expected: Expected | None = None
+    labels: FeatureProfile | None = None
+    kind: VersionKind = "model"
+    problem: Problem = Problem()
+    external: Service | None = None
 
     @property
     def categories(self) -> dict[str, frozenset[str]]:

@@ -28,18 +28,23 @@ def alarm_days(report: CheckReport, kind: AlarmKind) -> list[date]:
 
 
 def performance(report: CheckReport) -> str:
-    """Return the log-loss by day."""
+    """Return the metric by day."""
     found, title = report.performance, "Performance by day"
     if not found or not any(day.labelled for day in found.days):
         return section(title, NO_LABELS)
-    text = "Log-loss in nats, lower is better, over bands of the versions that answered."
+    unit = " in nats" if found.metric == "log-loss" else ""
+    text = (
+        f"{found.metric.capitalize()}{unit}, lower is better, over bands of the versions that "
+        "answered."
+    )
     if found.expected is not None and found.limit is not None:
         text += (
-            f" The champion had a Brier score of {found.expected:.3f} on its holdout; the evidence "
+            f" The champion had a {found.bounded_metric} of {found.expected:.3f} on its holdout; "
+            f"the evidence "
             f"that it is now above {found.limit:.3f} is {_number(found.evidence)}, and "
             f"{found.threshold:,.0f} raises the alarm."
         )
-    drawn = figures.losses(found.days, alarm_days(report, "performance"))
+    drawn = figures.losses(found.days, alarm_days(report, "performance"), found.metric)
     return section(title, text, figure(drawn))
 
 
@@ -52,6 +57,8 @@ def calibration(report: CheckReport) -> str:
     days = [day for day in days_of(report) if day.version == report.version and day.labelled]
     tenths = [_summed(bins) for bins in zip(*(day.calibration for day in days), strict=False)]
     known = [tenth for tenth in tenths if tenth.rows]
+    if days and not tenths:
+        return section("Calibration", "The scores of a regression are no probabilities.")
     if not known:
         return section("Calibration", NO_LABELS)
     rows = sum(tenth.rows for tenth in known)
@@ -72,18 +79,19 @@ def _summed(bins: Iterable[CalibrationBin]) -> CalibrationBin:
 
 
 def slices(report: CheckReport) -> str:
-    """Return the log-loss of the last days with labels, by value of each field."""
+    """Return the metric of the last days with labels, by value of each field."""
     title, days = "Performance by slice", [day for day in days_of(report) if day.labelled]
     recent = [day for day in days if day.day > days[-1].day - RECENT]
     fields = sorted({field for day in recent for field in day.slices})
     rows = [row for field in fields for row in _worst(field, recent)]
-    if not rows:
+    if not rows or not report.performance:
         return section(title, "The endpoint’s file names no slices." if days else NO_LABELS)
+    metric = report.performance.metric
     text = (
-        f"Mean log-loss of the {count(sum(day.labelled for day in recent), 'prediction')} with "
+        f"Mean {metric} of the {count(sum(day.labelled for day in recent), 'prediction')} with "
         f"labels in the week to {on(recent[-1].day)}; of each field the {WORST} worst values."
     )
-    head = ["field", "value", "predictions", "log-loss"]
+    head = ["field", "value", "predictions", metric]
     return section(title, text, figure(table("slices", head, rows)))
 
 
@@ -121,7 +129,7 @@ def estimate(report: CheckReport) -> str:
     """Return the accuracy that the scores promise, beside the actual one."""
     title, days = "Accuracy as the scores promise it", days_of(report)
     if all(day.estimate is None for day in days):
-        return section(title, "There are no predictions to estimate it from.")
+        return section(title, "There are no probabilities to estimate it from.")
     text = (
         "An estimate from the scores alone, for the days whose labels are still to come. It trusts "
         "the model to know how sure it is, so it is never acted on alone."

@@ -1,7 +1,8 @@
 """How good were the predictions, and have they become worse than the version's holdout promised?
 
-The alarm is an e-CUSUM on the Brier score of each labelled row. Each of a few bets keeps a wealth
-that grows when losses are higher than the limit, and starts again from 1 when it was lost:
+The alarm is an e-CUSUM on the bounded loss of each labelled row (see evergreen.problem). Each of a
+few bets keeps a wealth that grows when losses are higher than the limit, and starts again from 1
+when it was lost:
 W_j = LR_j max(W_{j-1}, 1); their mean is evidence that may be looked at every day. Source: Shin,
 Ramdas & Rinaldo, E-detectors, arXiv 2203.03532. What a day of rows does to a wealth is two numbers,
 so days are kept as such and never read again.
@@ -18,12 +19,11 @@ from scipy.stats import chi2
 from scipy.stats import t as student
 from sklearn.isotonic import IsotonicRegression
 
-from evergreen.gate import losses as log_losses
 from evergreen.manifest import Expected
+from evergreen.problem import THRESHOLD as TRUE
+from evergreen.problem import Bools, Floats, Problem
 from evergreen.report import CalibrationBin, DayPerformance, Outcome, SlicePerformance
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Evidence = list[tuple[float, float]]
 
 LEVEL = 0.05  # of the upper end of what is expected, one-sided
@@ -39,29 +39,35 @@ MAX_POINTS = 50  # of the calibration map
 MIN_LIMIT = 1e-6  # a limit of 0 would turn any loss into infinite evidence
 
 
-def expected(labels: Bools, scores: Floats, days: npt.NDArray[np.datetime64]) -> Expected:
+def expected(
+    labels: npt.NDArray[Any],
+    scores: Floats,
+    days: npt.NDArray[np.datetime64],
+    problem: Problem = Problem(),  # noqa: B008 - it is immutable
+) -> Expected:
     """Measure on a holdout what to expect of a version.
 
-    labels, scores, days: shape (rows,); scores are probabilities, days have the unit day.
+    labels, days: shape (rows,); days have the unit day. scores: shape (rows,), or (rows, classes)
+    for multiclass.
 
     The limit is not below 3 / rows, the 95 % bound on what was never seen (rule of three). One day
     does not show how days differ: its limit is that of its rows, and it counts as one row.
     """
     rows = len(labels)
     if not rows:
-        return Expected(brier=1.0, upper=1.0, similarity=1.0, calibration=[])
-    brier = (scores - labels) ** 2
+        return Expected(bounded=1.0, upper=1.0, similarity=1.0, calibration=[])
+    bounded = problem.bounded(labels, scores)
     sizes = np.unique(days, return_counts=True)[1]
     count, size = len(sizes), float((sizes**2).sum() / rows)  # the size of a row's day
-    effect = max(_design_effect(brier, days), 1.0) if count > 1 else 1.0
-    error = float(np.sqrt(effect * brier.var() / max(rows - 1, 1)))
+    effect = max(_design_effect(bounded, days), 1.0) if count > 1 else 1.0
+    error = float(np.sqrt(effect * bounded.var() / max(rows - 1, 1)))
     units = count if count > 1 else rows
     width = float(student.ppf(1 - LEVEL, max(units - 1, 1))) * error
     return Expected(
-        brier=float(brier.mean()),
-        upper=min(max(float(brier.mean()) + width, 3 / rows), 1.0),
+        bounded=float(bounded.mean()),
+        upper=min(max(float(bounded.mean()) + width, 3 / rows), 1.0),
         similarity=_similarity(effect, count, size) if count > 1 and size > 1 else 1.0,
-        calibration=_calibration(labels, scores),
+        calibration=_calibration(*problem.came_true(labels, scores)),
     )
 
 
@@ -80,9 +86,11 @@ def _similarity(effect: float, days: int, size: float) -> float:
     return float(np.clip((cautious - 1) / (size - 1), 0.0, 1.0))
 
 
-def _calibration(labels: Bools, scores: Floats) -> list[tuple[float, float]]:
-    """Return points of the ascending map from score to the share of true labels."""
-    fitted = IsotonicRegression(y_min=0, y_max=1).fit(scores, labels.astype(np.float64))
+def _calibration(scores: Floats, true: Bools) -> list[tuple[float, float]]:
+    """Return points of the ascending map from score to the share of what came true."""
+    if not len(scores):
+        return []
+    fitted = IsotonicRegression(y_min=0, y_max=1).fit(scores, true.astype(np.float64))
     x, y = fitted.X_thresholds_, fitted.y_thresholds_
     kept = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).round().astype(int))
     return [(float(x[i]), float(y[i])) for i in kept]
@@ -149,8 +157,9 @@ def judge(
 def summarize(
     day: date,
     version: str,
+    problem: Problem,
     scores: Floats,
-    labels: Bools,
+    labels: npt.NDArray[Any],
     captured_scores: Floats,
     slices_values: Mapping[str, npt.NDArray[np.generic]],
     expected: Expected | None,
@@ -158,11 +167,12 @@ def summarize(
 ) -> DayPerformance:
     """Summarize the predictions of a version on one day.
 
-    scores, labels: of the labelled rows, shape (rows,), ordered by time and id; only the evidence
-    depends on the order. captured_scores: of all rows, labelled or not. slices_values: by field,
-    the value of each labelled row, shape (rows,).
+    scores, labels: of the labelled rows, shape (rows,) or of scores (rows, classes), ordered by
+    time and id; only the evidence depends on the order. captured_scores: of the answers of all
+    rows, labelled or not. slices_values: by field, the value of each labelled row, shape (rows,).
     """
-    brier, loss = (scores - labels) ** 2, log_losses(labels, scores)
+    bounded, loss = problem.bounded(labels, scores), problem.losses(labels, scores)
+    numbers = problem.kind == "regression"  # which no answer hits, and no score is a chance of
     mean, low, high = _interval(loss)
     effect = 1 + (len(labels) - 1) * expected.similarity if expected and len(labels) else 1.0
     return DayPerformance(
@@ -173,12 +183,14 @@ def summarize(
         loss=mean,
         low=low,
         high=high,
-        brier=_mean(brier),
-        accuracy=_mean((scores >= 0.5) == labels),
-        estimate=_estimate(captured_scores, expected.calibration) if expected else None,
-        calibration=_calibration_bins(scores, labels),
+        bounded=_mean(bounded),
+        accuracy=None if numbers else _mean(problem.answered(scores) == labels),
+        estimate=None
+        if numbers or expected is None
+        else _estimate(captured_scores, expected.calibration, problem),
+        calibration=[] if numbers else calibration_bins(*problem.came_true(labels, scores)),
         slices={field: _slices(values, loss) for field, values in slices_values.items()},
-        evidence=evidence(brier, expected.upper, effect) if expected else [],
+        evidence=evidence(bounded, expected.upper, effect) if expected else [],
         closed=closed,
     )
 
@@ -196,7 +208,9 @@ def _interval(values: Floats) -> tuple[float | None, float | None, float | None]
     return mean, mean - width, mean + width
 
 
-def _estimate(scores: Floats, calibration: Sequence[tuple[float, float]]) -> float | None:
+def _estimate(
+    scores: Floats, calibration: Sequence[tuple[float, float]], problem: Problem
+) -> float | None:
     """Return the accuracy that calibrated scores promise, without any label.
 
     The chance that the answer is right, and not max(c, 1 - c): a score of 0.6 answers true even
@@ -204,16 +218,18 @@ def _estimate(scores: Floats, calibration: Sequence[tuple[float, float]]) -> flo
     """
     points = np.array(calibration).reshape(-1, 2)
     chance = np.interp(scores, points[:, 0], points[:, 1]) if len(points) else scores
-    return _mean(np.where(scores >= 0.5, chance, 1 - chance))
+    if problem.kind == "multiclass":  # the score is that of the answer
+        return _mean(chance)
+    return _mean(np.where(scores >= TRUE, chance, 1 - chance))
 
 
-def _calibration_bins(scores: Floats, labels: Bools) -> list[CalibrationBin]:
+def calibration_bins(scores: Floats, true: Bools) -> list[CalibrationBin]:
     """Return ten bins of equal width, of which those without rows are all zeros."""
     tenths = np.clip((scores * TENTHS).astype(int), 0, TENTHS - 1)
     rows = np.bincount(tenths, minlength=TENTHS)
     score, positive = (
         np.bincount(tenths, weights=values, minlength=TENTHS) / np.maximum(rows, 1)
-        for values in (scores, labels)
+        for values in (scores, true)
     )
     found = zip(rows, score, positive, strict=True)
     return [CalibrationBin(int(n), float(s), float(p)) for n, s, p in found]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from evergreen.errors import DeliveryError
+from evergreen.problem import Answer
 from evergreen.schema import UNDECODABLE
 from evergreen.store import Store
 
@@ -45,7 +46,12 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A recorded prediction."""
+    """A recorded prediction.
+
+    variant: why this version answered: `champion`, `canary`, `ab`, `requested` by the caller, or
+    `fallback` in place of the version `failed`. ms: how long its whole request took to score.
+    label, score, scores: what was answered (see evergreen.problem); scores are of each class.
+    """
 
     id: str
     time: Moment
@@ -53,10 +59,13 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: str
     variant: str
     features: dict[str, Any]
-    label: bool
+    label: Answer
     score: float
+    scores: dict[str, float] | None = None
     key: str | None = None
     unseen: list[str] = []
+    failed: str | None = None
+    ms: float | None = None
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +74,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     time: Moment
     endpoint: str
-    label: bool
+    label: Answer
 
 
 class _Reduced(msgspec.Struct, frozen=True):
@@ -133,6 +142,11 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def closing(day: date, label_days: int) -> datetime:
+    """Return when the labels of a day's predictions have had their time."""
+    return midnight(day) + timedelta(days=1 + label_days)
+
+
 def first_day(data: Store, kind: str) -> date | None:
     """Return the first UTC date on which records of a kind arrived, or None."""
     prefix = f"{kind}/"
@@ -153,7 +167,11 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     variant: str
     score: float
+    scores: dict[str, float] | None = None
     features: msgspec.Raw
+    key: str | None = None
+    failed: str | None = None
+    ms: float | None = None
 
 
 def answers_of(
@@ -307,10 +325,10 @@ def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> list[Recor
 
     Of repetitions the earliest stays, and the order is that of time, not that of arrival.
     """
-    kept: dict[tuple[str, bool], Record] = {}
+    kept: dict[tuple[str, str], Record] = {}
     for record in records:
-        identity = (record.id, record.label)
+        identity = (record.id, str(record.label))
         known = kept.get(identity)
         if known is None or _order(record) < _order(known):
             kept[identity] = record
-    return sorted(kept.values(), key=lambda record: (record.time, record.id, record.label))
+    return sorted(kept.values(), key=lambda each: (each.time, each.id, str(each.label)))

@@ -6,25 +6,29 @@
     runs/{endpoint}/{run}.json                                             see Registry.claim
 
 Writes go artifact, manifest, document, history: a crash at any point leaves the old champion or the
-new one. The history line of the newest generation may be missing after a crash; it is also in the
-document, and the next writer completes it.
+new one. The history line of a generation is written once the decision has been announced; where a
+crash left it out, the next one to `settle` the document announces the decision and writes it.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
-from evergreen.document import Document, Transition
+from evergreen.document import Decision, Document
 from evergreen.errors import (
     CorruptArtifactError,
     CorruptDocumentError,
     DocumentChangedError,
     ModelUnavailableError,
 )
-from evergreen.manifest import FORMAT, Artifact, Manifest
+from evergreen.manifest import FORMAT, Artifact, Gate, Manifest
 from evergreen.store import Store, Stored
+
+Announce = Callable[[Decision], None]
 
 RUN_LIMIT = timedelta(minutes=15)  # a Lambda function is ended by then, and its claim with it
 
@@ -34,8 +38,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     owner: the invocation that holds the claim; a retry of the same invocation has the same.
     at: the newest moment that the run may know of; started: when its owner began.
+    seconds: that its last attempt took. outcome: promoted (as the first), entered as candidate,
+    rejected or skipped, for the reason.
     labels: how many met their predictions, and what became of the others; conflicting: ids of
-    predictions for which two different labels came.
+    predictions for which two different labels came. data: its rows, their span and SHA-256.
+    previous: the champion that it was compared with. All from there on describes the version.
     """
 
     run: str
@@ -48,6 +55,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     labels: dict[str, int] = {}
     conflicting: list[str] = []
+    seconds: float | None = None
+    data: dict[str, Any] = {}
+    code_sha256: str | None = None
+    libraries: dict[str, str] = {}
+    previous: str | None = None
+    candidate: str | None = None
+    parameters: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    gates: list[Gate] = []
 
 
 @dataclass(frozen=True)
@@ -79,13 +95,16 @@ class Registry:
         """Return the endpoint's document if it is no longer the one with `etag`."""
         return _seen(endpoint, self.store.changed(_document_key(endpoint), etag))
 
-    def write_document(self, document: Document, seen: Seen | None) -> None:
+    def write_document(
+        self, document: Document, seen: Seen | None, announce: Announce = lambda _: None
+    ) -> None:
         """Put a document in place of the one that was seen (None: there was none).
 
+        announce: tells others of a decision; once for each, and again only after a crash.
         Raises DocumentChangedError where another writer was faster; the loser has changed nothing.
         """
         if seen is not None:
-            self._write_history(seen.document.last, document.endpoint)
+            self.settle(seen.document, announce)
         key, body = _document_key(document.endpoint), _encode(document)
         won = (
             self.store.create(key, body)
@@ -94,27 +113,34 @@ class Registry:
         )
         if not won and not self._was_written(document):
             raise DocumentChangedError(document.endpoint, document.generation - 1)
-        self._write_history(document.last, document.endpoint)
+        self.settle(document, announce)
+
+    def settle(self, document: Document, announce: Announce) -> None:
+        """Announce the last decision and keep it in the history, unless that has been done."""
+        key = _history_key(document.endpoint, document.generation)
+        if self.store.get(key) is None:
+            announce(document.last)
+            self.store.create(key, _encode(document.last))
 
     def _was_written(self, document: Document) -> bool:
         """Say whether a document stood there, and the next one has already been put in its place.
 
-        Its writer completed our history line first, and no two transitions are alike.
+        Its writer settled ours first, and no two decisions are alike.
         """
-        stored = self.store.get(_history_key(document.endpoint, document.generation))
-        return stored is not None and _decode(stored.body, Transition) == document.last
+        return self.decision(document.endpoint, document.generation) == document.last
 
-    def _write_history(self, transition: Transition, endpoint: str) -> None:
-        self.store.create(_history_key(endpoint, transition.generation), _encode(transition))
+    def decision(self, endpoint: str, generation: int) -> Decision | None:
+        """Return the decision that made a generation of an endpoint's document."""
+        stored = self.store.get(_history_key(endpoint, generation))
+        return _decode(stored.body, Decision) if stored else None
 
-    def history(self, document: Document, newest: int = 50) -> list[Transition]:
-        """Return the last transitions that led to a document, oldest first."""
-        earlier = [
-            _decode(stored.body, Transition)
+    def history(self, document: Document, newest: int = 50) -> list[Decision]:
+        """Return the last decisions that led to a document, oldest first."""
+        earlier = (
+            self.decision(document.endpoint, generation)
             for generation in range(max(1, document.generation - newest), document.generation)
-            if (stored := self.store.get(_history_key(document.endpoint, generation)))
-        ]
-        return [*earlier, document.last]
+        )
+        return [*filter(None, earlier), document.last]
 
     # Versions
 
@@ -156,6 +182,11 @@ class Registry:
             )
         return manifest
 
+    def manifest_sha256(self, endpoint: str, version: str) -> str | None:
+        """Return the hash of a version's manifest as it stands there, or None."""
+        stored = self.store.get(f"{_folder(endpoint, version)}/manifest.json")
+        return fingerprint(stored.body).sha256 if stored else None
+
     def artifact(self, manifest: Manifest, name: str) -> bytes:
         """Return the bytes of an artifact, after checking their size and hash."""
         stored = self.store.get(f"{_folder(manifest.endpoint, manifest.version)}/{name}")
@@ -191,6 +222,12 @@ class Registry:
         if abandoned and self.store.replace(key, _encode(claim), stored.etag):
             return claim
         return found
+
+    def run(self, endpoint: str, prefix: str) -> Run | None:
+        """Return the training run whose name begins so, or None where none has begun."""
+        key = next(self.store.keys(_run_key(endpoint, prefix).removesuffix(".json")), None)
+        stored = self.store.get(key) if key else None
+        return _decode(stored.body, Run) if stored else None
 
     def finish(self, endpoint: str, run: Run) -> None:
         """Record how a claimed run ended."""

@@ -97,14 +97,17 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlicePerformance(msgspec.Struct, frozen=True):
-    """The labelled predictions of a day with one value of a field; loss is the mean log-loss."""
+    """The labelled predictions of a day with one value of a field; loss is their mean metric."""
 
     rows: int
     loss: float
 
 
 class CalibrationBin(msgspec.Struct, frozen=True):
-    """Labelled predictions with scores in one tenth: their number, mean score, share of true."""
+    """Labelled predictions with scores in one tenth: their number, mean score, and share of true.
+
+    Of multiclass, true is an answer that was right.
+    """
 
     rows: int
     score: float
@@ -114,8 +117,9 @@ class CalibrationBin(msgspec.Struct, frozen=True):
 class DayPerformance(msgspec.Struct, frozen=True, kw_only=True):
     """The predictions that one version made on one UTC day.
 
-    loss, low, high: mean log-loss in nats and its 95 % interval; None without labels. estimate:
-    accuracy as the scores themselves promise it, from all predictions, labelled or not.
+    loss, low, high: mean of the metric and its 95 % interval; None without labels. bounded: mean
+    bounded loss. accuracy: None of a regression, as is estimate: accuracy as the scores themselves
+    promise it, from all predictions, labelled or not.
     evidence: what the day adds to the e-CUSUM of each bet (see evergreen.performance).
     closed: the labels of this day have all had their time; it will not be computed again.
     """
@@ -127,7 +131,7 @@ class DayPerformance(msgspec.Struct, frozen=True, kw_only=True):
     loss: float | None
     low: float | None
     high: float | None
-    brier: float | None
+    bounded: float | None = msgspec.field(name="brier")  # as binary problems had it at first
     accuracy: float | None
     estimate: float | None
     calibration: list[CalibrationBin]
@@ -139,7 +143,8 @@ class DayPerformance(msgspec.Struct, frozen=True, kw_only=True):
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the predictions, as far as labels tell.
 
-    expected, limit: the Brier score of the champion on its holdout, and the end of its interval
+    metric: the loss of the days; bounded_metric: that of the alarm (see evergreen.problem).
+    expected, limit: the bounded loss of the champion on its holdout, and the end of its interval
         above which it is degraded; None where the manifest has none. evidence: e-value against "no
         worse than the limit"; `threshold` raises the alarm.
     days: oldest first, one entry per day and version. labels: counts of the labels of open days,
@@ -154,6 +159,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     days: list[DayPerformance]
     labels: dict[str, int]
     delays: dict[str, int]
+    metric: str = "log-loss"
+    bounded_metric: str = "Brier score"
 
 
 class TrendDay(msgspec.Struct, frozen=True):

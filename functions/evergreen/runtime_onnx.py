@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from evergreen.errors import ModelUnavailableError
 from evergreen.manifest import Manifest
+from evergreen.problem import Floats, last_or_all
 from evergreen.schema import Columns, Score
 
 
@@ -27,15 +26,14 @@ def session_of(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run(session: Any, columns: Columns, inputs: Sequence[str]) -> npt.NDArray[np.float64]:
+def run(session: Any, columns: Columns, inputs: Sequence[str]) -> Floats:
     """Score columns with a session; the inputs of an ONNX model have shape (rows, 1).
 
-    Its last output holds the scores: a classifier's probabilities of false and of true, after its
-    labels, or all that a regression has, its values.
+    Its last output holds the scores: a classifier's probabilities of all classes, after its labels,
+    or all that a regression has, its values.
     """
     feed = {name: columns[name].reshape(-1, 1) for name in inputs}
-    scores = session.run([session.get_outputs()[-1].name], feed)[0]
-    return np.asarray(scores[:, -1], dtype=np.float64)
+    return last_or_all(session.run([session.get_outputs()[-1].name], feed)[0])
 
 
 def check(manifest: Manifest) -> None:

@@ -8,13 +8,12 @@ import io
 from collections.abc import Sequence
 
 import joblib
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import sklearn
 
 from evergreen.errors import ModelUnavailableError
 from evergreen.manifest import Manifest
+from evergreen.problem import Floats, last_or_all
 from evergreen.schema import Columns, Score
 
 
@@ -22,9 +21,11 @@ def scorer(body: bytes, inputs: Sequence[str]) -> Score:
     """Return what scores columns with the pipeline in `body`, from a DataFrame as in training."""
     pipeline = joblib.load(io.BytesIO(body))
 
-    def score(columns: Columns) -> npt.NDArray[np.float64]:
+    def score(columns: Columns) -> Floats:
         frame = pd.DataFrame({name: columns[name] for name in inputs})
-        return np.asarray(pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
+        if hasattr(pipeline, "predict_proba"):
+            return last_or_all(pipeline.predict_proba(frame))
+        return last_or_all(pipeline.predict(frame).reshape(-1, 1))
 
     return score
 

@@ -91,27 +91,47 @@ def _type_of(spec: Mapping[str, Any]) -> Any:
 
 def is_text(spec: Mapping[str, Any]) -> bool:
     """Say whether a property holds categories (text) rather than a number."""
-    return (
-        "enum" in spec
-        or spec.get("type") == "string"
-        or any(is_text(option) for option in spec.get("anyOf", ()))
-    )
+    plain = "enum" in spec or spec.get("type") == "string"
+    return plain or ("anyOf" in spec and any(map(is_text, spec["anyOf"])))
 
 
-def columns_of(schema: JsonSchema, rows: Sequence[Mapping[str, Any]]) -> Columns:
+def not_accepted(requests: JsonSchema, model: JsonSchema) -> str | None:
+    """Return why a model cannot read requests that were made for another schema, or None."""
+    asked, fields = requests["properties"], model["properties"]
+    if gone := [name for name in asked if name not in fields]:
+        return f"it does not read the field {gone[0]}, which requests have"
+    for name, spec in fields.items():
+        if name not in asked and name in model.get("required", ()):
+            return f"it needs the field {name}, which requests lack"
+        if name in asked and is_text(spec) != is_text(asked[name]):
+            return f"it reads the field {name} as another type"
+    return None
+
+
+def texts_of(schema: JsonSchema) -> dict[str, bool]:
+    """Return whether each field of a schema is text."""
+    return {field: is_text(spec) for field, spec in schema["properties"].items()}
+
+
+def columns_of(
+    schema: JsonSchema,
+    rows: Sequence[Mapping[str, Any]],
+    texts: Mapping[str, bool] | None = None,
+) -> Columns:
     """Turn rows into one array per field of the schema, each of shape (rows,).
 
     Numbers become float32 with NaN where missing, text stays text with "" where missing. Training
-    and serving both come through here, so they cannot differ.
+    and serving both come through here, so they cannot differ. texts: what `texts_of` returns, by
+    those who come with every request.
     """
     columns: Columns = {}
-    for field, spec in schema["properties"].items():
+    for field, text in (texts_of(schema) if texts is None else texts).items():
         try:
             values = [row[field] for row in rows]
         except KeyError:  # the field is younger than a recorded row
-            default = spec.get("default")
+            default = schema["properties"][field].get("default")
             values = [row.get(field, default) for row in rows]
-        columns[field] = column(values, text=is_text(spec))
+        columns[field] = column(values, text=text)
     return columns
 
 
@@ -214,20 +234,21 @@ def faults_in_body(
     if not isinstance(value, dict):
         return [Fault("$", f'expected {{"{rows_name}": [{{...}}, ...]}}')]
     beside = {name: found for name, found in value.items() if name != rows_name}
-    faults = _faults_of_row("$", beside, others, ())
+    faults = faults_of_object("$", beside, others, ())
     rows = value.get(rows_name)
     if not isinstance(rows, list) or not rows:
         return [*faults, Fault(f"$.{rows_name}", "expected a list of at least one row")]
     if len(rows) > MAX_ROWS:
         raise TooLargeError(rows_name, len(rows), MAX_ROWS)
     for index, row in enumerate(rows):
-        faults += _faults_of_row(f"$.{rows_name}[{index}]", row, fields, required)
+        faults += faults_of_object(f"$.{rows_name}[{index}]", row, fields, required)
     return faults
 
 
-def _faults_of_row(
+def faults_of_object(
     path: str, row: object, fields: Mapping[str, Any], required: Collection[str]
 ) -> list[Fault]:
+    """Return every fault of one object; fields: the type of each that it may have."""
     if not isinstance(row, dict):
         return [Fault(path, "expected an object")]
     faults = [Fault(f"{path}.{_name(name)}", "unknown field") for name in row if name not in fields]

@@ -1,8 +1,10 @@
-"""The versions that a warm function has loaded, and how it learns of a promotion.
+"""The versions that a warm function has loaded, which one answers, and how it learns of changes.
 
 The endpoint document is looked at again after ENDPOINT_TTL seconds, with a conditional GET. A new
 champion is loaded and checked before it takes over; while that fails, the old one goes on
-answering.
+answering, and where there is none, the rule that the document names. A version that gets a share of
+the requests beside the champion is loaded when the first of them comes; while it fails, the
+champion answers in its place.
 """
 
 import math
@@ -11,9 +13,12 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from evergreen import split
+from evergreen.document import Document
 from evergreen.errors import (
     EvergreenError,
     ModelUnavailableError,
@@ -25,7 +30,7 @@ from evergreen.model import Model, fetch, runtime
 from evergreen.registry import Registry, Seen
 from evergreen.schema import RowDecoder
 
-KEPT_VERSIONS = 4  # besides the champions; models are small, memory is not endless
+KEPT_VERSIONS = 4  # besides champions and their challengers; models are small, memory not endless
 FAILURES = (EvergreenError, ClientError, BotoCoreError)  # ours, and those of S3
 
 
@@ -43,11 +48,51 @@ class Served:
 
 
 @dataclass(frozen=True)
-class _Champion:
-    seen: Seen
+class Chosen:
+    """The version that answers a request, and why: see records.Capture. reason: of a failure."""
+
     served: Served
+    variant: str
+    failed: str | None = None
+    reason: str = ""
+
+    @property
+    def version(self) -> str:
+        """Return the version's id."""
+        return self.served.version
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the last look at an endpoint document found.
+
+    champion: the document's, or the last that could be loaded. stale: why it is not the document's.
+    arms: versions that get a share of the requests, by id, or why they cannot be loaded; one that
+    failed is tried again at the next look.
+    """
+
+    seen: Seen
     checked: float
+    champion: Served | None
+    fallback: Served | None = None
     stale: str | None = None
+    arms: dict[str, Served | str] = field(default_factory=dict)
+
+    @property
+    def document(self) -> Document:
+        return self.seen.document
+
+    @cached_property
+    def shared(self) -> bool:
+        return bool(self.document.arms)
+
+    @cached_property
+    def first(self) -> Chosen:
+        """Return what answers where no arm does."""
+        if self.champion:
+            return Chosen(self.champion, "champion")
+        assert self.fallback  # noqa: S101 - for the type checker: there is no look without both
+        return Chosen(self.fallback, "fallback", self.document.champion, self.stale or "")
 
 
 @dataclass
@@ -57,59 +102,109 @@ class Serving:
     registry: Registry
     runtime: str = field(default_factory=lambda: os.environ.get("SERVING_RUNTIME", "onnx"))
     ttl: float = field(default_factory=lambda: float(os.environ.get("ENDPOINT_TTL", "60")))
-    _champions: dict[str, _Champion] = field(default_factory=dict)
+    _looks: dict[str, _Look] = field(default_factory=dict)
     _versions: OrderedDict[tuple[str, str], Served] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         runtime(self.runtime)  # imported here, while Lambda initializes, and not by a request
 
-    def champion(self, endpoint: str) -> Served:
-        """Return the version that answers for an endpoint now.
+    def champion(self, endpoint: str) -> Chosen:
+        """Return the champion of an endpoint, or the rule where no champion can be loaded.
 
-        Raises UnknownEndpointError, NoChampionError, and ModelUnavailableError where the champion
-        cannot be loaded and no earlier one is warm.
+        Raises UnknownEndpointError, NoChampionError, and what loading the champion raises where
+        neither an earlier one is warm nor the rule can be loaded.
         """
-        warm = self._champions.get(endpoint)
-        if warm is None:
-            self._champions[endpoint] = warm = self._first(endpoint)
-        elif time.time() - warm.checked >= self.ttl:
-            self._champions[endpoint] = warm = self._refresh(endpoint, warm)
-        return warm.served
+        return self._look(endpoint).first
+
+    def choose(self, endpoint: str, key: str) -> Chosen:
+        """Return the version that answers the requests of a key; raises what `champion` does."""
+        champion = self.champion(endpoint)
+        look = self._looks[endpoint]
+        version = split.arm(look.document, key) if look.shared else None
+        if version is None:
+            return champion
+        arm = look.arms.get(version)
+        if arm is None:
+            look.arms[version] = arm = self._loaded(endpoint, version)
+        if isinstance(arm, str):
+            return replace(champion, variant="fallback", failed=version, reason=arm)
+        return Chosen(arm, "ab" if look.document.experiment else "canary")
+
+    def instead(self, endpoint: str, failed: Chosen, reason: str) -> Chosen | None:
+        """Return what answers in place of a version that could not: the champion, then the rule.
+
+        None where there is nothing left.
+        """
+        first = failed.failed or failed.version
+        if failed.variant in ("canary", "ab"):
+            champion = self.champion(endpoint)
+            return replace(champion, variant="fallback", failed=first, reason=reason)
+        fallback = self.document(endpoint).fallback
+        if fallback is None or fallback == failed.version:
+            return None
+        rule = self._loaded(endpoint, fallback)
+        return None if isinstance(rule, str) else Chosen(rule, "fallback", first, reason)
+
+    def document(self, endpoint: str) -> Document:
+        """Return the endpoint document as it was at the last look; raises what `champion` does."""
+        return self._look(endpoint).document
 
     def preload(self) -> None:
         """Load every champion that can be loaded; a request for another will say why not."""
         with suppress(*FAILURES):
             for endpoint in self.registry.endpoints():
                 with suppress(*FAILURES):
-                    self.champion(endpoint)
+                    for version in self.document(endpoint).arms:
+                        self._looks[endpoint].arms[version] = self._loaded(endpoint, version)
 
     def expire(self) -> None:
         """Look for new champions at the next requests, however long ago they were loaded."""
-        for endpoint, warm in self._champions.items():
-            self._champions[endpoint] = replace(warm, checked=-math.inf)
+        for endpoint, look in self._looks.items():
+            self._looks[endpoint] = replace(look, checked=-math.inf)
 
     def stale(self, endpoint: str) -> str | None:
         """Return why the champion could not be refreshed at the last attempt, or None."""
-        warm = self._champions.get(endpoint)
-        return warm.stale if warm else None
+        look = self._looks.get(endpoint)
+        return look.stale if look else None
 
-    def _first(self, endpoint: str) -> _Champion:
+    def _look(self, endpoint: str) -> _Look:
+        look = self._looks.get(endpoint)
+        if look is None:
+            self._looks[endpoint] = look = self._first(endpoint)
+        elif time.time() - look.checked >= self.ttl:
+            self._looks[endpoint] = look = self._refreshed(endpoint, look)
+        return look
+
+    def _first(self, endpoint: str) -> _Look:
         check_endpoint_name(endpoint)
         seen = self.registry.document(endpoint)
         if seen is None:
             check_endpoint_file(endpoint)
             raise NoChampionError(endpoint)
-        return _Champion(seen, self._load_champion(endpoint, seen.document.champion), time.time())
-
-    def _refresh(self, endpoint: str, warm: _Champion) -> _Champion:
-        now = time.time()
+        now, document = time.time(), seen.document
         try:
-            seen = self.registry.document_if_changed(endpoint, warm.seen.etag)
-            if seen is None:
-                return replace(warm, checked=now, stale=None)
-            return _Champion(seen, self._load_champion(endpoint, seen.document.champion), now)
+            return _Look(seen, now, self._load_known(endpoint, document.champion))
         except FAILURES as error:
-            return replace(warm, checked=now, stale=str(error))
+            rule = self._loaded(endpoint, document.fallback) if document.fallback else None
+            if not isinstance(rule, Served):
+                raise
+            return _Look(seen, now, None, rule, str(error))
+
+    def _refreshed(self, endpoint: str, look: _Look) -> _Look:
+        arms: dict[str, Served | str] = {
+            arm: found for arm, found in look.arms.items() if not isinstance(found, str)
+        }
+        look = replace(look, checked=time.time(), stale=None, arms=arms)
+        try:
+            seen = self.registry.document_if_changed(endpoint, look.seen.etag) or look.seen
+            for version in arms.keys() - seen.document.arms:
+                del arms[version]
+            look = replace(look, seen=seen)
+            if look.champion is None or look.champion.version != seen.document.champion:
+                look = replace(look, champion=self._load_known(endpoint, seen.document.champion))
+        except FAILURES as error:
+            return replace(look, stale=str(error))
+        return look
 
     def version(self, endpoint: str, version: str) -> Served:
         """Return one version; raises what `champion` does, and UnknownVersionError."""
@@ -123,7 +218,14 @@ class Serving:
             raise UnknownVersionError(endpoint, version)
         return served
 
-    def _load_champion(self, endpoint: str, version: str) -> Served:
+    def _loaded(self, endpoint: str, version: str) -> Served | str:
+        """Return a version, or why it cannot be loaded."""
+        try:
+            return self._load_known(endpoint, version)
+        except Exception as error:  # whatever it is, somebody else can answer
+            return str(error)
+
+    def _load_known(self, endpoint: str, version: str) -> Served:
         served = self._load(endpoint, version)
         if served is None:
             raise ModelUnavailableError(endpoint, version, "its manifest is missing")

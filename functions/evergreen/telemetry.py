@@ -7,14 +7,16 @@ of its own, so there is no third.
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
-logger = Logger()
+logger = Logger(json_default=partial(msgspec.to_builtins, enc_hook=str))  # structs as objects
 logging.getLogger("botocore").setLevel(logging.WARNING)  # else each client is announced
 
 

@@ -1,67 +1,51 @@
 """One training run: split by time, fit every candidate, compare on one holdout, describe the best.
 
-Everything here is a function of its inputs: same examples, endpoint and seed, same result.
+Everything here is a function of its inputs: same examples, endpoint and seed, same result. Only
+what is measured in seconds is not: how many parameters a search has time for.
 """
 
-import io
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
-import joblib
+import msgspec
 import numpy as np
-import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from evergreen import gate, twin
-from evergreen.description import GOLDEN_ROWS, describe
+from evergreen import card, evaluation, gate, problem
+from evergreen.description import describe
 from evergreen.endpoint import Endpoint
 from evergreen.errors import CandidateError, DataError, NoCandidateError
 from evergreen.examples import Examples, check, check_holdout, utc
-from evergreen.manifest import Evaluation, Manifest, Scores
-from evergreen.model import ARTIFACTS, JOBLIB, ONNX, Model, runtime
-from evergreen.schema import JsonSchema, Score, is_text
+from evergreen.fitting import FALLBACK, Fitted, Request, fit
+from evergreen.manifest import Evaluation, Manifest
+from evergreen.model import REPORT, Model
+from evergreen.registry import fingerprint
+from evergreen.rule import Rule
+from evergreen.schema import JsonSchema
 
-DAY = np.timedelta64(1, "D")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run is about; `at` is the newest moment that it may know."""
-
-    endpoint: str
-    run: str
-    trigger: str
-    at: datetime
-    seed: int
-    code_sha256: str
-    runtime: str = "onnx"
+Fit = Callable[..., Fitted]
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A candidate after its fit."""
-
-    scores: Scores
-    artifacts: dict[str, bytes]
-    score: Score
-    inputs: list[str]
-    examples: Examples
-    holdout: Examples
-    holdout_scores: npt.NDArray[np.float64]
-    losses: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A version that is ready to be written, and the gate's verdict on it."""
+class Version:
+    """A version that is ready to be written."""
 
     manifest: Manifest
     artifacts: dict[str, bytes]
-    verdict: gate.Verdict
+
+
+@dataclass(frozen=True)
+class Trained(Version):
+    """The version that the training is about, and a rule to fall back to, if one was wanted."""
+
+    fallback: Version | None = None
+
+    @property
+    def verdict(self) -> gate.Verdict:
+        """Return what its gates came to."""
+        return gate.verdict(self.manifest.metrics.gates)
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
@@ -78,6 +62,9 @@ def train(
     """
     policy = endpoint.policy
     examples = check(examples, schema, at=request.at, min_rows=policy.min_rows)
+    data_gate = evaluation.data(examples, policy, champion)
+    if not data_gate.passed:
+        raise DataError(data_gate.said)
     cut = utc(examples.times[-1]) - timedelta(days=policy.holdout_days)
     if champion is not None:  # what it was fitted on would flatter it
         cut = max(cut, champion.manifest.lineage.fitted_until + timedelta.resolution)
@@ -90,38 +77,43 @@ def train(
             "(policy.holdout_days): none is left to fit"
         )
     check(earlier, schema, at=request.at, min_rows=policy.min_rows)
-    fitted, failed = _fit_all(request, endpoint, schema, examples, holdout, cut)
-    best = min(fitted, key=lambda candidate: candidate.scores.log_loss)
-    evaluation, verdict = _evaluate(
-        best, fitted, failed, holdout, champion, policy.margin, request.seed
+    whole = problem.of(endpoint.problem, earlier.labels)
+    fit_one = partial(fit, request, endpoint, schema, holdout, whole)
+    fitted, failed = _fit_all(
+        endpoint, request.seed, list(_windows(endpoint, examples, cut)), fit_one
     )
-    manifest, artifacts = describe(request, endpoint, schema, examples, best, evaluation, champion)
-    if champion is not None and _same(manifest, champion.manifest, ARTIFACTS[request.runtime]):
-        verdict = gate.Verdict(False, "it is the same model as the champion, byte for byte")
-    return Trained(manifest, artifacts, verdict)
-
-
-def _same(version: Manifest, champion: Manifest, served: str) -> bool:
-    """Say whether two versions are the same bytes, to be run by the same libraries."""
-    artifacts = version.artifacts[served], champion.artifacts.get(served)
-    return artifacts[0] == artifacts[1] and version.libraries == champion.libraries
+    best = min(fitted, key=lambda candidate: candidate.scores.loss)
+    measured, slices = evaluation.compare(
+        endpoint, schema, best, fitted, failed, champion, request.seed
+    )
+    previous = champion.manifest if champion else None
+    manifest, artifacts = describe(request, endpoint, schema, examples, best, measured, previous)
+    manifest = evaluation.finish(manifest, best, endpoint, data_gate, previous)
+    page = card.page(manifest, best, endpoint, slices).encode()
+    files = manifest.artifacts | {REPORT: fingerprint(page)}
+    manifest = msgspec.structs.replace(manifest, artifacts=files)
+    fallback = None
+    if request.fallback:
+        fallback = _fallback(request, endpoint, schema, examples, previous, fit_one, earlier)
+    return Trained(manifest, artifacts | {REPORT: page}, fallback)
 
 
 def _fit_all(
-    request: Request,
     endpoint: Endpoint,
-    schema: JsonSchema,
-    examples: Examples,
-    holdout: Examples,
-    cut: datetime,
+    seed: int,
+    windows: list[tuple[int | None, Examples]],
+    fit_one: Fit,
 ) -> tuple[list[Fitted], dict[str, str]]:
     """Fit each pipeline on each window; return those that can serve, and why the others cannot."""
     fitted: list[Fitted] = []
     failed: dict[str, str] = {}
-    for window, rows in _windows(endpoint, examples, cut):
-        for name, pipeline in endpoint.candidates(request.seed).items():
+    searches = max(len(endpoint.search) * len(windows), 1)
+    seconds = endpoint.policy.search_seconds / searches
+    for window, rows in windows:
+        for name, pipeline in endpoint.candidates(seed).items():
+            space = endpoint.search.get(name, {}) if seconds else {}
             try:
-                fitted.append(_fit(request, name, pipeline, window, rows, holdout, schema))
+                fitted.append(fit_one(name, pipeline, window, rows, space, seconds))
             except CandidateError as error:
                 failed[name if window is None else f"{name} on {window} days"] = str(error)
     if not fitted:
@@ -141,89 +133,26 @@ def _windows(
             yield window, rows
 
 
-def _fit(
+def _fallback(
     request: Request,
-    name: str,
-    pipeline: Any,
-    window: int | None,
-    rows: Examples,
-    holdout: Examples,
+    endpoint: Endpoint,
     schema: JsonSchema,
-) -> Fitted:
-    inputs = list(schema["properties"])
-    artifacts: dict[str, bytes] = {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            pipeline.fit(rows.frame(), rows.labels)
-        expected = pipeline.predict_proba(holdout.frame())[:, 1]
-        artifacts[JOBLIB] = _dumped(pipeline)
-        if request.runtime == "onnx":
-            artifacts[ONNX] = twin.convert(pipeline, schema, inputs)
-        score = runtime(request.runtime).scorer(artifacts[ARTIFACTS[request.runtime]], inputs)
-        scores = score(holdout.columns)
-        twin.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
-    except CandidateError:
-        raise
-    except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
-        way_out = f"; {twin.WAY_OUT}" if ONNX in artifacts else ""
-        reason = f"{type(error).__name__}: {str(error)[:300]}{way_out}"
-        raise CandidateError(reason) from error
-    losses = gate.losses(holdout.labels, scores)
-    described = Scores(
-        candidate=name,
-        window_days=window,
-        rows=len(rows),
-        log_loss=float(losses.mean()),
-        twin_difference=twin.difference(scores, expected),
+    examples: Examples,
+    previous: Manifest | None,
+    fit_one: Fit,
+    earlier: Examples,
+) -> Version:
+    """Fit the rule that answers when no model can be loaded: the endpoint's, or a constant."""
+    found = fit_one(FALLBACK, endpoint.rule or Rule(), None, earlier, {}, 0.0)
+    constant = found.problem.constant(earlier.labels)
+    baseline = np.broadcast_to(constant, found.holdout_scores.shape)
+    measured = Evaluation(
+        start=utc(found.holdout.times[0]),
+        end=utc(found.holdout.times[-1]),
+        rows=len(found.holdout),
+        loss=found.scores.loss,
+        baseline=float(found.problem.losses(found.holdout.labels, baseline).mean()),
+        candidates=[found.scores],
     )
-    return Fitted(described, artifacts, score, inputs, rows, holdout, scores, losses)
-
-
-def _dumped(pipeline: Any) -> bytes:
-    buffer = io.BytesIO()
-    joblib.dump(pipeline, buffer, compress=3)
-    return buffer.getvalue()
-
-
-def _evaluate(
-    best: Fitted,
-    fitted: list[Fitted],
-    failed: dict[str, str],
-    holdout: Examples,
-    champion: Model | None,
-    margin: float,
-    seed: int,
-) -> tuple[Evaluation, gate.Verdict]:
-    rate = np.full(len(holdout), best.examples.labels.mean())
-    baseline = float(gate.losses(holdout.labels, rate).mean())
-    champion_loss = over = None
-    if champion is not None and _comparable(champion, holdout):
-        champion_losses = gate.losses(holdout.labels, champion.scores(holdout.columns))
-        champion_loss = float(champion_losses.mean())
-        days = holdout.times.astype("datetime64[D]")
-        over = gate.improvement(champion_losses, best.losses, days, seed)
-    evaluation = Evaluation(
-        start=utc(holdout.times[0]),
-        end=utc(holdout.times[-1]),
-        rows=len(holdout),
-        log_loss=best.scores.log_loss,
-        baseline=baseline,
-        champion=champion_loss,
-        improvement=over.mean if over else None,
-        improvement_lower=over.lower if over else None,
-        candidates=[candidate.scores for candidate in fitted],
-        failed=failed,
-    )
-    alone = "first champion" if champion is None else "the champion reads other fields"
-    return evaluation, gate.judge(best.scores.log_loss, baseline, over, margin, alone)
-
-
-def _comparable(champion: Model, holdout: Examples) -> bool:
-    """Say whether the champion can score these rows: it may be of an older schema."""
-    properties = champion.manifest.schema["properties"]
-    return all(
-        name in holdout.columns
-        and is_text(properties[name]) == (holdout.columns[name].dtype == object)
-        for name in champion.manifest.inputs
-    )
+    manifest, artifacts = describe(request, endpoint, schema, examples, found, measured, previous)
+    return Version(manifest, artifacts)

@@ -10,10 +10,10 @@ from sklearn.base import is_classifier
 
 from evergreen.converters import ESTIMATORS, TRANSFORMERS, declare_float64
 from evergreen.errors import CandidateError
+from evergreen.problem import Problem
 from evergreen.schema import Columns, JsonSchema, Score, is_text
 
 TOLERANCE = 1e-5
-THRESHOLD = 0.5  # as in predict
 NAMED_ROWS = 10
 UNSEEN = "\x01unseen"  # a text that no data has
 OPSET = {"": 21, "ai.onnx.ml": 3}  # the newest for which skl2onnx has been tested
@@ -26,7 +26,7 @@ WAY_OUT = (
 def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     """Return a pipeline as an ONNX model whose inputs are its columns, each of shape (rows, 1).
 
-    Its last output holds the scores: the probabilities of both classes, or a regression's values.
+    Its last output holds the scores: the probabilities of all classes, or a regression's values.
     Raises CandidateError where there is no converter for one of its steps.
     """
     types = [
@@ -67,16 +67,20 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
 
 
 def difference(
-    scores: npt.NDArray[np.float64], expected: npt.NDArray[np.float64], *, labels: bool = True
+    scores: npt.NDArray[np.float64],
+    expected: npt.NDArray[np.float64],
+    problem: Problem = Problem(),  # noqa: B008 - it is immutable
 ) -> float:
     """Return the largest difference between a twin's scores and its pipeline's.
 
-    labels: whether a score is a probability, of which predict makes a label.
-    Raises CandidateError over TOLERANCE, for NaN, or for another label: what is measured must be
-    what serves.
+    scores, expected: shape (rows,), or (rows, classes). That of a regression is in units of its
+    scale. Raises CandidateError over TOLERANCE, for NaN, or for another label: what is measured
+    must be what serves.
     """
-    difference = np.abs(scores - expected)
-    flipped = labels & ((scores >= THRESHOLD) != (expected >= THRESHOLD))
+    difference = np.abs(scores - expected) / problem.scale
+    difference = difference.reshape(len(scores), -1).max(axis=1)
+    said = problem.answered(scores) != problem.answered(expected)
+    flipped = said & (problem.kind != "regression")
     rows = np.flatnonzero(~(difference <= TOLERANCE) | flipped)
     if len(rows):
         named = ", ".join(map(str, rows[:NAMED_ROWS].tolist()))

@@ -1,21 +1,29 @@
-"""The endpoint document: who is champion, and how it came to that."""
+"""The endpoint document: who is champion, and who else gets requests."""
 
 import msgspec
 import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen.document import Document, promote
-from evergreen.errors import DocumentChangedError
+from evergreen.document import Challenger, Document, Experiment, Status
 from tests import given
+from tests.given import NOW
+
+
+def with_experiment(control: str, treatment: str, share: float) -> Document:
+    experiment = Experiment(
+        id="1", control=control, treatment=treatment, share=share, hypothesis="", min_rows=1,
+        start=NOW, end=NOW,
+    )  # fmt: skip
+    return msgspec.structs.replace(given.document("v1"), experiment=experiment)
 
 
 def test_the_first_document_has_generation_one_and_no_previous_champion() -> None:
     document = given.document("v1")
 
-    assert document.generation == 1
-    assert document.champion == "v1"
+    assert (document.generation, document.champion) == (1, "v1")
     assert document.last.previous is None
+    assert document.statuses == {"v1": "champion"}
 
 
 def test_a_promotion_says_whom_it_replaced_by_whom_and_why() -> None:
@@ -23,35 +31,65 @@ def test_a_promotion_says_whom_it_replaced_by_whom_and_why() -> None:
 
     second = given.document("v2", first, by="run 2", figures={"improvement": 0.1})
 
-    assert second.last.previous == "v1"
+    assert second.last.previous == second.previous == "v1"
     assert (second.last.by, second.last.reason) == ("run 2", "better")
     assert second.last.figures == {"improvement": 0.1}
-    assert second.since == second.last.time == given.NOW
+    assert second.last.moves == {"v1": "retired", "v2": "champion"}
+    assert second.since == second.last.time == NOW
 
 
-@pytest.mark.parametrize("seen", [0, 2])
-def test_a_promotion_decided_on_another_generation_is_refused(seen: int) -> None:
-    first = given.document("v1")
+@hypothesis_given(promotions=st.integers(1, 12))
+def test_no_two_documents_have_the_same_bytes_and_generations_rise_by_one(promotions: int) -> None:
+    documents = [given.document("v0")]
+    for number in range(1, promotions):
+        documents.append(given.document(f"v{number}", documents[-1]))
 
-    with pytest.raises(DocumentChangedError, match="decide again"):
-        promote(
-            given.NAME, first, version="v2", seen=seen, time=given.NOW, by="a run", reason="better"
-        )
-
-
-def test_a_first_promotion_that_believed_in_an_older_document_is_refused() -> None:
-    with pytest.raises(DocumentChangedError):
-        promote(given.NAME, None, version="v2", seen=1, time=given.NOW, by="a run", reason="better")
+    assert [document.generation for document in documents] == list(range(1, promotions + 1))
+    assert len({msgspec.json.encode(document) for document in documents}) == promotions
+    assert len({document.nonce for document in documents}) == promotions
 
 
-@hypothesis_given(champions=st.lists(st.sampled_from(["a", "b"]), min_size=2, max_size=12))
-def test_no_two_documents_have_the_same_bytes_and_generations_rise_by_one(
-    champions: list[str],
+def test_a_document_is_read_back_as_it_was_written() -> None:
+    document = given.document("v2", given.document("v1"), policy={"canary": (0.05, 0.25)})
+
+    assert msgspec.json.decode(msgspec.json.encode(document), type=Document) == document
+
+
+@pytest.mark.parametrize(
+    ("statuses", "candidate"),
+    [
+        ({"v1": "champion"}, None),
+        ({"v1": "champion", "v2": "shadow", "v3": "candidate"}, "v3"),
+    ],
+)
+def test_the_candidate_is_the_version_that_waits(
+    statuses: dict[str, Status], candidate: str | None
 ) -> None:
-    documents: list[Document] = []
-    for champion in champions:
-        documents.append(given.document(champion, documents[-1] if documents else None))
+    document = msgspec.structs.replace(given.document("v1"), statuses=statuses)
 
-    assert [document.generation for document in documents] == list(range(1, len(champions) + 1))
-    assert len({msgspec.json.encode(document) for document in documents}) == len(champions)
-    assert len({document.nonce for document in documents}) == len(champions)
+    assert document.candidate == candidate
+
+
+@pytest.mark.parametrize(
+    ("document", "arms"),
+    [
+        (with_experiment("v1", "v2", 0.2), {"v2": 0.2}),
+        (with_experiment("v2", "v3", 0.2), {"v2": 0.2, "v3": 0.2}),
+        (given.document("v1"), {}),
+    ],
+    ids=["champion against another", "two others", "no experiment"],
+)
+def test_the_champion_answers_what_no_arm_gets(document: Document, arms: dict[str, float]) -> None:
+    assert document.arms == arms
+
+
+def test_a_challenger_gets_no_requests_until_it_is_a_canary() -> None:
+    shadow = Challenger(version="v2", stage="shadow", started=NOW, since=NOW)
+    canary = msgspec.structs.replace(shadow, stage="canary", share=0.05)
+
+    arms = [
+        msgspec.structs.replace(given.document("v1"), challenger=challenger).arms
+        for challenger in (shadow, canary)
+    ]
+
+    assert arms == [{}, {"v2": 0.05}]

@@ -117,3 +117,19 @@ def test_what_is_due_does_not_depend_on_the_zone_of_the_slot(hours: int, zone: i
         assert policy.is_due(slot) is policy.is_due(
             slot.astimezone(timezone(timedelta(hours=zone)))
         )
+
+
+def test_an_endpoint_has_candidates_that_say_what_its_problem_asks() -> None:
+    regression: dict[str, Any] = {
+        "problem": "regression",
+        "candidates": lambda _: {"linear": LinearRegression()},
+    }
+
+    check_endpoint("good", dataclasses.replace(GOOD, problem="multiclass"))
+    check_endpoint("good", dataclasses.replace(GOOD, **regression))
+    with pytest.raises(
+        EndpointFileError, match=r"must have fit and predict_proba \(a classifier\)"
+    ):
+        check_endpoint("bad", dataclasses.replace(GOOD, **regression | {"problem": "multiclass"}))
+    with pytest.raises(EndpointFileError, match="problem 'ranking' is none of"):
+        check_endpoint("bad", dataclasses.replace(GOOD, problem="ranking"))  # type: ignore[arg-type]

@@ -20,10 +20,30 @@ EXAMPLES = [
     events.RetrainRequested(endpoint=NAME, time=given.NOW, trigger="schedule"),
     events.TrainingSkipped(endpoint=NAME, run="r", trigger="drift", reason="too soon"),
     events.ModelTrained(
-        endpoint=NAME, run="r", trigger="drift", version="v", candidate="c", log_loss=0.5
+        endpoint=NAME,
+        run="r",
+        trigger="drift",
+        version="v",
+        candidate="c",
+        metric="log-loss",
+        loss=0.5,
     ),
-    events.CandidateRejected(endpoint=NAME, run="r", trigger="drift", reason="worse"),
+    events.CandidateRejected(
+        endpoint=NAME, stage="training", run="r", trigger="drift", reason="worse"
+    ),
     events.ModelPromoted(endpoint=NAME, version="v2", previous=None, generation=1, reason="first"),
+    events.ModelRolledBack(
+        endpoint=NAME, version="v1", previous="v2", generation=2, reason="it was better"
+    ),
+    events.ChallengerStarted(
+        endpoint=NAME, version="v3", stage="canary", share=0.05, reason="not worse"
+    ),
+    events.ExperimentStarted(
+        endpoint=NAME, experiment="e", control="v1", treatment="v3", share=0.5, hypothesis="h"
+    ),
+    events.ExperimentEnded(endpoint=NAME, experiment="e", verdict="inconclusive", reason="over"),
+    events.EndpointPaused(endpoint=NAME, reason="a holiday"),
+    events.EndpointResumed(endpoint=NAME, reason="it is over"),
     *(
         kind(
             endpoint=NAME,

@@ -15,7 +15,17 @@ from msgspec import Meta
 
 from endpoints import flight_delay
 from evergreen.errors import DataError
-from evergreen.examples import Examples, check, concat, from_rows, from_table, moment, utc
+from evergreen.examples import (
+    Examples,
+    check,
+    check_holdout,
+    concat,
+    from_rows,
+    from_table,
+    moment,
+    utc,
+)
+from evergreen.problem import Kind
 from evergreen.schema import JsonSchema, schema_of
 from tests import given
 
@@ -136,6 +146,44 @@ def test_a_missing_column_is_named(column: str) -> None:
         from_table(SCHEMA, table().drop(columns=column))
 
 
+@pytest.mark.parametrize(
+    ("kind", "labels", "found"),
+    [
+        ("regression", [3, -1, 2], [-1.0, 2.0, 3.0]),
+        ("regression", [3.5, -1.0, 2.0], [-1.0, 2.0, 3.5]),
+        ("multiclass", ["c", "a", "b"], ["a", "b", "c"]),
+    ],
+)
+def test_labels_are_numbers_or_texts_in_the_other_kinds(
+    kind: Kind, labels: list[Any], found: list[Any]
+) -> None:
+    got = from_table(SCHEMA, table(label=labels), kind)
+
+    assert got.labels.tolist() == found
+    assert got.kind == kind
+    assert got.take(slice(1)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "message"),
+    [
+        ("regression", ["1", "2", "3"], "row 0: label '1' of a regression: Expected `float`"),
+        ("regression", [True, False, True], "row 0: label True of a regression"),
+        ("regression", [1.0, np.inf, 2.0], "row 1: label inf is not finite"),
+        ("regression", [1.0, np.nan, 2.0], "label is missing in row 1"),
+        ("multiclass", [1, 2, 3], "row 0: label 1 of a multiclass: Expected `str`"),
+        ("multiclass", ["a", "b", ""], "row 2: label '' of a multiclass"),
+        ("multiclass", ["a", "b" * 65, "c"], "row 1: label 'bbb"),
+        ("multiclass", ["a", None, "c"], "label is missing in row 1"),
+    ],
+)
+def test_a_label_of_another_kind_is_refused_with_its_row(
+    kind: Kind, labels: list[Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        from_table(SCHEMA, table(label=labels), kind)
+
+
 # Slices and hashes
 
 
@@ -230,6 +278,13 @@ def test_the_hash_tells_texts_apart_whatever_character_is_in_them() -> None:
     assert a.sha256() != b.sha256()
 
 
+def test_the_hash_covers_text_labels_by_what_they_say() -> None:
+    good, word = examples(4), "".join(["su", "n"])  # another object than "sun"
+
+    assert labelled(good, ["sun"] * 4).sha256() == labelled(good, [word] * 4).sha256()
+    assert labelled(good, ["sun"] * 4).sha256() != labelled(good, ["fog"] * 4).sha256()
+
+
 def test_the_hash_is_the_same_for_the_same_rows() -> None:
     assert examples(20).sha256() == examples(20).sha256()
 
@@ -293,6 +348,65 @@ def test_a_feature_that_alone_predicts_the_label_is_refused(sign: int) -> None:
 
     with pytest.raises(DataError, match="feature x alone predicts the label"):
         checked(Examples(leak, good.labels, good.times))
+
+
+def labelled(found: Examples, labels: list[Any]) -> Examples:
+    """Return examples with numbers or texts as their labels."""
+    kind = object if isinstance(labels[0], str) else np.float64
+    return Examples(found.columns, np.array(labels, dtype=kind), found.times)
+
+
+def test_a_constant_is_nothing_to_learn() -> None:
+    with pytest.raises(DataError, match=r"all 100 labels are 7\.5"):
+        checked(labelled(examples(100), [7.5] * 100))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", "b"] * 50, "2 classes: multiclass needs 3 to 100; two are a binary problem"),
+        ([f"c{n}" for n in range(101)], "101 classes: .*; join the rare ones"),
+        (["a"] * 98 + ["b", "c"], "only 1 of 100 labels are 'b', the second most frequent"),
+    ],
+    ids=["two", "many", "one"],
+)
+def test_classes_that_nothing_can_be_learnt_of_are_refused(labels: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        checked(labelled(examples(len(labels)), labels))
+
+
+def test_a_rare_class_beside_two_frequent_ones_is_fine() -> None:
+    found = labelled(examples(100), ["a"] * 60 + ["b"] * 39 + ["c"])
+
+    assert checked(found) is found
+
+
+def test_a_number_that_says_the_class_is_refused_and_one_that_tells_some_apart_is_not() -> None:
+    classes = ["abc"[n % 3] for n in range(300)]
+    codes = np.array([{"a": 1, "b": 0, "c": 2}[name] for name in classes], dtype=np.float32)
+    good = labelled(examples(300), classes)
+
+    assert checked(Examples({**good.columns, "x": np.minimum(codes, 1)}, good.labels, good.times))
+    with pytest.raises(DataError, match=r"feature x alone .*share of right answers 1\.0000"):
+        checked(Examples({**good.columns, "x": codes}, good.labels, good.times))
+
+
+def test_a_number_that_orders_the_label_perfectly_is_refused_and_one_close_to_it_is_not() -> None:
+    good = examples(300)
+    x = good.columns["x"]
+    near = labelled(good, (x + 0.1 * np.random.default_rng(1).normal(size=300)).tolist())
+
+    assert checked(near) is near
+    with pytest.raises(DataError, match=r"feature x alone .*rank correlation 1\.0000"):
+        checked(labelled(good, (-np.exp(x)).tolist()))
+
+
+@pytest.mark.parametrize("labels", [[1.0, 2.0] * 50, ["a", "b"] * 50], ids=["numbers", "texts"])
+def test_a_holdout_has_two_labels_that_differ(labels: list[Any]) -> None:
+    check_holdout(labelled(examples(100), labels), min_rows=20)
+
+    with pytest.raises(DataError, match="and two labels that differ"):
+        check_holdout(labelled(examples(100), labels[:1] * 100), min_rows=20)
 
 
 def test_a_feature_whose_gaps_predict_the_label_is_refused() -> None:

@@ -19,7 +19,7 @@ def drawn() -> list[str]:
     return [
         figures.distribution(["a", "b"], [1, 2], [2, 1], "bins", "bars"),
         figures.trend({end - timedelta(days=1): {"temp": 0.3}, end: {}}, [end]),
-        figures.losses(days, [end - timedelta(days=1)]),
+        figures.losses(days, [end - timedelta(days=1)], "log-loss"),
         figures.accuracies(days),
         figures.calibration([CalibrationBin(9, 0.2, 0.3)]),
     ]
@@ -110,7 +110,7 @@ def test_a_band_bears_the_version_that_answered_most() -> None:
     days = [checks.day(2, version="one"), checks.day(1, version="rare", captured=1),
             checks.day(1, version="two")]  # fmt: skip
 
-    found = texts(figures.losses(days, []))
+    found = texts(figures.losses(days, [], "log-loss"))
 
     assert {"one", "two"} <= set(found)
     assert "rare" not in found

@@ -1,13 +1,16 @@
 """What became of each day's predictions: labels early, late, twice, in conflict, and of nobody."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from evergreen.followup import FIRST, Followed, follow
 from evergreen.manifest import Expected
+from evergreen.problem import Answer, Problem
 from evergreen.records import ARRIVAL, Capture
 from evergreen.report import MEMORY, CheckReport, DayPerformance, Performance
 from evergreen.store import Store
@@ -22,7 +25,7 @@ LABEL_DAYS = 2
 CLOSED = START + DAY + LABEL_DAYS * DAY + ARRIVAL  # the first day is, from then on
 V1 = given.version(1)
 VERSIONS = [given.version(number) for number in range(1, 10)]
-EXPECTED = Expected(brier=0.2, upper=0.22, similarity=0.0, calibration=[(0.0, 0.0), (1.0, 1.0)])
+EXPECTED = Expected(bounded=0.2, upper=0.22, similarity=0.0, calibration=[(0.0, 0.0), (1.0, 1.0)])
 
 
 @pytest.fixture
@@ -31,10 +34,15 @@ def memory() -> Memory:
 
 
 def followed(*slices: str, version: str = V1) -> Followed:
-    def expected(_: str) -> Expected | None:
-        return EXPECTED
+    def described(_: str) -> tuple[Problem, Expected | None]:
+        return Problem(), EXPECTED
 
-    return Followed(NAME, version, VERSIONS, LABEL_DAYS, slices, expected)
+    return Followed(NAME, version, VERSIONS, LABEL_DAYS, slices, described)
+
+
+def predicting(problem: Problem) -> Followed:
+    """Follow a version of another kind of problem."""
+    return replace(followed(), described=lambda _: (problem, EXPECTED))
 
 
 def look(
@@ -70,7 +78,7 @@ def labelled(
     *numbers: int,
     at: datetime = START + HOUR,
     of: datetime = START,
-    value: bool = True,
+    value: Answer = True,
 ) -> None:
     """Deliver labels at a time, of predictions that were made at another."""
     found = [msgspec.structs.replace(label(n, value, at), id=id_of(n, of)) for n in numbers]
@@ -92,7 +100,7 @@ def test_a_day_has_the_predictions_of_the_champion_and_their_labels(memory: Memo
 
     (day,) = found.days
     assert (day.day, day.version, day.captured, day.labelled) == (START.date(), V1, 11, 4)
-    assert day.brier == pytest.approx(0.75**2)
+    assert day.bounded == pytest.approx(0.75**2)
     assert found.labels == {"joined": 4, "unlabelled": 7}
     assert found.delays["<= 1 h"] == 4
     assert (found.status, found.expected, found.limit) == ("steady", 0.2, 0.22)
@@ -303,3 +311,47 @@ def test_a_capture_is_followed_though_its_features_are_of_an_older_schema(memory
     given.deliver(memory, [odd], START)
 
     assert look(memory, START + DAY).days[0].captured == 1
+
+
+def test_a_day_of_several_classes_has_the_losses_of_all_their_scores(memory: Memory) -> None:
+    problem = Problem(kind="multiclass", classes=["fog", "rain", "sun"])
+    scores = {"sun": 0.35, "fog": 0.25, "rain": 0.4}  # by name, in whatever order
+    predicted(memory, 1, 2, label="rain", score=0.4, scores=scores)
+    labelled(memory, 1, value="rain")
+    labelled(memory, 2, value="sun")
+
+    found = follow(memory, predicting(problem), START + 2 * DAY, None)
+
+    (day,) = found.days
+    assert day.loss == pytest.approx(-np.log([0.4, 0.35]).mean())
+    assert day.bounded == pytest.approx((0.6**2 + 0.35**2 + 2 * 0.25**2 + 0.4**2 + 0.65**2) / 4)
+    assert (day.accuracy, day.estimate) == (0.5, 0.4)
+    assert [(each.rows, each.positive) for each in day.calibration if each.rows] == [(2, 0.5)]
+    assert (found.metric, found.bounded_metric) == ("log-loss", "Brier score")
+
+
+def test_a_day_of_a_regression_has_errors_in_its_scale_and_nothing_that_is_a_chance(
+    memory: Memory,
+) -> None:
+    predicted(memory, 1, 2, label=100.0, score=100.0)
+    labelled(memory, 1, value=95.0)
+    labelled(memory, 2, value=140.0)
+
+    minutes = Problem(kind="regression", scale=10.0)
+    found = follow(memory, predicting(minutes), START + 2 * DAY, None)
+
+    (day,) = found.days
+    assert (day.loss, day.bounded) == (2.25, 0.75)
+    assert (day.accuracy, day.estimate, day.calibration) == (None, None, [])
+    assert found.metric == "relative absolute error"
+
+
+def test_a_label_of_another_kind_is_counted_as_that(memory: Memory) -> None:
+    predicted(memory, 1, 2)
+    labelled(memory, 1)
+    labelled(memory, 2, value="yes")
+
+    found = look(memory, START + 2 * DAY)
+
+    assert found.days[0].labelled == 1
+    assert found.labels == {"joined": 1, "of another kind": 1}

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen.gate import Improvement, improvement, judge, losses
+from evergreen import gate
+from evergreen.gate import Improvement, Slice, calibration_error, improvement, slices_of
+from evergreen.manifest import Gate
+from evergreen.problem import Problem
+
+losses = Problem().losses
 
 DAYS = np.datetime64("2013-01-01") + np.repeat(np.arange(28), 50).astype("timedelta64[D]")
 
@@ -38,7 +43,7 @@ def test_a_score_nearer_to_the_label_has_no_higher_loss(label: bool, a: float, b
 def test_a_model_improves_on_itself_by_nothing() -> None:
     own = np.random.default_rng(0).uniform(size=len(DAYS))
 
-    assert improvement(own, own, DAYS, seed=0) == Improvement(0.0, 0.0)
+    assert improvement(own, own, DAYS, seed=0) == Improvement(0.0, 0.0, 0.0)
 
 
 def test_a_lower_loss_is_an_improvement_and_its_bound_lies_below_its_mean() -> None:
@@ -88,17 +93,23 @@ def test_the_bound_is_wrong_in_about_one_of_twenty_samples_without_a_difference(
     assert above <= 12
 
 
-def test_a_first_champion_must_beat_the_constant() -> None:
-    assert judge(0.59, 0.6, None, 0.0).passed
-    assert "first champion" in judge(0.59, 0.6, None, 0.0).reason
-    assert not judge(0.6, 0.6, None, 0.0).passed
-    assert not judge(0.61, 0.6, None, 0.0).passed
+def over(mean: float, half: float = 0.02) -> Improvement:
+    return Improvement(mean, mean - half, mean + half)
 
 
-def test_a_candidate_that_does_not_beat_the_constant_is_refused_however_bad_the_champion_is() -> (
-    None
-):
-    assert not judge(0.61, 0.6, Improvement(0.5, 0.4), 0.0).passed
+@pytest.mark.parametrize(("loss", "passed"), [(0.59, True), (0.6, False), (0.61, False)])
+def test_a_model_must_beat_the_constant(loss: float, passed: bool) -> None:
+    found = gate.fit(loss, 0.6, 0.7, over(0.1), "log-loss")
+
+    assert found.passed is passed
+    assert "constant's 0.6000" in found.said
+
+
+def test_a_simple_tree_may_be_ahead_by_chance_but_not_surely() -> None:
+    assert gate.fit(0.5, 0.6, 0.49, Improvement(-0.01, -0.03, 0.01), "log-loss").passed
+    surely = gate.fit(0.5, 0.6, 0.4, Improvement(-0.1, -0.12, -0.08), "log-loss")
+    assert not surely.passed
+    assert "simple tree" in surely.said
 
 
 @pytest.mark.parametrize(
@@ -109,21 +120,119 @@ def test_a_candidate_that_does_not_beat_the_constant_is_refused_however_bad_the_
 def test_a_candidate_may_be_worse_than_the_champion_by_the_margin_at_most(
     lower: float, margin: float, passed: bool
 ) -> None:
-    assert judge(0.5, 0.6, Improvement(0.02, lower), margin).passed is passed
+    assert gate.champion(Improvement(0.02, lower, 0.1), margin, "").passed is passed
 
 
-def test_the_verdict_says_with_which_figures() -> None:
-    verdict = judge(0.5, 0.6, Improvement(0.02, -0.03), 0.01)
+def test_the_verdict_on_the_champion_says_with_which_figures() -> None:
+    found = gate.champion(Improvement(0.02, -0.03, 0.1), 0.01, "")
 
-    assert "+0.0200" in verdict.reason
-    assert "-0.0300" in verdict.reason
-    assert "0.01" in verdict.reason
+    assert "+0.0200" in found.said
+    assert "-0.0300" in found.said
+    assert found.figures == {"mean": 0.02, "lower": -0.03, "margin": 0.01}
+
+
+def test_what_is_not_a_number_opens_no_gate() -> None:
+    none = Improvement(math.nan, math.nan, math.nan)
+
+    assert not gate.fit(math.nan, 0.6, 0.6, over(0.1), "log-loss").passed
+    assert not gate.fit(0.5, 0.6, 0.6, none, "log-loss").passed
+    assert not gate.champion(none, 0.01, "").passed
+    assert not gate.slices([Slice("f", "a", 500, 0.5, 0.5, none)], 0.01).passed
+    assert not gate.calibration(math.nan, None, 0.1).passed
+    assert not gate.twin(math.nan, 10, 1e-5).passed
+    assert not gate.latency(math.nan, 500).passed
+
+
+def test_the_first_gate_that_is_shut_is_the_reason() -> None:
+    gates = [Gate(name=name, passed=name not in "bc", said=f"of {name}") for name in "abcd"]
+
+    assert gate.verdict(gates) == gate.Verdict(False, "of b")
+
+
+def test_where_all_gates_are_open_the_comparison_with_the_champion_is_the_reason() -> None:
+    gates = [Gate(name=name, passed=True, said=f"of {name}") for name in ("data", "champion")]
+
+    assert gate.verdict(gates) == gate.Verdict(True, "of champion")
+
+
+def by_two(worse: float) -> list[Slice]:
+    """Return the slices of a field whose value `b`, every fourth row, is worse by so much."""
+    random = np.random.default_rng(0)
+    values = np.array(["a", "a", "a", "b"] * (len(DAYS) // 4), dtype=object)
+    champion = random.normal(0.5, 0.05, len(DAYS))
+    own = champion + random.normal(0, 0.05, len(DAYS)) + worse * (values == "b")
+    return slices_of({"f": values}, own, champion, DAYS, seed=0)
+
+
+@pytest.mark.parametrize(("worse", "passed"), [(0.0, True), (0.019, True), (0.04, False)])
+def test_a_slice_that_is_surely_worse_by_more_than_its_margin_shuts_the_gate(
+    worse: float, passed: bool
+) -> None:
+    found = gate.slices(by_two(worse), 0.02)
+
+    assert found.passed is passed
+    assert passed or "f b is worse" in found.said
+
+
+def test_slices_of_few_rows_or_days_are_shown_and_not_judged() -> None:
+    values = np.array(["rare"] * 99 + ["a"] * (len(DAYS) - 99), dtype=object)
+    own, champion = np.ones(len(DAYS)), np.zeros(len(DAYS))
+
+    rare = next(part for part in slices_of({"f": values}, own, champion, DAYS, 0)
+                if part.value == "rare")  # fmt: skip
+
+    assert (rare.rows, rare.loss, rare.champion, rare.over) == (99, 1.0, 0.0, None)
+    assert gate.slices([rare], 0.0).passed
+
+
+def test_without_a_champion_slices_have_losses_only() -> None:
+    values = np.full(len(DAYS), 1.5, dtype=np.float32)
+
+    (found,) = slices_of({"f": values}, np.ones(len(DAYS)), None, DAYS, 0)
+
+    assert (found.value, found.champion, found.over) == ("1.5", None, None)
+
+
+def test_scores_that_are_shares_have_about_no_calibration_error() -> None:
+    random = np.random.default_rng(0)
+    for rows in (200, 2_000, 20_000):
+        scores = random.uniform(size=rows)
+
+        assert calibration_error(scores, random.uniform(size=rows) < scores) < 0.02
+
+
+def test_scores_that_promise_too_much_have_the_calibration_error_of_it() -> None:
+    random = np.random.default_rng(0)
+    scores = np.clip(random.uniform(0.2, 0.7, size=20_000), 0, 1)
+
+    found = calibration_error(scores + 0.2, random.uniform(size=20_000) < scores)
+
+    assert found == pytest.approx(0.2, abs=0.02)
 
 
 @pytest.mark.parametrize(
-    ("loss", "over"),
-    [(math.nan, None), (math.nan, Improvement(0.1, 0.1)), (0.5, Improvement(math.nan, math.nan))],
-    ids=["loss", "loss with a champion", "improvement"],
-)
-def test_what_is_not_a_number_does_not_open_the_gate(loss: float, over: Improvement | None) -> None:
-    assert not judge(loss, 0.6, over, 0.01).passed
+    ("own", "champion", "passed"),
+    [(0.1, None, True), (0.11, None, False), (0.06, 0.02, True), (0.08, 0.02, False),
+     (0.15, 0.16, True), (0.17, 0.16, False), (None, None, True)],
+)  # fmt: skip
+def test_calibration_may_be_off_by_the_limit_or_as_far_as_the_champion(
+    own: float | None, champion: float | None, passed: bool
+) -> None:
+    assert gate.calibration(own, champion, 0.1).passed is passed
+
+
+def test_what_serves_must_load_be_small_and_answer_in_time() -> None:
+    assert gate.golden(None, 50).passed
+    assert gate.golden("it cannot be loaded", 50).said == "it cannot be loaded"
+    assert not gate.golden("it cannot be loaded", 50).passed
+    assert gate.size(100_000_000, 100.0).passed
+    assert not gate.size(100_000_001, 100.0).passed
+    assert gate.latency(500.0, 500).passed
+    assert not gate.latency(500.1, 500).passed
+
+
+@pytest.mark.parametrize(("measured", "shown"), [(0.04, 1), (0.9, 1), (1.1, 2), (60.0, 70)])
+def test_a_latency_stands_rounded_up_so_that_the_same_training_writes_the_same(
+    measured: float, shown: int
+) -> None:
+    assert gate.latency(measured, 70).figures == {"milliseconds": shown, "limit": 70}

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from msgspec import Meta
 
 from endpoints.flight_delay import Flight
 from evergreen.join import Joined, join, read_labels
+from evergreen.problem import Answer, Kind
 from evergreen.records import Capture, Label
 from evergreen.schema import JsonSchema, schema_of
 from evergreen.store import Store
@@ -199,3 +201,29 @@ def test_labels_join_the_same_in_any_order_and_with_duplicates(
     ]
     assert (found.joined, found.unlabelled, found.pending) == (3, 1, 1)
     assert found.conflicting == [given.prediction_id(2)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wrong"), [("regression", 7.5, True), ("multiclass", "rain", 7.5)]
+)
+def test_labels_of_the_problem_teach_and_those_of_another_kind_do_not(
+    bucket: Store, schema: JsonSchema, kind: Kind, value: Answer, wrong: Answer
+) -> None:
+    deliver(bucket, [capture(1), capture(2)], given.START)
+    deliver(bucket, [label(1, value), label(2, wrong)], given.START + HOUR)
+
+    found = join(bucket, NAME, schema, given.START, END, kind)
+
+    assert found.examples is not None
+    assert (found.examples.kind, found.examples.labels.tolist()) == (kind, [value])
+    assert (found.joined, found.incompatible) == (1, 1)
+
+
+def test_equal_numbers_of_two_days_repeat_and_others_contradict(bucket: Store) -> None:
+    deliver(bucket, [label(1, 7.0), label(2, 7.0)], given.START)
+    deliver(bucket, [label(1, 7.0), label(2, 7.5)], given.START + 24 * HOUR)
+
+    found = read_labels(bucket, NAME, given.START, END)
+
+    assert ([*found.by_id], found.repeated) == ([given.prediction_id(1)], 1)
+    assert found.conflicting == {given.prediction_id(2)}

@@ -1,5 +1,7 @@
 """A model's bytes become something that runs, if it answers as it did in training."""
 
+from typing import cast
+
 import msgspec
 import numpy as np
 import pytest
@@ -66,7 +68,7 @@ def test_bytes_that_are_no_model_cannot_be_loaded(trained: Trained, body: bytes)
 def test_a_model_that_scores_its_golden_rows_differently_cannot_be_loaded(
     trained: Trained, shift: float
 ) -> None:
-    golden = [(row, score + shift) for row, score in trained.manifest.golden]
+    golden = [(row, cast(float, score) + shift) for row, score in trained.manifest.golden]
     manifest = msgspec.structs.replace(trained.manifest, golden=golden)
 
     with pytest.raises(ModelUnavailableError, match="golden rows"):
@@ -74,7 +76,7 @@ def test_a_model_that_scores_its_golden_rows_differently_cannot_be_loaded(
 
 
 def test_rounding_of_another_processor_is_not_a_difference(trained: Trained) -> None:
-    golden = [(row, score + 1e-6) for row, score in trained.manifest.golden]
+    golden = [(row, cast(float, score) + 1e-6) for row, score in trained.manifest.golden]
     manifest = msgspec.structs.replace(trained.manifest, golden=golden)
 
     assert model.load(manifest, trained.artifacts[ONNX])

@@ -236,3 +236,27 @@ def test_a_report_read_from_json_gives_the_same_page() -> None:
 
     assert page(read) == page(report)
     assert given.NAME in page(read)
+
+
+def test_a_regression_is_shown_in_its_own_metric_and_without_chances() -> None:
+    found = checks.STATES["healthy"]()
+    assert found.performance is not None
+    days = [
+        msgspec.structs.replace(day, accuracy=None, estimate=None, calibration=[])
+        for day in found.performance.days
+    ]
+    told = msgspec.structs.replace(
+        found.performance,
+        days=days,
+        metric="relative absolute error",
+        bounded_metric="clipped relative error",
+    )
+
+    text = Seen(page(msgspec.structs.replace(found, performance=told))).text
+
+    assert "Relative absolute error, lower is better" in text
+    assert "had a clipped relative error of 0.151" in text
+    assert "Mean relative absolute error of the" in text
+    assert "The scores of a regression are no probabilities." in text
+    assert "There are no probabilities to estimate it from." in text
+    assert "log-loss" not in text.lower()

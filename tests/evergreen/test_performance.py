@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from evergreen.manifest import Expected
 from evergreen.performance import BETS, CAP, START, THRESHOLD, expected, judge, summarize
+from evergreen.problem import Problem
 from evergreen.report import DayPerformance
 
-EXPECTED = Expected(brier=0.18, upper=0.2, similarity=0.0, calibration=[(0.0, 0.1), (1.0, 0.9)])
+EXPECTED = Expected(bounded=0.18, upper=0.2, similarity=0.0, calibration=[(0.0, 0.1), (1.0, 0.9)])
 DAY = date(2013, 2, 1)
 
 rows = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.booleans()), max_size=40)
@@ -22,12 +23,13 @@ rows = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.booleans()),
 
 def summary(
     scores: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.bool_],
+    labels: npt.NDArray[Any],
     **changes: Any,
 ) -> DayPerformance:
     given: dict[str, Any] = {
         "day": DAY,
         "version": "v1",
+        "problem": Problem(),
         "captured_scores": scores,
         "slices_values": {},
         "expected": EXPECTED,
@@ -49,7 +51,7 @@ def test_independent_rows_are_not_alike_and_have_a_limit_near_their_mean() -> No
     found = expected(labels, np.full(25_200, 0.2), days)
 
     assert found.similarity < 0.001
-    assert found.brier < found.upper < found.brier + 0.01
+    assert found.bounded < found.upper < found.bounded + 0.01
 
 
 def test_one_day_counts_as_one_row_as_it_does_not_show_how_days_differ() -> None:
@@ -67,7 +69,7 @@ def test_a_perfect_holdout_does_not_promise_perfection() -> None:
 
     found = expected(labels, labels.astype(float), days)
 
-    assert found.brier == 0
+    assert found.bounded == 0
     assert found.upper == pytest.approx(0.01)
 
 
@@ -93,7 +95,7 @@ def test_every_holdout_gives_an_expectation_that_json_can_carry(
 
     given = expected(labels, scores, (np.arange(len(found)) % days).astype("datetime64[D]"))
 
-    assert 0 <= given.brier <= given.upper <= 1
+    assert 0 <= given.bounded <= given.upper <= 1
     assert 0 <= given.similarity <= 1
     assert msgspec.json.decode(msgspec.json.encode(given), type=Expected) == given
 
@@ -156,7 +158,7 @@ def test_a_day_is_summarized_by_its_loss_accuracy_and_the_accuracy_that_was_prom
     assert found.loss == pytest.approx(np.log(2) / 2)
     assert found.high == pytest.approx(found.loss + 1.96 * np.log(2) / np.sqrt(3) / 2)
     assert found.low == pytest.approx(found.loss - 1.96 * np.log(2) / np.sqrt(3) / 2)
-    assert (found.brier, found.accuracy) == (0.125, 0.75)
+    assert (found.bounded, found.accuracy) == (0.125, 0.75)
     assert found.estimate == pytest.approx((0.9 + 0.9 + 0.7 + 0.7 + 0.7) / 5)
     assert (found.captured, found.labelled) == (5, 4)
 
@@ -174,7 +176,7 @@ def test_one_labelled_row_has_no_interval_and_none_has_no_loss() -> None:
     none = summary(np.array([]), np.array([], dtype=bool), captured_scores=np.array([0.5]))
 
     assert one.low == one.high == one.loss == pytest.approx(np.log(2))
-    assert (none.loss, none.low, none.high, none.brier, none.accuracy) == (None,) * 5
+    assert (none.loss, none.low, none.high, none.bounded, none.accuracy) == (None,) * 5
     assert none.evidence == []
     assert none.estimate == pytest.approx(0.5)
 
@@ -248,3 +250,31 @@ def test_a_long_bad_time_is_over_soon_after_it_is_over() -> None:
 def test_one_bet_alone_can_raise_the_alarm_below_the_cap() -> None:
     assert np.exp(CAP) / len(BETS) > THRESHOLD
     assert len(START) == len(BETS)
+
+
+def test_several_classes_and_numbers_have_a_limit_like_probabilities() -> None:
+    random, days = np.random.default_rng(5), np.repeat(np.arange(28), 100).astype("datetime64[D]")
+    numbers = random.normal(100, 20, 2_800)
+    minutes = Problem(kind="regression", scale=16.0)
+    weather = Problem(kind="multiclass", classes=["a", "b", "c"])
+    labels = random.choice(weather.classes, 2_800).astype(object)
+
+    regression = expected(numbers, numbers + random.normal(0, 4, 2_800), days, minutes)
+    several = expected(labels, np.full((2_800, 3), 1 / 3), days, weather)
+
+    assert 0.18 < regression.bounded < regression.upper < 0.22
+    assert regression.calibration == []
+    assert several.bounded == pytest.approx(1 / 3)
+    assert several.calibration[0] == pytest.approx((1 / 3, 1 / 3), abs=0.03)
+
+
+def test_a_regression_that_is_twice_as_far_off_is_degraded() -> None:
+    random, minutes = np.random.default_rng(6), Problem(kind="regression", scale=16.0)
+    numbers = random.normal(100, 20, 900)
+    days = [
+        summary(numbers + random.normal(0, width, 900), numbers, problem=minutes)
+        for width in (4, 8, 8)
+    ]
+
+    assert judge(days[:1], "v1", EXPECTED)[0] == "steady"
+    assert judge(days, "v1", EXPECTED)[0] == "degraded"

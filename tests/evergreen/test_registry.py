@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
+from evergreen import changes
+from evergreen.changes import Change
 from evergreen.errors import (
     CorruptArtifactError,
     DocumentChangedError,
@@ -95,7 +97,8 @@ def test_a_stale_write_loses_even_after_the_champion_went_from_a_to_b_and_back_t
     stale = seen(registry)
     registry.write_document(given.document("b", stale.document), stale)
     now = seen(registry)
-    registry.write_document(given.document("a", now.document), now)
+    back = Change(type="rolled back", version="a", by="a person", reason="worse")
+    registry.write_document(changes.apply(now.document, back, given.NOW, 2), now)
 
     with pytest.raises(DocumentChangedError):
         registry.write_document(given.document("c", stale.document), stale)

@@ -1,13 +1,18 @@
 """ServingRuntime=sklearn: the pipeline itself answers, and nothing is unpickled unchecked."""
 
+import io
 from pathlib import Path
+from typing import Any
 
+import joblib
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
+from sklearn.linear_model import LogisticRegression, Ridge
 
-from evergreen import model
+from evergreen import model, runtime_sklearn
 from evergreen.errors import CorruptArtifactError, ModelUnavailableError
 from evergreen.model import JOBLIB, ONNX
 from evergreen.registry import Registry, fingerprint
@@ -39,10 +44,30 @@ def test_a_pipeline_answers_as_its_onnx_twin_does(trained: Trained) -> None:
     assert loaded.unseen(ROWS) == twin.unseen(ROWS)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "labels", "shape"),
+    [(LogisticRegression(), list("abc"), (30, 3)), (Ridge(), [1.0, 5.0, 3.0], (30,))],
+    ids=["multiclass", "regression"],
+)
+def test_several_classes_have_a_score_each_and_a_regression_its_number(
+    estimator: Any, labels: list[Any], shape: tuple[int, ...]
+) -> None:
+    columns = {"x": np.linspace(-1, 1, 30, dtype=np.float32)}
+    body = io.BytesIO()
+    joblib.dump(estimator.fit(pd.DataFrame(columns), labels * 10), body)
+
+    scores = runtime_sklearn.scorer(body.getvalue(), ["x"])(columns)
+
+    answer = getattr(estimator, "predict_proba", estimator.predict)(pd.DataFrame(columns))
+    assert scores.shape == shape
+    assert scores.dtype == np.float64
+    assert scores.tolist() == answer.tolist()
+
+
 def test_a_pipeline_that_scores_its_golden_rows_differently_cannot_be_loaded(
     trained: Trained,
 ) -> None:
-    golden = [(row, score + 1e-3) for row, score in trained.manifest.golden]
+    golden = [(row, np.add(score, 1e-3).tolist()) for row, score in trained.manifest.golden]
     manifest = msgspec.structs.replace(trained.manifest, golden=golden)
 
     with pytest.raises(ModelUnavailableError, match="golden rows"):

@@ -1,5 +1,6 @@
 """The versions of a warm function, and how it learns of a promotion without ever losing one."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -19,7 +20,8 @@ from evergreen.model import ONNX
 from evergreen.registry import Registry
 from evergreen.serving import KEPT_VERSIONS, Serving
 from evergreen.training import Trained
-from tests import given
+from tests import arms, given
+from tests.arms import canary, change
 from tests.given import NAME, Fault, injected, version
 
 TTL = 60.0
@@ -67,7 +69,8 @@ def test_the_champion_answers(warm: Serving, first: str) -> None:
     served = warm.champion(NAME)
 
     assert served.version == first
-    assert served.decoder.decode(given.body()).instances == [given.whole()]
+    assert served.variant == "champion"
+    assert served.served.decoder.decode(given.body()).instances == [given.whole()]
     assert warm.stale(NAME) is None
 
 
@@ -452,3 +455,253 @@ def test_after_it_expired_the_old_champion_answers_where_the_new_one_cannot_be_l
 
     assert warm.champion(NAME).version == first
     assert warm.stale(NAME)
+
+
+# The rule
+
+
+def with_rule(registry: Registry, trained: Trained) -> str:
+    """Let the endpoint fall back to a rule, and return its version."""
+    rule = arms.write_rule(registry, trained)
+    change(registry, fallback=rule)
+    return rule
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_break_artifact, _break_manifest, _lose_manifest, _lose_artifact, _change_golden],
+    ids=lambda damage: damage.__name__.strip("_"),
+)
+def test_where_no_champion_can_be_loaded_the_rule_answers_until_one_can(
+    warm: Serving,
+    first: str,
+    registry: Registry,
+    trained: Trained,
+    clock: time_machine.Traveller,
+    damage: Any,
+) -> None:
+    rule = with_rule(registry, trained)
+    damage(registry, first)
+
+    found = warm.champion(NAME)
+
+    assert (found.version, found.variant, found.failed) == (rule, "fallback", first)
+    assert first in found.reason
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    assert warm.champion(NAME).version == rule
+    clock.shift(TTL)
+    assert warm.champion(NAME).version == version(2)
+    assert warm.stale(NAME) is None
+
+
+def test_a_champion_that_was_restored_takes_over_at_the_next_look(
+    warm: Serving, first: str, registry: Registry, trained: Trained, clock: time_machine.Traveller
+) -> None:
+    rule = with_rule(registry, trained)
+    _break_artifact(registry, first)
+    assert warm.champion(NAME).version == rule
+    registry.store.put(f"models/{NAME}/{first}/{ONNX}", trained.artifacts[ONNX])
+
+    clock.shift(TTL - 0.1)
+    assert warm.champion(NAME).version == rule
+
+    clock.shift(0.1)
+    assert warm.champion(NAME).version == first
+
+
+def test_a_corrupt_champion_is_not_deserialized_although_the_rule_answers(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str]
+) -> None:
+    rule = with_rule(registry, trained)
+    _break_artifact(registry, first)
+
+    warm.champion(NAME)
+
+    assert loads == [rule]
+
+
+def test_where_the_rule_fails_too_the_champions_error_is_the_answer(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    rule = with_rule(registry, trained)
+    registry.store.put(f"models/{NAME}/{rule}/{model.RULE}", b"damaged")
+    _break_artifact(registry, first)
+
+    with pytest.raises(CorruptArtifactError, match=first):
+        warm.champion(NAME)
+
+
+def test_a_warm_champion_comes_before_the_rule(
+    warm: Serving, first: str, registry: Registry, trained: Trained, clock: time_machine.Traveller
+) -> None:
+    with_rule(registry, trained)
+    warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    _break_artifact(registry, version(2))
+    clock.shift(TTL)
+
+    assert (warm.champion(NAME).version, warm.champion(NAME).variant) == (first, "champion")
+
+
+# Arms
+
+
+CANARY = version(2)
+
+
+def answers(warm: Serving, keys: int = 40) -> dict[str, int]:
+    """Return how many keys each version answers."""
+    return dict(Counter(warm.choose(NAME, f"key {number}").version for number in range(keys)))
+
+
+def test_a_canary_answers_its_share_of_the_keys_and_is_loaded_once(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str]
+) -> None:
+    write(registry, trained, CANARY)
+    canary(registry, CANARY)
+
+    found = answers(warm)
+
+    assert set(found) == {first, CANARY}
+    assert sorted(loads) == [first, CANARY]
+    variants = {warm.choose(NAME, f"key {number}").variant for number in range(40)}
+    assert variants == {"champion", "canary"}
+
+
+def test_a_canary_is_not_crowded_out_by_versions_that_are_asked_for(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str]
+) -> None:
+    write(registry, trained, CANARY)
+    canary(registry, CANARY)
+    answers(warm)
+    for number in range(3, KEPT_VERSIONS + 4):
+        write(registry, trained, version(number))
+        warm.version(NAME, version(number))
+    before = len(loads)
+
+    answers(warm)
+
+    assert len(loads) == before
+
+
+def test_an_arm_that_is_over_is_not_kept(
+    warm: Serving, first: str, registry: Registry, trained: Trained, clock: time_machine.Traveller
+) -> None:
+    write(registry, trained, CANARY)
+    canary(registry, CANARY)
+    assert CANARY in answers(warm)
+    change(registry, challenger=None)
+
+    clock.shift(TTL)
+
+    assert set(answers(warm)) == {first}
+    assert not warm._looks[NAME].arms
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_break_artifact, _break_manifest, _lose_manifest, _lose_artifact, _change_golden],
+    ids=lambda damage: damage.__name__.strip("_"),
+)
+def test_the_champion_answers_for_an_arm_that_cannot_be_loaded(
+    warm: Serving, first: str, registry: Registry, trained: Trained, damage: Any
+) -> None:
+    write(registry, trained, CANARY)
+    canary(registry, CANARY)
+    damage(registry, CANARY)
+
+    found = [warm.choose(NAME, f"key {number}") for number in range(40)]
+
+    assert {chosen.version for chosen in found} == {first}
+    assert {(c.variant, c.failed) for c in found} == {("champion", None), ("fallback", CANARY)}
+
+
+def test_an_arm_that_cannot_be_loaded_is_tried_again_after_the_ttl_and_not_before(
+    warm: Serving, first: str, registry: Registry, trained: Trained, clock: time_machine.Traveller
+) -> None:
+    write(registry, trained, CANARY)
+    canary(registry, CANARY, 0.99)
+    warm.champion(NAME)
+
+    with injected(
+        registry.store.s3, "s3.GetObject", Fault(503, "SlowDown", times=99, key=CANARY)
+    ) as fault:
+        answers(warm)
+        tries = fault.hit
+        answers(warm)
+        assert tries
+        assert fault.hit == tries
+
+    assert set(answers(warm)) == {first}, "it works again, but is not looked at yet"
+    clock.shift(TTL)
+    assert CANARY in answers(warm)
+
+
+def test_an_arm_that_cannot_be_loaded_is_tried_again_when_the_document_changes(
+    warm: Serving, first: str, registry: Registry, trained: Trained, clock: time_machine.Traveller
+) -> None:
+    write(registry, trained, CANARY)
+    canary(registry, CANARY)
+    _break_artifact(registry, CANARY)
+    answers(warm)
+    write(registry, trained, version(3))
+    canary(registry, version(3))
+
+    clock.shift(TTL)
+
+    assert set(answers(warm)) == {first, version(3)}
+
+
+def test_arms_are_loaded_before_a_snapshot(
+    warm: Serving, first: str, registry: Registry, trained: Trained, loads: list[str]
+) -> None:
+    write(registry, trained, CANARY)
+    canary(registry, CANARY)
+
+    warm.preload()
+
+    assert loads == [first, CANARY]
+    answers(warm)
+    assert loads == [first, CANARY]
+
+
+def test_an_arm_that_cannot_be_preloaded_is_no_error(
+    warm: Serving, first: str, registry: Registry
+) -> None:
+    canary(registry, CANARY)
+
+    warm.preload()
+
+    assert set(answers(warm)) == {first}
+
+
+def test_in_place_of_an_arm_comes_the_champion_and_then_the_rule_and_then_nothing(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    write(registry, trained, CANARY)
+    rule = with_rule(registry, trained)
+    canary(registry, CANARY, 0.99)
+    arm = warm.choose(NAME, "key 1")
+    assert arm.version == CANARY
+
+    champion = warm.instead(NAME, arm, "it has no score")
+    assert champion
+    assert (champion.version, champion.variant, champion.failed) == (first, "fallback", CANARY)
+    last = warm.instead(NAME, champion, "nor has it")
+    assert last
+    assert (last.version, last.variant, last.failed) == (rule, "fallback", CANARY)
+    assert warm.instead(NAME, last, "nor has it") is None
+
+
+def test_a_rule_that_is_an_arm_itself_gives_way_to_the_champion(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    rule = with_rule(registry, trained)
+    canary(registry, rule, 0.99)
+
+    found = warm.instead(NAME, warm.choose(NAME, "key 1"), "it has no score")
+
+    assert found
+    assert (found.version, found.failed) == (first, rule)

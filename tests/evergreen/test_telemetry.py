@@ -1,11 +1,14 @@
 """The lines that CloudWatch turns into metrics, as they are written."""
 
+import io
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from evergreen.telemetry import measure, measure_stack
+from evergreen.document import Decision
+from evergreen.telemetry import logger, measure, measure_stack
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +68,19 @@ def test_nothing_of_a_line_is_left_for_the_next(written: Any) -> None:
     line, declared = written()
     assert not {"endpoint", "version", "Predictions"} & set(line)
     assert declared["Dimensions"] == [["service"]]
+
+
+def test_a_decision_is_logged_as_an_object_of_which_the_dashboard_shows_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    time = datetime(2013, 2, 1, tzinfo=UTC)
+    promoted = Decision(
+        generation=1, type="promoted", version="v", previous=None, time=time, by="me", reason="so"
+    )
+
+    logger.info("decided", extra={"endpoint": "flight-delay", "decision": promoted})
+
+    said = json.loads(stream.getvalue())["decision"]
+    assert (said["type"], said["by"], said["time"]) == ("promoted", "me", "2013-02-01T00:00:00Z")

@@ -22,10 +22,12 @@ from evergreen import model, twin
 from evergreen.endpoint import Endpoint, Policy, check_endpoint
 from evergreen.errors import DataError, NoCandidateError
 from evergreen.examples import Examples, from_rows
-from evergreen.model import JOBLIB, ONNX, REFERENCE
+from evergreen.fitting import Request
+from evergreen.model import JOBLIB, ONNX, REFERENCE, REPORT, RULE
 from evergreen.registry import fingerprint
+from evergreen.rule import Rule, When
 from evergreen.schema import schema_of
-from evergreen.training import Request, Trained, train
+from evergreen.training import Trained, train
 from tests import given
 
 
@@ -87,7 +89,7 @@ def test_a_first_version_that_beats_the_constant_passes() -> None:
     found = trained()
 
     assert found.verdict.passed
-    assert found.manifest.metrics.log_loss < found.manifest.metrics.baseline
+    assert found.manifest.metrics.loss < found.manifest.metrics.baseline
     assert found.manifest.metrics.champion is None
     assert found.manifest.candidate == "linear"
 
@@ -98,7 +100,7 @@ def test_the_manifest_describes_the_artifacts_and_where_they_came_from() -> None
     found = trained(data)
 
     manifest = found.manifest
-    assert set(found.artifacts) == {ONNX, JOBLIB, REFERENCE}
+    assert set(found.artifacts) == {ONNX, JOBLIB, REFERENCE, REPORT}
     assert manifest.artifacts == {name: fingerprint(b) for name, b in found.artifacts.items()}
     assert manifest.lineage.data_sha256 == data.sha256()
     assert manifest.lineage.data_rows == 620
@@ -115,7 +117,7 @@ def test_the_manifest_says_what_to_expect_of_the_version_and_beside_it_are_rows_
 
     expected = found.manifest.expected
     assert expected is not None
-    assert 0 < expected.brier < expected.upper < 0.25
+    assert 0 < expected.bounded < expected.upper < 0.25
     assert expected.scores is not None
     assert sum(expected.scores.counts) == found.manifest.metrics.rows
     assert 0.4 < expected.auc < 0.8
@@ -187,7 +189,7 @@ def test_the_champion_is_compared_on_the_same_holdout() -> None:
 
     metrics = found.manifest.metrics
     assert metrics.champion is not None
-    assert metrics.improvement == pytest.approx(metrics.champion - metrics.log_loss)
+    assert metrics.improvement == pytest.approx(metrics.champion - metrics.loss)
     assert metrics.improvement_lower is not None
     assert metrics.improvement_lower <= metrics.improvement
     assert found.manifest.lineage.previous == champion.manifest.version
@@ -307,7 +309,7 @@ def test_under_sklearn_the_same_run_makes_the_same_model_without_a_twin() -> Non
     found = under_sklearn()
 
     assert found.verdict.passed
-    assert set(found.artifacts) == {JOBLIB, REFERENCE}
+    assert set(found.artifacts) == {JOBLIB, REFERENCE, REPORT}
     assert found.artifacts[JOBLIB] == with_twin.artifacts[JOBLIB]
     assert found.manifest.metrics.candidates[0].twin_difference == 0
     golden = [score for _, score in found.manifest.golden]
@@ -417,3 +419,100 @@ def test_a_candidate_without_a_score_for_a_new_category_or_a_missing_value_is_le
 
     with pytest.raises(NoCandidateError, match=r"no score where (x|t) is"):
         train(REQUEST, endpoint({"strict": strict}), schema, odd, None)
+
+
+def gates_of(found: Trained) -> dict[str, bool]:
+    return {gate.name: gate.passed for gate in found.manifest.metrics.gates}
+
+
+def test_every_gate_stands_in_the_manifest_in_order_and_on_the_card() -> None:
+    found = trained()
+
+    assert list(gates_of(found)) == [
+        "data", "fit", "another model", "champion", "slices", "calibration", "twin", "golden rows",
+        "size", "latency",
+    ]  # fmt: skip
+    page = found.artifacts[REPORT].decode()
+    assert all(gate.said.replace("'", "&#x27;") in page for gate in found.manifest.metrics.gates)
+
+
+@pytest.mark.parametrize(
+    ("policy", "shut"),
+    [({"max_artifact_mb": 0.001}, "size"), ({"max_calibration_error": 0.0}, "calibration")],
+)
+def test_a_version_that_misses_a_limit_is_refused_for_it(policy: dict[str, Any], shut: str) -> None:
+    random = np.random.default_rng(0)
+    data = examples(2_000)
+    noisy = Examples(data.columns, data.labels & (random.uniform(size=2_000) < 0.8), data.times)
+
+    found = trained(noisy, **policy)
+
+    assert gates_of(found)[shut] is False
+    assert not found.verdict.passed
+
+
+def test_rows_that_repeat_are_refused_before_a_fit() -> None:
+    data = examples()
+    twice = data.take(np.sort(np.r_[np.arange(620), np.arange(300)]))
+
+    with pytest.raises(DataError, match="33% of the rows repeat others"):
+        trained(twice)
+    assert trained(twice, max_duplicates=0.5).manifest.lineage.data_rows == 920
+
+
+def test_labels_that_are_unlike_those_of_the_champion_are_refused_until_a_person_allows_it() -> (
+    None
+):
+    champion = champion_of(trained(examples(2_000)))
+    data = examples(4_000, days=31, seed=1)
+    late = data.times > np.datetime64("2013-01-24")
+    random = np.random.default_rng(0)
+    odd = Examples(
+        data.columns, np.where(late, random.uniform(size=4_000) < 0.02, data.labels), data.times
+    )
+
+    with pytest.raises(DataError, match=r"labels since the champion's are unlike.*max_label_shift"):
+        train(REQUEST, endpoint(), SCHEMA, odd, champion)
+    assert train(REQUEST, endpoint(max_label_shift=9.0), SCHEMA, odd, champion)
+
+
+def test_a_search_is_recorded_with_what_it_chose() -> None:
+    space = {"linear": {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}}
+    wanted = dataclasses.replace(endpoint(search_seconds=30.0), search=space)
+
+    found = train(REQUEST, wanted, SCHEMA, examples(), None)
+
+    (scores,) = found.manifest.metrics.candidates
+    assert scores.searched == 4
+    assert scores.parameters["C"] == scores.parameters["logisticregression__C"]
+
+
+def test_without_time_for_it_nothing_is_searched_and_the_parameters_are_recorded() -> None:
+    (scores,) = trained().manifest.metrics.candidates
+
+    assert scores.searched == 0
+    assert scores.parameters["C"] == 1.0
+
+
+def test_a_rule_can_be_a_version_and_a_fallback() -> None:
+    rule = Rule(When(("x", ">", 0.0)))
+    wanted = dataclasses.replace(endpoint({"rule": rule}), rule=Rule())
+    asked = dataclasses.replace(REQUEST, fallback=True)
+
+    found = train(asked, wanted, SCHEMA, examples(), None)
+
+    assert found.verdict.passed, found.verdict.reason
+    assert found.manifest.kind == "rule"
+    assert RULE in found.artifacts
+    assert found.fallback is not None
+    fallback = model.load(found.fallback.manifest, found.fallback.artifacts[RULE])
+    scores = set(fallback.scores(examples(50).columns).tolist())
+    assert len(scores) == 1
+    assert found.fallback.manifest.version != found.manifest.version
+
+
+def test_the_feature_that_tells_the_label_is_the_most_important() -> None:
+    page = trained().artifacts[REPORT].decode()
+
+    features = page[page.index("<h2>Features") :]
+    assert features.index("<td>x</td>") < features.index("<td>y</td>")

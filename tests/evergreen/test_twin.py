@@ -52,12 +52,14 @@ from threadpoolctl import threadpool_limits
 
 from evergreen import twin
 from evergreen.errors import CandidateError
+from evergreen.problem import Kind, Problem, outputs
 from evergreen.runtime_onnx import run, session_of
 from evergreen.schema import Columns, columns_of
 
 NUMBERS = ["temp", "amount", "count"]
 TEXT = ["carrier", "dest"]
 NAMES = [*NUMBERS, "unused", *TEXT]
+REGRESSION = Problem(kind="regression")
 SCHEMA = {
     "properties": {
         name: {"type": "string" if name in TEXT else "number"} | {"default": None} for name in NAMES
@@ -138,7 +140,8 @@ def difference(pipeline: Any, found: Columns) -> float:
     """Return what training records, where it does not refuse the candidate."""
     expected = answers(pipeline, found)
     assert len(np.unique(expected)) > 2, "a constant model would agree with anything"
-    return twin.difference(scores(pipeline, found), expected, labels=is_classifier(pipeline))
+    kind: Kind = "binary" if is_classifier(pipeline) else "regression"
+    return twin.difference(scores(pipeline, found), expected, Problem(kind=kind))
 
 
 def one_hot() -> Any:
@@ -185,6 +188,7 @@ BOOSTED: dict[str, Make] = {
 }
 TREES = NATIVE | BOOSTED
 ALL = LINEAR | TREES
+CLASSIFIERS = [name for name, make in ALL.items() if is_classifier(make())]
 
 
 @cache
@@ -199,6 +203,45 @@ def test_a_twin_answers_as_its_pipeline_behind_imputation_scaling_and_one_hot(na
 
     assert difference(pipeline, strange()) < 1e-5
     assert difference(pipeline, columns(3_000, seed=1)) < 1e-9
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_twin_tells_several_classes_as_its_pipeline_does(name: str) -> None:
+    """Bit by bit, but for the exponentials behind a sum."""
+    found, others = columns(), columns(3_000, seed=1)
+    thirds = np.digitize(values(found), np.quantile(values(found), [0.2, 0.5, 0.7]))
+    pipeline = make_pipeline(scaled(), ALL[name]())
+    pipeline.fit(pd.DataFrame(found), np.array(["b", "a", "d", "c"], dtype=object)[thirds])
+    several = Problem(kind="multiclass", classes=list("abcd"))
+
+    expected = outputs(pipeline, pd.DataFrame(others), several)
+    scored = scores(pipeline, others)
+
+    assert scored.shape == (3_000, 4)
+    assert len(set(several.answered(scored))) == 4
+    assert twin.difference(scored, expected, several) < 1e-9
+    assert twin.difference(scores(pipeline, strange()), answers_of_each(pipeline), several) < 1e-5
+
+
+def answers_of_each(pipeline: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(pipeline.predict_proba(pd.DataFrame(strange())), dtype=np.float64)
+
+
+def test_a_class_that_differs_is_refused_however_close_its_score_is() -> None:
+    expected = np.array([[0.4, 0.4 - 1e-9, 0.2], [0.1, 0.2, 0.7]])
+    scores = np.array([[0.4 - 1e-9, 0.4, 0.2], [0.1, 0.2, 0.7]])
+    several = Problem(kind="multiclass", classes=list("abc"))
+
+    with pytest.raises(CandidateError, match=r"by up to 1e-09 and in 1 labels, in rows 0 of the 2"):
+        twin.difference(scores, expected, several)
+
+
+def test_a_regression_may_differ_by_a_share_of_its_scale() -> None:
+    minutes = Problem(kind="regression", scale=100.0)
+
+    assert twin.difference(np.array([150.0005]), np.array([150.0]), minutes) < 1e-5
+    with pytest.raises(CandidateError, match="differs"):
+        twin.difference(np.array([150.002]), np.array([150.0]), minutes)
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -417,14 +460,14 @@ def test_a_label_that_differs_is_refused_however_close_its_score_is() -> None:
 
 
 def test_a_regression_has_no_label_that_could_differ() -> None:
-    assert twin.difference(np.array([0.5 - 1e-9]), np.array([0.5]), labels=False) < 1e-8
+    assert twin.difference(np.array([0.5 - 1e-9]), np.array([0.5]), REGRESSION) < 1e-8
 
 
 @pytest.mark.parametrize("score", [np.nan, 0.5 + 2e-5], ids=["no number", "far away"])
-@pytest.mark.parametrize("labels", [True, False])
-def test_a_score_that_is_not_the_same_is_refused(score: float, labels: bool) -> None:
+@pytest.mark.parametrize("problem", [Problem(), REGRESSION])
+def test_a_score_that_is_not_the_same_is_refused(score: float, problem: Problem) -> None:
     with pytest.raises(CandidateError, match="differs from scikit-learn"):
-        twin.difference(np.array([0.5, score]), np.array([0.5, 0.5]), labels=labels)
+        twin.difference(np.array([0.5, score]), np.array([0.5, 0.5]), problem)
 
 
 def test_many_rows_are_counted_and_the_first_are_named() -> None:
@@ -436,12 +479,6 @@ def test_a_score_within_the_tolerance_is_recorded() -> None:
     found = twin.difference(np.array([0.2, 0.7]), np.array([0.2 + 5e-6, 0.7]))
 
     assert found == pytest.approx(5e-6)
-
-
-def test_the_labels_that_are_compared_are_those_of_predict() -> None:
-    import predict
-
-    assert twin.THRESHOLD == predict.THRESHOLD
 
 
 def test_a_session_has_one_thread_and_runs_its_nodes_in_order() -> None:

@@ -6,22 +6,15 @@ import pytest
 
 from local import local
 from local.template import ROOT, Template
-from tests.local.test_events import ANNOUNCED, FILES, STARTS
+from tests.local.test_events import STARTS
 
 INVOCATIONS = [command for command in local.commands() if " invoke " in command]
 
 
-def test_every_event_is_printed_once_but_for_those_that_start_nothing() -> None:
-    printed = [event for events in local.EVENTS.values() for event in events]
+def test_every_event_is_printed_with_each_function_that_it_starts() -> None:
+    printed = [(event, function) for function, names in local.EVENTS.items() for event in names]
 
-    assert sorted(printed) == sorted(set(FILES) - ANNOUNCED)
-
-
-@pytest.mark.parametrize("event", STARTS)
-def test_an_event_is_printed_with_the_function_that_it_starts(event: str) -> None:
-    functions = [function for function, events in local.EVENTS.items() if event in events]
-
-    assert functions == [STARTS[event]]
+    assert sorted(printed) == sorted(STARTS)
 
 
 def test_every_function_of_the_template_is_invoked(template: Template) -> None:

@@ -30,9 +30,9 @@ TRANSLATED = translate()
 
 
 def at_level(level: str) -> Template:
-    """Return the template of a level, with one reduction of captures a day: not 700 a month."""
-    parameters = {"MaturityLevel": level, "ProfileSchedule": "cron(20 4 * * ? *)"}
-    return resolve(TRANSLATED, parameters)
+    """Return the template of a level, with what runs every hour once a day: not 700 a month."""
+    daily = {"ProfileSchedule": "cron(20 4 * * ? *)", "RolloutSchedule": "cron(40 5 * * ? *)"}
+    return resolve(TRANSLATED, {"MaturityLevel": level} | daily)
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +130,7 @@ def test_without_its_schedule_or_rule_nothing_retrains_at_the_first_of_the_month
 def test_a_schedule_that_is_disabled_never_fires(plane: Plane) -> None:
     due = {name for _, name in plane.due(given.NOW + timedelta(days=2))}
 
-    assert due == {"CheckFunctionHourly", "CheckFunctionDaily"}
+    assert due == {"CheckFunctionHourly", "CheckFunctionDaily", "RolloutFunctionTick"}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,28 @@ def test_drift_trains_from_the_level_on_at_which_its_rule_is_enabled(
     plane.settle()
 
     assert len(list(artifacts.keys("runs/"))) == runs
+
+
+@pytest.mark.parametrize(
+    ("template", "asked"),
+    [
+        (at_level("2"), set()),
+        (at_level("3"), {"TrainFunction"}),
+        (at_level("4"), {"TrainFunction", "RolloutFunction"}),
+    ],
+    ids=["2", "3", "4"],
+)
+def test_worse_answers_train_from_the_third_level_on_and_roll_back_at_the_fourth(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch, asked: set[str]
+) -> None:
+    seen: set[str] = set()
+    monkeypatch.setattr(plane, "deliver", lambda function, _: seen.add(function))
+    event = json.loads((ROOT / "events" / "performance-degraded.json").read_text())
+    put_on_bus("Performance Degraded", **event["detail"])
+
+    plane.settle()
+
+    assert seen == asked
 
 
 @pytest.mark.parametrize("template", [at_level("1")], ids=["1"])
@@ -170,7 +192,9 @@ def test_a_tick_fires_what_was_due_in_order_and_once(plane: Plane, clock: Any) -
     plane.tick(until, move)
     plane.tick(until, move)
 
-    assert [f"{time:%d %H}" for time in seen] == ["02 04", "02 05", "02 06", "03 04", "03 05"]
+    assert [f"{time:%d %H%M}" for time in seen] == [
+        "02 0420", "02 0500", "02 0540", "02 0600", "03 0420", "03 0500",
+    ]  # fmt: skip
 
 
 def test_a_function_that_fails_is_tried_three_times_and_its_event_kept(plane: Plane) -> None:

@@ -14,13 +14,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.session import Session
 
+from cli.api import AddressError, api_of
 from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
 from local import serve, smoke
 from local.aws import CREDENTIALS
 from local.plane import Plane
-from local.smoke import FAILED, NO_CHAMPION, OK, Outcome, SmokeError
+from local.smoke import FAILED, NO_CHAMPION, OK, Outcome
 from tests import given
 
 URL = "https://abc123.execute-api.us-west-2.amazonaws.com"
@@ -66,7 +67,7 @@ def ask_all(answers: Answers) -> list[Outcome]:
         return Fake(status_code=status, content=content)
 
     http: Any = Fake(send=send)
-    api = dataclasses.replace(smoke.api_of(URL), http=http)
+    api = dataclasses.replace(api_of(URL), http=http)
     return smoke.ask_all(api, given.NAME, smoke.EXAMPLE.read_bytes())
 
 
@@ -106,9 +107,9 @@ def verdicts(outcomes: list[Outcome]) -> list[str]:
 @pytest.mark.parametrize(
     ("gate", "expected", "advice"),
     [
-        (closed, [OK] * 7, ""),
-        (lambda answers: answers, [OK] * 6 + [FAILED], "AWS_IAM"),
-        (lambda _: forbidden, [FAILED] * 5 + [OK], "execute-api:Invoke"),
+        (closed, [OK] * 8, ""),
+        (lambda answers: answers, [OK] * 7 + [FAILED], "AWS_IAM"),
+        (lambda _: forbidden, [FAILED] * 6 + [OK], "execute-api:Invoke"),
     ],
 )
 def test_every_check_holds_only_where_signed_requests_and_no_others_are_answered(
@@ -137,7 +138,7 @@ def test_without_a_champion_no_prediction_is_asked_for_and_the_rest_is_checked(
 ) -> None:
     outcomes = ask_all(closed(answers))
 
-    assert verdicts(outcomes) == [NO_CHAMPION, OK, OK, NO_CHAMPION, OK, OK]
+    assert verdicts(outcomes) == [NO_CHAMPION, OK, OK, OK, NO_CHAMPION, OK, OK]
     assert "training/flight-delay/" in smoke.advice_on(outcomes, given.NAME)
 
 
@@ -155,12 +156,13 @@ def test_what_is_no_answer_of_evergreen_fails_every_check(status: int, body: byt
         (rb'"champion":', b'"other":', 0),
         (rb'"endpoints":', b'"other":', 1),
         (rb'"unknown_endpoint"', b'"unknown_route"', 2),
-        (rb"\[0\].no-such-field", b"", 3),
-        (rb"\$.labels\[0\].label", b"$.labels", 4),
-        (rb'"score":0', b'"score":7', 5),
-        (rb'"id":"\w+-\d+"', b'"id":"same"', 5),
-        (rb'\{"id":"[^}]+\},', b"", 5),
-        (rb'"version":"[^"]+","variant"', b'"version":"another","variant"', 5),
+        (rb'"unknown_endpoint"', b'"unknown_route"', 3),
+        (rb"\[0\].no-such-field", b"", 4),
+        (rb"\$.labels\[0\].label", b"$.labels", 5),
+        (rb'"score":[0-9.]+', b'"score":null', 6),
+        (rb'"id":"\w+-\d+"', b'"id":"same"', 6),
+        (rb'\{"id":"[^}]+\},', b"", 6),
+        (rb'"version":"[^"]+","variant"', b'"version":"another","variant"', 6),
     ],
 )
 def test_an_answer_of_another_content_fails_its_check(
@@ -190,27 +192,27 @@ def test_an_answer_of_another_content_fails_its_check(
     ],
 )
 def test_what_is_not_the_url_of_an_api_or_not_encrypted_is_refused(url: str) -> None:
-    with pytest.raises(SmokeError, match="is not that of an API"):
-        smoke.api_of(url)
+    with pytest.raises(AddressError, match="is not that of an API"):
+        api_of(url)
 
 
 def test_the_region_is_that_of_the_host_or_else_the_configured_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert smoke.api_of(f"{URL}/").how == "signed for us-west-2"
-    assert smoke.api_of("https://flights.example").how == "signed for eu-west-1"
+    assert api_of(f"{URL}/").how == "signed for us-west-2"
+    assert api_of("https://flights.example").how == "signed for eu-west-1"
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(SmokeError, match="AWS_DEFAULT_REGION"):
-        smoke.api_of("https://flights.example")
+    with pytest.raises(AddressError, match="AWS_DEFAULT_REGION"):
+        api_of("https://flights.example")
 
 
 def test_without_credentials_only_this_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    with pytest.raises(SmokeError, match="AWS_PROFILE"):
-        smoke.api_of(URL)
+    with pytest.raises(AddressError, match="AWS_PROFILE"):
+        api_of(URL)
 
-    assert smoke.api_of("http://localhost:8000/").url == "http://localhost:8000"
-    assert smoke.api_of("http://127.0.0.1:8000").signature is None
+    assert api_of("http://localhost:8000/").url == "http://localhost:8000"
+    assert api_of("http://127.0.0.1:8000").signature is None
 
 
 # The command, over HTTP
@@ -247,7 +249,7 @@ def test_the_command_sends_make_serve_the_body_that_it_is_given(
     file.write_bytes(given.body(given.row(), given.row(hour=99)))
 
     assert run(monkeypatch, "--url", url) == 0
-    assert "6 of 6 checks hold." in capsys.readouterr().out
+    assert "7 of 7 checks hold." in capsys.readouterr().out
     assert run(monkeypatch, "--url", url, "--body", str(file)) == 1
     assert "$.instances[1].hour" in capsys.readouterr().out
     assert "No such file" in run(monkeypatch, "--url", url, "--body", str(tmp_path / "none"))

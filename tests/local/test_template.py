@@ -1,10 +1,13 @@
 import copy
+import json
+import re
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from local.template import TEMPLATE, Template, TemplateError, load, resolve, translate
+from local.template import ROOT, TEMPLATE, Template, TemplateError, load, resolve, translate
 
 TRANSLATED = translate()
 
@@ -91,7 +94,7 @@ def test_every_route_asks_for_a_signed_request(template: Template) -> None:
 
     methods = [spec for path in api["Body"]["paths"].values() for spec in path.values()]
 
-    assert len(methods) == 6
+    assert len(methods) == 22
     assert all(method["security"] == [{"AWS_IAM": []}] for method in methods)
 
 
@@ -103,7 +106,7 @@ def test_there_is_a_dead_letter_queue_behind_every_target(template: Template) ->
     named = {target["Arn"] for target in targets}
     functions = template.of_type("AWS::Lambda::Function")
 
-    assert len(targets) == 6
+    assert len(targets) == 9
     assert all("DeadLetterConfig" in target for target in targets)
     for name, function in functions.items():
         if any(arn.endswith(f":evergreen-{name.lower()}") for arn in named):
@@ -170,6 +173,117 @@ def test_no_role_has_a_wildcard_action_and_predict_writes_nothing_to_s3(template
     }
 
 
+CONTROL = "/control/endpoints/{endpoint}"
+ACTIONS = {
+    "retrain", "approve", "reject", "promote", "rollback", "pause", "resume", "experiments",
+    "experiments/stop",
+}  # fmt: skip
+VIEWS = {
+    "status", "experiments", "decisions", "decisions/{generation}", "explain", "predictions/{id}",
+}  # fmt: skip
+
+
+def test_what_people_decide_lies_under_control_and_nothing_else_does(template: Template) -> None:
+    (api,) = template.of_type("AWS::ApiGatewayV2::Api").values()
+    asked = {
+        (method, path, spec["x-amazon-apigateway-integration"]["uri"])
+        for path, methods in api["Body"]["paths"].items()
+        for method, spec in methods.items()
+    }
+
+    controlled = {(method, path) for method, path, uri in asked if "controlfunction" in uri}
+
+    assert controlled == {
+        *(("post", f"{CONTROL}/{action}") for action in ACTIONS),
+        *(("get", f"{CONTROL}/{view}") for view in VIEWS),
+    }
+    assert controlled == {(m, path) for m, path, _ in asked if path.startswith("/control")}
+
+
+def policies() -> list[list[str]]:
+    """Return the routes that each policy of docs/deploying.md lets its holder ask, as patterns."""
+    text = (ROOT / "docs" / "deploying.md").read_text().partition("## Who may do what")[2]
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    return [
+        [resource.partition("/$default/")[2] for resource in block["Statement"][0]["Resource"]]
+        for block in blocks
+    ]
+
+
+def test_callers_may_ask_everything_but_what_is_for_people_who_decide(template: Template) -> None:
+    (api,) = template.of_type("AWS::ApiGatewayV2::Api").values()
+    paths = api["Body"]["paths"]
+    routes = {f"{method.upper()}{path}" for path, methods in paths.items() for method in methods}
+    for_people = {route for route in routes if "/control/" in route}
+
+    callers, people = (
+        {route for route in routes if any(fnmatch(route, pattern) for pattern in patterns)}
+        for patterns in policies()
+    )
+
+    assert callers == routes - for_people
+    assert for_people <= people
+    assert not {route for route in people if route.startswith("POST") and route not in for_people}
+
+
+def granted(template: Template, function: str) -> dict[str, set[str]]:
+    """Return the resources that a function may touch, as suffixes of their ARNs, by action."""
+    found: dict[str, set[str]] = {}
+    for policy in template.of_type("AWS::IAM::Role")[f"{function}Role"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for action in _listed(statement["Action"]):
+                resources = {one.rpartition(":")[2] for one in _listed(statement["Resource"])}
+                found.setdefault(action, set()).update(resources)
+    return found
+
+
+@pytest.mark.parametrize("function", ["RolloutFunction", "ControlFunction"])
+def test_who_promotes_can_change_no_model_no_capture_and_no_label(
+    template: Template, function: str
+) -> None:
+    written = granted(template, function)["s3:PutObject"]
+
+    assert written == {
+        "evergreen-artifactbucket/endpoints/*",
+        "evergreen-databucket/days/*",
+        "evergreen-databucket/evidence/*",
+    }
+
+
+def test_a_training_sees_whether_the_data_is_broken(template: Template) -> None:
+    assert "evergreen-databucket/drift/*" in granted(template, "TrainFunction")["s3:GetObject"]
+
+
+def test_all_that_is_derived_from_captures_expires_with_them(template: Template) -> None:
+    bucket = template.of_type("AWS::S3::Bucket")["DataBucket"]
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    written = {
+        resource.partition("/")[2].removesuffix("*")
+        for function in ("CheckFunction", "RolloutFunction", "ControlFunction")
+        for resource in granted(template, function)["s3:PutObject"]
+        if resource.startswith("evergreen-databucket/")
+    }
+
+    assert written == {"days/", "profiles/", "drift/", "quarantine/", "evidence/"}
+    for prefix in written:
+        rule = rules[prefix.removesuffix("/")]
+        assert (rule["Prefix"], rule["ExpirationInDays"]) == (
+            prefix, rules["captures"]["ExpirationInDays"],
+        )  # fmt: skip
+
+
+def test_the_concurrency_that_is_reserved_is_what_the_first_deployment_asks_for(
+    template: Template,
+) -> None:
+    functions = template.of_type("AWS::Lambda::Function").values()
+
+    reserved = sum(int(f.get("ReservedConcurrentExecutions", 0)) for f in functions)
+
+    words = ("no", "one", "two", "three", "four", "five")
+    text = (ROOT / "docs" / "deploying.md").read_text()
+    assert f"reserve {words[reserved]} concurrent executions" in text
+
+
 HTTP = ("PredictFunction", "FeedbackFunction")
 
 
@@ -216,7 +330,10 @@ def test_snapshots_are_of_published_versions_and_requests_go_to_these(applies_on
         m["x-amazon-apigateway-integration"]["uri"].partition("/functions/")[2] for m in methods
     }
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:evergreen"
-    assert asked == {f"{arn}-{name.lower()}:live/invocations" for name in HTTP}
+    assert asked == {
+        *(f"{arn}-{name.lower()}:live/invocations" for name in HTTP),
+        f"{arn}-controlfunction/invocations",
+    }
 
 
 def shared(resources: dict[str, Any]) -> list[tuple[str, str]]:

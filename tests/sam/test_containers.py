@@ -1,25 +1,27 @@
 """The functions in Lambda's own runtime do what they do in this process."""
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from msgspec.structs import asdict
-from rich.console import Console
 
-from evergreen.model import JOBLIB, ONNX, REFERENCE
+from evergreen import changes
+from evergreen.changes import Change
+from evergreen.model import JOBLIB, ONNX, REFERENCE, REPORT
 from evergreen.registry import Registry
 from evergreen.store import Store
-from local import containers, demo, size, stack
+from local import containers, flights, levels, size, stack
+from local.levels import chosen
 from local.plane import Plane
 from local.template import ROOT
 from tests import given
 from tests.given import NAME
 
 PREDICT = f"/endpoints/{NAME}/predict"
+CONTROL = f"/control/endpoints/{NAME}"
 JSON = {"Content-Type": "application/json"}
 BODY = (ROOT / "events" / "bodies" / "predict.json").read_bytes()
 
@@ -48,18 +50,26 @@ def ask(plane: Plane, body: bytes = BODY) -> tuple[int, Any]:
     return answer.status, answer.json()
 
 
-def test_a_month_of_the_demo_is_the_same_in_containers_as_in_this_process(log: IO[str]) -> None:
-    console = Console(file=io.StringIO())
+def test_a_month_of_the_demo_is_the_same_in_containers_as_in_this_process(tmp_path: Path) -> None:
+    table = chosen(flights.flights(), levels.SHARE)
 
-    there = demo.run(console, log, NAME, 1, 0, "sam").summary
+    there, here = (
+        levels.play(
+            4,
+            levels.Options(months=1, runtime=runtime),
+            table,
+            tmp_path / runtime,
+            lambda *_: None,
+        )
+        for runtime in ("sam", "process")
+    )
 
-    here = demo.run(console, log, NAME, 1, 0).summary
     assert there.requests == here.requests
     assert there.requests["errors"] == 0
     assert (there.captures, there.labels) == (here.captures, here.labels)
     assert there.captures["written"] == there.captures["distinct"] == there.labels["joined"]
     assert [(e.time, e.type) for e in there.events] == [(e.time, e.type) for e in here.events]
-    assert asdict(there.log_loss) == pytest.approx(asdict(here.log_loss), abs=1e-9)
+    assert there.total.evergreen == pytest.approx(here.total.evergreen, rel=1e-9)
     assert there.dead_letters == 0
 
 
@@ -76,7 +86,7 @@ def test_each_runtime_serves_from_its_layer_what_was_trained_for_it(
         manifest = registry.manifest(NAME, body["version"])
         assert (status, len(body["predictions"])) == (200, 2)
         assert manifest is not None
-        assert set(manifest.artifacts) == artifacts | {REFERENCE}
+        assert set(manifest.artifacts) == artifacts | {REFERENCE, REPORT}
         captured = list(stack.data().keys("captures/"))
         assert len(captured) == 1, "the capture is sent before the emulator answers"
 
@@ -100,14 +110,52 @@ def test_what_is_wrong_in_a_container_is_told_and_the_champion_goes_on_answering
     assert '"RefreshFailed":[1.0]' in log.read()
 
 
-def promote_damaged(registry: Registry, store: Store, version: str) -> None:
-    """Make a version champion whose model is not what its manifest says."""
-    damaged = given.version(9)
+def test_rollout_and_control_decide_in_their_containers(deployed: Deploy) -> None:
+    with deployed() as plane:
+        _, first = ask(plane)
+        candidate = enter_a_copy(stack.registry(), first["version"])
+
+        ticked = plane.invoke("RolloutFunction", {"slot": datetime.now(UTC).isoformat()})
+        paused = plane.request(
+            "POST", f"{CONTROL}/pause", b'{"generation": 3, "reason": "the codes change"}', JSON
+        )
+        shown = plane.request("GET", f"{CONTROL}/status")
+        decisions = plane.request("GET", f"{CONTROL}/decisions")
+
+        seen = stack.registry().document(NAME)
+
+    assert ticked == {"decided": {NAME: "challenger rejected"}}  # its gate saw no champion
+    assert (paused.status, shown.status, decisions.status) == (200, 200, 200), paused.body
+    assert seen is not None
+    assert seen.document.statuses == {first["version"]: "champion", candidate: "rejected"}
+    assert (seen.document.generation, seen.document.paused) == (4, "the codes change")
+
+
+def enter_a_copy(registry: Registry, version: str) -> str:
+    """Enter the champion's own model once more, as the candidate."""
+    copy = copied(registry.store, version)
+    seen = registry.document(NAME)
+    assert seen is not None
+    change = Change(type="candidate entered", version=copy, by="test", reason="it passed")
+    document = changes.apply(seen.document, change, datetime.now(UTC), seen.document.generation)
+    registry.write_document(document, seen, lambda _: None)
+    return copy
+
+
+def copied(store: Store, version: str, spoil: bytes = b"") -> str:
+    """Write what a version is made of once more under another id, the model spoilt at its end."""
+    copy = given.version(9)
     for name in ("manifest.json", ONNX):
         stored = store.get(f"models/{NAME}/{version}/{name}")
         assert stored is not None
-        body = stored.body.replace(version.encode(), damaged.encode())
-        store.put(f"models/{NAME}/{damaged}/{name}", body if name != ONNX else body + b"!")
+        body = stored.body.replace(version.encode(), copy.encode())
+        store.put(f"models/{NAME}/{copy}/{name}", body + spoil if name == ONNX else body)
+    return copy
+
+
+def promote_damaged(registry: Registry, store: Store, version: str) -> None:
+    """Make a version champion whose model is not what its manifest says."""
+    damaged = copied(store, version, b"!")
     seen = registry.document(NAME)
     assert seen is not None
     registry.write_document(given.document(damaged, seen.document), seen)

@@ -1,0 +1,300 @@
+"""What people decide about an endpoint, and how they see why it is as it is.
+
+POST /control/endpoints/{endpoint}/retrain              ask for a training
+POST .../approve, reject, promote, rollback             decide on a version
+POST .../pause, resume                                  stop triggers and rollout; go on
+POST .../experiments, .../experiments/stop              begin and end an A/B test
+GET  .../status, explain, experiments                   what goes on, and why
+GET  .../decisions[/{generation}], predictions/{id}     the history; a replay of one prediction
+
+A decision names the generation of the endpoint document that it was made on, and is refused if the
+world has moved since.
+"""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+import endpoints
+from evergreen import (
+    aws,
+    changes,
+    comparison,
+    controls,
+    description,
+    events,
+    explain,
+    outlook,
+    replayed,
+)
+from evergreen.changes import Change
+from evergreen.controls import Asked, ExperimentAsked, RetrainAsked, RollbackAsked, VersionAsked
+from evergreen.document import Document
+from evergreen.endpoint import Policy
+from evergreen.errors import (
+    DocumentChangedError,
+    Fault,
+    InvalidRequestError,
+    NoChampionError,
+    UnknownDecisionError,
+)
+from evergreen.evidence import Evidence
+from evergreen.known import check_endpoint_file, check_endpoint_name
+from evergreen.model import Model
+from evergreen.registry import Registry, Seen
+from evergreen.telemetry import logger, observed
+from http_api import Answer, Request, answer, respond
+
+MAX_DECISIONS = 500
+
+
+def retrain(request: Request) -> Answer:
+    """Ask for a training; the name of its run begins with what is answered."""
+    endpoint = _endpoint(request)
+    check_endpoint_file(endpoint)
+    _asked(request, RetrainAsked)
+    time = datetime.now(UTC)
+    event = events.RetrainRequested(endpoint=endpoint, time=time, trigger="manual")
+    events.emit(aws.events(), event)
+    logger.info("asked for a training", extra={"endpoint": endpoint, "by": _caller(request)})
+    return answer(202, {"endpoint": endpoint, "time": time, "run": f"{time:%Y%m%dT%H%M%SZ}-manual"})
+
+
+def approve(request: Request) -> Answer:
+    """Promote the candidate that waits, unless it has become stale."""
+    return _promoted(request, controls.approval)
+
+
+def promote(request: Request) -> Answer:
+    """Promote a candidate or a challenger at once."""
+    return _promoted(request, controls.promotion)
+
+
+def _promoted(request: Request, change_of: controls.Promotion) -> Answer:
+    asked = _asked(request, VersionAsked)
+    registry, seen = _seen(request, asked.generation)
+    found = _loaded(registry, seen, asked.version)
+    change = change_of(seen.document, found.manifest, asked, _caller(request))
+    return _decided(registry, seen, _with_evidence(registry, seen.document, change))
+
+
+def reject(request: Request) -> Answer:
+    """Reject a candidate or a challenger."""
+    asked = _asked(request, VersionAsked)
+    registry, seen = _seen(request, asked.generation)
+    change = controls.rejection(seen.document, asked, _caller(request))
+    return _decided(registry, seen, _with_evidence(registry, seen.document, change))
+
+
+def roll_back(request: Request) -> Answer:
+    """Return to the champion before, or to a retired version."""
+    asked = _asked(request, RollbackAsked)
+    registry, seen = _seen(request, asked.generation)
+    version = controls.rollback_to(seen.document, asked)
+    _loaded(registry, seen, version)
+    change = Change(type="rolled back", version=version, by=_caller(request), reason=asked.reason)
+    return _decided(registry, seen, change)
+
+
+def pause(request: Request) -> Answer:
+    """Let triggers and rollout stand still; predictions go on."""
+    return _switch(request, "paused")
+
+
+def resume(request: Request) -> Answer:
+    """Let triggers and rollout go on."""
+    return _switch(request, "resumed")
+
+
+def _switch(request: Request, kind: Any) -> Answer:
+    asked = _asked(request, Asked)
+    registry, seen = _seen(request, asked.generation)
+    version = seen.document.champion
+    change = Change(type=kind, version=version, by=_caller(request), reason=asked.reason)
+    return _decided(registry, seen, change)
+
+
+def start_experiment(request: Request) -> Answer:
+    """Begin an A/B test between two versions that can answer the same requests."""
+    asked = _asked(request, ExperimentAsked)
+    registry, seen = _seen(request, asked.generation)
+    control = _loaded(registry, seen, asked.control or seen.document.champion)
+    treatment = _loaded(registry, seen, asked.treatment)
+    controls.check_alike(control.manifest, treatment.manifest)
+    change = controls.experiment(seen.document, asked, _caller(request), datetime.now(UTC))
+    return _decided(registry, seen, change)
+
+
+def stop_experiment(request: Request) -> Answer:
+    """End the A/B test with the verdict that its figures give now."""
+    asked = _asked(request, Asked)
+    registry, seen = _seen(request, asked.generation)
+    found, policy = _evidence(registry, seen.document)
+    change = controls.stop(seen.document, found, policy, asked, _caller(request))
+    return _decided(registry, seen, change)
+
+
+def experiments(request: Request) -> Answer:
+    """Show the A/B test that runs with its statistics so far, and the verdicts of those before."""
+    registry, seen = _seen(request)
+    running = outlook.running(seen.document, *_evidence(registry, seen.document))
+    past = explain.experiments(registry.history(seen.document, MAX_DECISIONS))
+    return answer(200, {"endpoint": seen.document.endpoint, "running": running, "past": past})
+
+
+def status(request: Request) -> Answer:
+    """Show the document, the evidence so far, and what would be next.
+
+    ?evidence=no leaves out what takes long; ?run=name adds how that training run goes.
+    """
+    wanted = _query(request, "evidence", "run")
+    registry, seen = _seen(request)
+    body: dict[str, Any] = {"document": seen.document}
+    if wanted.get("evidence") != "no":
+        found, policy = _evidence(registry, seen.document)
+        level = int(os.environ["MATURITY_LEVEL"])
+        body |= outlook.seen(seen.document, found, policy, level)
+    if run := wanted.get("run"):
+        body["run"] = registry.run(seen.document.endpoint, run)
+    return answer(200, body)
+
+
+def decisions(request: Request) -> Answer:
+    """Show the last decisions, oldest first."""
+    text = _query(request, "limit").get("limit", "50")
+    limit = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= limit <= MAX_DECISIONS:
+        raise InvalidRequestError(
+            [Fault("?limit", f"expected a whole number from 1 to {MAX_DECISIONS}")]
+        )
+    registry, seen = _seen(request)
+    found = registry.history(seen.document, limit)[-limit:]
+    return answer(200, {"endpoint": seen.document.endpoint, "decisions": found})
+
+
+def decision(request: Request) -> Answer:
+    """Show one decision."""
+    text = request.parameters["generation"]
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidRequestError([Fault("generation", "expected a whole number")])
+    registry, seen = _seen(request)
+    generation, document = int(text), seen.document
+    if generation == document.generation:
+        return answer(200, document.last)
+    found = registry.decision(document.endpoint, generation) if generation > 0 else None
+    if found is None:
+        raise UnknownDecisionError(document.endpoint, generation)
+    return answer(200, found)
+
+
+def explained(request: Request) -> Answer:
+    """Say why a version serves, or why it does not; the champion where none is named."""
+    version = _query(request, "version").get("version")
+    registry, seen = _seen(request)
+    return answer(200, explain.explain(registry, seen.document, version))
+
+
+def prediction(request: Request) -> Answer:
+    """Replay one prediction."""
+    endpoint = _endpoint(request)
+    check_endpoint_file(endpoint)
+    wanted, now = request.parameters["id"], datetime.now(UTC)
+    captures = replayed.request_of(aws.data(), endpoint, wanted, now)
+    runtime, libraries = os.environ["SERVING_RUNTIME"], description.libraries()
+    return answer(200, replayed.replay(aws.registry(), captures, wanted, runtime, libraries))
+
+
+# What all of them need
+
+
+def _endpoint(request: Request) -> str:
+    endpoint = request.parameters["endpoint"]
+    check_endpoint_name(endpoint)
+    return endpoint
+
+
+def _seen(request: Request, generation: int | None = None) -> tuple[Registry, Seen]:
+    """Return the registry and the document; raises DocumentChangedError for another generation."""
+    endpoint, registry = _endpoint(request), aws.registry()
+    seen = registry.document(endpoint)
+    if seen is None:
+        check_endpoint_file(endpoint)
+        raise NoChampionError(endpoint)
+    if generation not in (None, seen.document.generation):
+        raise DocumentChangedError(endpoint, generation or 0)
+    return registry, seen
+
+
+def _asked[Body: msgspec.Struct](request: Request, kind: type[Body]) -> Body:
+    return controls.asked(request.json_body(), kind)
+
+
+def _query(request: Request, *known: str) -> dict[str, str]:
+    if unknown := sorted(set(request.query) - set(known)):
+        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
+    return request.query
+
+
+def _caller(request: Request) -> str:
+    """Return who signed the request; nobody does on a local stack."""
+    authorizer = request.event["requestContext"].get("authorizer") or {}
+    return str((authorizer.get("iam") or {}).get("userArn") or "local")
+
+
+def _loaded(registry: Registry, seen: Seen, version: str) -> Model:
+    return controls.loaded(registry, seen.document.endpoint, version, os.environ["SERVING_RUNTIME"])
+
+
+def _evidence(registry: Registry, document: Document) -> tuple[Evidence, Policy]:
+    policy = endpoints.load(document.endpoint).policy
+
+    def load(version: str) -> Model:
+        return controls.load(registry, document.endpoint, version, os.environ["SERVING_RUNTIME"])
+
+    return comparison.gather(aws.data(), document, policy, load, datetime.now(UTC)), policy
+
+
+def _with_evidence(registry: Registry, document: Document, change: Change) -> Change:
+    """Let a decision on the challenger say what was known of it."""
+    if document.challenger is None or document.challenger.version != change.version:
+        return change
+    return controls.with_evidence(change, *_evidence(registry, document))
+
+
+def _decided(registry: Registry, seen: Seen, change: Change) -> Answer:
+    """Write what was decided, unless it is not allowed or somebody else was faster."""
+    endpoint, now = seen.document.endpoint, datetime.now(UTC)
+    document = changes.apply(seen.document, change, now, seen.document.generation)
+    registry.write_document(document, seen, events.announcer(aws.events(), endpoint))
+    logger.info("decided", extra={"endpoint": endpoint, "decision": document.last})
+    return answer(
+        200, {"endpoint": endpoint, "generation": document.generation, "decision": document.last}
+    )
+
+
+_PATH = "/control/endpoints/{endpoint}"
+ROUTES = {
+    f"POST {_PATH}/retrain": retrain,
+    f"POST {_PATH}/approve": approve,
+    f"POST {_PATH}/reject": reject,
+    f"POST {_PATH}/promote": promote,
+    f"POST {_PATH}/rollback": roll_back,
+    f"POST {_PATH}/pause": pause,
+    f"POST {_PATH}/resume": resume,
+    f"POST {_PATH}/experiments": start_experiment,
+    f"POST {_PATH}/experiments/stop": stop_experiment,
+    f"GET {_PATH}/experiments": experiments,
+    f"GET {_PATH}/status": status,
+    f"GET {_PATH}/decisions": decisions,
+    f"GET {_PATH}/decisions/{{generation}}": decision,
+    f"GET {_PATH}/explain": explained,
+    f"GET {_PATH}/predictions/{{id}}": prediction,
+}
+
+
+@observed
+def handler(event: dict[str, Any], context: Any) -> Answer:  # noqa: ARG001 - Lambda passes it
+    """Answer one request."""
+    return respond(ROUTES, event)

@@ -1,0 +1,119 @@
+"""Move challengers forward, promote, roll back, and end experiments, on evidence.
+
+Started by
+    {"slot": "<time>"}       every hour: looks at each endpoint
+    Performance Degraded     an event on the bus: looks at that endpoint now
+
+Each tick reads the state and the evidence, decides with evergreen.decide, and writes by
+compare-and-set: at most one change an endpoint. Running it twice, late, or cutting it off changes
+nothing that the next tick would not do again.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+import endpoints
+from evergreen import aws, changes, comparison, events, model, pairing
+from evergreen.decide import AUTOPILOT, decide
+from evergreen.document import Decision, Document
+from evergreen.errors import DocumentChangedError, ModelUnavailableError, UnknownEventError
+from evergreen.evidence import Evidence
+from evergreen.manifest import version_time
+from evergreen.model import Model
+from evergreen.telemetry import logger, measure, measure_stack, observed
+
+DAY = timedelta(days=1)
+
+
+@observed
+def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
+    """Look at every endpoint, or at the one that an event is about."""
+    now = datetime.now(UTC)
+    if "slot" in event:
+        at = events.time_of(event["slot"])
+        if at > now + events.CLOCK_SKEW:
+            raise UnknownEventError("rollout", "a time that is not in the future")
+        names = [name for name in aws.registry().endpoints() if name in endpoints.names()]
+        decided = _each(names, at)
+        measure_stack(TicksRun=1)
+        return {"decided": decided}
+    if event.get("detail-type") == "Performance Degraded":
+        detail = msgspec.convert(event["detail"], events.PerformanceDegraded)
+        return {"decided": _each([detail.endpoint], now)}
+    raise UnknownEventError("rollout", '{"slot": "<time>"} and Performance Degraded')
+
+
+def _each(names: list[str], at: datetime) -> dict[str, str | None]:
+    """Tick each endpoint; one that fails must not keep the others from it."""
+    decided: dict[str, str | None] = {}
+    failed = []
+    for name in names:
+        try:
+            found = tick(name, at)
+            decided[name] = found.type if found else None
+        except Exception as error:  # whatever it is, it is raised below
+            logger.exception("an endpoint was not looked at", extra={"endpoint": name})
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of {len(names)} endpoints were not looked at", failed)
+    return decided
+
+
+def tick(name: str, at: datetime) -> Decision | None:
+    """Do the next thing that the evidence at a time asks for; return the decision, if any."""
+    registry, policy = aws.registry(), endpoints.load(name).policy
+    seen = registry.document(name)
+    if seen is None:
+        return None
+    document, announce = seen.document, events.announcer(aws.events(), name)
+    registry.settle(document, announce)
+    if at < document.last.time:
+        return None  # a late or repeated tick: what it would decide on has been overtaken
+    evidence = comparison.gather(aws.data(), document, policy, loader(name), at)
+    level = int(os.environ["MATURITY_LEVEL"])
+    change = decide(document, evidence, policy, level)
+    _measure(document, evidence, level)
+    if change is None:
+        return None
+    changed = changes.apply(document, change, at, document.generation)
+    try:
+        registry.write_document(changed, seen, announce)
+    except DocumentChangedError:  # somebody else was faster: the next tick decides on what they did
+        logger.warning("overtaken", extra={"endpoint": name, "decision": change.type})
+        return None
+    logger.info("decided", extra={"endpoint": name, "decision": changed.last})
+    if change.type == "rolled back":
+        measure(name, RolledBack=1)
+    return changed.last
+
+
+def loader(name: str) -> pairing.Load:
+    """Return what loads the versions of an endpoint; those that cannot change are kept."""
+    return lambda version: _model(name, version)
+
+
+@lru_cache(maxsize=8)
+def _model(name: str, version: str) -> Model:
+    registry = aws.registry()
+    manifest = registry.manifest(name, version)
+    if manifest is None:
+        raise ModelUnavailableError(name, version, "its manifest is missing")
+    return model.fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
+
+
+def _measure(document: Document, evidence: Evidence, level: int) -> None:
+    """Write what alarms look at: how long a person is waited for, and a comparison goes on."""
+    figures: dict[str, float] = {}
+    if evidence.broken:
+        figures["BrokenVersions"] = len(evidence.broken)
+    waiting = evidence.waiting
+    if waiting and (level < AUTOPILOT or waiting.alone):
+        figures["CandidateWaitsDays"] = (evidence.at - version_time(waiting.version)) / DAY
+    if document.challenger:
+        figures["ChallengerDays"] = (evidence.at - document.challenger.started) / DAY
+    if figures:  # each is billed for the hours in which it is written
+        measure(document.endpoint, **figures)

@@ -1,0 +1,136 @@
+"""Show the registry: the routes of predict that only read.
+
+GET /endpoints                      every endpoint and its champion
+GET /endpoints/{endpoint}           champion, challenger, experiment, metrics, history
+GET /endpoints/{endpoint}/versions[?status=]            all versions, or those with a status
+GET /endpoints/{endpoint}/versions/{version}[/report]   the manifest of one; its page
+"""
+
+from typing import Any, get_args
+
+from evergreen import aws
+from evergreen.document import Document, Status
+from evergreen.errors import (
+    EvergreenError,
+    Fault,
+    InvalidRequestError,
+    NoChampionError,
+    NoReportError,
+    UnknownVersionError,
+)
+from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
+from evergreen.manifest import Manifest
+from evergreen.model import REPORT, kinds
+from evergreen.registry import Registry
+from http_api import Answer, Request, answer, described
+
+STATUSES = get_args(Status)
+PAGE = {  # a version's page is a file of ours that asks for nothing, and may do nothing
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+}
+
+
+def endpoints(_: Request) -> Answer:
+    """List the endpoints that have a champion; one whose document is corrupt hides no other."""
+    registry = aws.registry()
+    return answer(200, {"endpoints": [_listed(registry, name) for name in registry.endpoints()]})
+
+
+def _listed(registry: Registry, name: str) -> dict[str, Any]:
+    try:
+        seen = registry.document(name)
+    except EvergreenError as error:
+        return {"endpoint": name, "error": described(error)}
+    return {"endpoint": name} | (_state(seen.document) if seen else {})
+
+
+def _state(document: Document) -> dict[str, Any]:
+    """Return who answers, who else is compared, and whether it may change by itself."""
+    names = ("champion", "since", "generation", "challenger", "experiment", "fallback", "paused")
+    return {name: getattr(document, name) for name in names}
+
+
+def endpoint(request: Request) -> Answer:
+    """Show who is champion, since when, on which figures, who else is in play, and who was."""
+    endpoint = request.parameters["endpoint"]
+    check_endpoint_name(endpoint)
+    registry = aws.registry()
+    seen = registry.document(endpoint)
+    if seen is None:
+        check_endpoint_file(endpoint)
+        raise NoChampionError(endpoint)
+    manifest = registry.manifest(endpoint, seen.document.champion)
+    return answer(
+        200,
+        {
+            "endpoint": endpoint,
+            **_state(seen.document),
+            "statuses": seen.document.statuses,
+            "metrics": manifest.metrics if manifest else None,
+            "lineage": manifest.lineage if manifest else None,
+            "schema": manifest.schema if manifest else None,
+            "history": registry.history(seen.document),
+        },
+    )
+
+
+def versions(request: Request) -> Answer:
+    """List the versions of an endpoint with status and kind, oldest first."""
+    endpoint = request.parameters["endpoint"]
+    check_endpoint_name(endpoint)
+    if unknown := sorted(set(request.query) - {"status"}):
+        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
+    wanted = status_of(request.query) if "status" in request.query else None
+    registry = aws.registry()
+    found = kinds(registry, endpoint)
+    seen = registry.document(endpoint)
+    if not found and not seen:
+        check_endpoint_file(endpoint)
+    statuses = seen.document.statuses if seen else {}
+    listed = [
+        {"version": version, "status": statuses.get(version), "kind": kind}
+        for version, kind in found.items()
+        if wanted in (None, statuses.get(version))
+    ]
+    return answer(200, {"endpoint": endpoint, "versions": listed})
+
+
+def version(request: Request) -> Answer:
+    """Show the manifest of a version, without the long parts that only machines read."""
+    return answer(200, _shown(_manifest(request)))
+
+
+def report(request: Request) -> Answer:
+    """Show the page of a version."""
+    manifest = _manifest(request)
+    if REPORT not in manifest.artifacts:
+        raise NoReportError(manifest.endpoint, manifest.version)
+    body = aws.registry().artifact(manifest, REPORT).decode()
+    return {"statusCode": 200, "headers": PAGE, "body": body}
+
+
+def _manifest(request: Request) -> Manifest:
+    endpoint, version = request.parameters["endpoint"], request.parameters["version"]
+    check_endpoint_name(endpoint)
+    manifest = aws.registry().manifest(endpoint, version) if is_version(version) else None
+    if manifest is None:
+        raise UnknownVersionError(endpoint, version)
+    return manifest
+
+
+def _shown(manifest: Manifest) -> dict[str, Any]:
+    hidden = ("reference", "golden")
+    return {
+        name: getattr(manifest, name) for name in manifest.__struct_fields__ if name not in hidden
+    }
+
+
+def status_of(query: dict[str, str]) -> str:
+    """Return the status that a query asks for. Raises InvalidRequestError for one there is not."""
+    status = query["status"]
+    if status not in STATUSES:
+        raise InvalidRequestError([Fault("?status", f"is none of {', '.join(STATUSES)}")])
+    return status
