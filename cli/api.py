@@ -1,0 +1,152 @@
+"""An API of ours as its clients see it: where it is, how requests are signed, what it answers."""
+
+import json
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from botocore import exceptions
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.httpsession import URLLib3Session
+from botocore.session import Session
+from botocore.utils import get_environ_proxies
+
+SAMCONFIG = Path(__file__).parent.parent / "samconfig.toml"
+SECONDS = 35  # API Gateway itself gives up after 30
+URL = re.compile(r"(https?)://([a-z0-9.-]+)(?::[0-9]+)?(?:/[\w/-]*)?")
+GATEWAY = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+NO_ANSWER = ("unavailable", "delivery_failed")  # codes of errors that another try may mend
+
+
+class AddressError(Exception):
+    """It is not known whom to ask, or with whose signature, and the message says what to do."""
+
+
+class UnreachableError(Exception):
+    """Nobody answered."""
+
+
+class RefusedError(Exception):
+    """The API refused a request, and its message says why; body: the whole answer."""
+
+    def __init__(self, status: int, body: str, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.status, self.body, self.code = status, body, code
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where requests go, and what signs them; on this machine nothing does."""
+
+    url: str
+    how: str
+    http: URLLib3Session
+    signature: SigV4Auth | None = None
+
+    def get(self, *path: str, **query: str) -> Any:
+        """Return the answer to a GET; what `post` raises."""
+        asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        return self._ask("GET", _path(path) + (f"?{asked}" if asked else ""), None)
+
+    def post(self, *path: str, **body: Any) -> Any:
+        """Return the answer to a POST; raises RefusedError and UnreachableError."""
+        return self._ask("POST", _path(path), json.dumps(body).encode())
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        request = AWSRequest(method, self.url + path, headers, body)
+        if self.signature:
+            self.signature.add_auth(request)
+        try:
+            answer = self.http.send(request.prepare())
+        except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+            raise UnreachableError(
+                f"{self.url} does not answer ({error}): is `make serve` ready there, or is it the "
+                "output ApiUrl of a stack that exists?"
+            ) from error
+        text = answer.content.decode(errors="replace")
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if answer.status_code < 300 and found is not None:
+            return found
+        raise _refusal(answer.status_code, text, found)
+
+
+def _path(parts: tuple[str, ...]) -> str:
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _refusal(status: int, text: str, found: Any) -> Exception:
+    """Return the error that an answer stands for."""
+    error = found.get("error") if isinstance(found, dict) else None
+    if status == 403 and not isinstance(error, dict):
+        hint = "who signs needs execute-api:Invoke on it, and credentials that are valid"
+        return RefusedError(status, text, f"403: {hint}")
+    if not isinstance(error, dict) or error.get("code") in NO_ANSWER:
+        said = error.get("message") if isinstance(error, dict) else " ".join(text[:200].split())
+        return UnreachableError(f"the API answers {status}: {said}")
+    return RefusedError(status, text, str(error.get("message")), str(error.get("code")))
+
+
+def api_of(url: str) -> Api:
+    """Return the API at a URL, signed for with the default credentials.
+
+    Raises AddressError for what is not the URL of an API, or cannot be signed for.
+    """
+    parts = URL.fullmatch(url)
+    local = parts is not None and parts[2] in ("127.0.0.1", "localhost")
+    if parts is None or (parts[1] == "http" and not local):
+        raise AddressError(
+            f"{url!r} is not that of an API: give the output ApiUrl, https://…, which "
+            "`.venv/bin/sam list stack-outputs` shows, or http://127.0.0.1:8000 of `make serve`"
+        )
+    url, host = url.rstrip("/"), parts[2]
+    if local:
+        return Api(url, "unsigned", URLLib3Session(timeout=SECONDS))
+    session = Session()
+    credentials, gateway = session.get_credentials(), GATEWAY.fullmatch(host)
+    region = gateway[1] if gateway else session.get_config_variable("region")
+    if credentials is None or region is None:
+        raise AddressError(
+            "requests cannot be signed: set AWS_PROFILE, or other credentials, and "
+            f"AWS_DEFAULT_REGION if {host} is not a name that AWS gave"
+        )
+    signature = SigV4Auth(credentials.get_frozen_credentials(), "execute-api", region)
+    certificates = session.get_config_variable("ca_bundle") or True
+    http = URLLib3Session(certificates, get_environ_proxies(url), SECONDS)
+    return Api(url, f"signed for {region}", http, signature)
+
+
+def address(url: str | None, config_env: str) -> str:
+    """Return the URL that was named, that of EVERGREEN_URL, or that of the deployed stack.
+
+    Raises AddressError where there is none.
+    """
+    return url or os.environ.get("EVERGREEN_URL") or _of_stack(config_env)
+
+
+def _of_stack(config_env: str) -> str:
+    """Return the output ApiUrl of the stack of an environment in samconfig.toml."""
+    hint = "name it with --url, or EVERGREEN_URL; `make serve` is on http://127.0.0.1:8000"
+    try:
+        name = tomllib.loads(SAMCONFIG.read_text())[config_env]["global"]["parameters"][
+            "stack_name"
+        ]
+    except (OSError, LookupError) as error:
+        raise AddressError(f"samconfig.toml names no stack for {config_env!r}: {hint}") from error
+    try:
+        cloudformation: Any = Session().create_client("cloudformation")
+        stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except (exceptions.BotoCoreError, exceptions.ClientError) as error:
+        raise AddressError(f"the API of stack {name} is not known ({error}): {hint}") from error
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", ())}
+    if "ApiUrl" not in outputs:
+        raise AddressError(f"stack {name} has no output ApiUrl: {hint}")
+    return str(outputs["ApiUrl"])

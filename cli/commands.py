@@ -1,0 +1,246 @@
+"""What each command asks of the API; it returns whether it was done."""
+
+import json
+import time
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli import shown
+from cli.api import Api, RefusedError
+
+POLL_SECONDS = 2.0
+RUN_SECONDS = 30 * 60  # two attempts of a Lambda function
+ENDED_WELL = ("promoted", "entered")
+
+
+@dataclass(frozen=True)
+class Session:
+    """Whom to ask, and where answers and everything else are printed."""
+
+    api: Api
+    out: Console
+    errors: Console
+    json: bool
+
+    def get(self, *path: str, **query: str) -> Any:
+        """Return an answer; a person is shown that it takes a while."""
+        with self.errors.status("Asking …"):
+            return self.api.get(*path, **query)
+
+    def show(self, answer: Any, table: Any) -> bool:
+        """Print an answer: as it is, or what `table` makes of it."""
+        if self.json:
+            self.out.print(json.dumps(answer, indent=2), soft_wrap=True)
+        else:
+            self.out.print(table(answer))
+        return True
+
+
+def endpoints(session: Session, _: Namespace) -> bool:
+    """List the endpoints."""
+    return session.show(session.get("endpoints"), shown.endpoints)
+
+
+def versions(session: Session, asked: Namespace) -> bool:
+    """List the versions of an endpoint."""
+    query = {"status": asked.status} if asked.status else {}
+    answer = session.get("endpoints", asked.endpoint, "versions", **query)
+    return session.show(answer, shown.versions)
+
+
+def status(session: Session, asked: Namespace) -> bool:
+    """Show how an endpoint stands."""
+    return session.show(session.get(*_path(asked, "status")), shown.status)
+
+
+def decisions(session: Session, asked: Namespace) -> bool:
+    """Show the last decisions."""
+    answer = session.get(*_path(asked, "decisions"), limit=str(asked.limit))
+    return session.show(answer, shown.decisions)
+
+
+def explain(session: Session, asked: Namespace) -> bool:
+    """Say why a version serves."""
+    query = {"version": asked.version} if asked.version else {}
+    return session.show(session.get(*_path(asked, "explain"), **query), shown.explanation)
+
+
+def replay(session: Session, asked: Namespace) -> bool:
+    """Replay a prediction; False where the score came out otherwise."""
+    found = _replayed(session, asked)
+    session.show(found, shown.replay)
+    return found["identical"] is not False
+
+
+def _replayed(session: Session, asked: Namespace) -> Any:
+    """Ask the endpoint that is named, or one after the other until one knows the prediction."""
+    if asked.endpoint:
+        return session.get(*_path(asked, "predictions"), asked.id)
+    names = [one["endpoint"] for one in session.get("endpoints")["endpoints"]]
+    unknown: RefusedError | None = None
+    for name in names:
+        try:
+            return session.get("control", "endpoints", name, "predictions", asked.id)
+        except RefusedError as error:
+            if error.code not in ("unknown_prediction", "unknown_endpoint"):
+                raise
+            unknown = error
+    raise unknown or RefusedError(404, "", "there is no endpoint that could have answered it")
+
+
+def retrain(session: Session, asked: Namespace) -> bool:
+    """Ask for a training, and wait for it if that is wanted."""
+    answer = session.api.post(*_path(asked, "retrain"))
+    if not asked.wait:
+        return session.show(answer, shown.asked_for)
+    run = _waited(session, asked, answer["run"])
+    if run is None:
+        session.errors.print(f"{answer['run']} has not ended: look with `evergreen status`")
+        return False
+    session.show(run, shown.run)
+    return run["outcome"] in ENDED_WELL
+
+
+def _waited(session: Session, asked: Namespace, name: str) -> Any:
+    """Return the run once it has ended, or None where that takes too long."""
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=session.errors, transient=True) as progress:
+        task = progress.add_task("waiting for the training to begin", total=None)
+        until = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < until:
+            run = session.api.get(*_path(asked, "status"), evidence="no", run=name)["run"]
+            if run and run["outcome"]:
+                return run
+            if run:
+                progress.update(task, description=f"{run['run']} trains")
+            time.sleep(POLL_SECONDS)
+    return None
+
+
+def approve(session: Session, asked: Namespace) -> bool:
+    """Promote the candidate that waits."""
+    document = _document(session, asked)
+    version = asked.version or _waiting(document, "candidate")
+    if version is None:
+        session.errors.print(f"Refused: no candidate of {asked.endpoint} waits for approval")
+        return False
+    text = f"approve {version}: it becomes champion, {document['champion']} retires"
+    return _decide(session, asked, document, "approve", text, version=version)
+
+
+def reject(session: Session, asked: Namespace) -> bool:
+    """Reject the candidate or the challenger."""
+    document = _document(session, asked)
+    version = asked.version or _waiting(document, "candidate", "shadow", "canary")
+    if version is None:
+        session.errors.print(
+            f"Refused: not exactly one version of {asked.endpoint} waits or is compared: name it"
+        )
+        return False
+    text = f"reject {version}: it is not tried again"
+    return _decide(session, asked, document, "reject", text, version=version)
+
+
+def promote(session: Session, asked: Namespace) -> bool:
+    """Promote a version."""
+    document = _document(session, asked)
+    text = f"promote {asked.version}: it becomes champion, {document['champion']} retires"
+    return _decide(session, asked, document, "promote", text, version=asked.version)
+
+
+def rollback(session: Session, asked: Namespace) -> bool:
+    """Return to an earlier champion."""
+    document = _document(session, asked)
+    version = asked.version or document.get("previous") or "the champion before"
+    text = f"roll back to {version}: {document['champion']} is rejected and not tried again"
+    named = {"version": asked.version} if asked.version else {}
+    return _decide(session, asked, document, "rollback", text, **named)
+
+
+def pause(session: Session, asked: Namespace) -> bool:
+    """Stop triggers and rollout."""
+    text = "pause: no training starts by itself and the rollout stands still; predictions go on"
+    return _decide(session, asked, _document(session, asked), "pause", text)
+
+
+def resume(session: Session, asked: Namespace) -> bool:
+    """Let triggers and rollout go on."""
+    text = "resume: triggers and rollout go on"
+    return _decide(session, asked, _document(session, asked), "resume", text)
+
+
+def start_experiment(session: Session, asked: Namespace) -> bool:
+    """Begin an A/B test."""
+    document = _document(session, asked)
+    control = asked.control or document["champion"]
+    text = (
+        f"begin an experiment: {asked.treatment} beside {control}, {asked.share:.0%} of the "
+        f"requests, {asked.days:g} days at most"
+    )
+    body = {
+        "treatment": asked.treatment,
+        "control": asked.control,
+        "share": asked.share,
+        "hypothesis": asked.hypothesis,
+        "min_rows": asked.min_rows,
+        "days": asked.days,
+        "promote": asked.promote,
+    }
+    return _decide(session, asked, document, "experiments", text, **body)
+
+
+def show_experiments(session: Session, asked: Namespace) -> bool:
+    """Show the A/B test that runs, and those that have ended."""
+    return session.show(session.get(*_path(asked, "experiments")), shown.experiments)
+
+
+def stop_experiment(session: Session, asked: Namespace) -> bool:
+    """End the A/B test."""
+    text = "stop the experiment: its verdict is what its figures say now"
+    return _decide(session, asked, _document(session, asked), "experiments/stop", text)
+
+
+# What decisions share
+
+
+def _path(asked: Namespace, *more: str) -> tuple[str, ...]:
+    return ("control", "endpoints", asked.endpoint, *more)
+
+
+def _document(session: Session, asked: Namespace) -> Any:
+    return session.get(*_path(asked, "status"), evidence="no")["document"]
+
+
+def _waiting(document: Any, *statuses: str) -> str | None:
+    """Return the one version that has one of the statuses, or None."""
+    found = [name for name, status in document["statuses"].items() if status in statuses]
+    return found[0] if len(found) == 1 else None
+
+
+def _decide(
+    session: Session, asked: Namespace, document: Any, action: str, text: str, **body: Any
+) -> bool:
+    """Say what will happen, ask, and post the decision on the generation that was shown."""
+    generation = asked.generation or document["generation"]
+    if hasattr(asked, "reason"):
+        body["reason"] = asked.reason
+    if not asked.yes:
+        session.errors.print(shown.standing(document))
+        session.errors.print(f"→ {text}")
+        if not _agreed(session):
+            session.errors.print("Nothing was changed.")
+            return False
+    answer = session.api.post(*_path(asked, *action.split("/")), generation=generation, **body)
+    return session.show(answer, shown.decided)
+
+
+def _agreed(session: Session) -> bool:
+    try:
+        return session.errors.input("Go on? [y/N] ", markup=False).strip().lower() in ("y", "yes")
+    except EOFError:
+        session.errors.print("\nNobody is here to ask: say --yes.")
+        return False

@@ -1,0 +1,198 @@
+"""Answers of the API as people read them; each function returns what rich prints."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+NOTHING = "–"
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    made = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=number == 0)
+    return made
+
+
+def _row(table: Table, *cells: Any) -> None:
+    table.add_row(*(Text(NOTHING if cell is None else str(cell)) for cell in cells))
+
+
+def time(text: str | None) -> str:
+    """Return a time as the API writes it, to the minute.
+
+    >>> time("2013-02-01T12:00:00Z")
+    '2013-02-01 12:00'
+    """
+    return text[:16].replace("T", " ") if text else NOTHING
+
+
+def endpoints(answer: Any) -> RenderableType:
+    """Return the endpoints as a table."""
+    if not answer["endpoints"]:
+        return Text("No endpoint has a champion yet.")
+    table = _table("endpoint", "champion", "since (UTC)", "also")
+    for one in answer["endpoints"]:
+        if error := one.get("error"):
+            _row(table, one["endpoint"], None, None, error.get("message"))
+        else:
+            _row(table, one["endpoint"], one["champion"], time(one["since"]), "; ".join(_also(one)))
+    return table
+
+
+def _also(document: Mapping[str, Any]) -> Iterable[str]:
+    """Yield what else goes on at an endpoint."""
+    if paused := document.get("paused"):
+        yield f"paused: {paused}"
+    if challenger := document.get("challenger"):
+        share = challenger.get("share") or 0.0
+        stage = f"{challenger['stage']} {share:.0%}" if share else challenger["stage"]
+        yield f"{challenger['version']} in {stage}"
+    if experiment := document.get("experiment"):
+        yield f"experiment {experiment['id']}"
+    for version, status in (document.get("statuses") or {}).items():
+        if status == "candidate":
+            yield f"candidate {version} waits"
+
+
+def versions(answer: Any) -> RenderableType:
+    """Return the versions as a table."""
+    if not answer["versions"]:
+        return Text("No version is that.")
+    table = _table("version", "status", "kind")
+    for one in answer["versions"]:
+        _row(table, one["version"], one["status"], one["kind"])
+    return table
+
+
+def standing(document: Any) -> RenderableType:
+    """Return an endpoint's state in a line."""
+    text = (
+        f"{document['endpoint']}, generation {document['generation']}: champion "
+        f"{document['champion']} since {time(document['since'])} UTC"
+    )
+    return Text("; ".join([text, *_also(document)]))
+
+
+def status(answer: Any) -> RenderableType:
+    """Return state, evidence and outlook."""
+    parts: list[RenderableType] = [standing(answer["document"])]
+    evidence = answer.get("evidence")
+    if evidence:
+        table = _table("evidence", "days", "rows", "gain", "from", "to")
+        for name in ("comparison", "watched"):
+            one = evidence[name]
+            if one["days"]:
+                _row(table, name, *(_number(one.get(field)) for field in _COMPARED))
+        if table.row_count:
+            parts.append(table)
+        guards = _table("requests of", "requests", "failed", "slow", "PSI")
+        for name in ("canary", "champion"):
+            one = evidence[name]
+            if one.get("requests"):
+                _row(guards, name, *(_number(one.get(field)) for field in _GUARDED))
+        if guards.row_count:
+            parts.append(guards)
+        warnings = [*evidence["faults"], *evidence["alarms"], *evidence["broken"].values()]
+        parts += [Text(f"! {text}") for text in warnings]
+    if change := answer.get("next"):
+        parts.append(Text(f"Next: {change['type']} {change['version']}: {change['reason']}"))
+    parts += [Text(f"Waits: {text}") for text in answer.get("waits", ())]
+    return Group(*parts)
+
+
+_COMPARED = ("days", "rows", "gain", "lower", "upper")
+_GUARDED = ("requests", "failed", "slow", "psi")
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:+.4f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def decisions(answer: Any) -> RenderableType:
+    """Return the decisions as a table, oldest first."""
+    table = _table("generation", "time (UTC)", "decision", "version", "by", "reason")
+    for one in answer["decisions"]:
+        _row(
+            table,
+            one["generation"],
+            time(one["time"]),
+            one["type"],
+            one["version"],
+            one["by"],
+            one["reason"],
+        )
+    return table
+
+
+def decided(answer: Any) -> RenderableType:
+    """Return what was decided in a line."""
+    one = answer["decision"]
+    verdict = one.get("figures", {}).get("verdict")
+    text = f"Done: {one['type']}, {one['version']}, generation {answer['generation']}"
+    return Text(f"{text}; {verdict}: {one['reason']}" if verdict else text)
+
+
+def explanation(answer: Any) -> RenderableType:
+    """Return the paragraphs, an empty line between them."""
+    return Text("\n\n".join(answer["paragraphs"]))
+
+
+def experiments(answer: Any) -> RenderableType:
+    """Return the experiment that runs, and those that have ended."""
+    parts: list[RenderableType] = []
+    if found := answer["running"]:
+        one, standing = found["experiment"], found["standing"]
+        parts.append(
+            Text(f"{one['id']}: {one['hypothesis']} (until {time(one['end'])} UTC at the latest)")
+        )
+        table = _table("arm", "version", "rows", "labelled")
+        for number, arm in enumerate(("control", "treatment")):
+            counts = standing["rows"][number], standing["labelled"][number]
+            _row(table, arm, one[arm], *(f"{count:,}" for count in counts))
+        parts += [table, Text(found["says"])]
+    else:
+        parts.append(Text("No experiment is running."))
+    if answer["past"]:
+        table = _table("experiment", "verdict", "ended (UTC)", "hypothesis", "reason")
+        for one in answer["past"]:
+            asked = one["experiment"]
+            _row(
+                table,
+                asked["id"],
+                one["verdict"],
+                time(one["time"]),
+                asked.get("hypothesis"),
+                one["reason"],
+            )
+        parts.append(table)
+    return Group(*parts)
+
+
+def replay(answer: Any) -> RenderableType:
+    """Return the steps of a replay, and whether the answer is the same."""
+    table = _table("step", "what was found")
+    for one in answer["steps"]:
+        _row(table, one["step"], one["text"])
+    verdict = {
+        True: "Identical, bit for bit.",
+        False: "NOT identical.",
+        None: "It could not be replayed; the last step says why.",
+    }[answer["identical"]]
+    return Group(table, Text(verdict))
+
+
+def asked_for(answer: Any) -> RenderableType:
+    """Return that a training was asked for."""
+    return Text(f"A training of {answer['endpoint']} was asked for: run {answer['run']}…")
+
+
+def run(answer: Any) -> RenderableType:
+    """Return how a training ended."""
+    version = f" {answer['version']}" if answer.get("version") else ""
+    return Text(f"{answer['run']}: {answer['outcome']}{version}: {answer['reason']}")

@@ -1,0 +1,111 @@
+"""Which API is asked, and that requests are signed; how a URL is read stands in test_smoke."""
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace as Fake
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.session import Session
+
+from cli import api
+from cli.api import AddressError, address, api_of
+from local.aws import CREDENTIALS
+
+URL = "https://abc123.execute-api.us-west-2.amazonaws.com"
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let nothing but the environment name credentials and a region."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("EVERGREEN_URL", raising=False)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+def stacks(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str] | None) -> list[str]:
+    """Play CloudFormation with one stack, or none; return the names that were asked for."""
+    asked: list[str] = []
+
+    def describe_stacks(*, StackName: str) -> Any:  # noqa: N803 - its name
+        asked.append(StackName)
+        if outputs is None:
+            error: Any = {"Error": {"Code": "ValidationError", "Message": "does not exist"}}
+            raise ClientError(error, "DescribeStacks")
+        found = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        return {"Stacks": [{"Outputs": found}]}
+
+    client = Fake(describe_stacks=describe_stacks)
+    monkeypatch.setattr(Session, "create_client", lambda *_, **__: client)
+    return asked
+
+
+def sent(monkeypatch: pytest.MonkeyPatch, url: str) -> Any:
+    """Return the request that asks for an endpoint with an odd name."""
+    requests = []
+
+    def send(request: Any) -> Any:
+        requests.append(request)
+        return Fake(status_code=200, content=b"{}")
+
+    http: Any = Fake(send=send)
+    asked = dataclasses.replace(api_of(url), http=http)
+    asked.post("control", "endpoints", "a/../b?c", "pause", generation=1)
+    return requests[0]
+
+
+def test_a_url_that_is_named_comes_before_the_variable_and_that_before_the_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = stacks(monkeypatch, {"ApiUrl": "https://of.stack"})
+
+    assert address(None, "prod") == "https://of.stack"
+    monkeypatch.setenv("EVERGREEN_URL", "https://of.variable")
+    assert address(None, "prod") == "https://of.variable"
+    assert address("https://named", "prod") == "https://named"
+
+    assert asked == ["evergreen-prod"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "environment", "said"),
+    [
+        (None, "default", "does not exist"),
+        ({}, "default", "no output ApiUrl"),
+        ({"ApiUrl": "x"}, "nowhere", "names no stack for 'nowhere'"),
+    ],
+)
+def test_a_stack_that_has_no_api_is_an_error_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, outputs: Any, environment: str, said: str
+) -> None:
+    stacks(monkeypatch, outputs)
+
+    with pytest.raises(AddressError, match=said) as error:
+        address(None, environment)
+
+    assert "--url" in str(error.value)
+
+
+def test_a_request_to_aws_is_signed_and_one_to_this_machine_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signed = sent(monkeypatch, URL)
+    plain = sent(monkeypatch, "http://127.0.0.1:8000")
+
+    assert "/us-west-2/execute-api/aws4_request" in signed.headers["Authorization"]
+    assert "Authorization" not in plain.headers
+
+
+def test_a_name_cannot_lead_to_another_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = sent(monkeypatch, URL)
+
+    assert request.url == f"{URL}/control/endpoints/a%2F..%2Fb%3Fc/pause"
+    assert request.body == b'{"generation": 1}'
+
+
+def test_the_table_of_environments_is_the_one_that_sam_reads() -> None:
+    assert api.SAMCONFIG.is_file()

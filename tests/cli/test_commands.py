@@ -1,0 +1,382 @@
+"""The command `evergreen` against a real local server: what it prints, and what it ends with."""
+
+import io
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import entry_points
+
+import pytest
+
+from cli import commands, main
+from evergreen.manifest import Manifest
+from evergreen.model import ONNX
+from evergreen.registry import Registry
+from evergreen.store import Store
+from local import serve
+from local.plane import Plane
+from tests import given
+from tests.candidates import ONE, THREE, TWO, document
+from tests.given import NAME
+from tests.servers import Answered, Asked, listening
+
+Run = Callable[..., tuple[int, str, str]]
+JSON = {"Content-Type": "application/json"}
+WHY = ("--reason", "because", "--yes")
+START = ("experiment", "start", NAME, TWO, "--share", "0.5", "--hypothesis", "two is better")
+
+
+@pytest.fixture
+def registry(artifacts: Store) -> Registry:
+    return Registry(artifacts)
+
+
+@pytest.fixture
+def url(plane: Plane) -> Iterator[str]:
+    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://{serve.HOST}:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def run(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return what runs a command: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("EVERGREEN_URL", url)
+
+    def command(*words: str, typed: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        code = main.run(words)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return command
+
+
+# Views
+
+
+def test_endpoints_are_listed_with_what_goes_on_there(run: Run, candidate: Manifest) -> None:
+    run("pause", NAME, "--reason", "holidays", "--yes")
+
+    code, out, _ = run("endpoints")
+
+    assert code == 0
+    assert NAME in out
+    assert ONE in out
+    assert "paused: holidays" in out
+
+
+def test_versions_are_listed_and_chosen_by_status(run: Run, candidate: Manifest) -> None:
+    assert all(text in run("versions", NAME)[1] for text in (ONE, TWO, "champion", "candidate"))
+    _, out, _ = run("versions", NAME, "--status", "candidate")
+
+    assert TWO in out
+    assert ONE not in out
+
+
+def test_the_status_says_who_is_champion_and_what_is_waited_for(
+    run: Run, candidate: Manifest
+) -> None:
+    code, out, _ = run("status", NAME)
+
+    assert code == 0
+    assert f"{NAME}, generation 2: champion {ONE} since 2013-02-01 12:00 UTC" in out
+    assert f"Waits: candidate {TWO}" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("endpoints",),
+        ("versions", NAME),
+        ("status", NAME),
+        ("decisions", NAME),
+        ("explain", NAME),
+        ("experiment", "show", NAME),
+        ("retrain", NAME),
+        ("pause", NAME, *WHY),
+        ("approve", NAME, *WHY),
+    ],
+)
+def test_json_is_the_answer_as_it_came(
+    run: Run, candidate: Manifest, words: tuple[str, ...]
+) -> None:
+    code, out, _ = run(*words, "--json")
+
+    assert code == 0
+    assert isinstance(json.loads(out), dict)
+
+
+def test_json_of_a_refusal_is_the_answer_as_it_came(run: Run, champion: Manifest) -> None:
+    code, out, err = run("--json", "resume", NAME, *WHY)
+
+    assert code == 1
+    assert json.loads(out)["error"]["code"] == "forbidden"
+    assert "it is not paused" in err
+
+
+def test_decisions_and_their_explanation_say_who_decided_what_and_why(
+    run: Run, candidate: Manifest
+) -> None:
+    run("approve", NAME, "--reason", "looks good", "--yes")
+
+    listed = run("decisions", NAME)[1]
+    explained = run("explain", NAME)[1]
+    former = run("explain", NAME, "--version", ONE)[1]
+
+    assert all(text in listed for text in ("candidate entered", "promoted", "local", "looks good"))
+    assert f"{TWO} is the champion of {NAME}" in explained
+    assert "by local: looks good." in " ".join(explained.split())
+    assert f"{ONE} does not serve" in former
+
+
+# Decisions
+
+
+def test_a_decision_is_shown_and_asked_for_before_it_is_made(
+    run: Run, candidate: Manifest, registry: Registry
+) -> None:
+    words = ("approve", NAME, "--reason", "good")
+
+    for typed in ("n\n", "\n", ""):
+        code, _, err = run(*words, typed=typed)
+        assert (code, document(registry).champion) == (1, ONE)
+        assert f"→ approve {TWO}: it becomes champion, {ONE} retires" in err
+        assert "Go on? [y/N]" in err
+        assert "Nothing was changed." in err
+    code, out, _ = run(*words, typed="y\n")
+
+    assert (code, document(registry).champion) == (0, TWO)
+    assert f"Done: promoted, {TWO}, generation 3" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "champion_then"),
+    [
+        (("approve", NAME, TWO), TWO),
+        (("promote", NAME, TWO), TWO),
+        (("reject", NAME), ONE),
+        (("reject", NAME, TWO), ONE),
+        (("pause", NAME), ONE),
+    ],
+)
+def test_each_decision_is_made(
+    run: Run, candidate: Manifest, registry: Registry, words: tuple[str, ...], champion_then: str
+) -> None:
+    code, _, _ = run(*words, *WHY)
+
+    assert code == 0
+    assert (document(registry).generation, document(registry).champion) == (3, champion_then)
+
+
+def test_a_rollback_goes_back_and_a_pause_ends(
+    run: Run, candidate: Manifest, registry: Registry
+) -> None:
+    run("promote", NAME, TWO, *WHY)
+
+    assert run("rollback", NAME, *WHY)[0] == 0
+    assert run("pause", NAME, *WHY)[0] == 0
+    assert run("resume", NAME, *WHY)[0] == 0
+
+    assert (document(registry).champion, document(registry).paused) == (ONE, None)
+
+
+def test_an_experiment_begins_is_shown_and_stops(
+    run: Run, candidate: Manifest, registry: Registry
+) -> None:
+    assert run(*START, "--min-rows", "10", "--days", "5", "--yes")[0] == 0
+    assert document(registry).arms == {TWO: 0.5}
+    assert "two is better" in run("experiment", "show", NAME)[1]
+
+    code, out, _ = run("experiment", "stop", NAME, *WHY)
+
+    assert code == 0
+    assert "inconclusive" in out
+    shown = run("experiment", "show", NAME)[1]
+    assert "No experiment is running." in shown
+    assert "inconclusive" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("promote", NAME, THREE, *WHY), "has no version"),
+        (("promote", NAME, ONE, *WHY), "only a version that is"),
+        (("rollback", NAME, *WHY), "name a retired version"),
+        (("resume", NAME, *WHY), "it is not paused"),
+        (("experiment", "stop", NAME, *WHY), "no experiment is running"),
+        ((*START, "--share", "2", "--yes"), "$.share"),
+        ((*START, "--control", TWO, "--yes"), "two different versions"),
+        (("approve", NAME, *WHY, "--generation", "1"), "moved on from generation 1"),
+        (("status", "no-such-endpoint"), "there is no endpoint"),
+        (("versions", NAME, "--status", "best"), "champion"),
+        (("explain", NAME, "--version", THREE), "has no version"),
+        (("replay", "x"), "id of a prediction"),
+        (("replay", "0" * 32 + "-000"), "has no recorded prediction"),
+    ],
+)
+def test_what_is_refused_ends_with_1_and_the_reason(
+    run: Run, candidate: Manifest, registry: Registry, words: tuple[str, ...], reason: str
+) -> None:
+    before = document(registry)
+
+    code, out, err = run(*words)
+
+    assert code == 1
+    assert reason in " ".join(err.split())
+    assert out == ""
+    assert document(registry) == before
+
+
+def test_a_corrupt_version_is_refused_with_the_reason(
+    run: Run, candidate: Manifest, artifacts: Store
+) -> None:
+    artifacts.put(f"models/{NAME}/{TWO}/{ONNX}", b"something else")
+
+    code, _, err = run("approve", NAME, *WHY)
+
+    assert code == 1
+    assert "nothing was deserialized" in err
+
+
+@pytest.mark.parametrize("action", ["approve", "reject"])
+def test_where_nothing_waits_nothing_can_be_approved_or_rejected(
+    run: Run, champion: Manifest, action: str
+) -> None:
+    assert run(action, NAME, *WHY)[0] == 1
+
+
+# Training
+
+
+def test_a_training_can_be_waited_for(
+    run: Run,
+    champion: Manifest,
+    quick: None,
+    data: Store,
+    plane: Plane,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given.upload(data)
+    monkeypatch.setattr("time.sleep", lambda _: plane.settle())
+
+    code, out, _ = run("retrain", NAME, "--wait")
+
+    outcome = out.split()[1]
+    assert outcome in ("entered", "rejected")
+    assert code == (0 if outcome == "entered" else 1)
+
+
+def test_a_training_that_takes_too_long_is_not_waited_for(
+    run: Run, champion: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "RUN_SECONDS", 0)
+
+    code, _, err = run("retrain", NAME, "--wait")
+
+    assert code == 1
+    assert "has not ended" in err
+
+
+# Replay
+
+
+def test_a_prediction_is_replayed_step_by_step_wherever_it_was_made(
+    run: Run, candidate: Manifest, plane: Plane
+) -> None:
+    answer = plane.request("POST", f"/endpoints/{NAME}/predict", given.body(), JSON)
+    wanted = answer.json()["predictions"][0]["id"]
+
+    for words in (("replay", wanted), ("replay", wanted, "--endpoint", NAME)):
+        code, out, _ = run(*words)
+
+        assert code == 0
+        assert "Identical, bit for bit." in out
+        assert "golden rows" in " ".join(out.split())
+
+
+# How it is called
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("unknown",),
+        ("status",),
+        ("approve", NAME),
+        ("promote", NAME, "--reason", "x"),
+        ("pause", NAME, "--reason", "x", "--generation", "0"),
+        ("decisions", NAME, "--limit", "many"),
+        ("experiment", "start", NAME, TWO, "--share", "half", "--hypothesis", "x"),
+    ],
+)
+def test_what_is_not_understood_ends_with_2(words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.run(words)
+
+    assert ended.value.code == 2
+
+
+def test_where_nobody_answers_it_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadingHTTPServer((serve.HOST, 0), BaseHTTPRequestHandler) as gone:
+        port = gone.server_port
+
+    assert main.run(["--url", f"http://{serve.HOST}:{port}", "endpoints"]) == 3
+    assert "make serve" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (500, b'{"message":"Internal Server Error"}', 3),
+        (503, b'{"error":{"code":"unavailable","message":"try again"}}', 3),
+        (503, b'{"error":{"code":"no_champion","message":"train one"}}', 1),
+        (403, b'{"message":"Forbidden"}', 1),
+        (404, b'{"message":"Not Found"}', 3),
+        (200, b"<html>", 3),
+        (502, b"", 3),
+    ],
+)
+def test_a_service_that_does_not_answer_as_it_should_is_told_from_a_refusal(
+    capsys: pytest.CaptureFixture[str], status: int, body: bytes, code: int
+) -> None:
+    def answer(_: Asked) -> Answered:
+        return Answered(body, status)
+
+    with listening(answer) as host:
+        assert main.run(["--url", f"http://{host}", "status", NAME]) == code
+
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_command_is_installed() -> None:
+    (found,) = entry_points(group="console_scripts", name="evergreen")
+
+    assert found.load() is main.main
+
+
+def test_it_ends_with_the_code_of_its_command(
+    monkeypatch: pytest.MonkeyPatch, run: Run, champion: Manifest
+) -> None:
+    for words, code in ((("status", NAME), 0), (("resume", NAME, *WHY), 1)):
+        monkeypatch.setattr(sys, "argv", ["evergreen", *words])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        assert ended.value.code == code
+
+
+def test_what_an_answer_says_is_printed_and_not_interpreted(run: Run, champion: Manifest) -> None:
+    odd = "[bold]not[/bold] :smile: [/]"
+
+    assert run("pause", NAME, "--reason", odd, "--yes")[0] == 0
+
+    assert odd in run("endpoints")[1]
+    assert odd in run("resume", NAME, "--reason", "x")[2]
