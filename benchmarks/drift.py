@@ -1,14 +1,8 @@
 """Measure how often drift and performance alarms are wrong, what they find, and what they cost."""
 
-import argparse
 import os
-import signal
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
-from typing import NoReturn
 
 from benchmarks import drift_alarms as alarms
 from benchmarks import drift_cost as cost
@@ -17,9 +11,9 @@ from benchmarks import drift_power as power
 from benchmarks import drift_report as report
 from benchmarks import drift_rival as rival
 from benchmarks import drift_usual as usual
+from benchmarks import shown
 from benchmarks.drift_goals import Measured, Statistics
-from benchmarks.installed import BUILD
-from local.template import ROOT
+from benchmarks.shown import told
 
 LIMIT_SECONDS = 15 * 60  # nothing here may run for ever
 
@@ -77,40 +71,25 @@ PAIRS = ((0.5, 1_000), (0.0, 1_000))
 
 def main() -> None:
     """Measure everything, and write it down."""
-    parser = argparse.ArgumentParser(prog="make bench-drift", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, and no document")
-    quick = parser.parse_args().quick
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGALRM, _stop)
-    signal.alarm(LIMIT_SECONDS)
-    BUILD.mkdir(parents=True, exist_ok=True)
-    try:
-        measured = bench(QUICK if quick else FULL)
-    except KeyboardInterrupt:
-        sys.exit("\nStopped.")
-    report.show(measured)
-    written = [BUILD / "drift.json"]
-    report.write_json(measured, written[0])
-    if not quick:
-        report.write_document(measured)
-        written.append(report.DOCUMENT)
-    print("Written to", " and ".join(str(path.relative_to(ROOT)) for path in written))
-
-
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    sys.exit(f"ended by {signal.Signals(number).name}")
+    shown.command(
+        report.COMMAND,
+        __doc__,
+        LIMIT_SECONDS,
+        lambda quick: bench(QUICK if quick else FULL),
+        report.write,
+    )
 
 
 def bench(plan: Plan) -> Measured:
     """Measure times first, with nothing beside them; then let evidently work beside us."""
     begun, load = time.monotonic(), os.getloadavg()[0]
-    reduced = _told("captures", lambda: cost.reduced(plan.captures))
-    checked = _told("30 days of hours", cost.checked)
+    reduced = told("captures", lambda: cost.reduced(plan.captures))
+    checked = told("30 days of hours", cost.checked)
     with rival.started() as other:
-        race = _told("the race with evidently", lambda: rival.race(other, plan.turns))
+        race = told("the race with evidently", lambda: rival.race(other, plan.turns))
         rival.ask_for_alarms(other, plan.rival)
         statistics = _statistics(plan)
-        theirs = _told("evidently's false alarms", lambda: list(rival.alarms(other, plan.rival)))
+        theirs = told("evidently's false alarms", lambda: list(rival.alarms(other, plan.rival)))
     return Measured(
         statistics=statistics,
         evidently=theirs,
@@ -125,28 +104,21 @@ def bench(plan: Plan) -> Measured:
 
 def _statistics(plan: Plan) -> Statistics:
     return Statistics(
-        cells=_told("false alarms", lambda: list(alarms.cells(plan.checks))),
-        years=_told("years", lambda: [alarms.year(n, plan.years) for n in (200, 2_000)]),
-        delays=_told("steps", lambda: [alarms.delay(step, plan.delays) for step in STEPS]),
-        power=_told("power", lambda: [power.power(one, plan.power) for one in power.CHANGES]),
-        together=_told(
+        cells=told("false alarms", lambda: list(alarms.cells(plan.checks))),
+        years=told("years", lambda: [alarms.year(n, plan.years) for n in (200, 2_000)]),
+        delays=told("steps", lambda: [alarms.delay(step, plan.delays) for step in STEPS]),
+        power=told("power", lambda: [power.power(one, plan.power) for one in power.CHANGES]),
+        together=told(
             "correlation", lambda: [power.together(*pair, plan.together) for pair in PAIRS]
         ),
-        quiet=_told("streams", lambda: ecusum.quiet(plan.streams)),
-        found=_told("errors", lambda: [ecusum.found(one, plan.delays_of_errors) for one in ERRORS]),
-        clustered=_told(
+        quiet=told("streams", lambda: ecusum.quiet(plan.streams)),
+        found=told("errors", lambda: [ecusum.found(one, plan.delays_of_errors) for one in ERRORS]),
+        clustered=told(
             "clustered days",
             lambda: [ecusum.clustered(*one, plan.holdouts) for one in ecusum.SETTINGS],
         ),
-        usual=_told("usual rules", lambda: [usual.usual(*one, plan.usual) for one in usual.SIZES]),
+        usual=told("usual rules", lambda: [usual.usual(*one, plan.usual) for one in usual.SIZES]),
     )
-
-
-def _told[T](name: str, measure: Callable[[], T]) -> T:
-    begun = time.monotonic()
-    found = measure()
-    print(f"{name}: {time.monotonic() - begun:.1f} s", flush=True)
-    return found
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def _manifest() -> Manifest:
         schema=SCHEMA,
         created=AT,
         reference=bins.profile(examples, SCHEMA),
-        expected=Expected(brier=0.2, upper=0.2, similarity=0.0, calibration=[], scores=scores),
+        expected=Expected(bounded=0.2, upper=0.2, similarity=0.0, calibration=[], scores=scores),
     )
     return cast(Manifest, found)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evergreen import performance
-from evergreen.performance import Bools
+from evergreen.problem import Bools
 from evergreen.twosample import Counts
 
 ERROR = 0.2
