@@ -20,13 +20,13 @@ import msgspec
 import endpoints
 from evergreen import (
     aws,
-    changes,
     comparison,
     controls,
     description,
     events,
     explain,
     outlook,
+    pairing,
     replayed,
 )
 from evergreen.changes import Change
@@ -40,7 +40,7 @@ from evergreen.errors import (
     NoChampionError,
     UnknownDecisionError,
 )
-from evergreen.evidence import Evidence
+from evergreen.evidence import Evidence, PairedDay
 from evergreen.known import check_endpoint_file, check_endpoint_name
 from evergreen.model import Model
 from evergreen.registry import Registry, Seen
@@ -77,7 +77,7 @@ def _promoted(request: Request, change_of: controls.Promotion) -> Answer:
     registry, seen = _seen(request, asked.generation)
     found = _loaded(registry, seen, asked.version)
     change = change_of(seen.document, found.manifest, asked, _caller(request))
-    return _decided(registry, seen, _with_evidence(registry, seen.document, change))
+    return _decided(registry, seen, _with_evidence(seen.document, change))
 
 
 def reject(request: Request) -> Answer:
@@ -85,7 +85,7 @@ def reject(request: Request) -> Answer:
     asked = _asked(request, VersionAsked)
     registry, seen = _seen(request, asked.generation)
     change = controls.rejection(seen.document, asked, _caller(request))
-    return _decided(registry, seen, _with_evidence(registry, seen.document, change))
+    return _decided(registry, seen, _with_evidence(seen.document, change))
 
 
 def roll_back(request: Request) -> Answer:
@@ -164,7 +164,7 @@ def status(request: Request) -> Answer:
 def decisions(request: Request) -> Answer:
     """Show the last decisions, oldest first."""
     text = _query(request, "limit").get("limit", "50")
-    limit = int(text) if text.isascii() and text.isdigit() else 0
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     if not 1 <= limit <= MAX_DECISIONS:
         raise InvalidRequestError(
             [Fault("?limit", f"expected a whole number from 1 to {MAX_DECISIONS}")]
@@ -177,7 +177,7 @@ def decisions(request: Request) -> Answer:
 def decision(request: Request) -> Answer:
     """Show one decision."""
     text = request.parameters["generation"]
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise InvalidRequestError([Fault("generation", "expected a whole number")])
     registry, seen = _seen(request)
     generation, document = int(text), seen.document
@@ -256,18 +256,23 @@ def _evidence(registry: Registry, document: Document) -> tuple[Evidence, Policy]
     return comparison.gather(aws.data(), document, policy, load, datetime.now(UTC)), policy
 
 
-def _with_evidence(registry: Registry, document: Document, change: Change) -> Change:
-    """Let a decision on the challenger say what was known of it."""
+def _with_evidence(document: Document, change: Change) -> Change:
+    """Let a decision on the challenger say what the last tick knew of it.
+
+    Not more: a person who takes a bad canary back must not have to wait for evidence.
+    """
     if document.challenger is None or document.challenger.version != change.version:
         return change
-    return controls.with_evidence(change, *_evidence(registry, document))
+    key = pairing.key_of(document.endpoint, document.champion, change.version)
+    days = pairing.kept_days(aws.data(), key, PairedDay)
+    policy = endpoints.load(document.endpoint).policy
+    return controls.with_evidence(change, [day for day in days if day.rows], policy)
 
 
 def _decided(registry: Registry, seen: Seen, change: Change) -> Answer:
     """Write what was decided, unless it is not allowed or somebody else was faster."""
     endpoint, now = seen.document.endpoint, datetime.now(UTC)
-    document = changes.apply(seen.document, change, now, seen.document.generation)
-    registry.write_document(document, seen, events.announcer(aws.events(), endpoint))
+    document = registry.change(seen, change, now, events.announcer(aws.events(), endpoint))
     logger.info("decided", extra={"endpoint": endpoint, "decision": document.last})
     return answer(
         200, {"endpoint": endpoint, "generation": document.generation, "decision": document.last}

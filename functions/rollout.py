@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 import endpoints
-from evergreen import aws, changes, comparison, events, model, pairing
+from evergreen import aws, comparison, events, model, pairing
 from evergreen.decide import AUTOPILOT, decide
 from evergreen.document import Decision, Document
 from evergreen.errors import DocumentChangedError, ModelUnavailableError, UnknownEventError
@@ -79,9 +79,11 @@ def tick(name: str, at: datetime) -> Decision | None:
     _measure(document, evidence, level)
     if change is None:
         return None
-    changed = changes.apply(document, change, at, document.generation)
+    if change.type in ("promoted", "rolled back"):
+        _model.cache_clear()
+        loader(name)(change.version)  # raises if what it is in S3 by now cannot serve
     try:
-        registry.write_document(changed, seen, announce)
+        changed = registry.change(seen, change, at, announce)
     except DocumentChangedError:  # somebody else was faster: the next tick decides on what they did
         logger.warning("overtaken", extra={"endpoint": name, "decision": change.type})
         return None

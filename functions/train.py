@@ -191,7 +191,7 @@ def _attempt(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> Run
         found = registry.manifest(name, done.version)
         ended = runs.described(run, found) if found else run
         return _ended(name, ended, OUTCOMES[done.type], done.reason, done.version)
-    version, fallback = runs.written_by(run, name, registry)
+    version = runs.written_by(run, name, registry)
     if version is None:
         run, trained = _new_version(name, endpoint, registry, run, seen)
         if trained is None:
@@ -200,10 +200,9 @@ def _attempt(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> Run
             if written:
                 registry.write_version(written.manifest, written.artifacts)
         version = trained.manifest
-        fallback = trained.fallback.manifest if trained.fallback else None
     run = runs.described(run, version)
     events.emit(aws.events(), _model_trained(name, run, version))
-    return _enter(name, endpoint, registry, run, version, fallback)
+    return _enter(name, endpoint, registry, run, version)
 
 
 def _new_version(
@@ -229,9 +228,12 @@ def _new_version(
             reason = "nothing has been added to the data since the last training"
             return _ended(name, run, "skipped", reason), None
         champion = runs.champion_of(name, registry, seen, runtime)
-        fallback = runs.needs_fallback(registry, seen, schema, endpoint)
+        wanted = runs.needs_fallback(registry, seen, schema, endpoint)
+        rule = seen.document.fallback if seen else None
         seed = int(os.environ["SEED"])
-        request = Request(name, run.run, run.trigger, run.at, seed, code, runtime, fallback)
+        request = Request(
+            name, run.run, run.trigger, run.at, seed, code, runtime, fallback=wanted, rule=rule
+        )
         return run, training.train(request, endpoint, schema, data.examples, champion)
     except DataError as error:
         return _ended(name, run, "skipped", str(error)), None
@@ -264,7 +266,6 @@ def _enter(
     registry: Registry,
     run: Run,
     version: Manifest,
-    fallback: Manifest | None,
 ) -> Run:
     """Enter a version as the candidate, or as the first champion, or as refused."""
     seen = registry.document(name)
@@ -282,12 +283,11 @@ def _enter(
         reason=verdict.reason,
         figures=runs.figures_of(version.metrics),
         policy=decide.rules(endpoint.policy),
-        fallback=fallback.version if fallback else None,
+        fallback=version.fallback,
     )
     now, announce = datetime.now(UTC), events.announcer(aws.events(), name)
     if seen:  # DocumentChangedError: a retry decides anew
-        entered = changes.apply(seen.document, change, now, seen.document.generation)
-        registry.write_document(entered, seen, announce)
+        registry.change(seen, change, now, announce)
     elif outcome == "promoted":
         registry.write_document(changes.first(name, change, now), None, announce)
     return _ended(name, run, outcome, verdict.reason, version.version)

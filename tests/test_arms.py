@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import time_machine
 
+from evergreen import aws as clients
 from evergreen.document import Experiment
 from evergreen.model import ONNX, RULE, Model
 from evergreen.registry import Registry
@@ -19,7 +20,7 @@ from evergreen.training import Trained
 from local.plane import Plane
 from local.process import Process
 from tests import arms, given
-from tests.given import NAME, NOW, row, version
+from tests.given import NAME, NOW, Fault, injected, row, version
 from tests.servers import Answered, Asked, listening
 from tests.test_predict import PATH, ask, captures, refused, write
 
@@ -144,6 +145,18 @@ def test_no_request_fails_because_an_arm_cannot_be_loaded(
     assert "the champion answers for an arm" in log.getvalue()
     assert not counts(log, "FallbackAnswered")
     assert not counts(log, "RequestsFailed")
+
+
+def test_an_arm_that_s3_does_not_give_for_a_moment_is_not_blamed_for_it(
+    plane: Plane, registry: Registry, data: Store
+) -> None:
+    arms.canary(registry, OTHER)
+
+    with injected(clients.s3(), "s3.GetObject", Fault(503, "SlowDown", key=OTHER, times=99)):
+        found = Counter(answers(plane))
+
+    assert set(found) == {(CHAMPION, "champion"), (CHAMPION, "fallback")}
+    assert captured(data) == {(CHAMPION, "champion", None), (CHAMPION, "fallback", None)}
 
 
 MIDNIGHT = given.body(row(hour=23))  # an hour that no golden row has

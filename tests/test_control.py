@@ -556,7 +556,8 @@ def ask_both(data: Store, days: int, better: str) -> None:
             arm, late = (ONE, TWO)[n % 2], n % 4 < 2
             row = features | ({"hour": 22, "carrier": "EV"} if late else {"hour": 5})
             capture = given.capture(day * 1_000 + n, at, features=row, variant="ab")
-            captures.append(msgspec.structs.replace(capture, version=arm))
+            score = 0.9 if late else 0.1
+            captures.append(msgspec.structs.replace(capture, version=arm, score=score))
             labels.append(given.label(day * 1_000 + n, late == (arm == better), at))
         given.deliver(data, captures, at, f"{day}")
         given.deliver(data, labels, at + timedelta(hours=1), f"{day}")
@@ -583,6 +584,16 @@ def test_an_experiment_that_is_stopped_gets_the_verdict_that_its_figures_give(
     assert (running["standing"]["gain"]["lower"] > 0) == (better == TWO)
     assert document(registry).last.figures["verdict"] == verdict
     assert document(registry).champion == ONE  # nobody asked for its promotion
+
+
+def test_a_challenger_whose_manifest_is_gone_can_be_rejected(
+    plane: Plane, candidate: Manifest, registry: Registry, artifacts: Store
+) -> None:
+    move(registry, "shadow started", TWO)
+    artifacts.s3.delete_object(Bucket=artifacts.bucket, Key=f"models/{NAME}/{TWO}/manifest.json")
+
+    assert get(plane, "status").json()["evidence"]["broken"].keys() == {TWO}
+    assert decide(plane, registry, "reject", version=TWO).status == 200
 
 
 # Views
@@ -643,7 +654,8 @@ def test_a_decision_that_was_not_made_is_unknown(plane: Plane, champion: Manifes
     for generation in ("0", "2", "99999999999999"):
         found = get(plane, f"decisions/{generation}")
         assert refused(found) == (404, "unknown_decision")
-    assert refused(get(plane, "decisions/first")) == (400, "invalid_request")
+    for generation in ("first", "9" * 5_000):
+        assert refused(get(plane, f"decisions/{generation}")) == (400, "invalid_request")
 
 
 # Why a version serves

@@ -1,6 +1,8 @@
 """Every file in endpoints/ is held to the contract, as scikit-learn's check_estimator does."""
 
+import dataclasses
 import random
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,17 +15,21 @@ from threadpoolctl import threadpool_limits
 
 import endpoints
 from endpoints import air_time, flight_delay, weather_tomorrow
-from evergreen import problem, runtime_onnx, twin
-from evergreen.endpoint import check_endpoint
+from evergreen import problem, runtime_onnx, runtime_rule, twin
+from evergreen.endpoint import Policy, check_endpoint
 from evergreen.errors import EndpointFileError, UnknownEndpointError
 from evergreen.examples import Examples, from_rows, from_table
+from evergreen.external import External
 from evergreen.known import endpoint_file
 from evergreen.problem import Kind
+from evergreen.rule import Rule
 from evergreen.schema import JsonSchema, RowDecoder, is_text, schema_of
 from local import packaged
+from local.template import ROOT
 from tests import given
 
 ROWS = 600
+PAGE = ROOT / "docs" / "endpoints.md"
 KNOWN_ONLY_LATER = {
     "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "tailnum", "label", "late",
 }  # fmt: skip
@@ -103,14 +109,19 @@ def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> No
     found = problem.of(endpoint.problem, examples.labels)
 
     for candidate, pipeline in endpoint.candidates(0).items():
+        if isinstance(pipeline, External):
+            continue  # there is nobody to ask
         pipeline.fit(examples.frame(), examples.labels)
         inputs = list(schema["properties"])
-        score = runtime_onnx.scorer(twin.convert(pipeline, schema, inputs), inputs)
+        if isinstance(pipeline, Rule):
+            score = runtime_rule.scorer(pipeline.artifact(), inputs)
+        else:
+            score = runtime_onnx.scorer(twin.convert(pipeline, schema, inputs), inputs)
         scores = score(others.columns)
 
         expected = problem.outputs(pipeline, others.frame(), found)
         assert np.abs(scores - expected).max() < 1e-5, candidate
-        assert scores.std() > 0, candidate
+        assert isinstance(pipeline, Rule) or scores.std() > 0, candidate
 
 
 def test_the_same_seed_makes_candidates_that_score_the_same(name: str) -> None:
@@ -207,3 +218,30 @@ def test_a_file_that_cannot_be_imported_is_an_error_that_names_it(
 
     with pytest.raises(EndpointFileError, match=r"endpoints/flight_delay.py: SyntaxError"):
         endpoints.load("flight-delay")
+
+
+@pytest.mark.parametrize(
+    "candidate", [Rule(), External(url="https://vendor.example/score", rule=Rule())]
+)
+def test_a_rule_and_a_service_may_be_candidates(
+    candidate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = dataclasses.replace(
+        flight_delay.endpoint, candidates=lambda _: {"it": candidate}, search={}
+    )
+    monkeypatch.setattr(flight_delay, "endpoint", endpoint)
+
+    test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(given.NAME)
+
+
+def test_the_page_on_endpoints_gives_the_defaults_of_the_policy() -> None:
+    rows = (line.split("|")[1:3] for line in PAGE.read_text().splitlines() if line[:3] == "| `")
+    said: dict[str, str] = {}
+    for names, values in rows:
+        found = re.findall(r"`(\w+)`", names)
+        said |= dict(zip(found, [values] if len(found) == 1 else values.split(","), strict=True))
+
+    for field in dataclasses.fields(Policy):
+        shown = said[field.name].strip(" `").replace(",000", "000")
+        default = "four times `margin" if field.default is None else field.default
+        assert shown in (str(default), f"{default:g}" if isinstance(default, float) else ""), shown

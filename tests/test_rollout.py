@@ -191,6 +191,24 @@ def test_a_candidate_that_cannot_be_loaded_never_answers(
         assert "nothing was deserialized" in document_of(waiting).last.reason
 
 
+def test_what_has_become_corrupt_since_it_was_compared_is_not_promoted(
+    waiting: Store, data: Store, ticked: Ticks
+) -> None:
+    rollouts.days(data, range(1, 20), version=BAD)
+    rollouts.days(data, range(5, 20), version=GOOD, variant="canary", first=5_000)
+    assert ticked.until(range(1, 11))[-2:] == ["canary widened"] * 2
+    key = f"models/{NAME}/{GOOD}/{ONNX}"
+    stored = waiting.get(key)
+    assert stored
+    waiting.put(key, stored.body[:-1])
+
+    with pytest.raises(ExceptionGroup):
+        ticked(11.5)
+
+    assert ticked(11.6) == "challenger rejected"
+    assert document_of(waiting).champion == BAD
+
+
 def test_a_young_champion_that_is_worse_is_rolled_back_and_not_tried_again(
     artifacts: Store, data: Store, good: Trained, bad: Trained, ticked: Ticks
 ) -> None:

@@ -29,8 +29,8 @@ NONCE_BYTES = 16
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants to become of an endpoint: the fields are those of a Decision.
 
-    share: of the requests, for a canary. experiment: the one that starts. fallback: a rule that
-    takes the place of the one before. verdict: of the experiment that ends.
+    share: of the requests, for a canary. experiment: the one that starts. fallback: the rule that
+    stands in for a version which becomes champion. verdict: of the experiment that ends.
     """
 
     type: Type

@@ -1,26 +1,24 @@
 """The evidence for the rollout, from what was recorded: captures, labels and check reports."""
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from array import array
+from datetime import UTC, datetime
+from itertools import groupby
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from evergreen import bins, drift, report
-from evergreen.document import Document, Experiment
+from evergreen.arms import with_arms
+from evergreen.document import Document
 from evergreen.endpoint import Policy
-from evergreen.evidence import ArmDay, Evidence, Guard, PairedDay, Waiting
+from evergreen.evidence import Evidence, Guard, PairedDay, Waiting
 from evergreen.manifest import Manifest
 from evergreen.model import Model
-from evergreen.pairing import DAY, Gathering, Labelled, Load, labelled, losses, paired
-from evergreen.records import ARRIVAL, Answered, answers_of
+from evergreen.pairing import DAY, SERVED, Gathering, Load, answers, paired, request_of
+from evergreen.records import ARRIVAL
 from evergreen.schema import not_accepted
 from evergreen.store import Store
-
-SERVED = ("champion", "canary", "ab")  # by a version of the rollout's choice
 
 
 def gather(data: Store, document: Document, policy: Policy, load: Load, at: datetime) -> Evidence:
@@ -40,9 +38,10 @@ def gather(data: Store, document: Document, policy: Policy, load: Load, at: date
         champion=_failures(sources, champion) if watching else Guard(),
         alarms=_alarms(sources) if watching else (),
         broken=sources.broken,
+        one_way=_one_way(sources, champion) if watching else None,
     )
     if document.experiment:
-        return _with_arms(sources, document.experiment, evidence)
+        return with_arms(sources, document.experiment, evidence)
     return evidence
 
 
@@ -62,6 +61,12 @@ def _alone(champion: Manifest, candidate: Manifest) -> str | None:
             f"it answers a {candidate.problem.kind} problem, and not a {champion.problem.kind} one"
         )
     return not_accepted(champion.schema, candidate.schema)
+
+
+def _one_way(sources: Gathering, champion: Model | None) -> str | None:
+    """Return why a rollback would turn away requests that the champion answers."""
+    before = sources.model(sources.document.previous)
+    return _alone(champion.manifest, before.manifest) if champion and before else None
 
 
 def _alarms(sources: Gathering) -> list[str]:
@@ -86,12 +91,18 @@ def _shadowed(sources: Gathering, champion: Model | None) -> list[PairedDay]:
 
 
 def _watched(sources: Gathering, champion: Model | None) -> list[PairedDay]:
-    """Compare on the days that the promotion was not decided on."""
+    """Compare on the days that the promotion was not decided on, and its training has not seen.
+
+    Losses of two kinds of problem are no comparison.
+    """
     other = sources.model(sources.document.previous)
     if champion is None or other is None:
         return []
+    if champion.manifest.problem.kind != other.manifest.problem.kind:
+        return []
     known = sources.document.since - ARRIVAL - (1 + sources.policy.label_days) * DAY
-    return paired(sources, champion, other, known.astimezone(UTC).date() + DAY)
+    seen = max(known, champion.manifest.lineage.data_end)
+    return paired(sources, champion, other, seen.astimezone(UTC).date() + DAY)
 
 
 # What came of requests
@@ -106,53 +117,51 @@ def _canary(sources: Gathering, champion: Model | None) -> Guard:
     if other is None:
         return Guard()
     guard = _guard(sources, other, challenger.canary)
-    alike = _guard(sources, champion, challenger.canary) if guard.drifted and champion else Guard()
-    return msgspec.structs.replace(guard, drifted=guard.drifted and not alike.drifted)
+    if champion is None or not (guard.drifted or guard.slow):
+        return guard
+    alike = _guard(sources, champion, challenger.canary)
+    expected = guard.requests * alike.slow / max(alike.requests, 1)  # so slow is the champion too
+    return msgspec.structs.replace(
+        guard,
+        drifted=guard.drifted and not alike.drifted,
+        slow=max(0, guard.slow - round(expected)),
+    )
 
 
 def _failures(sources: Gathering, champion: Model | None) -> Guard:
-    """Return what came of the champion's requests; what drifts may be the season's doing."""
+    """Return what came of the champion's requests.
+
+    What drifts may be the season's doing, and what is slow was so in its canary too.
+    """
     if champion is None:
         return Guard()
     found = _guard(sources, champion, sources.document.since)
-    return msgspec.structs.replace(found, drifted=False)
+    return msgspec.structs.replace(found, drifted=False, slow=0)
 
 
 def _guard(sources: Gathering, model: Model, start: datetime) -> Guard:
     version = model.manifest.version
-    requests: dict[str, bool] = {}
-    failed: set[str] = set()
-    scores = []
-    for answer in _answers(sources, start):
-        request = _request(answer)
-        if answer.failed == version:
-            failed.add(request)
-        elif answer.version == version and answer.variant in SERVED:
-            scores.append(answer.score)
-            requests[request] = (answer.ms or 0.0) > sources.policy.max_latency_ms
-    psi, drifted = _drift(model, np.array(scores, dtype=np.float64))
+    answered = failed = slow = 0
+    scores = array("d")
+    for _, rows in groupby(answers(sources, start, sources.at), key=request_of):
+        one, *others = rows
+        if one.variant == "requested":
+            continue  # by somebody who tries a version, maybe one that fails
+        if one.failed == version:
+            failed += 1
+        elif one.version == version and one.variant in SERVED:
+            answered += 1
+            slow += (one.ms or 0.0) > sources.policy.max_latency_ms * (1 + len(others))
+            scores.extend(row.score for row in (one, *others))
+    psi, drifted = _drift(model, np.array(scores))
     return Guard(
-        requests=len(requests.keys() | failed),
+        requests=answered + failed,
         rows=len(scores),
-        failed=len(failed),
-        slow=sum(requests.values()),
+        failed=failed,
+        slow=slow,
         psi=psi,
         drifted=drifted,
     )
-
-
-def _answers(sources: Gathering, start: datetime) -> Iterator[Answered]:
-    seen = set()
-    for answers in answers_of(sources.data, sources.endpoint, start, sources.at):
-        for answer in answers:
-            if answer.id not in seen:
-                seen.add(answer.id)
-                yield answer
-
-
-def _request(answer: Answered) -> str:
-    """Return what the ids of one request's predictions share."""
-    return answer.id.rpartition("-")[0]
 
 
 def _drift(model: Model, scores: npt.NDArray[np.float64]) -> tuple[float | None, bool]:
@@ -162,49 +171,3 @@ def _drift(model: Model, scores: npt.NDArray[np.float64]) -> tuple[float | None,
         return None, False
     found = drift.compare({"answers": expected}, {"answers": bins.count(expected, scores)})
     return (found[0].psi, found[0].flagged) if found else (None, False)
-
-
-# Experiments
-
-
-def _with_arms(sources: Gathering, experiment: Experiment, evidence: Evidence) -> Evidence:
-    """Return evidence with the arms of an experiment: only requests that it had split."""
-    arms = (experiment.control, experiment.treatment)
-    keys: dict[str, set[str]] = {arm: set() for arm in arms}
-    rows: dict[tuple[str, date], int] = defaultdict(int)
-    for answer in _answers(sources, experiment.start):
-        if answer.version in keys and answer.variant in SERVED:
-            keys[answer.version].add(answer.key or _request(answer))
-            rows[answer.version, answer.time.astimezone(UTC).date()] += 1
-    days = sorted({day for _, day in rows if sources.is_closed(day)})
-    models = [model for arm in arms if (model := sources.model(arm))]
-    known = labelled(sources, models[0], days[0], days[-1]) if days and models else {}
-    arms_by_day = [
-        [
-            _arm_day(
-                model,
-                models[0],
-                day,
-                rows[model.manifest.version, day],
-                [
-                    (capture, label)
-                    for capture, label in known.get(day, [])
-                    if capture.version == model.manifest.version
-                    and capture.variant in SERVED
-                    and capture.time >= experiment.start
-                ],
-            )
-            for day in days
-        ]
-        for model in models
-    ]
-    control, treatment = arms_by_day if len(models) == len(arms) else ([], [])
-    counts = len(keys[arms[0]]), len(keys[arms[1]])
-    return replace(evidence, control=control, treatment=treatment, keys=counts)
-
-
-def _arm_day(
-    model: Model, measure: Model, day: date, rows: int, labelled: list[Labelled]
-) -> ArmDay:
-    loss = float(losses(model, measure, labelled).mean()) if labelled else None
-    return ArmDay(day=day, rows=rows, labelled=len(labelled), loss=loss)

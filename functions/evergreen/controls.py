@@ -5,7 +5,7 @@ refuses what the state does not allow.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, get_type_hints
@@ -17,7 +17,7 @@ from evergreen.changes import Change
 from evergreen.document import Document, Experiment
 from evergreen.endpoint import Policy
 from evergreen.errors import ForbiddenChangeError, ModelUnavailableError, UnknownVersionError
-from evergreen.evidence import Evidence, figures, gain, standing
+from evergreen.evidence import Evidence, PairedDay, figures, gain, standing
 from evergreen.known import is_version
 from evergreen.manifest import Manifest
 from evergreen.model import Model, fetch
@@ -84,16 +84,18 @@ def loaded(registry: Registry, endpoint: str, version: str, runtime: str) -> Mod
     Raises UnknownVersionError, and ForbiddenChangeError where it cannot be loaded.
     """
     try:
+        if not is_version(version) or registry.manifest(endpoint, version) is None:
+            raise UnknownVersionError(endpoint, version)
         return load(registry, endpoint, version, runtime)
     except ModelUnavailableError as error:
         raise ForbiddenChangeError(endpoint, str(error)) from error
 
 
 def load(registry: Registry, endpoint: str, version: str, runtime: str) -> Model:
-    """Return the same; raises UnknownVersionError and ModelUnavailableError."""
-    manifest = registry.manifest(endpoint, version) if is_version(version) else None
+    """Return a version that the endpoint's document names; raises ModelUnavailableError."""
+    manifest = registry.manifest(endpoint, version)
     if manifest is None:
-        raise UnknownVersionError(endpoint, version)
+        raise ModelUnavailableError(endpoint, version, "its manifest is missing")
     return fetch(registry, manifest, runtime)
 
 
@@ -148,12 +150,9 @@ def rejection(document: Document, asked: VersionAsked, by: str) -> Change:
     )
 
 
-def with_evidence(change: Change, evidence: Evidence, policy: Policy) -> Change:
+def with_evidence(change: Change, days: Sequence[PairedDay], policy: Policy) -> Change:
     """Return a change that says what the comparison has shown by now, and by which rules."""
-    known = {
-        "comparison": figures(evidence.paired, gain(evidence.paired, policy.alpha)),
-        "canary": msgspec.to_builtins(evidence.canary),
-    }
+    known = {"comparison": figures(days, gain(days, policy.alpha))}
     return msgspec.structs.replace(
         change, figures=change.figures | known, policy=decide.rules(policy)
     )

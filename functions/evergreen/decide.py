@@ -51,13 +51,17 @@ def rules(policy: Policy) -> dict[str, Any]:
 
 
 def _watch(document: Document, evidence: Evidence, policy: Policy) -> Change | None:
-    """Roll back a young champion that turns out to be worse than the one before it."""
-    if document.previous is None or document.previous in evidence.broken:
+    """Roll back a young champion that turns out to be worse than the one before it.
+
+    An alarm about its outcomes is no reason where the one before would surely have been worse yet.
+    """
+    if document.previous is None or document.previous in evidence.broken or evidence.one_way:
         return None
     if evidence.at > document.since + timedelta(days=policy.watch_days):
         return None
     back = gain(evidence.watched, policy.alpha)
-    reasons = [*evidence.alarms, *faults(evidence.champion, policy)]
+    alarms = () if back and back.upper < 0 else evidence.alarms
+    reasons = [*alarms, *faults(evidence.champion, policy)]
     if document.champion in evidence.broken:
         reasons.append(evidence.broken[document.champion])
     if back and back.lower > 0 and len(evidence.watched) >= policy.watch_min_days:

@@ -148,6 +148,7 @@ class ModelUnavailableError(EvergreenError):
     """A version exists, and may not or cannot be loaded here."""
 
     def __init__(self, endpoint: str, version: str, reason: str) -> None:
+        self.version = version
         super().__init__(f"{endpoint} {version} cannot be loaded: {reason}")
 
 

@@ -30,9 +30,9 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the requests that a version was to answer.
 
     rows: of all requests. failed: requests that another version had to answer, as this one failed.
-    slow: those that took longer than the policy allows. drifted: its answers are unlike those on
-    its holdout, by more than its weeks differ, while those of the champion are not; psi: how
-    unlike.
+    slow: those that took longer for each row than the policy allows. drifted: its answers are
+    unlike those on its holdout, by more than its weeks differ, while those of the champion are not;
+    psi: how unlike.
     """
 
     requests: int = 0
@@ -73,7 +73,8 @@ class Evidence:
     champion, since that was promoted. canary, champion: what came of their requests. alarms: those
     that are the champion's fault, in words. control, treatment: the arms of the experiment by day;
     keys: how many distinct ones each has had (requests, where these name none). broken: why a
-    version cannot be loaded, of those that the document names.
+    version cannot be loaded, of those that the document names. one_way: why the champion before
+    cannot answer what is asked now, or None.
     """
 
     at: datetime
@@ -87,6 +88,7 @@ class Evidence:
     treatment: Sequence[ArmDay] = ()
     keys: tuple[int, int] = (0, 0)
     broken: Mapping[str, str] = field(default_factory=dict)
+    one_way: str | None = None
 
 
 def gain(days: Sequence[PairedDay], alpha: float) -> Bound | None:

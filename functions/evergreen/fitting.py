@@ -29,7 +29,8 @@ PLAIN = (bool, int, float, str, type(None))
 class Request:
     """What a run is about; `at` is the newest moment that it may know.
 
-    fallback: whether a rule is wanted too, for when no model can be loaded.
+    fallback: whether a rule is wanted too, for when no model can be loaded; rule: the one that is
+        there already.
     """
 
     endpoint: str
@@ -40,6 +41,7 @@ class Request:
     code_sha256: str
     runtime: str = "onnx"
     fallback: bool = False
+    rule: str | None = None
 
 
 @dataclass(frozen=True)

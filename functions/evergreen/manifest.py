@@ -139,6 +139,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One model version, as it stands beside its artifacts; written once.
 
+    fallback: the rule that answers when this version cannot be loaded.
     kind: a scikit-learn model, a rule, or another service that is asked over HTTP. labels: how
     those that it was fitted on are distributed. external: the service, where that is the kind.
     """
@@ -161,6 +162,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     labels: FeatureProfile | None = None
     kind: VersionKind = "model"
     problem: Problem = Problem()
+    fallback: str | None = None
     external: Service | None = None
 
     @property

@@ -5,10 +5,10 @@ their labels have had their time. Days that are over are kept under evidence/ in
 which is a cache: what stands there can be computed again.
 """
 
-from collections import defaultdict
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -18,16 +18,26 @@ from evergreen.document import Document
 from evergreen.endpoint import Policy
 from evergreen.errors import ExternalError, ModelUnavailableError
 from evergreen.evidence import PairedDay
-from evergreen.join import Labels, read_labels
+from evergreen.join import read_labels
 from evergreen.model import Model
-from evergreen.problem import array, is_label
-from evergreen.records import ARRIVAL, Capture, captures_of, closing, days_of, midnight
-from evergreen.schema import columns_of
+from evergreen.problem import Kind, array, is_label
+from evergreen.records import (
+    ARRIVAL,
+    Answered,
+    Capture,
+    answers_of,
+    captures_of,
+    closing,
+    days_of,
+    midnight,
+)
+from evergreen.schema import UNDECODABLE, columns_of
 from evergreen.store import Store
 
 DAY = timedelta(days=1)
 Labelled = tuple[Capture, bool | float | str]
 Load = Callable[[str], Model]  # raises ModelUnavailableError
+SERVED = ("champion", "canary", "ab")  # by a version of the rollout's choice
 
 
 @dataclass
@@ -63,10 +73,8 @@ class Gathering:
 
 def paired(sources: Gathering, champion: Model, other: Model, start: date) -> list[PairedDay]:
     """Return the closed days from `start` on which both scored rows that have labels."""
-    names = f"{champion.manifest.version}/{other.manifest.version}"
-    key = f"evidence/{sources.endpoint}/{names}.json"
-    stored = sources.data.get(key)
-    kept = msgspec.json.decode(stored.body, type=list[PairedDay]) if stored else []
+    key = key_of(sources.endpoint, champion.manifest.version, other.manifest.version)
+    kept = kept_days(sources.data, key, PairedDay)
     known = {day.day for day in kept}
     days = [day for day in days_of(midnight(start), sources.at) if sources.is_closed(day)]
     fresh = [day for day in days if day not in known]
@@ -76,74 +84,95 @@ def paired(sources: Gathering, champion: Model, other: Model, start: date) -> li
         except ExternalError:
             fresh = []  # the service of one of them is away: the next tick asks it again
         except ModelUnavailableError as error:
-            sources.broken[other.manifest.version] = str(error)
+            sources.broken[error.version] = str(error)
             return []
         if fresh:
             sources.data.put(key, msgspec.json.encode(kept))
     return [day for day in kept if day.rows and start <= day.day and sources.is_closed(day.day)]
 
 
+def key_of(endpoint: str, champion: str, other: str) -> str:
+    """Return where the days of two versions are kept."""
+    return f"evidence/{endpoint}/{champion}/{other}.json"
+
+
+def kept_days[Day: msgspec.Struct](data: Store, key: str, kind: type[Day]) -> list[Day]:
+    """Return the closed days that are kept; none for what is damaged, or of another Evergreen."""
+    stored = data.get(key)
+    try:
+        return msgspec.json.decode(stored.body, type=list[kind]) if stored else []  # type: ignore[valid-type]
+    except UNDECODABLE:
+        return []
+
+
 def _paired(
     sources: Gathering, champion: Model, other: Model, days: list[date]
 ) -> Iterator[PairedDay]:
-    found = labelled(sources, champion, min(days), max(days))
-    for day in days:
-        rows = found.get(day, [])
-        gain = float(np.mean(losses(champion, champion, rows) - losses(other, champion, rows)))
-        yield PairedDay(day=day, rows=len(rows), gain=gain if rows else 0.0)
+    for day in days:  # each alone: many of them would not fit into memory
+        rows = labelled(sources, champion.manifest.problem.kind, day)
+        ours = losses(champion, champion, rows)
+        known = np.flatnonzero(np.isfinite(ours))  # others had no answer that counts
+        rows = [rows[place] for place in known]
+        theirs = losses(other, champion, rows)
+        if not np.isfinite(theirs).all():
+            raise ModelUnavailableError(
+                other.manifest.endpoint,
+                other.manifest.version,
+                f"it has no finite score for a request of {day}",
+            )
+        gain = float((ours[known] - theirs).mean()) if rows else 0.0
+        yield PairedDay(day=day, rows=len(rows), gain=gain)
 
 
 def losses(model: Model, measure: Model, rows: list[Labelled]) -> npt.NDArray[np.float64]:
     """Return a version's loss on each row, shape (rows,), in the unit of `measure`.
 
-    Raises ModelUnavailableError for one that has no score for what was really asked.
+    Not finite where it has no score. Raises ModelUnavailableError where scoring fails as a whole.
     """
     if not rows:
-        return np.zeros(1)
+        return np.zeros(0)
     manifest = model.manifest
     problem = manifest.problem.like(measure.manifest.problem)
     labels = array(problem.kind, [label for _, label in rows])
     columns = columns_of(manifest.schema, [capture.features for capture, _ in rows])
     try:
-        found = problem.losses(labels, model.scores(columns))
+        return problem.losses(labels, model.scores(columns))
     except ExternalError:
         raise
     except Exception as error:  # ONNX Runtime has no base class of its own
         raise ModelUnavailableError(manifest.endpoint, manifest.version, str(error)) from error
-    if not np.isfinite(found).all():
-        day = f"{rows[0][0].time:%Y-%m-%d}"
-        raise ModelUnavailableError(
-            manifest.endpoint, manifest.version, f"it has no finite score for a request of {day}"
-        )
-    return found
 
 
-def labelled(
-    sources: Gathering, model: Model, first: date, last: date
-) -> dict[date, list[Labelled]]:
-    """Return the predictions of closed days whose label came in time, by day.
+def labelled(sources: Gathering, kind: Kind, day: date) -> list[Labelled]:
+    """Return the predictions of a closed day whose label came in time, ordered by id.
 
-    A label that is not of the model's kind of problem, from before that changed, is left out.
+    kind: of the problem; a label of another, from before that changed, is left out.
     """
-    kind = model.manifest.problem.kind
-    start, end = midnight(first), midnight(last + DAY)
-    labels = read_labels(
-        sources.data, sources.endpoint, start, closing(last, sources.policy.label_days)
-    )
-    found: dict[date, dict[str, Labelled]] = defaultdict(dict)
+    start, end = midnight(day), midnight(day + DAY)
+    closes = closing(day, sources.policy.label_days)
+    labels = read_labels(sources.data, sources.endpoint, start, closes).by_id
+    found: dict[str, Labelled] = {}
     for captures in captures_of(sources.data, sources.endpoint, start, end):
         for capture in captures:
-            day = capture.time.astimezone(UTC).date()
-            label = _in_time(labels, capture.id, day, sources.policy.label_days)
-            if label is None or not is_label(kind, label):
+            label = labels.get(capture.id)
+            if label is None or label.time >= closes or not is_label(kind, label.label):
                 continue
             if capture.variant != "requested":
-                found[day].setdefault(capture.id, (capture, label))
-    return {day: [rows[id_] for id_ in sorted(rows)] for day, rows in found.items()}
+                found.setdefault(capture.id, (capture, label.label))
+    return [found[prediction] for prediction in sorted(found)]
 
 
-def _in_time(
-    labels: Labels, prediction: str, day: date, label_days: int
-) -> bool | float | str | None:
-    found = labels.by_id.get(prediction)
-    return found.label if found and found.time < closing(day, label_days) else None
+def answers(sources: Gathering, start: datetime, end: datetime) -> Iterator[Answered]:
+    """Yield answers by arrival, the rows of a request together, and none that came again.
+
+    That happens within DELIVERY, so two days are remembered: weeks would not fit into memory.
+    """
+    seen: deque[set[str]] = deque(maxlen=2)
+    for found in answers_of(sources.data, sources.endpoint, start, end):
+        yield from (each for each in found if not any(each.id in ids for ids in seen))
+        seen.append({each.id for each in found})
+
+
+def request_of(answer: Answered) -> str:
+    """Return what the ids of one request's predictions share."""
+    return answer.id.rpartition("-")[0]

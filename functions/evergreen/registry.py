@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from evergreen.changes import Change, apply
 from evergreen.document import Decision, Document
 from evergreen.errors import (
     CorruptArtifactError,
@@ -114,6 +115,21 @@ class Registry:
         if not won and not self._was_written(document):
             raise DocumentChangedError(document.endpoint, document.generation - 1)
         self.settle(document, announce)
+
+    def change(
+        self, seen: Seen, change: Change, time: datetime, announce: Announce = lambda _: None
+    ) -> Document:
+        """Change a document as `evergreen.changes` allows, write it and return it.
+
+        With a champion comes the rule that stands in for it: another could not answer its requests.
+        """
+        if change.type in ("promoted", "rolled back"):
+            manifest = self.manifest(seen.document.endpoint, change.version)
+            rule = manifest.fallback if manifest else None
+            change = msgspec.structs.replace(change, fallback=rule)
+        changed = apply(seen.document, change, time, seen.document.generation)
+        self.write_document(changed, seen, announce)
+        return changed
 
     def settle(self, document: Document, announce: Announce) -> None:
         """Announce the last decision and keep it in the history, unless that has been done."""

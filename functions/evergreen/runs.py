@@ -25,12 +25,11 @@ def decision_by(run: Run, registry: Registry, seen: Seen | None) -> Decision | N
     return next((found for found in history if found.by == run.run), None)
 
 
-def written_by(run: Run, name: str, registry: Registry) -> tuple[Manifest | None, Manifest | None]:
-    """Return the version that an earlier attempt at this run wrote, and its fallback."""
+def written_by(run: Run, name: str, registry: Registry) -> Manifest | None:
+    """Return the version that an earlier attempt at this run wrote, apart from its fallback."""
     newer = takewhile(lambda found: found.created >= run.at, manifests(name, registry))
-    own = [found for found in newer if found.lineage.run == run.run]
-    version = next((found for found in own if found.candidate != FALLBACK), None)
-    return version, next((found for found in own if found.candidate == FALLBACK), None)
+    own = (found for found in newer if found.lineage.run == run.run)
+    return next((found for found in own if found.candidate != FALLBACK), None)
 
 
 def manifests(name: str, registry: Registry) -> Iterator[Manifest]:

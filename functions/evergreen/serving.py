@@ -63,10 +63,23 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class _Missing:
+    """Why a version could not be loaded; its own: not because S3 did not answer for a moment."""
+
+    reason: str
+    its_own: bool
+
+    @classmethod
+    def of(cls, error: Exception) -> "_Missing":
+        return cls(str(error), not isinstance(error, ClientError | BotoCoreError))
+
+
+@dataclass(frozen=True)
 class _Look:
     """What the last look at an endpoint document found.
 
-    champion: the document's, or the last that could be loaded. stale: why it is not the document's.
+    champion: the document's, or the last that could be loaded. stale: why it is not the document's,
+    and whether that is its own fault.
     arms: versions that get a share of the requests, by id, or why they cannot be loaded; one that
     failed is tried again at the next look.
     """
@@ -76,7 +89,8 @@ class _Look:
     champion: Served | None
     fallback: Served | None = None
     stale: str | None = None
-    arms: dict[str, Served | str] = field(default_factory=dict)
+    its_own: bool = True
+    arms: dict[str, Served | _Missing] = field(default_factory=dict)
 
     @property
     def document(self) -> Document:
@@ -92,7 +106,8 @@ class _Look:
         if self.champion:
             return Chosen(self.champion, "champion")
         assert self.fallback  # noqa: S101 - for the type checker: there is no look without both
-        return Chosen(self.fallback, "fallback", self.document.champion, self.stale or "")
+        failed = self.document.champion if self.its_own else None
+        return Chosen(self.fallback, "fallback", failed, self.stale or "")
 
 
 @dataclass
@@ -126,8 +141,9 @@ class Serving:
         arm = look.arms.get(version)
         if arm is None:
             look.arms[version] = arm = self._loaded(endpoint, version)
-        if isinstance(arm, str):
-            return replace(champion, variant="fallback", failed=version, reason=arm)
+        if isinstance(arm, _Missing):
+            failed = version if arm.its_own else None
+            return replace(champion, variant="fallback", failed=failed, reason=arm.reason)
         return Chosen(arm, "ab" if look.document.experiment else "canary")
 
     def instead(self, endpoint: str, failed: Chosen, reason: str) -> Chosen | None:
@@ -143,7 +159,7 @@ class Serving:
         if fallback is None or fallback == failed.version:
             return None
         rule = self._loaded(endpoint, fallback)
-        return None if isinstance(rule, str) else Chosen(rule, "fallback", first, reason)
+        return None if isinstance(rule, _Missing) else Chosen(rule, "fallback", first, reason)
 
     def document(self, endpoint: str) -> Document:
         """Return the endpoint document as it was at the last look; raises what `champion` does."""
@@ -188,11 +204,12 @@ class Serving:
             rule = self._loaded(endpoint, document.fallback) if document.fallback else None
             if not isinstance(rule, Served):
                 raise
-            return _Look(seen, now, None, rule, str(error))
+            missing = _Missing.of(error)
+            return _Look(seen, now, None, rule, missing.reason, missing.its_own)
 
     def _refreshed(self, endpoint: str, look: _Look) -> _Look:
-        arms: dict[str, Served | str] = {
-            arm: found for arm, found in look.arms.items() if not isinstance(found, str)
+        arms: dict[str, Served | _Missing] = {
+            arm: found for arm, found in look.arms.items() if isinstance(found, Served)
         }
         look = replace(look, checked=time.time(), stale=None, arms=arms)
         try:
@@ -218,12 +235,12 @@ class Serving:
             raise UnknownVersionError(endpoint, version)
         return served
 
-    def _loaded(self, endpoint: str, version: str) -> Served | str:
+    def _loaded(self, endpoint: str, version: str) -> Served | _Missing:
         """Return a version, or why it cannot be loaded."""
         try:
             return self._load_known(endpoint, version)
         except Exception as error:  # whatever it is, somebody else can answer
-            return str(error)
+            return _Missing.of(error)
 
     def _load_known(self, endpoint: str, version: str) -> Served:
         served = self._load(endpoint, version)

@@ -91,10 +91,11 @@ def train(
     manifest = evaluation.finish(manifest, best, endpoint, data_gate, previous)
     page = card.page(manifest, best, endpoint, slices).encode()
     files = manifest.artifacts | {REPORT: fingerprint(page)}
-    manifest = msgspec.structs.replace(manifest, artifacts=files)
     fallback = None
     if request.fallback:
         fallback = _fallback(request, endpoint, schema, examples, previous, fit_one, earlier)
+    rule = fallback.manifest.version if fallback else request.rule
+    manifest = msgspec.structs.replace(manifest, artifacts=files, fallback=rule)
     return Trained(manifest, artifacts | {REPORT: page}, fallback)
 
 

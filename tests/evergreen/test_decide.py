@@ -443,6 +443,21 @@ def test_a_champion_is_not_rolled_back_to_one_that_cannot_be_loaded() -> None:
     assert kind(PROMOTED, evidence(alarms=["worse"])) == "rolled back"
 
 
+def test_a_champion_is_not_rolled_back_to_one_that_turns_callers_away() -> None:
+    failing = Guard(requests=1_000, failed=60)
+
+    assert kind(PROMOTED, evidence(champion=failing, one_way="it needs a field")) is None
+
+
+def test_an_alarm_does_not_bring_back_a_champion_that_is_surely_worse_yet() -> None:
+    alarms = ["performance degraded"]
+
+    assert kind(PROMOTED, evidence(alarms=alarms, watched=days(-0.05))) is None
+    assert kind(PROMOTED, evidence(alarms=alarms, watched=days(-0.05, count=2))) == "rolled back"
+    failing = Guard(requests=1_000, failed=60)
+    assert kind(PROMOTED, evidence(champion=failing, watched=days(-0.05))) == "rolled back"
+
+
 def test_a_rollback_comes_before_a_challenger_and_before_an_experiment() -> None:
     canary = after(after(PROMOTED, "candidate entered", "v3"), "shadow started", "v3")
     canary = after(canary, "canary started", "v3", share=0.5)

@@ -17,7 +17,7 @@ from evergreen.errors import ExternalError
 from evergreen.model import ONNX, Model
 from evergreen.pairing import Gathering, paired
 from evergreen.records import Capture, Label
-from evergreen.schema import columns_of
+from evergreen.schema import Columns, columns_of
 from evergreen.training import Trained
 from tests import given, rollouts
 from tests.given import NOW
@@ -193,6 +193,44 @@ def test_a_version_without_a_score_for_what_was_asked_is_broken(
 
     assert "no finite score" in gathering.broken[given.version(2)]
     assert not isinstance(gathering.data, Memory) or not gathering.data.under("evidence/")
+
+
+def test_rows_for_which_the_champion_has_no_score_are_left_out(
+    champion: Model, other: Model
+) -> None:
+    def partly(columns: Columns) -> np.ndarray[Any, Any]:
+        return np.where(columns["hour"] < 15, champion.scores(columns), np.nan)
+
+    gathering = sources(delivered(*records()))
+
+    found = paired(gathering, Model(champion.manifest, partly), other, FIRST)
+
+    assert [day.rows for day in found] == [15] * 3
+    assert not gathering.broken
+
+
+def test_what_was_kept_and_is_damaged_is_computed_again(champion: Model, other: Model) -> None:
+    memory = delivered(*records())
+    first = paired(sources(memory), champion, other, FIRST)
+    for key in memory.under("evidence/"):
+        memory.objects[key] = b'[{"day": "2013-02-02"}]'
+
+    assert paired(sources(memory), champion, other, FIRST) == first
+
+
+def test_a_day_is_the_same_whether_it_is_looked_at_at_once_or_with_later_ones(
+    champion: Model, other: Model
+) -> None:
+    captures, labels = records()
+    again = [msgspec.structs.replace(labels[0], label=not labels[0].label, time=NOW + 3.5 * DAY)]
+
+    at_once = delivered(captures, labels + again)
+    paired(sources(at_once, day=3), champion, other, FIRST)  # when the first day has closed
+
+    late = delivered(captures, labels + again)
+    assert paired(sources(late), champion, other, FIRST) == paired(
+        sources(at_once), champion, other, FIRST
+    )
 
 
 def test_days_for_which_a_service_is_away_are_asked_for_again(
