@@ -13,6 +13,7 @@ UV := .uv/bin/uv
 RUN := .venv/bin/python
 MONTHS ?= 11
 RUNTIME ?= process
+SHARE ?= 1
 ENDPOINT ?= flight-delay
 SEED ?= 0
 CONFIG_ENV ?= default
@@ -22,9 +23,9 @@ help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: .venv/ready ## Replay 2013 at four levels: ALL=1 MONTHS=11 SEED=0 RUNTIME=process (or sam, after a build)
+demo: .venv/ready ## Replay 2013 at four levels: MONTHS=11 SHARE=1 SEED=0 RUNTIME=process (or sam, after a build)
 	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED) \
-		--runtime $(RUNTIME) $(if $(ALL),--all)
+		--runtime $(RUNTIME) --share $(SHARE)
 
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker
@@ -56,8 +57,8 @@ check: .venv/ready ## Lint, types, and the template
 
 .PHONY: serve
 serve: PORT ?= 8000
-serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT=flight-delay DATA=file
-	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)")
+serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT=flight-delay DATA=file LEVEL=3
+	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(LEVEL),--level $(LEVEL))
 
 .PHONY: train
 train: .venv/ready ## Train one model here and show how it did: ENDPOINT=flight-delay DATA=file SEED=0

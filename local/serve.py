@@ -1,26 +1,29 @@
 """Serve the API of the template on this machine, with a champion trained here.
 
 It is the same code as in Lambda, over moto. Nobody is asked to sign requests, so it listens on
-127.0.0.1 alone. Schedules fire and events are delivered as the clock goes on.
+127.0.0.1 alone. Schedules fire and events are delivered as the clock goes on. The flights of
+January are moved to the weeks before today, and the last of them come second: so there is a
+champion, and a candidate beside it, to try everything on.
 """
 
 import argparse
 import sys
 import tempfile
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from rich.console import Console
 
 import endpoints
-from local import stack, template
+from local import flights, stack, template
 from local.plane import Plane
 
 HOST = "127.0.0.1"
 MAX_BYTES = 10_000_000  # what API Gateway takes
 TICK_SECONDS = 1.0
+RECENT = timedelta(days=4)  # of the flights, that the champion has not seen
 BUILD = template.ROOT / "build" / "serve"
 EXAMPLE = (template.ROOT / "events" / "bodies" / "predict.json").relative_to(template.ROOT)
 
@@ -31,22 +34,24 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--endpoint", default="flight-delay", choices=endpoints.names())
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
+    parser.add_argument("--level", choices=("1", "2", "3", "4"), default="3", help="MaturityLevel")
     arguments = parser.parse_args()
     endpoint, port = arguments.endpoint, arguments.port
     if not 0 <= port <= 65_535:
         parser.error("--port must be from 0 to 65535")
     BUILD.mkdir(parents=True, exist_ok=True)
     console = Console()
-    with (BUILD / "lambda.log").open("w", buffering=1) as log, stack.deployed(log) as plane:
+    with (
+        (BUILD / "lambda.log").open("w", buffering=1) as log,
+        stack.deployed(log, MaturityLevel=arguments.level) as plane,
+    ):
         try:
             server = ThreadingHTTPServer((HOST, port), handler_of(plane))
         except OSError as error:
             sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT={port + 1}")
         console.print(f"Training a champion for {endpoint} …", highlight=False)
         with tempfile.TemporaryDirectory() as folder:
-            stack.upload(
-                plane, endpoint, stack.training_file(endpoint, arguments.data, Path(folder))
-            )
+            train(plane, endpoint, arguments.data, Path(folder), console)
         console.print(f"Serving on http://{HOST}:{server.server_port}; try\n", highlight=False)
         console.print(example(server.server_port, endpoint), highlight=False, soft_wrap=True)
         stop = threading.Event()
@@ -60,6 +65,33 @@ def main() -> None:
             stop.set()
             clock.join()
             server.server_close()
+
+
+def train(plane: Plane, endpoint: str, data: Path | None, folder: Path, console: Console) -> None:
+    """Train a champion; SystemExit with the reason where none comes of it.
+
+    Of the flights a candidate too, from the days that the champion has not seen.
+    """
+    said: list[str] = []
+    plane.on_event = lambda event: said.append(str(event["detail"].get("reason", "")))
+    if data is None and endpoint == "flight-delay":
+        table = flights.moved(flights.flights(), datetime.now(UTC))
+        last = table["time_hour"].max()
+        early = table["time_hour"] < f"{datetime.fromisoformat(last) - RECENT:%Y-%m-%dT%H:%M:%SZ}"
+        files = [
+            flights.written(table[early], folder / "first.parquet"),
+            flights.written(table[~early], folder / "later.parquet"),
+        ]
+    else:
+        files = [stack.training_file(endpoint, data, folder)]
+    for file in files:
+        stack.upload(plane, endpoint, file)
+    plane.on_event = lambda _: None
+    seen = stack.registry().document(endpoint)
+    if seen is None:
+        sys.exit(f"No model came of it: {said[-1] if said else 'see build/serve/lambda.log'}")
+    if seen.document.candidate:
+        console.print(f"A candidate waits beside it: {seen.document.candidate}", highlight=False)
 
 
 def example(port: int, endpoint: str) -> str:

@@ -380,3 +380,22 @@ def test_what_an_answer_says_is_printed_and_not_interpreted(run: Run, champion: 
 
     assert odd in run("endpoints")[1]
     assert odd in run("resume", NAME, "--reason", "x")[2]
+
+
+def test_the_question_says_what_else_a_new_champion_ends() -> None:
+    document = {
+        "champion": ONE,
+        "experiment": {"id": "e1"},
+        "challenger": {"version": "v3"},
+    }
+
+    assert commands._also(document, TWO) == (
+        "; experiment e1 ends, inconclusive; v3 is rejected for good"
+    )
+    assert commands._also(document | {"experiment": None}, "v3") == ""
+
+
+def test_nothing_to_reject_is_said_so(run: Run, champion: Manifest) -> None:
+    code, _, said = run("reject", NAME, *WHY)
+
+    assert (code, said.strip()) == (1, f"Refused: {NAME}: there is nothing to reject")

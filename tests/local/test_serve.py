@@ -2,12 +2,16 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 
+import pandas as pd
 import pytest
+from rich.console import Console
 
 from evergreen.store import Store
-from local import serve
+from local import flights, serve
 from local.plane import Plane
 from local.template import ROOT
 from tests import given
@@ -74,3 +78,29 @@ def test_one_connection_serves_many_requests(connection: http.client.HTTPConnect
         answer.read()
 
         assert answer.status == status
+
+
+def test_data_that_no_model_comes_of_ends_with_the_reason(
+    plane: Plane, quick: None, tmp_path: Path
+) -> None:
+    file = tmp_path / "few.csv"
+    file.write_bytes(given.csv(given.table(50)))
+
+    with pytest.raises(SystemExit, match="50 labelled rows are fewer"):
+        serve.train(plane, given.NAME, file, tmp_path, Console(quiet=True))
+
+
+def test_january_moves_by_whole_weeks_to_those_before_today() -> None:
+    table = pd.DataFrame(
+        {"month": [1, 1, 2], "time_hour": [f"2013-{day}T10:00:00Z" for day in MOVED]}
+    )
+    now = datetime(2026, 11, 23, 16, tzinfo=UTC)
+
+    times = pd.to_datetime(flights.moved(table, now)["time_hour"])
+
+    assert times.dt.day_of_week.tolist() == [1, 3]  # a Tuesday and a Thursday, as in 2013
+    assert times.dt.hour.tolist() == [10, 10]
+    assert timedelta(0) <= now - times.max() < timedelta(weeks=1)
+
+
+MOVED = ("01-01", "01-31", "02-01")
