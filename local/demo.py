@@ -1,139 +1,89 @@
-"""Replay a year of real flights through the stack: predict, record, check drift, retrain, promote.
+"""Replay a year of real flights at four levels of maturity: frozen, alarmed, approved, autopilot.
 
 January is the training data. From February on, each scheduled hour's flights are one request, and
-what became of them is reported the next morning. Beside it, on the same requests: the January
-model, left alone, and the late rate of the last thirty days.
+what became of them is reported the next morning. All levels get the same requests. In autumn a bad
+training file is uploaded at the levels that retrain (local/injected.py), and at level 4 a vendor's
+model is tried that turns bad once it answers (local/vendor.py).
 """
 
 import argparse
-import shutil
+import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
-import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from evergreen.manifest import Manifest
-from evergreen.report import CheckReport
-from local import flights, report, template
-from local.replay import (
-    LAST_REPORT,
-    OUTCOMES_AT,
-    BaseRate,
-    Replay,
-    manifests_of,
-    pages,
-    replay,
-    reports,
-    summarize,
-)
-from local.summary import Event, Summary, Tally, alarm_days, closing_lines, closing_table
+from local import flights, levels, report, template
+from local.closing import closing_lines, closing_table, said_share
+from local.levels import NAMES, Options, chosen
+from local.result import Event
+from local.summary import merge
 
 BUILD = template.ROOT / "build" / "demo"
 ENDPOINTS = ("flight-delay",)  # those that there is a year of real data for
+MAX_SHARE = 10  # fewer flights would be too few to train on
+IN_CONTAINERS = (4,)  # one stack of containers is enough to see that the code runs in them
+SHOWN = {
+    "Model Promoted", "Model Rolled Back", "Challenger Started", "Candidate Rejected",
+    "Performance Degraded",
+}  # fmt: skip
 
 
 def main() -> None:
     """Run the demo and show what it was worth."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the levels are ended too
+    began = time.monotonic()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    if options.share > 1:
+        console.print(said_share(options.share), highlight=False, soft_wrap=True)
+    played = tuple(NAMES) if options.runtime == "process" else IN_CONTAINERS
+    if options.runtime == "sam":
+        console.print("In containers, level 4 alone is replayed.")
+    table = chosen(flights.flights(), options.share)
+    rows = int(table["month"].between(2, options.months + 1).sum())
+    del table  # each level reads its own
+    with bar(console) as progress:
+        results = levels.run(played, options, BUILD, shower(progress, played, rows))
+    summary = merge(results, options, round(time.monotonic() - began, 1))
+    (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
+    report.write(BUILD, summary, results)
+    console.print(closing_table(summary))
+    console.print(closing_lines(summary), highlight=False, soft_wrap=True)
+    if summary.requests["errors"] or summary.dead_letters:
+        sys.exit("some requests or events failed: see build/demo/level-N/lambda.log")
+
+
+def _options() -> Options:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--months", type=int, default=11, help="how many, from February (1-11)")
     parser.add_argument("--endpoint", choices=ENDPOINTS, default=ENDPOINTS[0])
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same summary")
     parser.add_argument("--runtime", choices=("process", "sam"), default="process")
+    parser.add_argument("--share", type=int, default=1, help="one flight of so many, to be quick")
     arguments = parser.parse_args()
     if not 1 <= arguments.months <= 11:
         parser.error("--months must be from 1 to 11")
-    BUILD.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    with (BUILD / "lambda.log").open("w") as log:
-        replayed = run(
-            console,
-            log,
-            arguments.endpoint,
-            arguments.months,
-            arguments.seed,
-            arguments.runtime,
-        )
-    summary = replayed.summary
-    (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
-    report.write(BUILD, summary, replayed.reports, replayed.manifests)
-    shutil.rmtree(BUILD / "checks", ignore_errors=True)
-    (BUILD / "checks").mkdir()
-    for name, body in replayed.pages.items():
-        (BUILD / "checks" / name).write_bytes(body)
-    console.print(closing_table(summary))
-    console.print(closing_lines(summary), highlight=False, soft_wrap=True)
-    if summary.requests["errors"] or summary.dead_letters:
-        sys.exit("some requests or events failed: see build/demo/lambda.log")
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What a replay leaves: figures, the report of each check, the versions, pages by file name."""
-
-    summary: Summary
-    reports: list[CheckReport]
-    manifests: list[Manifest]
-    pages: dict[str, bytes]
-
-
-def run(
-    console: Console,
-    log: IO[str],
-    endpoint: str,
-    months: int,
-    seed: int,
-    runtime: str = "process",
-) -> Replayed:
-    """Replay the months and return what happened."""
-    began = time.monotonic()
-    console.print("Reading the flights of 2013 …")
-    table = flights.flights()
-    base_rate = BaseRate(table)
-    first = datetime(2013, 2, 1, 8, tzinfo=UTC)  # three in the morning in New York
-    with replay(endpoint, first, seed, log, runtime) as replayed, bar(console) as progress:
-        replayed.plane.on_event = _announcer(replayed, progress.console)
-        with tempfile.TemporaryDirectory() as folder:
-            frozen = replayed.train_first(flights.january(table, Path(folder)))
-        task = progress.add_task("", total=len(table[table["month"].between(2, months + 1)]))
-        today = None
-        for hour in flights.hours(table, list(frozen.manifest.schema["properties"]), 2, months + 1):
-            if hour.day != today:
-                today, rate = hour.day, base_rate.at(hour.day)
-                replayed.advance(datetime.combine(today, OUTCOMES_AT, UTC))
-                replayed.report_outcomes()
-            replayed.advance(hour.time)
-            scores = replayed.ask(hour)
-            progress.update(task, advance=len(hour.rows), description=f"{hour.time:%d %b %Y}")
-            if scores is None:
-                continue
-            replayed.tallies.setdefault(hour.day.month, Tally()).add(
-                np.array(hour.late),
-                frozen=frozen.scores_of(hour.rows),
-                evergreen=scores,
-                base_rate=np.full(len(hour.rows), rate),
-            )
-        replayed.advance(hour.time + LAST_REPORT)
-        replayed.report_outcomes()
-        summary = summarize(replayed, first, seed)
-        found = Replayed(summary, reports(replayed), manifests_of(replayed), pages(replayed))
-    summary.alarms = alarm_days(found.reports)
-    summary.seconds = round(time.monotonic() - began, 1)
-    return found
+    if not 1 <= arguments.share <= MAX_SHARE:
+        parser.error(f"--share must be from 1 to {MAX_SHARE}")
+    return Options(
+        endpoint=arguments.endpoint,
+        months=arguments.months,
+        seed=arguments.seed,
+        share=arguments.share,
+        runtime=arguments.runtime,
+    )
 
 
 def bar(console: Console) -> Progress:
-    """Return a progress bar that shows the virtual date."""
+    """Return a progress bar for each level, which shows its virtual date."""
     return Progress(
-        TextColumn("{task.description:>11}"),
+        TextColumn("{task.description:<34}"),
         BarColumn(bar_width=None),
         TextColumn("{task.completed:>7,.0f} flights"),
         TimeElapsedColumn(),
@@ -141,24 +91,36 @@ def bar(console: Console) -> Progress:
     )
 
 
-def _announcer(replayed: Replay, console: Console) -> Callable[[dict[str, Any]], None]:
-    def announce(event: dict[str, Any]) -> None:
-        now = datetime.now(UTC)
-        detail = dict(event["detail"])
-        if detail["endpoint"] != replayed.endpoint:
-            return
-        replayed.events.append(Event(now, event["detail-type"], detail))
-        shown = detail.get("reason") or ", ".join(detail.get("features", ()))
-        if event["detail-type"] == "Model Trained":
-            shown = f"{detail['candidate']}, log-loss {detail['log_loss']:.4f} on the holdout"
-        if event["detail-type"] != "Retrain Requested":
-            console.print(
-                f"{now:%d %b}  [bold]{event['detail-type']:<18}[/bold] {shown}",
-                highlight=False,
-                soft_wrap=True,
-            )
+def shower(
+    progress: Progress, played: tuple[int, ...], rows: int
+) -> Callable[[int, str, Any], None]:
+    """Return what shows the progress of the levels, and the decisions of each as they fall."""
+    tasks: dict[int, TaskID] = {}
+    for level in played:
+        tasks[level] = progress.add_task(f"{level} {NAMES[level]}", total=rows, start=False)
 
-    return announce
+    def show(level: int, kind: str, value: Any) -> None:
+        if kind == "rows":
+            at, asked = value
+            progress.start_task(tasks[level])
+            name = NAMES[level] if len(NAMES[level]) < 21 else NAMES[level].partition(",")[0]
+            progress.update(tasks[level], advance=asked, description=f"{level} {name}, {at:%d %b}")
+        elif kind == "event" and value.type in SHOWN:
+            line = f"{level}  {value.time:%d %b}  [bold]{value.type:<20}[/bold] {said(value)}"
+            progress.console.print(line, highlight=False, soft_wrap=True)
+        elif kind == "ended":
+            progress.stop_task(tasks[level])
+
+    return show
+
+
+def said(event: Event) -> str:
+    """Return what an event is about, in a line."""
+    detail = event.detail
+    if event.type == "Challenger Started":
+        share = f" {detail['share']:.0%}" if detail["share"] else ""
+        return f"{detail['stage']}{share}: {detail['reason']}"
+    return str(detail.get("reason") or ", ".join(detail.get("features", ())))
 
 
 if __name__ == "__main__":

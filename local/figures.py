@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from evergreen.drawing import (
     BLUE,
@@ -19,7 +21,6 @@ from evergreen.drawing import (
     INK,
     MUTED,
     ORANGE,
-    PAPER,
     PURPLE,
     STYLE,
     WIDTH,
@@ -31,17 +32,30 @@ from evergreen.report import CheckReport
 from local import flights
 
 if TYPE_CHECKING:
-    from local.summary import Event, Summary
+    from local.result import Event
+    from local.stages import Story
+    from local.summary import Summary
 
 FROZEN, BASE, EVERGREEN, DRIFT = ORANGE, GREY, GREEN, PURPLE  # each has one meaning throughout
-BLACK = "#111111"
-# Of candidates, in order of appearance: the colour of the bar, and of the number on it.
-KINDS = ((BLUE, PAPER), ("#e69f00", BLACK), ("#56b4e9", BLACK), ("#f0e442", BLACK))
-SERIES: dict[str, tuple[str, str, Any]] = {  # by field of LogLoss
-    "frozen": ("January model, frozen", FROZEN, "-"),
-    "base_rate": ("base rate, 30 days", BASE, (0, (4, 2))),
-    "evergreen": ("Evergreen", EVERGREEN, "-"),
+AMBER = "#b88000"
+SERIES: dict[str, tuple[str, str, Any]] = {  # by level, and what stands beside them
+    "base rate": ("base rate, 30 days", BASE, (0, (4, 2))),
+    "1": ("1 frozen", FROZEN, "-"),
+    "2": ("2 with alarms", AMBER, (0, (1.5, 2.5))),
+    "3": ("3 approved", BLUE, "-"),
+    "4": ("4 autopilot", EVERGREEN, "-"),
 }
+SHOWN_STAGES = ("shadow", "canary", "champion")
+SIGNS = {"refused": ("x", MUTED), "rejected": ("x", INK), "rolled back": ("v", FROZEN)}
+# How a version is drawn in each stage: height and colour of its bar.
+STAGES = {
+    "candidate": (0.12, MUTED),
+    "shadow": (0.3, "#56b4e9"),
+    "canary": (0.5, "#e69f00"),
+    "ab": (0.5, PURPLE),
+    "champion": (0.72, EVERGREEN),
+}
+WIDTHS = {"base rate": 0.6, "2": 2.2}  # thin, and dots that show on the line of level 1
 MARGINS = {"left": 0.085, "right": 0.80}  # the same in all, so that days stand below each other
 
 
@@ -53,7 +67,7 @@ def losses(summary: "Summary") -> str:
         drawn.subplots_adjust(**MARGINS, top=0.97, bottom=0.08)
         _draw_losses(axes, summary)
         _draw_months(axes, summary)
-        return svg(drawn, "loss", "Line chart: log-loss by month of the three models")
+        return svg(drawn, "loss", "Line chart: log-loss by month of the levels")
 
 
 def drift(summary: "Summary", reports: Sequence[CheckReport]) -> str:
@@ -71,29 +85,28 @@ def drift(summary: "Summary", reports: Sequence[CheckReport]) -> str:
         return svg(drawn, "drift", "Heatmap: drift of each feature by day")
 
 
-def versions(summary: "Summary", reports: Sequence[CheckReport], kinds: dict[str, str]) -> str:
-    """Return the timeline of versions and alarms, as SVG; kinds: the candidate of each version."""
+def versions(summary: "Summary", told: Sequence["Story"]) -> str:
+    """Return the timeline of versions and their stages, as SVG."""
     with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH, 1.0 + 0.5 * len(_lanes(kinds))))
+        drawn = Figure(figsize=(WIDTH, 1.1 + 0.3 * len(told)))
         axes = drawn.add_subplot()
-        drawn.subplots_adjust(**MARGINS, top=0.98, bottom=0.4 / drawn.get_figheight())
-        _draw_versions(axes, summary, reports, kinds)
+        drawn.subplots_adjust(**MARGINS, top=0.99, bottom=0.4 / drawn.get_figheight())
+        _draw_versions(axes, summary, told)
         _draw_months(axes, summary)
-        return svg(drawn, "versions", "Timeline: the versions that served, and drift alarms")
+        return svg(drawn, "versions", "Timeline: the stages of each version")
 
 
-def picture(
-    summary: "Summary", reports: Sequence[CheckReport], kinds: dict[str, str], title: str
-) -> bytes:
+def picture(summary: "Summary", told: Sequence["Story"], title: str) -> bytes:
     """Return the losses above the versions, as PNG, 1600 pixels wide and readable at 800."""
     with mpl.rc_context(STYLE | {"font.size": 17, "lines.linewidth": 2.5}):
-        drawn = Figure(figsize=(16, 9.6))
-        above, below = drawn.subplots(2, 1, sharex=True, height_ratios=[5, 2])
-        drawn.subplots_adjust(left=0.05, right=0.785, top=0.855, bottom=0.05, hspace=0.12)
-        drawn.text(0.018, 0.965, title, size=21, weight="bold", va="top")
-        drawn.text(0.018, 0.905, "Log-loss by month, lower is better", color=MUTED, va="top")
+        drawn = Figure(figsize=(16, 10.4))
+        above, below = drawn.subplots(2, 1, sharex=True, height_ratios=[5, 3])
+        drawn.subplots_adjust(left=0.05, right=0.805, top=0.865, bottom=0.045, hspace=0.1)
+        drawn.text(0.018, 0.97, title, size=21, weight="bold", va="top")
+        above_it = "Log-loss by month, lower is better; below, the versions of the highest level"
+        drawn.text(0.018, 0.91, above_it, color=MUTED, va="top")
         _draw_losses(above, summary)
-        _draw_versions(below, summary, reports, kinds)
+        _draw_versions(below, summary, told)
         _draw_months(above, summary)
         _draw_months(below, summary)
         file = io.BytesIO()
@@ -106,14 +119,29 @@ def first_of(month: int) -> datetime:
     return datetime(flights.YEAR + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=UTC)
 
 
+def curves(summary: "Summary") -> dict[str, list[float]]:
+    """Return the log-loss by month of the base rate and of each level, in order of the levels.
+
+    Where level 1 was not replayed, its place has the first model's, which is the same.
+    """
+    months = [str(month.month) for month in summary.months]
+    lines = {
+        "base rate": [month.log_loss.base_rate for month in summary.months],
+        "1": [month.log_loss.frozen for month in summary.months],
+    }
+    for name, level in summary.levels.items():
+        lines[name] = [level.months[month] for month in months]
+    return lines
+
+
 def span(summary: "Summary") -> tuple[datetime, datetime]:
     """Return the beginning of the first month and the end of the last."""
     return first_of(summary.months[0].month), first_of(summary.months[-1].month + 1)
 
 
 def promotions(summary: "Summary") -> list["Event"]:
-    """Return the events by which a version began to serve."""
-    return [event for event in summary.events if event.type == "Model Promoted"]
+    """Return the events by which a version of the highest level began to serve."""
+    return [e for e in summary.events if e.type in ("Model Promoted", "Model Rolled Back")]
 
 
 def _number(time: datetime) -> float:
@@ -134,23 +162,24 @@ def _draw_months(axes: Axes, summary: "Summary") -> None:
 
 
 def _draw_losses(axes: Axes, summary: "Summary") -> None:
-    """Draw a line for each of the three, its name at the end, and a tick for each promotion."""
+    """Draw a line for each level, its name at the end, and a tick for each promotion."""
     middles = [
         (_number(first_of(m.month)) + _number(first_of(m.month + 1))) / 2 for m in summary.months
     ]
-    lines = {name: [getattr(m.log_loss, name) for m in summary.months] for name in SERIES}
+    lines = curves(summary)
     low, high = min(map(min, lines.values())), max(map(max, lines.values()))
     size = max(high - low, 0.02)
     axes.set_ylim(low - 0.16 * size, high + 0.06 * size)
     axes.locator_params(axis="y", nbins=6)
     axes.grid(axis="y")
-    ends = _spread([values[-1] for values in lines.values()], 0.07 * size)
+    ends = _spread([values[-1] for values in lines.values()], 0.075 * size)
     for (name, values), end in zip(lines.items(), ends, strict=True):
         label, colour, style = SERIES[name]
-        width = mpl.rcParams["lines.linewidth"] * (1.5 if name == "evergreen" else 1.1)
-        axes.plot(middles, values, linestyle=style, color=colour, linewidth=width, marker="o",
-                  markersize=2.6 * width)  # fmt: skip
-        beside(axes, end, label, colour, data=True, weight="bold" if name == "evergreen" else None)
+        best = name == str(summary.top)
+        width = mpl.rcParams["lines.linewidth"] * (1.5 if best else WIDTHS.get(name, 1.1))
+        axes.plot(middles, values, linestyle=style, color=colour, linewidth=width,
+                  marker=None if name in WIDTHS else "o", markersize=2.6 * width)  # fmt: skip
+        beside(axes, end, label, colour, data=True, weight="bold" if best else None)
     _draw_promotions(axes, summary, 0.045)
 
 
@@ -207,37 +236,28 @@ def _points(
     return [time for time, _ in points], [row for _, row in points]
 
 
-def _lanes(kinds: dict[str, str]) -> list[str]:
-    """Return the kinds of candidates, in the order they appear."""
-    return list(dict.fromkeys(kinds[version] for version in sorted(kinds)))
-
-
-def _draw_versions(
-    axes: Axes, summary: "Summary", reports: Sequence[CheckReport], kinds: dict[str, str]
-) -> None:
-    """Draw a lane for the alarms and one for each kind: bars serve, crosses were rejected."""
-    lanes = _lanes(kinds)
-    alarms = [_number(report.end) for report in reports if report.raised("drift")]
-    axes.plot(alarms, [-1] * len(alarms), "v", color=DRIFT, markersize=8)
-    beside(axes, -1, "drift alarms", DRIFT, data=True)
-    for lane, kind in enumerate(lanes):
-        beside(axes, lane, kind, INK, data=True)
-    served = promotions(summary)
-    ends = [event.time for event in served[1:]] + [span(summary)[1]]
-    for number, (event, end) in enumerate(zip(served, ends, strict=True), 1):
-        lane = lanes.index(kinds[event.detail["version"]])
-        start, days = _number(event.time), max((end - event.time) / timedelta(days=1), 1.5)
-        bar, text = KINDS[lane % len(KINDS)]
-        axes.barh(lane, days, left=start, height=0.5, color=bar, edgecolor=PAPER, linewidth=1.5)
-        if days > 4.5 * len(str(number)):
-            axes.text(start + days / 2, lane + 0.02, str(number), color=text,
-                      ha="center", va="center", size="small")  # fmt: skip
-    rejected = [event for event in summary.events if event.type == "Candidate Rejected"]
-    for event in rejected:
-        if (version := event.detail.get("version")) in kinds:
-            lane = lanes.index(kinds[version])
-            axes.plot(_number(event.time), lane - 0.44, "x", color=INK, markersize=7)
-    if rejected:
-        beside(axes, -0.44, "× rejected", MUTED, data=True)
-    axes.set_ylim(len(lanes) - 0.5, -1.4)
-    axes.set_yticks([])
+def _draw_versions(axes: Axes, summary: "Summary", told: Sequence["Story"]) -> None:
+    """Draw a line for each version, higher in each stage, and a sign for how it ended."""
+    start, end = span(summary)
+    for row, story in enumerate(told):
+        for stage in story.stages:
+            height, colour = STAGES[stage.status]
+            left, right = _number(max(stage.start, start)), _number(min(stage.end or end, end))
+            axes.barh(row, max(right - left, 0.6), left=left, height=height, color=colour)
+        at = _number(story.end or end)
+        if story.how in SIGNS:
+            sign, colour = SIGNS[story.how]
+            axes.plot(at + 1.5, row, sign, color=colour, markersize=8)
+    axes.set_ylim(max(len(told), 6) - 0.3, -0.7)
+    axes.set_yticks(range(len(told)), [str(number) for number in range(1, len(told) + 1)],
+                    fontsize="small")  # fmt: skip
+    ended = {story.how for story in told}
+    keys: list[Any] = [Patch(facecolor=STAGES[name][1]) for name in SHOWN_STAGES]
+    keys += [
+        Line2D([], [], marker=SIGNS[how][0], color=SIGNS[how][1], linestyle="", markersize=8)
+        for how in SIGNS
+        if how in ended
+    ]
+    names = [*SHOWN_STAGES, *(how for how in SIGNS if how in ended)]
+    axes.legend(keys, names, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0),
+                handlelength=1.2, fontsize="small")  # fmt: skip

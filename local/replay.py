@@ -1,8 +1,8 @@
-"""A year of flights against a deployment on a virtual clock: ask, report outcomes, count."""
+"""A year of flights against a deployment on a virtual clock: ask, report outcomes, approve."""
 
-import resource
+import heapq
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -14,31 +14,33 @@ from random import Random
 from typing import IO, Any
 from unittest.mock import patch
 
-import boto3
 import msgspec
 import numpy as np
 import pandas as pd
 import time_machine
 
-import endpoints
-from evergreen.join import join
-from evergreen.manifest import Manifest
 from evergreen.model import Model, fetch
 from evergreen.registry import Registry
-from evergreen.report import CheckReport
-from evergreen.schema import MAX_ROWS, schema_of
+from evergreen.schema import MAX_ROWS
 from evergreen.store import Store
-from local import containers, flights, stack, template
+from local import containers, flights, stack
 from local.gateway import Answer
+from local.injected import Injected
 from local.plane import Plane
-from local.summary import Event, Month, Summary, Tally
+from local.result import Event, Tally
 
 BASE_RATE_DAYS = 30
 ENDPOINT_TTL = "10800"  # three hours: here they pass in a blink, and looking is dear
 OUTCOMES_AT = clock_time(9)  # UTC: in New York the day before is over, and so are its flights
 LAST_REPORT = timedelta(minutes=90)  # after the last hour: checked for drift, not yet retrained
-# Between two checks nobody reads the histograms, and nobody reads a page a day.
-SPARSE = {"ProfileSchedule": "cron(30 4 ? * 2 *)", "ReportPages": "alarms-and-months"}
+APPROVAL = timedelta(days=1)  # what a person takes to look at a candidate
+# Between two checks nobody reads the histograms, and nobody reads a page a day; a rollout has
+# something new to look at once a day, when the outcomes have come.
+SPARSE = {
+    "ProfileSchedule": "cron(30 4 ? * 2 *)",
+    "ReportPages": "alarms-and-months",
+    "RolloutSchedule": "cron(30 9 * * ? *)",
+}
 JSON = {"Content-Type": "application/json"}
 
 
@@ -58,14 +60,20 @@ class BaseRate:
 
 @dataclass
 class Replay:
-    """One run of the demo."""
+    """One run of the demo at one level of maturity.
+
+    agenda: what is to be done at which time, as a heap; the number keeps the order of equal times.
+    """
 
     plane: Plane
     clock: time_machine.Traveller
     endpoint: str
+    level: int
     events: list[Event] = field(default_factory=list)
+    injected: list[Injected] = field(default_factory=list)
     tallies: dict[int, Tally] = field(default_factory=dict)
     waiting: list[dict[str, Any]] = field(default_factory=list)
+    agenda: list[tuple[datetime, int, Callable[[], None]]] = field(default_factory=list)
     sent: int = 0
     answered: int = 0
     labels: int = 0
@@ -90,22 +98,62 @@ class Replay:
         assert manifest is not None
         return fetch(self.registry, manifest, "onnx")
 
+    def plan(self, time: datetime, act: Callable[[], None]) -> None:
+        """Put something on the agenda."""
+        heapq.heappush(self.agenda, (time, len(self.agenda), act))
+
     def advance(self, to: datetime) -> None:
-        """Let the time pass and the schedules fire."""
+        """Let the time pass, the schedules fire, and what is on the agenda be done."""
+        while self.agenda and self.agenda[0][0] <= to:
+            time, _, act = heapq.heappop(self.agenda)
+            self._pass(time)
+            act()
+        self._pass(to)
+
+    def _pass(self, to: datetime) -> None:
         self.plane.tick(to, self.clock.move_to)
         self.clock.move_to(to)
 
     def report_outcomes(self) -> None:
         """Report what became of the flights that were asked for since the last time."""
         for labels in batched(self.waiting, MAX_ROWS, strict=False):
-            answer = self.post("feedback", {"labels": list(labels)})
+            answer = self.post(f"/endpoints/{self.endpoint}/feedback", {"labels": list(labels)})
             self.labels += answer.json()["accepted"] if answer.status == 202 else 0
         self.waiting.clear()
+
+    def inject(self, name: str, file: Path) -> None:
+        """Upload a bad training file, let it be trained on, and delete it, as a person would."""
+        before = len(self.events)
+        stack.upload(self.plane, self.endpoint, file)
+        self.data.s3.delete_object(
+            Bucket=self.data.bucket, Key=f"training/{self.endpoint}/{file.name}"
+        )
+        trained = (e.detail["version"] for e in self.events[before:] if e.type == "Model Trained")
+        self.injected.append(Injected(name, datetime.now(UTC), next(trained, None)))
+
+    def approve_later(self, version: str) -> None:
+        """Let a person look at a version a day from now."""
+        self.plan(datetime.now(UTC) + APPROVAL, lambda: self._approve(version))
+
+    def _approve(self, version: str) -> None:
+        """Approve a version if it still waits; what has become stale meanwhile is rejected."""
+        seen = self.registry.document(self.endpoint)
+        if seen is None or seen.document.candidate != version:
+            return
+        body = {"version": version, "generation": seen.document.generation}
+        path = f"/control/endpoints/{self.endpoint}"
+        answer = self.post(f"{path}/approve", body | {"reason": "it passed its gate"})
+        if answer.status == 409:
+            answer = self.post(f"{path}/reject", body | {"reason": answer.json()["message"]})
+        if answer.status != 200:
+            raise RuntimeError(f"neither approved nor rejected: {answer.status} {answer.body}")
+        self.plane.settle()
 
     def ask(self, hour: flights.Hour) -> np.ndarray[Any, Any] | None:
         """Ask for the flights of an hour; return their scores, or None without an answer."""
         self.sent += 1
-        answer = self.post("predict", {"instances": hour.rows})
+        body = {"instances": hour.rows, "key": f"{hour.time:%Y-%m-%dT%H}"}
+        answer = self.post(f"/endpoints/{self.endpoint}/predict", body)
         if answer.status != 200:
             return None
         self.answered += 1
@@ -116,17 +164,16 @@ class Replay:
         ]
         return np.array([prediction["score"] for prediction in predictions])
 
-    def post(self, action: str, body: dict[str, Any]) -> Answer:
+    def post(self, path: str, body: dict[str, Any]) -> Answer:
         """Send a request to the API."""
-        path = f"/endpoints/{self.endpoint}/{action}"
         return self.plane.request("POST", path, msgspec.json.encode(body), JSON)
 
 
 @contextmanager
 def replay(
-    endpoint: str, start: datetime, seed: int, log: IO[str], runtime: str = "process"
+    endpoint: str, level: int, start: datetime, seed: int, log: IO[str], runtime: str = "process"
 ) -> Iterator[Replay]:
-    """Deploy the template into moto at a virtual time.
+    """Deploy the template into moto at a virtual time, at a level of maturity.
 
     runtime: where the functions run, in this `process` or in the containers of `sam` local; these
     have a clock of their own, so nothing that matters may come from it.
@@ -134,12 +181,13 @@ def replay(
     deployed = in_containers if runtime == "sam" else stack.deployed
     ttl = "0" if runtime == "sam" else ENDPOINT_TTL
     random = Random(seed)  # ids decide which rows are sampled: the same seed, the same summary
+    parameters = SPARSE | {"Seed": str(seed), "EndpointTtl": ttl, "MaturityLevel": str(level)}
     with (
         patch("secrets.token_hex", lambda size: random.randbytes(size).hex()),
         time_machine.travel(start, tick=False) as clock,
-        deployed(log, Seed=str(seed), EndpointTtl=ttl, **SPARSE) as plane,
+        deployed(log, **parameters) as plane,
     ):
-        yield Replay(plane, clock, endpoint)
+        yield Replay(plane, clock, endpoint, level)
 
 
 @contextmanager
@@ -152,86 +200,3 @@ def in_containers(log: IO[str], **parameters: str) -> Iterator[Plane]:
     ):
         plane.runtime = runtime
         yield plane
-
-
-def summarize(replayed: Replay, start: datetime, seed: int) -> Summary:
-    """Count what came of a replay that began at `start`, from what stands in the buckets."""
-    written, distinct = _captured(replayed)
-    schema = schema_of(replayed.endpoint, endpoints.load(replayed.endpoint).row)
-    end = datetime.now(UTC) + timedelta(seconds=1)  # the last labels came this very moment
-    joined = join(replayed.data, replayed.endpoint, schema, start, end)
-    total = Tally()
-    for tally in replayed.tallies.values():
-        for name in ("rows", "frozen", "evergreen", "base_rate"):
-            setattr(total, name, getattr(total, name) + getattr(tally, name))
-    return Summary(
-        endpoint=replayed.endpoint,
-        seed=seed,
-        months=[
-            Month(month, tally.rows, tally.mean())
-            for month, tally in sorted(replayed.tallies.items())
-        ],
-        log_loss=total.mean(),
-        events=replayed.events,
-        requests={
-            "sent": replayed.sent,
-            "answered": replayed.answered,
-            "errors": replayed.sent - replayed.answered,
-        },
-        captures={"written": written, "distinct": distinct},
-        labels={"sent": replayed.labels, "joined": joined.joined},
-        alarms={},
-        dead_letters=_dead_letters(),
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        seconds=0.0,
-    )
-
-
-class _Id(msgspec.Struct):
-    id: str
-
-
-def _captured(replayed: Replay) -> tuple[int, int]:
-    """Return how many captures the stream wrote, and how many predictions they are of."""
-    decoder = msgspec.json.Decoder(_Id)
-    ids = [
-        line.id
-        for key in replayed.data.keys("captures/")
-        if (stored := replayed.data.get(key))
-        for line in decoder.decode_lines(stored.body)
-    ]
-    return len(ids), len(set(ids))
-
-
-def _dead_letters() -> int:
-    url = template.queue_url(template.physical_name("DeadLetterQueue"))
-    answer = boto3.client("sqs").get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-    )
-    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
-
-
-def reports(replayed: Replay) -> list[CheckReport]:
-    """Return what every check found, oldest first, without the days that it carries."""
-    keys = replayed.data.keys(f"drift/{replayed.endpoint}/")
-    found = (replayed.data.get(key) for key in keys if key.endswith(".json"))
-    decoded = (msgspec.json.decode(stored.body, type=CheckReport) for stored in found if stored)
-    return [msgspec.structs.replace(each, performance=None, trend=[]) for each in decoded]
-
-
-def pages(replayed: Replay) -> dict[str, bytes]:
-    """Return the pages that checks wrote, by the name of a file."""
-    prefix = f"drift/{replayed.endpoint}/"
-    found = {key: replayed.data.get(key) for key in replayed.data.keys(prefix)}
-    return {
-        key.removeprefix(prefix): stored.body
-        for key, stored in found.items()
-        if stored and key.endswith(".html")
-    }
-
-
-def manifests_of(replayed: Replay) -> list[Manifest]:
-    """Return the manifests of all versions, oldest first."""
-    versions = replayed.registry.versions(replayed.endpoint)
-    found = (replayed.registry.manifest(replayed.endpoint, version) for version in versions)
-    return [manifest for manifest in found if manifest]

@@ -1,25 +1,19 @@
-"""What a replay comes to: the figures of summary.json, and how they are shown at the end."""
+"""What the levels come to together: the figures of summary.json."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from statistics import median
 from typing import Any
 
 import msgspec
-import numpy as np
-from rich.table import Table
 
-from evergreen.gate import losses
 from evergreen.report import CheckReport
-from local.flights import YEAR
+from local.levels import Options
+from local.result import Event, LogLoss, Result
+from local.stages import stories
 
-
-class LogLoss(msgspec.Struct):
-    """Mean log-loss in nats of the three on the same rows."""
-
-    frozen: float
-    evergreen: float
-    base_rate: float
+DAY = timedelta(days=1)
+ALARMS = {"Drift Detected": "drift", "Performance Degraded": "performance"}
 
 
 class Month(msgspec.Struct):
@@ -30,53 +24,193 @@ class Month(msgspec.Struct):
     log_loss: LogLoss
 
 
-class Event(msgspec.Struct):
-    """Something that the system announced on its bus."""
+class Level(msgspec.Struct, kw_only=True):
+    """What one level is worth.
 
+    months: its log-loss by month. alarms: on how many days a check found one, by kind.
+    """
+
+    log_loss: float
+    months: dict[str, float]
+    promotions: int
+    alarms: dict[str, int]
+    days_to_recover: float | None
+    requests: dict[str, int]
+    dead_letters: int
+    seconds: float
+
+
+class Turned(msgspec.Struct, kw_only=True):
+    """A version that was refused or rolled back, and why; injected: what was wrong on purpose.
+
+    figures: that a rollback was decided on.
+    """
+
+    level: int
     time: datetime
-    type: str
-    detail: dict[str, Any]
+    version: str | None
+    reason: str
+    injected: str | None = None
+    figures: dict[str, Any] = {}
+
+
+class Recovery(msgspec.Struct, kw_only=True):
+    """An episode of drift or of worse answers.
+
+    alarm: when the first alarm of the episode was announced; promoted: when another version became
+    champion, which ends the episode, whether by a promotion or by a rollback; None if none did.
+    """
+
+    level: int
+    kind: str
+    alarm: datetime
+    promoted: datetime | None = None
+
+    @property
+    def days(self) -> float | None:
+        """Return how long it took."""
+        return (self.promoted - self.alarm) / DAY if self.promoted else None
 
 
 class Summary(msgspec.Struct, kw_only=True):
     """What is written to summary.json.
 
-    log_loss: over all rows. alarms: the days on which a check found one going on, by its kind.
+    share: of the flights from February on, one in so many was replayed. levels: by number. The
+    fields from months to alarms are those of the highest level; log_loss: over all rows, frozen is
+    the first model, which is what level 1 answers with. alarms: the days on which a check found one
+    going on, by its kind. refused, rolled_back: of all levels; what had begun to answer was rolled
+    back. days_to_recover: median over the recoveries of the highest level that came to an end; None
+    if none did. requests: of all levels together.
     """
 
     endpoint: str
     seed: int
+    share: int
+    levels: dict[str, Level]
     months: list[Month]
     log_loss: LogLoss
     events: list[Event]
-    requests: dict[str, int]
     captures: dict[str, int]
     labels: dict[str, int]
     alarms: dict[str, list[date]]
+    refused: list[Turned]
+    rolled_back: list[Turned]
+    recoveries: list[Recovery]
+    days_to_recover: float | None
+    requests: dict[str, int]
     dead_letters: int
     peak_memory_mb: int
     seconds: float
 
+    @property
+    def top(self) -> int:
+        """Return the highest level that was replayed."""
+        return max(map(int, self.levels))
 
-@dataclass
-class Tally:
-    """The losses of one month, as they come in."""
 
-    rows: int = 0
-    frozen: float = 0.0
-    evergreen: float = 0.0
-    base_rate: float = 0.0
+def merge(results: Mapping[int, Result], options: Options, seconds: float) -> Summary:
+    """Return what the results of the levels come to."""
+    top = results[max(results)]
+    found = [episode for result in results.values() for episode in recoveries(result)]
+    return Summary(
+        endpoint=options.endpoint,
+        seed=options.seed,
+        share=options.share,
+        levels={str(level): _level(results[level]) for level in sorted(results)},
+        months=[
+            Month(month, tally.rows, tally.mean()) for month, tally in sorted(top.tallies.items())
+        ],
+        log_loss=top.total.mean(),
+        events=top.events,
+        captures=top.captures,
+        labels=top.labels,
+        alarms=alarm_days(top.reports),
+        refused=[turned for level in sorted(results) for turned in refused(results[level])],
+        rolled_back=[turned for level in sorted(results) for turned in rolled_back(results[level])],
+        recoveries=sorted(found, key=lambda episode: (episode.level, episode.alarm)),
+        days_to_recover=_median(recoveries(top)),
+        requests={
+            name: sum(result.requests[name] for result in results.values())
+            for name in ("sent", "answered", "errors")
+        },
+        dead_letters=sum(result.dead_letters for result in results.values()),
+        peak_memory_mb=max(result.peak_memory_mb for result in results.values()),
+        seconds=seconds,
+    )
 
-    def add(self, late: np.ndarray[Any, Any], **scores: np.ndarray[Any, Any]) -> None:
-        """Add the rows of one request."""
-        self.rows += len(late)
-        for name, values in scores.items():
-            setattr(self, name, getattr(self, name) + float(losses(late, values).sum()))
 
-    def mean(self) -> LogLoss:
-        """Return the losses per row."""
-        rows = max(self.rows, 1)
-        return LogLoss(self.frozen / rows, self.evergreen / rows, self.base_rate / rows)
+def _level(result: Result) -> Level:
+    return Level(
+        log_loss=result.total.mean().evergreen,
+        months={str(m): tally.mean().evergreen for m, tally in sorted(result.tallies.items())},
+        promotions=sum(decision.type == "promoted" for decision in result.decisions),
+        alarms={kind: len(days) for kind, days in alarm_days(result.reports).items() if days},
+        days_to_recover=_median(recoveries(result)),
+        requests=result.requests,
+        dead_letters=result.dead_letters,
+        seconds=result.seconds,
+    )
+
+
+def refused(result: Result) -> list[Turned]:
+    """Return the candidates that a gate, a comparison or a person rejected, oldest first."""
+    back = {turned.version for turned in rolled_back(result)}
+    return [
+        _turned(result, event.time, event.detail.get("version"), event.detail["reason"])
+        for event in result.events
+        if event.type == "Candidate Rejected" and event.detail.get("version") not in back
+    ]
+
+
+def rolled_back(result: Result) -> list[Turned]:
+    """Return the versions that had begun to answer and were taken out again, oldest first."""
+    back = {story.version for story in stories(result.decisions) if story.how == "rolled back"}
+    return [
+        _turned(result, decision.time, version, decision.reason, decision.figures)
+        for decision in result.decisions
+        for version, status in decision.moves.items()
+        if status == "rejected" and version in back
+    ]
+
+
+def _turned(
+    result: Result,
+    time: datetime,
+    version: str | None,
+    reason: str,
+    figures: dict[str, Any] | None = None,
+) -> Turned:
+    names = {injected.version: injected.name for injected in result.injected if injected.version}
+    return Turned(
+        level=result.level,
+        time=time,
+        version=version,
+        reason=reason,
+        injected=names.get(version) if version else None,
+        figures=figures or {},
+    )
+
+
+def recoveries(result: Result) -> list[Recovery]:
+    """Return the episodes of a level: from the first alarm to the change of champion that ended it.
+
+    An episode begins with the first Drift Detected or Performance Degraded while none is open, and
+    takes the kind of that alarm. It ends when another version becomes champion.
+    """
+    found: list[Recovery] = []
+    for event in result.events:
+        open_one = found[-1] if found and found[-1].promoted is None else None
+        if event.type in ALARMS and open_one is None:
+            kind = ALARMS[event.type]
+            found.append(Recovery(level=result.level, kind=kind, alarm=event.time))
+        if event.type in ("Model Promoted", "Model Rolled Back") and open_one:
+            open_one.promoted = event.time
+    return found
+
+
+def _median(episodes: Iterable[Recovery]) -> float | None:
+    days = [episode.days for episode in episodes if episode.days is not None]
+    return round(median(days), 2) if days else None
 
 
 def alarm_days(reports: Sequence[CheckReport]) -> dict[str, list[date]]:
@@ -86,47 +220,3 @@ def alarm_days(reports: Sequence[CheckReport]) -> dict[str, list[date]]:
         for alarm in report.alarms:
             days[alarm.kind].append(report.end.date())
     return days
-
-
-def closing_table(summary: Summary) -> Table:
-    """Return the table that the demo ends with."""
-    table = Table(title="Log-loss by month, lower is better", title_justify="left")
-    for name in ("month", "flights", "January model, frozen", "base rate, 30 days", "Evergreen"):
-        table.add_column(name, justify="right")
-    for month in summary.months:
-        table.add_row(f"{date(YEAR, month.month, 1):%b}", *_cells(month.rows, month.log_loss))
-    table.add_section()
-    rows = sum(month.rows for month in summary.months)
-    table.add_row("all", *_cells(rows, summary.log_loss))
-    return table
-
-
-def _cells(rows: int, loss: LogLoss) -> list[str]:
-    return [f"{rows:,}", *(f"{x:.4f}" for x in (loss.frozen, loss.base_rate, loss.evergreen))]
-
-
-def closing_lines(summary: Summary) -> str:
-    """Return the lines after the table: what it was worth, and that nothing was lost."""
-    better = 1 - summary.log_loss.evergreen / summary.log_loss.frozen
-    promoted = sum(event.type == "Model Promoted" for event in summary.events)
-    return (
-        f"Evergreen's log-loss is {better:.1%} below the frozen model's, after {promoted} "
-        f"promotion{'' if promoted == 1 else 's'}.\n"
-        f"{summary.requests['answered']:,} of {summary.requests['sent']:,} requests answered; "
-        f"{summary.captures['distinct']:,} predictions captured; "
-        f"{summary.labels['joined']:,} of {summary.labels['sent']:,} labels joined.\n"
-        f"{_alarms(summary.alarms)}\n"
-        f"{summary.seconds:.0f} s, {summary.peak_memory_mb:,} MB at the peak. "
-        "See build/demo/report.html, report.png, summary.json, and checks/ for the page of each "
-        "month and alarm."
-    )
-
-
-def _alarms(days: dict[str, list[date]]) -> str:
-    """Say on how many days each kind of alarm went on, and since when it first did."""
-    parts = [
-        f"{kind} on {len(found)} day{'' if len(found) == 1 else 's'} from {found[0]:%d %b}"
-        for kind, found in days.items()
-        if found
-    ]
-    return f"Alarms: {', '.join(parts) or 'none'}."

@@ -17,7 +17,7 @@ from evergreen.manifest import Manifest
 from evergreen.model import Model
 from evergreen.pairing import DAY, SERVED, Gathering, Load, answers, paired, request_of
 from evergreen.records import ARRIVAL
-from evergreen.schema import not_accepted
+from evergreen.schema import columns_of, not_accepted
 from evergreen.store import Store
 
 
@@ -109,23 +109,28 @@ def _watched(sources: Gathering, champion: Model | None) -> list[PairedDay]:
 
 
 def _canary(sources: Gathering, champion: Model | None) -> Guard:
-    """Return what came of the canary's requests; the champion's answers say what the days did."""
+    """Return what came of the canary's requests, beside what the champion makes of them."""
     challenger = sources.document.challenger
     if challenger is None or challenger.canary is None:
         return Guard()
     other = sources.model(challenger.version)
     if other is None:
         return Guard()
-    guard = _guard(sources, other, challenger.canary)
-    if champion is None or not (guard.drifted or guard.slow):
-        return guard
-    alike = _guard(sources, champion, challenger.canary)
-    expected = guard.requests * alike.slow / max(alike.requests, 1)  # so slow is the champion too
-    return msgspec.structs.replace(
-        guard,
-        drifted=guard.drifted and not alike.drifted,
-        slow=max(0, guard.slow - round(expected)),
-    )
+    asked: list[msgspec.Raw] = []
+    guard = _guard(sources, other, challenger.canary, asked)
+    if champion and guard.drifted:
+        # Where what it is asked is unlike the holdout, so are the champion's answers to it.
+        rows = [msgspec.json.decode(row) for row in asked]
+        alike = champion.scores(columns_of(champion.manifest.schema, rows))
+        usual, _ = _drift(champion, champion.manifest.problem.top(alike))
+        guard = msgspec.structs.replace(
+            guard, drifted=(guard.psi or 0.0) - (usual or 0.0) >= drift.MAJOR
+        )
+    if champion and guard.slow:
+        beside = _guard(sources, champion, challenger.canary)
+        expected = guard.requests * beside.slow / max(beside.requests, 1)
+        guard = msgspec.structs.replace(guard, slow=max(0, guard.slow - round(expected)))
+    return guard
 
 
 def _failures(sources: Gathering, champion: Model | None) -> Guard:
@@ -139,7 +144,10 @@ def _failures(sources: Gathering, champion: Model | None) -> Guard:
     return msgspec.structs.replace(found, drifted=False, slow=0)
 
 
-def _guard(sources: Gathering, model: Model, start: datetime) -> Guard:
+def _guard(
+    sources: Gathering, model: Model, start: datetime, asked: list[msgspec.Raw] | None = None
+) -> Guard:
+    """Return what came of a version's requests; asked: gets the rows that it answered."""
     version = model.manifest.version
     answered = failed = slow = 0
     scores = array("d")
@@ -153,6 +161,8 @@ def _guard(sources: Gathering, model: Model, start: datetime) -> Guard:
             answered += 1
             slow += (one.ms or 0.0) > sources.policy.max_latency_ms * (1 + len(others))
             scores.extend(row.score for row in (one, *others))
+            if asked is not None:
+                asked += [row.features for row in (one, *others)]
     psi, drifted = _drift(model, np.array(scores))
     return Guard(
         requests=answered + failed,

