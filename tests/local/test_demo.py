@@ -93,7 +93,7 @@ def test_the_closing_table_has_a_column_for_each_level_and_a_line_for_each_month
     console.print(closing_lines(summary))
 
     text = console.export_text()
-    for part in ("1 frozen", "4 autopilot", "Feb", "all", "One flight of 4 was replayed"):
+    for part in ("level 1", "level 4", "Feb", "all", "One flight of 4 was replayed"):
         assert part in text
     both = 2 * results[0].requests["sent"]
     assert f"{both} of {both} requests answered" in text
