@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import endpoints
+from evergreen.fitting import FALLBACK
 from evergreen.manifest import Manifest
 from local import stack, template
 
@@ -44,6 +45,8 @@ def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int
         for version in stack.registry().versions(endpoint):
             manifest = stack.registry().manifest(endpoint, version)
             assert manifest is not None
+            if manifest.candidate == FALLBACK:
+                continue  # a constant, for when no model can be loaded
             console.print(_table(manifest))
             for candidate, reason in manifest.metrics.failed.items():
                 console.print(f"left out: {candidate}: {reason}", highlight=False, soft_wrap=True)

@@ -69,20 +69,21 @@ def _gates(manifest: Manifest) -> str:
     rows = [
         [
             f"<b>{said(found.name)}</b>",
-            "open" if found.passed else '<b class="shut">shut</b>',
+            "passed" if found.passed else '<b class="shut">refused</b>',
             said(found.said),
         ]
         for found in manifest.metrics.gates
     ]
-    text = "In order; the first that is shut is the reason why a version is refused."
+    text = "In order; the first that refuses is the reason why a version does not serve."
     return section("Gates", text, figure(table("gates", ["gate", "verdict", "what it saw"], rows)))
 
 
 def _candidates(manifest: Manifest) -> str:
     metrics = manifest.metrics
+    best = next(each for each in metrics.candidates if each.loss == metrics.loss)
     rows = [
         [
-            said(each.candidate),
+            f"<b>{said(each.candidate)}</b>" if each is best else said(each.candidate),
             f"{each.window_days} days" if each.window_days else "all",
             f"{each.rows:,}",
             f"{each.loss:.4f}",
@@ -98,9 +99,9 @@ def _candidates(manifest: Manifest) -> str:
         "from then on. The best of them is this version."
     )
     head = ["candidate", "history", "rows", said(manifest.problem.metric), "parameters tried"]
-    chosen = next(each.parameters for each in metrics.candidates if each.loss == metrics.loss)
-    words = ", ".join(f"{name}={value}" for name, value in sorted(chosen.items()))
-    more = [f'<p class="caption">Its parameters: <code>{said(words)}</code></p>'] if words else []
+    words = ", ".join(f"{name}={value}" for name, value in sorted(best.parameters.items()))
+    named = f"Parameters of {said(best.candidate)}: <code>{said(words)}</code>"
+    more = [f'<p class="caption">{named}</p>'] if words else []
     return section("Candidates", text, figure(table("numbers", head, rows)), *more)
 
 

@@ -516,3 +516,14 @@ def test_the_feature_that_tells_the_label_is_the_most_important() -> None:
 
     features = page[page.index("<h2>Features") :]
     assert features.index("<td>x</td>") < features.index("<td>y</td>")
+
+
+def test_the_page_of_a_version_marks_the_candidate_that_won() -> None:
+    both = {"weak": pipeline(C=1e-6), "strong": pipeline()}
+
+    found = train(REQUEST, endpoint(both), SCHEMA, examples(), None)
+
+    page = found.artifacts[REPORT].decode()
+    assert "<b>strong</b>" in page
+    assert "<b>weak</b>" not in page
+    assert "Parameters of strong: " in page
