@@ -81,6 +81,11 @@ class Memory(Store):
         self.faults[0].writes -= 1
         return self.faults.pop() if self.faults[0].writes < 0 else None
 
+    def names(self, prefix: str) -> Iterator[str]:
+        self.listed.append(prefix)
+        rest = (key.removeprefix(prefix) for key in self.objects if key.startswith(prefix))
+        return iter(sorted({name.partition("/")[0] + "/" * ("/" in name) for name in rest}))
+
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         self.listed.append(prefix)
         return iter(sorted(key for key in self.objects if key.startswith(prefix) and key > after))

@@ -29,6 +29,7 @@ from evergreen.records import (
     captures_of,
     closing,
     days_of,
+    first_day,
     midnight,
 )
 from evergreen.schema import UNDECODABLE, columns_of
@@ -76,7 +77,12 @@ def paired(sources: Gathering, champion: Model, other: Model, start: date) -> li
     key = key_of(sources.endpoint, champion.manifest.version, other.manifest.version)
     kept = kept_days(sources.data, key, PairedDay)
     known = {day.day for day in kept}
-    days = [day for day in days_of(midnight(start), sources.at) if sources.is_closed(day)]
+    recorded = first_day(sources.data, "captures")  # training data may be years older
+    days = [
+        day
+        for day in days_of(midnight(max(start, recorded)), sources.at)
+        if sources.is_closed(day)
+    ] if recorded else []  # fmt: skip
     fresh = [day for day in days if day not in known]
     if fresh:
         try:

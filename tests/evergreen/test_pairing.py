@@ -162,6 +162,15 @@ def test_days_that_are_over_are_read_once(champion: Model, other: Model) -> None
     assert not [key for key in memory.read if not key.startswith("evidence/")]
 
 
+def test_years_before_the_first_capture_are_not_looked_at(champion: Model, other: Model) -> None:
+    memory = delivered(*records())
+
+    found = paired(sources(memory), champion, other, date(1990, 1, 1))
+
+    assert len(found) == 3
+    assert len(memory.listed) < 200
+
+
 def test_what_is_kept_is_a_cache(champion: Model, other: Model) -> None:
     memory = delivered(*records())
     first = paired(sources(memory), champion, other, FIRST)
