@@ -42,7 +42,7 @@ from evergreen.errors import (
 )
 from evergreen.evidence import Evidence, PairedDay
 from evergreen.known import check_endpoint_file, check_endpoint_name
-from evergreen.model import Model
+from evergreen.model import Model, fetch
 from evergreen.registry import Registry, Seen
 from evergreen.telemetry import logger, observed
 from http_api import Answer, Request, answer, respond
@@ -251,7 +251,8 @@ def _evidence(registry: Registry, document: Document) -> tuple[Evidence, Policy]
     policy = endpoints.load(document.endpoint).policy
 
     def load(version: str) -> Model:
-        return controls.load(registry, document.endpoint, version, os.environ["SERVING_RUNTIME"])
+        manifest = registry.known(document.endpoint, version)
+        return fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
 
     return comparison.gather(aws.data(), document, policy, load, datetime.now(UTC)), policy
 

@@ -20,7 +20,7 @@ import endpoints
 from evergreen import aws, comparison, events, model, pairing
 from evergreen.decide import AUTOPILOT, decide
 from evergreen.document import Decision, Document
-from evergreen.errors import DocumentChangedError, ModelUnavailableError, UnknownEventError
+from evergreen.errors import DocumentChangedError, UnknownEventError
 from evergreen.evidence import Evidence
 from evergreen.manifest import version_time
 from evergreen.model import Model
@@ -101,10 +101,7 @@ def loader(name: str) -> pairing.Load:
 @lru_cache(maxsize=8)
 def _model(name: str, version: str) -> Model:
     registry = aws.registry()
-    manifest = registry.manifest(name, version)
-    if manifest is None:
-        raise ModelUnavailableError(name, version, "its manifest is missing")
-    return model.fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
+    return model.fetch(registry, registry.known(name, version), os.environ["SERVING_RUNTIME"])
 
 
 def _measure(document: Document, evidence: Evidence, level: int) -> None:

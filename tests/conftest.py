@@ -1,10 +1,12 @@
 """Fixtures of all tests: AWS as moto plays it, one small trained version, the plane, a clock."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from functools import cache
+from http.server import ThreadingHTTPServer
 from importlib import import_module
 from typing import IO, Any, cast
 
@@ -24,6 +26,7 @@ from evergreen.manifest import Manifest
 from evergreen.registry import Registry
 from evergreen.schema import JsonSchema, schema_of
 from evergreen.store import Store
+from local import serve
 from local.aws import EVERYTHING, create, inbox, started
 from local.plane import Plane
 from local.process import _OUTPUT
@@ -169,3 +172,15 @@ def champion(plane: Plane, artifacts: Store, trained: training.Trained) -> Manif
 def candidate(champion: Manifest, artifacts: Store, trained: training.Trained) -> Manifest:
     """Return the candidate beside it, candidates.TWO."""
     return candidates.entered(Registry(artifacts), trained, candidates.TWO)
+
+
+@pytest.fixture
+def url(plane: Plane) -> Iterator[str]:
+    """Serve the deployment as `make serve` does, and return its address."""
+    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://{serve.HOST}:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -66,6 +66,16 @@ def waiting(artifacts: Store, good: Trained, bad: Trained) -> Store:
     return artifacts
 
 
+@pytest.fixture
+def young(artifacts: Store, good: Trained, bad: Trained) -> Store:
+    """Let a version that knows nothing have taken the place of one that knows the flights."""
+    candidates.written(Registry(artifacts), good, GOOD)
+    candidates.written(Registry(artifacts), bad, BAD)
+    candidates.move(Registry(artifacts), "promoted", GOOD)
+    candidates.move(Registry(artifacts), "promoted", BAD, time=NOW)
+    return artifacts
+
+
 @dataclass
 class Ticks:
     """Ticks of the rollout, some days after NOW; said: the names of the events since."""
@@ -210,29 +220,21 @@ def test_what_has_become_corrupt_since_it_was_compared_is_not_promoted(
 
 
 def test_a_young_champion_that_is_worse_is_rolled_back_and_not_tried_again(
-    artifacts: Store, data: Store, good: Trained, bad: Trained, ticked: Ticks
+    young: Store, data: Store, ticked: Ticks
 ) -> None:
-    candidates.written(Registry(artifacts), good, GOOD)
-    candidates.written(Registry(artifacts), bad, BAD)
-    candidates.move(Registry(artifacts), "promoted", GOOD)
-    candidates.move(Registry(artifacts), "promoted", BAD, time=NOW)
     rollouts.days(data, range(14), version=BAD)
 
     assert ticked.until(range(14)) == ["rolled back"]
 
-    document = document_of(artifacts)
+    document = document_of(young)
     assert document.champion == GOOD
     assert document.statuses == {GOOD: "champion", BAD: "rejected"}
     assert ticked.said == ["Model Rolled Back"]
 
 
 def test_a_champion_that_was_promoted_long_ago_is_not_rolled_back(
-    artifacts: Store, data: Store, good: Trained, bad: Trained, ticked: Ticks
+    young: Store, data: Store, ticked: Ticks
 ) -> None:
-    candidates.written(Registry(artifacts), good, GOOD)
-    candidates.written(Registry(artifacts), bad, BAD)
-    candidates.move(Registry(artifacts), "promoted", GOOD)
-    candidates.move(Registry(artifacts), "promoted", BAD, time=NOW)
     rollouts.days(data, range(8), version=BAD)
 
     assert ticked(15) is None

@@ -84,19 +84,12 @@ def loaded(registry: Registry, endpoint: str, version: str, runtime: str) -> Mod
     Raises UnknownVersionError, and ForbiddenChangeError where it cannot be loaded.
     """
     try:
-        if not is_version(version) or registry.manifest(endpoint, version) is None:
+        manifest = registry.manifest(endpoint, version) if is_version(version) else None
+        if manifest is None:
             raise UnknownVersionError(endpoint, version)
-        return load(registry, endpoint, version, runtime)
+        return fetch(registry, manifest, runtime)
     except ModelUnavailableError as error:
         raise ForbiddenChangeError(endpoint, str(error)) from error
-
-
-def load(registry: Registry, endpoint: str, version: str, runtime: str) -> Model:
-    """Return a version that the endpoint's document names; raises ModelUnavailableError."""
-    manifest = registry.manifest(endpoint, version)
-    if manifest is None:
-        raise ModelUnavailableError(endpoint, version, "its manifest is missing")
-    return fetch(registry, manifest, runtime)
 
 
 def approval(document: Document, manifest: Manifest, asked: VersionAsked, by: str) -> Change:

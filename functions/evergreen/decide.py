@@ -42,7 +42,7 @@ def decide(document: Document, evidence: Evidence, policy: Policy, level: int) -
             change = _admit(document, evidence)
     if change is None and document.experiment:
         change = _judge(document, document.experiment, evidence, policy)
-    return change and msgspec.structs.replace(change, by=BY, policy=rules(policy))
+    return change and msgspec.structs.replace(change, policy=rules(policy))
 
 
 def rules(policy: Policy) -> dict[str, Any]:

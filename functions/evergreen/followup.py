@@ -18,7 +18,7 @@ from evergreen import performance
 from evergreen.join import Labels, read_labels
 from evergreen.manifest import Expected
 from evergreen.problem import Answer, Problem, array, is_label
-from evergreen.records import ARRIVAL, Answered, Label, answers_of, midnight
+from evergreen.records import ARRIVAL, Answered, Label, answers_of, closing, midnight
 from evergreen.report import MEMORY, CheckReport, DayPerformance, Performance
 from evergreen.store import Store
 
@@ -119,7 +119,7 @@ def _tallied(
         delay = label.time - capture.time
         facts["early"] += delay < timedelta(0)
         delays[_delay_name(delay / timedelta(hours=1))] += 1
-        if label.time >= _closing(day, followed.label_days):
+        if label.time >= closing(day, followed.label_days):
             facts["late"] += 1
             continue
         if not is_label(followed.described(capture.version)[0].kind, label.label):
@@ -160,13 +160,8 @@ def _stray(label: Label, start: datetime, end: datetime, label_days: int) -> str
     except (ValueError, OverflowError):
         return "unknown"
     if made < start:
-        return COUNTED if label.time < _closing(made.date(), label_days) else "late"
+        return COUNTED if label.time < closing(made.date(), label_days) else "late"
     return "waiting" if made > end - ARRIVAL else "unknown"
-
-
-def _closing(day: date, label_days: int) -> datetime:
-    """Return when the labels of a day have had their time."""
-    return midnight(day) + DAY + timedelta(days=label_days)
 
 
 def _summary(
@@ -189,7 +184,7 @@ def _summary(
             for place, name in enumerate(followed.slices)
         },
         expected=expected,
-        closed=_closing(day, followed.label_days) + ARRIVAL <= end,
+        closed=closing(day, followed.label_days) + ARRIVAL <= end,
     )
 
 

@@ -43,7 +43,10 @@ SERVED = ("champion", "canary", "ab")  # by a version of the rollout's choice
 
 @dataclass
 class Gathering:
-    """Where one endpoint's evidence comes from; broken collects versions that cannot be loaded."""
+    """Where one endpoint's evidence comes from; broken collects versions that cannot be loaded.
+
+    A version that several parts of the evidence are about is loaded once.
+    """
 
     data: Store
     document: Document
@@ -51,6 +54,7 @@ class Gathering:
     load: Load
     at: datetime
     broken: dict[str, str] = field(default_factory=dict)
+    _models: dict[str, Model] = field(default_factory=dict)
 
     @property
     def endpoint(self) -> str:
@@ -62,10 +66,11 @@ class Gathering:
         if version is None:
             return None
         try:
-            return self.load(version)
+            if version not in self._models:
+                self._models[version] = self.load(version)
         except ModelUnavailableError as error:
             self.broken[version] = str(error)
-            return None
+        return self._models.get(version)
 
     def is_closed(self, day: date) -> bool:
         """Say whether the labels of a day have had their time, and what was recorded has come."""

@@ -203,6 +203,13 @@ class Registry:
         stored = self.store.get(f"{_folder(endpoint, version)}/manifest.json")
         return fingerprint(stored.body).sha256 if stored else None
 
+    def known(self, endpoint: str, version: str) -> Manifest:
+        """Return the manifest of a version that there should be, or raise ModelUnavailableError."""
+        manifest = self.manifest(endpoint, version)
+        if manifest is None:
+            raise ModelUnavailableError(endpoint, version, "its manifest is missing")
+        return manifest
+
     def artifact(self, manifest: Manifest, name: str) -> bytes:
         """Return the bytes of an artifact, after checking their size and hash."""
         stored = self.store.get(f"{_folder(manifest.endpoint, manifest.version)}/{name}")

@@ -9,7 +9,6 @@ import msgspec
 from evergreen import model
 from evergreen.document import Decision, Document
 from evergreen.endpoint import Endpoint
-from evergreen.errors import ModelUnavailableError
 from evergreen.examples import Examples, utc
 from evergreen.fitting import FALLBACK
 from evergreen.manifest import Evaluation, Manifest
@@ -74,9 +73,7 @@ def champion_of(
     """Return the champion to beat; one that cannot be loaded must not be replaced unseen."""
     if seen is None:
         return None
-    manifest = registry.manifest(name, seen.document.champion)
-    if manifest is None:
-        raise ModelUnavailableError(name, seen.document.champion, "its manifest is missing")
+    manifest = registry.known(name, seen.document.champion)
     if model.artifact_of(manifest.kind, runtime) not in manifest.artifacts:
         runtime = "sklearn"  # every model has its pipeline
     return model.fetch(registry, manifest, runtime, to_serve=False)

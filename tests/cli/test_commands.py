@@ -3,8 +3,7 @@
 import io
 import json
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 
@@ -31,17 +30,6 @@ START = ("experiment", "start", NAME, TWO, "--share", "0.5", "--hypothesis", "tw
 @pytest.fixture
 def registry(artifacts: Store) -> Registry:
     return Registry(artifacts)
-
-
-@pytest.fixture
-def url(plane: Plane) -> Iterator[str]:
-    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://{serve.HOST}:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ import dataclasses
 import json
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace as Fake
@@ -216,18 +215,6 @@ def test_without_credentials_only_this_machine_is_asked(monkeypatch: pytest.Monk
 
 
 # The command, over HTTP
-
-
-@pytest.fixture
-def url(plane: Plane) -> Iterator[str]:
-    """Serve as `make serve` does."""
-    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://{serve.HOST}:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
