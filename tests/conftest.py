@@ -32,6 +32,7 @@ from local.plane import Plane
 from local.process import _OUTPUT
 from local.template import Template, load, physical_name
 from tests import candidates, given, traffic
+from tests.registries import registry_of
 
 settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.load_profile("suite")
@@ -98,7 +99,7 @@ def _forget_clients() -> None:
 
 @pytest.fixture
 def registry(bucket: Store) -> Registry:
-    return Registry(bucket)
+    return registry_of(bucket)
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def champion(plane: Plane, artifacts: Store, trained: training.Trained) -> Manif
 @pytest.fixture
 def candidate(champion: Manifest, artifacts: Store, trained: training.Trained) -> Manifest:
     """Return the candidate beside it, candidates.TWO."""
-    return candidates.entered(Registry(artifacts), trained, candidates.TWO)
+    return candidates.entered(registry_of(artifacts), trained, candidates.TWO)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from local.plane import Plane
 from local.process import Process
 from tests import arms, given
 from tests.given import NAME, NOW, Fault, injected, row, version
+from tests.registries import registry_of
 from tests.servers import Answered, Asked, listening
 from tests.test_predict import PATH, ask, captures, refused, write
 
@@ -32,7 +33,7 @@ KEYS = [f"customer {number}" for number in range(40)]
 @pytest.fixture
 def registry(plane: Plane, artifacts: Store, trained: Trained) -> Registry:
     """Return the registry, with a champion and two versions more."""
-    found = Registry(artifacts)
+    found = registry_of(artifacts)
     write(found, trained, CHAMPION, promoted=True)
     write(found, trained, OTHER)
     write(found, trained, THIRD)

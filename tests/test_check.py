@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError
 from endpoints import flight_delay
 from evergreen import aws as clients
 from evergreen.errors import UnknownEventError
-from evergreen.registry import Registry
 from evergreen.report import CheckReport, key_of
 from evergreen.store import Store
 from evergreen.training import Trained
@@ -20,6 +19,7 @@ from local.plane import Plane
 from local.process import Process
 from tests import given
 from tests.given import NAME, NOW, Fault, capture, injected
+from tests.registries import registry_of
 from tests.traffic import DAY, SLOT, Announced, Check, outcomes, promoted, requests, stored_report
 
 
@@ -303,7 +303,7 @@ def test_without_a_champion_nothing_is_checked(plane: Plane, data: Store, kind: 
 
 def test_an_endpoint_whose_file_is_gone_is_not_checked(check: Check, artifacts: Store) -> None:
     document = msgspec.structs.replace(given.document(), endpoint="gone")
-    Registry(artifacts).write_document(document, None)
+    registry_of(artifacts).write_document(document, None)
 
     assert check() == {}
 

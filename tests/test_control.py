@@ -20,6 +20,7 @@ from local.plane import Plane
 from tests import given
 from tests.candidates import FOUR, ONE, THREE, TWO, document, entered, move, written
 from tests.given import NAME, NOW
+from tests.registries import registry_of
 from tests.traffic import Announced
 
 PATH = f"/control/endpoints/{NAME}"
@@ -28,7 +29,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def registry(artifacts: Store) -> Registry:
-    return Registry(artifacts)
+    return registry_of(artifacts)
 
 
 def post(plane: Plane, action: str, **body: Any) -> Answer:

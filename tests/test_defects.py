@@ -19,6 +19,7 @@ from local.template import Template
 from tests import given
 from tests.candidates import ONE, THREE, TWO, document
 from tests.given import NAME, NOW, row
+from tests.registries import registry_of
 from tests.test_predict import JSON, ask, captures, refused
 
 CONTROL = f"/control/endpoints/{NAME}"
@@ -28,7 +29,7 @@ SHARE = {"share": 0.5, "hypothesis": "two is better", "min_rows": 10, "days": 60
 
 @pytest.fixture
 def registry(artifacts: Store) -> Registry:
-    return Registry(artifacts)
+    return registry_of(artifacts)
 
 
 def do(plane: Plane, registry: Registry, action: str, **body: Any) -> Answer:

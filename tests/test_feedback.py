@@ -11,13 +11,13 @@ from botocore.exceptions import EndpointConnectionError
 from evergreen import aws as clients
 from evergreen.problem import Problem
 from evergreen.records import Label
-from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
 from local.gateway import Answer
 from local.plane import Plane
 from tests import given
 from tests.given import NAME, Fault, injected, prediction_id
+from tests.registries import registry_of
 
 PATH = f"/endpoints/{NAME}/feedback"
 JSON = {"Content-Type": "application/json"}
@@ -55,7 +55,7 @@ def promote(artifacts: Store, trained: Trained) -> Promote:
 
     def promote(problem: Problem) -> None:
         manifest = msgspec.structs.replace(trained.manifest, problem=problem)
-        registry = Registry(artifacts)
+        registry = registry_of(artifacts)
         registry.write_version(manifest, {})
         registry.write_document(given.document(manifest.version), None)
 
@@ -236,7 +236,7 @@ def test_an_endpoint_without_a_file_that_has_a_champion_takes_labels(
     plane: Plane, artifacts: Store
 ) -> None:
     document = msgspec.structs.replace(given.document(), endpoint="deployed-before")
-    Registry(artifacts).write_document(document, None)
+    registry_of(artifacts).write_document(document, None)
 
     assert tell(plane, one(1), path="/endpoints/deployed-before/feedback").status == 202
 

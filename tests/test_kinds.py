@@ -16,11 +16,11 @@ import endpoints
 from evergreen.page import page
 from evergreen.problem import Problem, array
 from evergreen.records import captures_of
-from evergreen.registry import Registry
 from evergreen.report import CheckReport, key_of
 from evergreen.store import Store
 from local import stack
 from local.plane import Plane
+from tests.registries import registry_of
 
 DAY = timedelta(days=1)
 ROWS = 40
@@ -81,7 +81,7 @@ def test_a_problem_is_trained_served_told_its_outcomes_checked_and_trained_again
     data.put(f"training/{name}/{file.name}", file.read_bytes())
     plane.settle()
 
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     seen = registry.document(name)
     assert seen is not None, "the first version that passes is promoted"
     manifest = registry.manifest(name, seen.document.champion)

@@ -10,7 +10,6 @@ import pytest
 import snapshot_restore_py as snapshots
 
 from evergreen import aws as clients
-from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
 from local.plane import Plane
@@ -18,13 +17,14 @@ from local.process import CODE, Context, Process
 from local.template import Template, load
 from tests import given
 from tests.given import Fault, injected, row, version
+from tests.registries import registry_of
 from tests.servers import SECONDS, ExtensionsApi, extensions_api
 from tests.test_predict import ask, captures, example, write
 
 
 @pytest.fixture
 def champion(aws: None, artifacts: Store, trained: Trained) -> str:
-    return write(Registry(artifacts), trained, version(1), promoted=True)
+    return write(registry_of(artifacts), trained, version(1), promoted=True)
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_after_a_restore_the_champion_of_now_answers(
 ) -> None:
     start()
     run(snapshots.get_before_snapshot())
-    write(Registry(artifacts), trained, version(2), promoted=True)
+    write(registry_of(artifacts), trained, version(2), promoted=True)
     assert ask(plane, given.body()).json()["version"] == champion
 
     run(snapshots.get_after_restore())

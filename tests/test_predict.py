@@ -21,6 +21,7 @@ from local.plane import Plane
 from local.template import ROOT
 from tests import given
 from tests.given import NAME, Fault, injected, row, version
+from tests.registries import registry_of
 
 PATH = f"/endpoints/{NAME}/predict"
 JSON = {"Content-Type": "application/json"}
@@ -28,7 +29,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def champion(plane: Plane, artifacts: Store, trained: Trained) -> str:
-    return write(Registry(artifacts), trained, version(1), promoted=True)
+    return write(registry_of(artifacts), trained, version(1), promoted=True)
 
 
 def write(registry: Registry, trained: Trained, name: str, *, promoted: bool = False) -> str:
@@ -109,7 +110,7 @@ def test_an_unseen_category_is_predicted_and_flagged(
 def test_one_version_can_be_asked_for_and_does_not_count_as_the_champion(
     plane: Plane, champion: str, artifacts: Store, trained: Trained, data: Store
 ) -> None:
-    other = write(Registry(artifacts), trained, version(2))
+    other = write(registry_of(artifacts), trained, version(2))
 
     body = ask(plane, given.body(), f"{PATH}?version={other}").json()
 
@@ -344,7 +345,7 @@ def test_a_promotion_reaches_a_warm_function_after_the_ttl_of_the_template(
     clock: time_machine.Traveller,
 ) -> None:
     assert ask(plane, given.body()).json()["version"] == champion
-    write(Registry(artifacts), trained, version(2), promoted=True)
+    write(registry_of(artifacts), trained, version(2), promoted=True)
 
     clock.shift(59)
     assert ask(plane, given.body()).json()["version"] == champion
@@ -375,7 +376,7 @@ def test_a_warm_function_answers_with_the_old_champion_when_the_new_one_is_corru
     clock: time_machine.Traveller,
 ) -> None:
     ask(plane, given.body())
-    write(Registry(artifacts), trained, version(2), promoted=True)
+    write(registry_of(artifacts), trained, version(2), promoted=True)
     artifacts.put(f"models/{NAME}/{version(2)}/{ONNX}", b"damaged")
     clock.shift(61)
 

@@ -15,12 +15,13 @@ from evergreen import changes, training
 from evergreen.changes import Change
 from evergreen.document import Document
 from evergreen.model import REPORT, RULE
-from evergreen.registry import Registry, Run
+from evergreen.registry import Run
 from evergreen.report import key_of
 from evergreen.store import Store
 from local.plane import Plane
 from tests import checks, given
 from tests.given import NAME, NOW, Fault, csv, injected
+from tests.registries import registry_of
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -56,14 +57,14 @@ Train = Callable[..., Any]
 
 
 def state(artifacts: Store) -> Document:
-    seen = Registry(artifacts).document(NAME)
+    seen = registry_of(artifacts).document(NAME)
     assert seen is not None
     return seen.document
 
 
 def change(artifacts: Store, **fields: Any) -> None:
     """Let somebody change the document."""
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     seen = registry.document(NAME)
     assert seen is not None
     asked = Change(**{"by": "a person", "reason": "because", **fields})
@@ -131,13 +132,13 @@ def test_a_retry_enters_the_version_that_was_written_and_does_not_train_again(
 ) -> None:
     with killed(f"endpoints/{NAME}.json"):
         train(requested(), "one invocation")
-    versions = Registry(artifacts).versions(NAME)
+    versions = registry_of(artifacts).versions(NAME)
     monkeypatch.setattr(training, "train", None)
 
     run = train(requested(), "one invocation")
 
     assert run["outcome"] == "entered"
-    assert Registry(artifacts).versions(NAME) == versions
+    assert registry_of(artifacts).versions(NAME) == versions
     assert run["candidate"] == "logistic-regression"
 
 
@@ -193,7 +194,7 @@ def test_a_candidate_that_has_become_stale_keeps_nobody_waiting(
 ) -> None:
     train(requested())
     first = state(artifacts)
-    champion = Registry(artifacts).manifest(NAME, first.champion)
+    champion = registry_of(artifacts).manifest(NAME, first.champion)
     assert champion is not None
     again = msgspec.structs.replace(champion, version=given.version(8))
     folder = f"models/{NAME}/{champion.version}"
@@ -202,7 +203,7 @@ def test_a_candidate_that_has_become_stale_keeps_nobody_waiting(
         stored = artifacts.get(f"{folder}/{name}")
         assert stored is not None
         files[name] = stored.body
-    Registry(artifacts).write_version(again, files)
+    registry_of(artifacts).write_version(again, files)
     change(artifacts, type="promoted", version=again.version)
     data.put(MORE, csv(given.table(320, seed=4)))
     clock.shift(60)
@@ -305,7 +306,7 @@ def test_the_record_of_a_run_can_be_read_alone(train: Train, artifacts: Store) -
 def test_the_first_training_writes_a_constant_to_fall_back_to_and_the_next_keeps_it(
     train: Train, artifacts: Store
 ) -> None:
-    registry, fallback = Registry(artifacts), state(artifacts).fallback
+    registry, fallback = registry_of(artifacts), state(artifacts).fallback
     assert fallback is not None
     manifest = registry.manifest(NAME, fallback)
 

@@ -14,12 +14,12 @@ from evergreen import aws as aws_clients
 from evergreen.document import Document
 from evergreen.errors import UnknownEventError
 from evergreen.model import ONNX
-from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
 from local.template import physical_name
 from tests import candidates, given, rollouts
 from tests.given import NAME, NOW, Fault, injected
+from tests.registries import registry_of
 from tests.rollouts import BAD, DAY, GOOD
 from tests.traffic import Announced
 
@@ -59,20 +59,20 @@ def level(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def waiting(artifacts: Store, good: Trained, bad: Trained) -> Store:
     """Let a version that knows nothing serve, and one that knows the flights wait."""
-    candidates.written(Registry(artifacts), bad, BAD)
-    candidates.written(Registry(artifacts), good, GOOD, previous=BAD)
-    candidates.move(Registry(artifacts), "promoted", BAD)
-    candidates.move(Registry(artifacts), "candidate entered", GOOD)
+    candidates.written(registry_of(artifacts), bad, BAD)
+    candidates.written(registry_of(artifacts), good, GOOD, previous=BAD)
+    candidates.move(registry_of(artifacts), "promoted", BAD)
+    candidates.move(registry_of(artifacts), "candidate entered", GOOD)
     return artifacts
 
 
 @pytest.fixture
 def young(artifacts: Store, good: Trained, bad: Trained) -> Store:
     """Let a version that knows nothing have taken the place of one that knows the flights."""
-    candidates.written(Registry(artifacts), good, GOOD)
-    candidates.written(Registry(artifacts), bad, BAD)
-    candidates.move(Registry(artifacts), "promoted", GOOD)
-    candidates.move(Registry(artifacts), "promoted", BAD, time=NOW)
+    candidates.written(registry_of(artifacts), good, GOOD)
+    candidates.written(registry_of(artifacts), bad, BAD)
+    candidates.move(registry_of(artifacts), "promoted", GOOD)
+    candidates.move(registry_of(artifacts), "promoted", BAD, time=NOW)
     return artifacts
 
 
@@ -136,10 +136,10 @@ def test_a_better_candidate_goes_through_shadow_and_canary_and_becomes_champion(
 def test_a_worse_candidate_is_rejected_by_its_shadow_and_never_answers(
     artifacts: Store, data: Store, good: Trained, bad: Trained, ticked: Ticks
 ) -> None:
-    candidates.written(Registry(artifacts), good, GOOD)
-    candidates.written(Registry(artifacts), bad, BAD, previous=GOOD)
-    candidates.move(Registry(artifacts), "promoted", GOOD)
-    candidates.move(Registry(artifacts), "candidate entered", BAD)
+    candidates.written(registry_of(artifacts), good, GOOD)
+    candidates.written(registry_of(artifacts), bad, BAD, previous=GOOD)
+    candidates.move(registry_of(artifacts), "promoted", GOOD)
+    candidates.move(registry_of(artifacts), "candidate entered", BAD)
     rollouts.days(data, range(1, 14), version=GOOD)
 
     assert ticked.until(range(1, 14)) == ["shadow started", "challenger rejected"]
@@ -162,7 +162,7 @@ def test_below_level_four_a_candidate_waits_for_a_person(
 
 
 def test_a_paused_endpoint_stands_still(waiting: Store, data: Store, ticked: Ticks) -> None:
-    candidates.move(Registry(waiting), "paused", BAD)
+    candidates.move(registry_of(waiting), "paused", BAD)
     before = document_of(waiting)
 
     assert ticked(2) is None
@@ -243,10 +243,10 @@ def test_a_champion_that_was_promoted_long_ago_is_not_rolled_back(
 def test_failures_of_a_young_champion_roll_it_back_at_the_next_tick(
     artifacts: Store, data: Store, good: Trained, ticked: Ticks
 ) -> None:
-    candidates.written(Registry(artifacts), good, BAD)
-    candidates.written(Registry(artifacts), good, GOOD)
-    candidates.move(Registry(artifacts), "promoted", BAD)
-    candidates.move(Registry(artifacts), "promoted", GOOD, time=NOW)
+    candidates.written(registry_of(artifacts), good, BAD)
+    candidates.written(registry_of(artifacts), good, GOOD)
+    candidates.move(registry_of(artifacts), "promoted", BAD)
+    candidates.move(registry_of(artifacts), "promoted", GOOD, time=NOW)
     for number in range(20):  # requests of one row: what fails together counts once
         capture = msgspec.structs.replace(
             given.capture(number, NOW + DAY / 24), id=f"{number:032x}-000", failed=GOOD
@@ -273,7 +273,7 @@ def test_of_two_ticks_at_the_same_moment_one_decides(
     waiting: Store, data: Store, ticked: Ticks
 ) -> None:
     def other() -> None:
-        candidates.move(Registry(waiting), "paused", BAD, time=NOW + DAY)
+        candidates.move(registry_of(waiting), "paused", BAD, time=NOW + DAY)
 
     with injected(
         aws_clients.s3(),
@@ -311,11 +311,11 @@ def test_a_decision_that_a_crash_kept_from_being_announced_is_announced_by_the_n
     assert ticked(2.1) is None
 
     assert ticked.said == ["Challenger Started"]
-    assert Registry(waiting).decision(NAME, 3) == document_of(waiting).last
+    assert registry_of(waiting).decision(NAME, 3) == document_of(waiting).last
 
 
 def document_of(artifacts: Store) -> Document:
-    return candidates.document(Registry(artifacts))
+    return candidates.document(registry_of(artifacts))
 
 
 @pytest.mark.parametrize(

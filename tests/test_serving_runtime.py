@@ -15,7 +15,6 @@ from sklearn.pipeline import make_pipeline
 
 from endpoints import flight_delay
 from evergreen.model import JOBLIB, ONNX, REFERENCE, REPORT
-from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
 from local.plane import Plane
@@ -23,6 +22,7 @@ from local.process import Process
 from local.template import Template, load
 from tests import given
 from tests.given import NAME, Bomb, row, version
+from tests.registries import registry_of
 from tests.test_predict import ask, write
 
 BY_HAND = {"endpoint": NAME}
@@ -77,7 +77,7 @@ def test_under_sklearn_a_version_is_its_pipeline_alone_and_is_served(
 
     sklearn_plane.settle()
 
-    seen = Registry(artifacts).document(NAME)
+    seen = registry_of(artifacts).document(NAME)
     assert seen
     name = seen.document.champion
     assert {key.rpartition("/")[2] for key in artifacts.keys(f"models/{NAME}/{name}/")} == {
@@ -121,7 +121,7 @@ def test_a_candidate_without_a_twin_is_refused_under_onnx_and_the_way_out_is_nam
     assert run["outcome"] == "rejected"
     assert "no ONNX twin" in run["reason"]
     assert "ServingRuntime=sklearn" in run["reason"]
-    assert Registry(artifacts).document(NAME) is None
+    assert registry_of(artifacts).document(NAME) is None
 
 
 def test_a_candidate_without_a_twin_is_promoted_and_served_under_sklearn(
@@ -145,13 +145,13 @@ def bomb(tmp_path: Path) -> Bomb:
 
 @pytest.fixture
 def champion(plane: Plane, artifacts: Store, trained: Trained) -> str:
-    return write(Registry(artifacts), trained, version(1), promoted=True)
+    return write(registry_of(artifacts), trained, version(1), promoted=True)
 
 
 def promote_another(artifacts: Store, trained: Trained, **changes: Any) -> None:
     manifest = msgspec.structs.replace(trained.manifest, **changes)
     changed = dataclasses.replace(trained, manifest=manifest)
-    write(Registry(artifacts), changed, version(2), promoted=True)
+    write(registry_of(artifacts), changed, version(2), promoted=True)
 
 
 OLD = {"scikit-learn": "1.0.2"}
@@ -239,7 +239,7 @@ def test_after_an_upgrade_of_scikit_learn_the_next_scheduled_training_makes_the_
 
 def approve(artifacts: Store, version: str, clock: time_machine.Traveller) -> None:
     """Promote a candidate, and wait until the functions have seen it."""
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     seen = registry.document(NAME)
     assert seen
     registry.write_document(given.document(version, seen.document), seen)
@@ -247,7 +247,7 @@ def approve(artifacts: Store, version: str, clock: time_machine.Traveller) -> No
 
 
 def made_with_another_scikit_learn(artifacts: Store, name: str) -> None:
-    manifest = Registry(artifacts).manifest(NAME, name)
+    manifest = registry_of(artifacts).manifest(NAME, name)
     assert manifest is not None
     changed = msgspec.structs.replace(manifest, libraries=manifest.libraries | OLD)
     artifacts.put(f"models/{NAME}/{name}/manifest.json", msgspec.json.encode(changed))

@@ -6,19 +6,20 @@ import msgspec
 import pytest
 
 from evergreen.model import REPORT
-from evergreen.registry import Registry, fingerprint
+from evergreen.registry import fingerprint
 from evergreen.store import Store
 from evergreen.training import Trained
 from local.gateway import Answer
 from local.plane import Plane
 from tests import arms
 from tests.given import NAME, version
+from tests.registries import registry_of
 from tests.test_predict import write
 
 
 @pytest.fixture
 def champion(plane: Plane, artifacts: Store, trained: Trained) -> str:
-    return write(Registry(artifacts), trained, version(1), promoted=True)
+    return write(registry_of(artifacts), trained, version(1), promoted=True)
 
 
 def get(plane: Plane, path: str) -> Answer:
@@ -38,7 +39,7 @@ def test_without_a_promotion_no_endpoint_is_listed(plane: Plane) -> None:
 def test_an_endpoint_shows_its_champion_metrics_schema_and_history(
     plane: Plane, champion: str, artifacts: Store, trained: Trained
 ) -> None:
-    write(Registry(artifacts), trained, version(2), promoted=True)
+    write(registry_of(artifacts), trained, version(2), promoted=True)
 
     shown = get(plane, f"/endpoints/{NAME}").json()
 
@@ -52,7 +53,7 @@ def test_an_endpoint_shows_its_champion_metrics_schema_and_history(
 def test_versions_are_listed_oldest_first_and_each_can_be_shown(
     plane: Plane, champion: str, artifacts: Store, trained: Trained
 ) -> None:
-    write(Registry(artifacts), trained, version(2))
+    write(registry_of(artifacts), trained, version(2))
 
     assert get(plane, f"/endpoints/{NAME}/versions").json()["versions"] == [
         {"version": champion, "status": "champion", "kind": "model"},
@@ -88,7 +89,7 @@ def test_what_is_not_there_is_said_with_its_status(plane: Plane, path: str, stat
 def test_an_endpoint_shows_who_else_is_in_play(
     plane: Plane, champion: str, artifacts: Store, trained: Trained
 ) -> None:
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     arms.canary(registry, version(2), 0.25)
     arms.change(registry, paused="a holiday", fallback=version(9))
 
@@ -119,7 +120,7 @@ def test_a_corrupt_document_hides_no_other_endpoint(
 @pytest.fixture
 def several(plane: Plane, champion: str, artifacts: Store, trained: Trained) -> None:
     """Let there be a rule, a service, and a version whose writer crashed before its manifest."""
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     arms.write_external(registry, trained, "127.0.0.1:9", version(2))
     arms.write_rule(registry, trained, version(3))
     artifacts.put(f"models/{NAME}/{version(4)}/model.onnx", b"and no manifest")
@@ -162,7 +163,7 @@ def with_report(artifacts: Store, trained: Trained, name: str, page: bytes) -> s
     manifest = msgspec.structs.replace(
         trained.manifest, version=name, artifacts={REPORT: fingerprint(page)}
     )
-    Registry(artifacts).write_version(manifest, files)
+    registry_of(artifacts).write_version(manifest, files)
     return f"/endpoints/{NAME}/versions/{name}/report"
 
 
@@ -200,7 +201,7 @@ def test_a_page_that_is_not_what_was_written_is_not_shown(
 def test_a_page_that_is_not_there_is_not_found(
     plane: Plane, artifacts: Store, trained: Trained, name: str, code: str
 ) -> None:
-    arms.write_rule(Registry(artifacts), trained, version(1))
+    arms.write_rule(registry_of(artifacts), trained, version(1))
 
     answer = get(plane, f"/endpoints/{NAME}/versions/{name}/report")
 

@@ -21,12 +21,12 @@ from evergreen.errors import (
     UnknownEventError,
 )
 from evergreen.model import ONNX
-from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
 from local.plane import Plane
 from tests import given
 from tests.given import NAME, NOW, Fault, csv, injected
+from tests.registries import registry_of
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -89,7 +89,7 @@ def document(artifacts: Store) -> bytes | None:
 
 
 def state(artifacts: Store) -> Document:
-    seen = Registry(artifacts).document(NAME)
+    seen = registry_of(artifacts).document(NAME)
     assert seen is not None
     return seen.document
 
@@ -103,7 +103,7 @@ def test_the_first_training_promotes_and_announces_it(
     run = train(MANUAL)
 
     assert (run["outcome"], run["trigger"]) == ("promoted", "manual")
-    seen = Registry(artifacts).document(NAME)
+    seen = registry_of(artifacts).document(NAME)
     assert seen is not None
     assert seen.document.champion == run["version"]
     assert seen.document.last.by == run["run"]
@@ -131,7 +131,7 @@ def test_labelled_captures_train_the_next_version(
 
     assert second["labels"] == {"joined": 300, "unlabelled": 0, "pending": 0, "incompatible": 0}
     assert second["version"] > first["version"]
-    manifest = Registry(artifacts).manifest(NAME, second["version"])
+    manifest = registry_of(artifacts).manifest(NAME, second["version"])
     assert manifest is not None
     assert manifest.lineage.data_rows == 1_200
     assert manifest.lineage.previous == first["version"]
@@ -151,7 +151,7 @@ def test_each_trigger_trains_and_is_kept_in_the_lineage(
     run = train(event)
 
     assert (run["outcome"], run["trigger"]) == ("promoted", trigger)
-    manifest = Registry(artifacts).manifest(NAME, run["version"])
+    manifest = registry_of(artifacts).manifest(NAME, run["version"])
     assert manifest is not None
     assert manifest.lineage.trigger == trigger
     assert manifest.lineage.run == run["run"]
@@ -196,13 +196,13 @@ def test_an_event_that_is_delivered_twice_trains_once(
     train: Train, flights: None, artifacts: Store, announced: Announced, event: dict[str, Any]
 ) -> None:
     first = train(event)
-    before = document(artifacts), Registry(artifacts).versions(NAME)
+    before = document(artifacts), registry_of(artifacts).versions(NAME)
     announced()
 
     second = train(event)
 
     assert second == first
-    assert (document(artifacts), Registry(artifacts).versions(NAME)) == before
+    assert (document(artifacts), registry_of(artifacts).versions(NAME)) == before
     assert announced() == []
 
 
@@ -252,7 +252,7 @@ def test_a_run_that_is_cut_off_at_any_write_promotes_when_lambda_tries_it_again(
     run = train(event, "one invocation")
 
     assert run["outcome"] == "promoted"
-    seen = Registry(artifacts).document(NAME)
+    seen = registry_of(artifacts).document(NAME)
     assert seen is not None
     assert (seen.document.champion, seen.document.generation) == (run["version"], 1)
 
@@ -423,7 +423,7 @@ def test_bad_data_ends_in_a_reason_and_leaves_the_champion_byte_for_byte(
     event: dict[str, Any],
 ) -> None:
     body, message = BAD[name]
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     registry.write_version(trained.manifest, trained.artifacts)
     registry.write_document(given.document(trained.manifest.version), None)
     before = document(artifacts)
@@ -472,7 +472,7 @@ def test_a_candidate_that_is_worse_is_rejected_and_the_champion_stays(
 def test_a_promotion_by_another_run_meanwhile_is_not_overwritten_and_a_retry_decides_anew(
     train: Train, flights: None, artifacts: Store
 ) -> None:
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
 
     def another_is_faster() -> None:
         race.times = 0

@@ -8,12 +8,12 @@ import msgspec
 
 from evergreen.manifest import Manifest
 from evergreen.records import Capture
-from evergreen.registry import Registry
 from evergreen.report import CheckReport, key_of
 from evergreen.store import Store
 from evergreen.training import Trained
 from tests import given
 from tests.given import NAME, NOW
+from tests.registries import registry_of
 
 Announced = Callable[[], list[tuple[str, dict[str, Any]]]]
 Check = Callable[..., Any]
@@ -23,7 +23,7 @@ SLOT = NOW + 7 * DAY
 
 def promoted(artifacts: Store, trained: Trained, version: str = "") -> Manifest:
     """Make a version the champion."""
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     manifest = msgspec.structs.replace(trained.manifest, version=version or given.version(1))
     registry.write_version(manifest, trained.artifacts)
     seen = registry.document(NAME)

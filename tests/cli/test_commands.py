@@ -19,6 +19,7 @@ from local.plane import Plane
 from tests import given
 from tests.candidates import ONE, THREE, TWO, document
 from tests.given import NAME
+from tests.registries import registry_of
 from tests.servers import Answered, Asked, listening
 
 Run = Callable[..., tuple[int, str, str]]
@@ -29,7 +30,7 @@ START = ("experiment", "start", NAME, TWO, "--share", "0.5", "--hypothesis", "tw
 
 @pytest.fixture
 def registry(artifacts: Store) -> Registry:
-    return Registry(artifacts)
+    return registry_of(artifacts)
 
 
 @pytest.fixture

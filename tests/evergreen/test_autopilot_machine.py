@@ -24,12 +24,13 @@ from evergreen.changes import Change
 from evergreen.document import Decision, Document, Experiment, Status, Type
 from evergreen.errors import DocumentChangedError, ForbiddenChangeError
 from evergreen.evidence import ArmDay, Evidence, Guard, PairedDay, Waiting
-from evergreen.registry import Registry, Seen
+from evergreen.registry import Seen
 from evergreen.statuses import MOVES
 from evergreen.telemetry import logger
 from tests import rollouts
 from tests.given import NAME, NOW
 from tests.memory import CrashError, Fault, Memory
+from tests.registries import registry_of
 
 DAY = timedelta(days=1)
 FIRST = date(2013, 2, 1)
@@ -104,7 +105,7 @@ class Autopilot(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = Memory()
-        self.registry = Registry(self.memory)
+        self.registry = registry_of(self.memory)
         self.announced: list[Decision] = []
         self.compared: dict[str, str] = {}  # candidate -> champion of its training
         self.pending: list[tuple[str, Seen]] = []

@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 
-from evergreen.registry import Registry
 from evergreen.store import Store
 from local.plane import Plane
 from local.process import Process
@@ -22,6 +21,7 @@ from local.template import (
     translate,
 )
 from tests import given
+from tests.registries import registry_of
 
 JSON = {"Content-Type": "application/json"}
 
@@ -71,7 +71,7 @@ def test_an_upload_of_training_data_ends_in_a_champion(
 
     plane.settle()
 
-    assert Registry(artifacts).document(given.NAME) is not None
+    assert registry_of(artifacts).document(given.NAME) is not None
     assert dead_letters() == []
 
 
@@ -177,7 +177,7 @@ def test_at_the_first_level_an_upload_trains_and_nothing_is_due(
 
     plane.settle()
 
-    assert Registry(artifacts).document(given.NAME) is not None
+    assert registry_of(artifacts).document(given.NAME) is not None
     assert plane.due(given.NOW + timedelta(days=31)) == []
 
 

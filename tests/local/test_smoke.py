@@ -14,7 +14,6 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.session import Session
 
 from cli.api import AddressError, api_of
-from evergreen.registry import Registry
 from evergreen.store import Store
 from evergreen.training import Trained
 from local import serve, smoke
@@ -22,6 +21,7 @@ from local.aws import CREDENTIALS
 from local.plane import Plane
 from local.smoke import FAILED, NO_CHAMPION, OK, Outcome
 from tests import given
+from tests.registries import registry_of
 
 URL = "https://abc123.execute-api.us-west-2.amazonaws.com"
 
@@ -53,7 +53,7 @@ def answers(plane: Plane) -> Answers:
 
 @pytest.fixture
 def champion(plane: Plane, artifacts: Store, trained: Trained) -> None:
-    registry = Registry(artifacts)
+    registry = registry_of(artifacts)
     registry.write_version(trained.manifest, trained.artifacts)
     registry.write_document(given.document(trained.manifest.version), None)
 
