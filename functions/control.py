@@ -20,6 +20,7 @@ import msgspec
 import endpoints
 from evergreen import (
     aws,
+    bodies,
     comparison,
     controls,
     description,
@@ -29,8 +30,8 @@ from evergreen import (
     pairing,
     replayed,
 )
+from evergreen.bodies import Asked, ExperimentAsked, RetrainAsked, RollbackAsked, VersionAsked
 from evergreen.changes import Change
-from evergreen.controls import Asked, ExperimentAsked, RetrainAsked, RollbackAsked, VersionAsked
 from evergreen.document import Document
 from evergreen.endpoint import Policy
 from evergreen.errors import (
@@ -41,7 +42,7 @@ from evergreen.errors import (
     UnknownDecisionError,
 )
 from evergreen.evidence import Evidence, PairedDay
-from evergreen.known import check_endpoint_file, check_endpoint_name
+from evergreen.known import RUN, check_endpoint_file, check_endpoint_name
 from evergreen.model import Model, fetch
 from evergreen.registry import Registry, Seen
 from evergreen.telemetry import logger, observed
@@ -149,21 +150,25 @@ def status(request: Request) -> Answer:
 
     ?evidence=no leaves out what takes long; ?run=name adds how that training run goes.
     """
-    wanted = _query(request, "evidence", "run")
+    wanted, run = request.query, request.query.get("run")
+    if wanted.get("evidence", "yes") not in ("yes", "no"):
+        raise InvalidRequestError([Fault("?evidence", "expected yes or no")])
+    if run is not None and not RUN.fullmatch(run):
+        raise InvalidRequestError([Fault("?run", "expected the beginning of a run's name")])
     registry, seen = _seen(request)
     body: dict[str, Any] = {"document": seen.document}
     if wanted.get("evidence") != "no":
         found, policy = _evidence(registry, seen.document)
         level = int(os.environ["MATURITY_LEVEL"])
         body |= outlook.seen(seen.document, found, policy, level)
-    if run := wanted.get("run"):
+    if run is not None:
         body["run"] = registry.run(seen.document.endpoint, run)
     return answer(200, body)
 
 
 def decisions(request: Request) -> Answer:
     """Show the last decisions, oldest first."""
-    text = _query(request, "limit").get("limit", "50")
+    text = request.query.get("limit", "50")
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     if not 1 <= limit <= MAX_DECISIONS:
         raise InvalidRequestError(
@@ -191,7 +196,7 @@ def decision(request: Request) -> Answer:
 
 def explained(request: Request) -> Answer:
     """Say why a version serves, or why it does not; the champion where none is named."""
-    version = _query(request, "version").get("version")
+    version = request.query.get("version")
     registry, seen = _seen(request)
     return answer(200, explain.explain(registry, seen.document, version))
 
@@ -203,7 +208,9 @@ def prediction(request: Request) -> Answer:
     wanted, now = request.parameters["id"], datetime.now(UTC)
     captures = replayed.request_of(aws.data(), endpoint, wanted, now)
     runtime, libraries = os.environ["SERVING_RUNTIME"], description.libraries()
-    return answer(200, replayed.replay(aws.registry(), captures, wanted, runtime, libraries))
+    return answer(
+        200, replayed.replay(aws.registry(writes=True), captures, wanted, runtime, libraries)
+    )
 
 
 # What all of them need
@@ -217,7 +224,7 @@ def _endpoint(request: Request) -> str:
 
 def _seen(request: Request, generation: int | None = None) -> tuple[Registry, Seen]:
     """Return the registry and the document; raises DocumentChangedError for another generation."""
-    endpoint, registry = _endpoint(request), aws.registry()
+    endpoint, registry = _endpoint(request), aws.registry(writes=True)
     seen = registry.document(endpoint)
     if seen is None:
         check_endpoint_file(endpoint)
@@ -228,13 +235,7 @@ def _seen(request: Request, generation: int | None = None) -> tuple[Registry, Se
 
 
 def _asked[Body: msgspec.Struct](request: Request, kind: type[Body]) -> Body:
-    return controls.asked(request.json_body(), kind)
-
-
-def _query(request: Request, *known: str) -> dict[str, str]:
-    if unknown := sorted(set(request.query) - set(known)):
-        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
-    return request.query
+    return bodies.asked(request.json_body(), kind)
 
 
 def _caller(request: Request) -> str:
@@ -274,7 +275,9 @@ def _decided(registry: Registry, seen: Seen, change: Change) -> Answer:
     """Write what was decided, unless it is not allowed or somebody else was faster."""
     endpoint, now = seen.document.endpoint, datetime.now(UTC)
     document = registry.change(seen, change, now, events.announcer(aws.events(), endpoint))
-    logger.info("decided", extra={"endpoint": endpoint, "decision": document.last})
+    last = document.last  # its reason, in a person's own words, stands in the history alone
+    about = {"generation": last.generation, "type": last.type, "version": last.version}
+    logger.info("decided", extra={"endpoint": endpoint, "by": last.by, **about})
     return answer(
         200, {"endpoint": endpoint, "generation": document.generation, "decision": document.last}
     )
@@ -301,6 +304,6 @@ ROUTES = {
 
 
 @observed
-def handler(event: dict[str, Any], context: Any) -> Answer:  # noqa: ARG001 - Lambda passes it
+def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
-    return respond(ROUTES, event)
+    return respond(ROUTES, event, context)

@@ -5,6 +5,7 @@ importing one would cost each cold start more than everything else in this file 
 """
 
 import base64
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from evergreen import patience
 from evergreen.errors import (
     CorruptArtifactError,
     CorruptDocumentError,
@@ -27,19 +29,23 @@ from evergreen.errors import (
     ModelUnavailableError,
     NoChampionError,
     NoReportError,
+    OldDocumentError,
     TooLargeError,
     UnknownDecisionError,
     UnknownEndpointError,
     UnknownPredictionError,
     UnknownVersionError,
     WrongContentTypeError,
+    worded,
 )
+from evergreen.schema import printable
 from evergreen.telemetry import logger, measure
 
 Answer = dict[str, Any]
 
 MAX_BYTES = 1_000_000
 RETRY_AFTER_SECONDS = "30"
+RESERVE_SECONDS = 5.0  # of a function's time, to answer and to record what was answered
 UNREACHABLE = "a service does not answer: try again later"
 
 # The most specific class comes first; each has a code that clients may rely on.
@@ -57,9 +63,20 @@ ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
     NoChampionError: (503, "no_champion"),
     CorruptArtifactError: (503, "corrupt_artifact"),
     CorruptDocumentError: (503, "corrupt_document"),
+    OldDocumentError: (503, "old_document"),
     ModelUnavailableError: (503, "model_unavailable"),
     ExternalError: (503, "external_failed"),
     DeliveryError: (503, "delivery_failed"),
+}
+CODES = {code: status for status, code in ANSWERS.values()} | {"unavailable": 503}
+
+# The query parameters that a route knows; no route takes another.
+QUERIES: dict[str, tuple[str, ...]] = {
+    "POST /endpoints/{endpoint}/predict": ("version", "status"),
+    "GET /endpoints/{endpoint}/versions": ("status",),
+    "GET /control/endpoints/{endpoint}/status": ("evidence", "run"),
+    "GET /control/endpoints/{endpoint}/decisions": ("limit",),
+    "GET /control/endpoints/{endpoint}/explain": ("version",),
 }
 
 
@@ -158,15 +175,28 @@ def _unavailable(request: Request, status: int, code: str, message: str, reason:
     return answer(status, error, **{"retry-after": RETRY_AFTER_SECONDS})
 
 
-def respond(routes: Mapping[str, Callable[[Request], Answer]], event: dict[str, Any]) -> Answer:
-    """Answer a request by its route, and every error of ours, or of a service, as JSON."""
+def _check_query(request: Request, known: tuple[str, ...]) -> None:
+    if unknown := sorted(set(request.query) - set(known)):
+        raise InvalidRequestError([Fault(f"?{printable(unknown[0])}", "unknown parameter")])
+
+
+def respond(
+    routes: Mapping[str, Callable[[Request], Answer]], event: dict[str, Any], context: Any
+) -> Answer:
+    """Answer a request by its route, and every error of ours, or of a service, as JSON.
+
+    context: what Lambda tells a handler; all but RESERVE_SECONDS of its time are for asking others.
+    """
     route = routes.get(event["routeKey"])
     if route is None:
         return answer(404, {"error": {"code": "unknown_route", "message": "no such route"}})
     request = Request(event)
+    seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     try:
-        return route(request)
+        _check_query(request, QUERIES.get(event["routeKey"], ()))
+        with patience.until(time.monotonic() + seconds):
+            return route(request)
     except EvergreenError as error:
         return error_answer(error, request)
     except (ClientError, BotoCoreError) as error:
-        return _unavailable(request, 503, "unavailable", UNREACHABLE, str(error))
+        return _unavailable(request, 503, "unavailable", UNREACHABLE, worded(error))

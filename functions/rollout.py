@@ -20,7 +20,7 @@ import endpoints
 from evergreen import aws, comparison, events, model, pairing
 from evergreen.decide import AUTOPILOT, decide
 from evergreen.document import Decision, Document
-from evergreen.errors import DocumentChangedError, UnknownEventError
+from evergreen.errors import DocumentChangedError, UnknownEventError, worded
 from evergreen.evidence import Evidence
 from evergreen.manifest import version_time
 from evergreen.model import Model
@@ -37,7 +37,9 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
         at = events.time_of(event["slot"])
         if at > now + events.CLOCK_SKEW:
             raise UnknownEventError("rollout", "a time that is not in the future")
-        names = [name for name in aws.registry().endpoints() if name in endpoints.names()]
+        names = [
+            name for name in aws.registry(writes=True).endpoints() if name in endpoints.names()
+        ]
         decided = _each(names, at)
         measure_stack(TicksRun=1)
         return {"decided": decided}
@@ -56,7 +58,8 @@ def _each(names: list[str], at: datetime) -> dict[str, str | None]:
             found = tick(name, at)
             decided[name] = found.type if found else None
         except Exception as error:  # whatever it is, it is raised below
-            logger.exception("an endpoint was not looked at", extra={"endpoint": name})
+            about = {"endpoint": name, "reason": worded(error)}
+            logger.error("an endpoint was not looked at", extra=about)
             failed.append(error)
     if failed:
         raise ExceptionGroup(f"{len(failed)} of {len(names)} endpoints were not looked at", failed)
@@ -65,7 +68,7 @@ def _each(names: list[str], at: datetime) -> dict[str, str | None]:
 
 def tick(name: str, at: datetime) -> Decision | None:
     """Do the next thing that the evidence at a time asks for; return the decision, if any."""
-    registry, policy = aws.registry(), endpoints.load(name).policy
+    registry, policy = aws.registry(writes=True), endpoints.load(name).policy
     seen = registry.document(name)
     if seen is None:
         return None
@@ -100,7 +103,7 @@ def loader(name: str) -> pairing.Load:
 
 @lru_cache(maxsize=8)
 def _model(name: str, version: str) -> Model:
-    registry = aws.registry()
+    registry = aws.registry(writes=True)
     return model.fetch(registry, registry.known(name, version), os.environ["SERVING_RUNTIME"])
 
 

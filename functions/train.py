@@ -107,7 +107,9 @@ def _due(name: str, slot: datetime) -> str | None:
     if policy.is_due(slot):
         return "schedule"
     last = (
-        next(runs.manifests(name, aws.registry()), None) if policy.new_labels is not None else None
+        next(runs.manifests(name, aws.registry(writes=True)), None)
+        if policy.new_labels is not None
+        else None
     )
     if last is None or triggers.cools(slot, last, policy):
         return None
@@ -160,7 +162,7 @@ def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
 def _train(start: Start, owner: str) -> Run:
     began = perf_counter()
     endpoint = endpoints.load(start.endpoint)
-    registry = aws.registry()
+    registry = aws.registry(writes=True)
     now = datetime.now(UTC)
     run = registry.claim(
         start.endpoint,

@@ -10,12 +10,13 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+import moto.kms.models
 import moto.s3.urls
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.s3.models import S3Backend
 
-from local.template import ACCOUNT, REGION, Template, TemplateError, physical_name
+from local.template import ACCOUNT, REGION, Template, TemplateError, key_id, physical_name
 
 # moto shows Amazon's own events to the rules of every bus; at Amazon, only to the default bus's.
 OURS = {"source": [{"anything-but": {"prefix": "aws."}}]}
@@ -74,6 +75,8 @@ def create(template: Template) -> None:
     """Create the template's queues, buckets, streams, buses and rules."""
     for name in template.of_type("AWS::SQS::Queue"):
         boto3.client("sqs").create_queue(QueueName=physical_name(name))
+    for name, key in template.of_type("AWS::KMS::Key").items():
+        _create_key(key_id(name), key)
     for name, bucket in template.of_type("AWS::S3::Bucket").items():
         _create_bucket(physical_name(name), bucket)
     for name, stream in template.of_type("AWS::KinesisFirehose::DeliveryStream").items():
@@ -83,6 +86,14 @@ def create(template: Template) -> None:
         _create_rule(EVERYTHING, physical_name(name), OURS)
     for name, rule in template.of_type("AWS::Events::Rule").items():
         _create_rule(name, rule.get("EventBusName", "default"), rule["EventPattern"])
+
+
+def _create_key(name: str, properties: dict[str, Any]) -> None:
+    """Create a key with the id that the template's references resolve to; moto would draw one."""
+    with patch.object(moto.kms.models, "generate_key_id", lambda _: name):
+        boto3.client("kms").create_key(
+            KeySpec=properties["KeySpec"], KeyUsage=properties["KeyUsage"]
+        )
 
 
 def _create_bucket(name: str, properties: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import boto3
 import endpoints
 from evergreen.errors import EvergreenError
 from evergreen.registry import Registry
+from evergreen.seal import Seal
 from evergreen.store import Store
 from local import aws, flights, packaged, shortcuts, template
 from local.plane import Plane
@@ -29,7 +30,8 @@ def deployed(log: IO[str] | None = None, **parameters: str) -> Iterator[Plane]:
 
 def registry() -> Registry:
     """Return the model registry of the deployment."""
-    return Registry(Store(boto3.client("s3"), template.physical_name("ArtifactBucket")))
+    seal = Seal(boto3.client("kms"), template.key_id("ManifestKey"))
+    return Registry(Store(boto3.client("s3"), template.physical_name("ArtifactBucket")), seal)
 
 
 def data() -> Store:

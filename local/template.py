@@ -7,6 +7,7 @@ so that wiring which is wrong in the template fails on your own machine.
 import logging
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,11 @@ def physical_name(logical_id: str) -> str:
     return f"{STACK}-{logical_id.lower()}"
 
 
+def key_id(logical_id: str) -> str:
+    """Return the id of a KMS key, which is a UUID."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, physical_name(logical_id)))
+
+
 def queue_url(name: str) -> str:
     """Return the URL of a queue."""
     return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
@@ -179,6 +185,8 @@ class _Resolver:
         match self.resources[name]["Type"]:
             case "AWS::SQS::Queue":
                 return queue_url(physical_name(name))
+            case "AWS::KMS::Key":
+                return key_id(name)
             case "AWS::SNS::Topic":
                 return f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"
             case "AWS::Lambda::Alias":
@@ -200,6 +208,7 @@ class _Resolver:
             "AWS::Events::EventBus": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{own}",
             "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{own}",
             "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{own}",
+            "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key_id(name)}",
             "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{own}:*",
         }
         if attribute == "Arn" and kind in arns:

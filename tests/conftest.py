@@ -93,8 +93,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def _forget_clients() -> None:
-    for client in (clients.s3, clients.firehose, clients.events):
-        client.cache_clear()
+    for made in (clients.s3, clients.firehose, clients.events, clients.kms, clients._seal):
+        made.cache_clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 EVERGREEN = sorted(path.stem for path in (FUNCTIONS / "evergreen").glob("[!_]*.py"))
 
-TOUCH_AWS = {"aws", "store", "records", "events", "serving"}  # boto3, botocore or a client's calls
+TOUCH_AWS = {"aws", "store", "seal", "records", "events", "serving"}  # boto3, botocore or a client's calls
 READ_ENVIRONMENT = {"aws", "events", "serving", "runtime_external"}
 READ_CLOCK = {"records", "serving", "runtime_external", "evaluation", "search"}  # to look again
 

@@ -1,27 +1,43 @@
 """What the functions know about the stack they run in: names from the environment, and clients.
 
-Clients are made at first use, so importing a handler needs neither a region nor credentials, and
-give up before the function's own timeout does. They are botocore's: boto3's are the same, and
-importing it costs a cold start a tenth of its time.
+Clients are made at first use, so importing a handler needs neither a region nor credentials. They
+are botocore's: boto3's are the same, and importing it costs a cold start a tenth of its time.
+
+While a caller waits (see evergreen.patience), no attempt begins after that time or lasts beyond it,
+and a service that did not answer in time is not asked again for REST_SECONDS: else each request of
+an outage would wait in vain, and ever more functions would run at once.
 """
 
+import math
 import os
+import time
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from botocore.session import Session
 
+from evergreen import patience
 from evergreen.registry import Registry
+from evergreen.seal import Seal
 from evergreen.store import Store
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_firehose import FirehoseClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
 
-_CONFIG = Config(  # at worst nine seconds, of the ten that predict and feedback have
-    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
+CONNECT_SECONDS = 0.5  # to each address that a name has; S3's has eight
+READ_SECONDS = 2.0  # for the first byte of an answer, and between two
+REST_SECONDS = 10.0
+
+_CONFIG = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": 2},
 )
 
 
@@ -31,7 +47,34 @@ def _session() -> Session:
 
 
 def _client(service: str) -> Any:
-    return _session().create_client(service, config=_CONFIG)
+    client = _session().create_client(service, config=_CONFIG)
+    rest = _Rest()
+    client.meta.events.register_first("before-send", rest.before)
+    client.meta.events.register("after-call-error", rest.after)
+    return client
+
+
+@dataclass
+class _Rest:
+    """Until when a service is left in peace, for those whose caller waits."""
+
+    until: float = -math.inf
+
+    def before(self, request: Any, **_: Any) -> None:
+        """Let an attempt begin only while there is time, and not last beyond it."""
+        left = patience.left()
+        if left == math.inf:
+            return
+        patience.check()
+        if time.monotonic() < self.until:
+            raise patience.OutOfTimeError(reason="it did not answer a moment ago")
+        request.context["read_timeout"] = min(READ_SECONDS, left)
+
+    def after(self, exception: Exception, context: dict[str, Any], **_: Any) -> None:
+        """Remember a call that had its time and no answer; other failures cost none."""
+        whole = context.get("read_timeout", READ_SECONDS) == READ_SECONDS
+        if whole and isinstance(exception, ConnectTimeoutError | ReadTimeoutError):
+            self.until = time.monotonic() + REST_SECONDS
 
 
 @cache
@@ -52,22 +95,34 @@ def events() -> "EventBridgeClient":
     return cast("EventBridgeClient", _client("events"))
 
 
+@cache
+def kms() -> "KMSClient":
+    """Return the KMS client."""
+    return cast("KMSClient", _client("kms"))
+
+
+@cache
+def _seal(writes: bool) -> Seal:
+    return Seal(kms(), os.environ["MANIFEST_KEY"], writes)
+
+
 def warm() -> None:
     """Make the clients that a request needs."""
     s3()
+    kms()
     firehose()
 
 
 def reopen() -> None:
     """Close the connections of all clients; each opens new ones at its next call."""
-    for client in (s3, firehose, events):
+    for client in (s3, firehose, events, kms):
         if client.cache_info().currsize:
             client().close()
 
 
-def registry() -> Registry:
-    """Return the model registry of this stack."""
-    return Registry(Store(s3(), os.environ["ARTIFACT_BUCKET"]))
+def registry(*, writes: bool = False) -> Registry:
+    """Return the model registry of this stack; writes: for a role that may change it."""
+    return Registry(Store(s3(), os.environ["ARTIFACT_BUCKET"]), _seal(writes))
 
 
 def data() -> Store:

@@ -23,16 +23,64 @@
     ├── EndpointFileError           a file in endpoints/ breaks the contract
     ├── DataError                   this data cannot train a model
     ├── NoCandidateError            no candidate could be fitted
-    └── CandidateError              one of them could not
+    ├── CandidateError              one of them could not
+    └── UnexpectedError             what is none of these, without its words
 
-Each class writes its own message, and the message says what to do next.
+Each class writes its own message, which says what to do next and holds no value of a row: `worded`
+is what others read of an error.
 """
 
+import logging
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
+
+FUNCTIONS = Path(__file__).parent.parent
+_whole = logging.getLogger("evergreen.errors")  # at DEBUG, which `make train` alone turns on
 
 
 class EvergreenError(Exception):
     """Base of all of them."""
+
+
+class UnexpectedError(EvergreenError):
+    """A function failed with an error that is none of ours; the message is what `worded` says."""
+
+
+def worded(error: BaseException) -> str:
+    """Return what may be said of an error where others read it: in a log, a trace, an event.
+
+    The words of libraries quote the rows that they fail on, those of a decoder the request. So it
+    is the kind of an error and the place in our code, or in an endpoint's file; of AWS's the code.
+    """
+    if isinstance(error, EvergreenError) and not isinstance(error, RequestError):
+        return str(error)
+    _whole.debug("%s", type(error).__name__, exc_info=error)
+    if answer := _of_aws(error):
+        return answer
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(FUNCTIONS)]
+    if not ours:
+        return type(error).__name__
+    place = Path(ours[-1].filename).relative_to(FUNCTIONS)
+    return f"{type(error).__name__} in {place}:{ours[-1].lineno}"
+
+
+def _of_aws(error: BaseException) -> str | None:
+    """Return the code of an error of AWS; that of a missing permission keeps its words."""
+    found = getattr(error, "response", None)  # that of botocore's ClientError
+    code = found.get("Error", {}).get("Code") if isinstance(found, dict) else None
+    if code is None or code.startswith("AccessDenied"):
+        return code and str(error)
+    return f"{getattr(error, 'operation_name', 'AWS')} was answered with {code}"
+
+
+def unexpected(error: Exception) -> Exception:
+    """Return what may leave a handler for an error: Lambda logs and traces what that says."""
+    if isinstance(error, ExceptionGroup):
+        return ExceptionGroup(error.message, [unexpected(each) for each in error.exceptions])
+    known = isinstance(error, EvergreenError) and not isinstance(error, InvalidRequestError)
+    return error if known else UnexpectedError(worded(error))
 
 
 class RequestError(EvergreenError):
@@ -172,7 +220,10 @@ class ExternalError(EvergreenError):
 
     def __init__(self, url: str, reason: str, *, asked: bool = False) -> None:
         self.asked = asked
-        super().__init__(f"{url} gave no scores: {reason}; the version's rule answers in its place")
+        place = url.partition("?")[0]  # what follows may be a key
+        super().__init__(
+            f"{place} gave no scores: {reason}; the version's rule answers in its place"
+        )
 
 
 class CorruptDocumentError(EvergreenError):
@@ -181,6 +232,16 @@ class CorruptDocumentError(EvergreenError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(
             f"{key} cannot be read ({reason}): restore it from the versions of the bucket"
+        )
+
+
+class OldDocumentError(EvergreenError):
+    """An endpoint document that had been replaced was put back."""
+
+    def __init__(self, endpoint: str, generation: int) -> None:
+        super().__init__(
+            f"endpoints/{endpoint}.json is of generation {generation}, and later ones have been: "
+            "put back the newest that the bucket keeps; to change the champion, roll it back"
         )
 
 

@@ -5,6 +5,8 @@
     endpoints/{endpoint}/history/{generation}.json                         written once
     runs/{endpoint}/{run}.json                                             see Registry.claim
 
+Manifests and documents are sealed (see evergreen.seal) and not decoded before that was checked.
+
 Writes go artifact, manifest, document, history: a crash at any point leaves the old champion or the
 new one. The history line of a generation is written once the decision has been announced; where a
 crash left it out, the next one to `settle` the document announces the decision and writes it.
@@ -25,12 +27,15 @@ from evergreen.errors import (
     CorruptDocumentError,
     DocumentChangedError,
     ModelUnavailableError,
+    OldDocumentError,
 )
 from evergreen.manifest import FORMAT, Artifact, Gate, Manifest
+from evergreen.seal import Seal
 from evergreen.store import Store, Stored
 
 Announce = Callable[[Decision], None]
 
+MOST_BYTES = 8_000_000  # of a manifest or document; a hundred times what they have
 RUN_LIMIT = timedelta(minutes=15)  # a Lambda function is ended by then, and its claim with it
 
 
@@ -77,9 +82,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Registry:
-    """Reads and writes the artifact bucket."""
+    """Reads and writes the artifact bucket; documents and manifests are sealed."""
 
     store: Store
+    seal: Seal
 
     # Documents
 
@@ -89,12 +95,27 @@ class Registry:
         return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
     def document(self, endpoint: str) -> Seen | None:
-        """Return the endpoint's document, or None where nothing has been promoted yet."""
-        return _seen(endpoint, self.store.get(_document_key(endpoint)))
+        """Return the endpoint's document, or None where nothing has been promoted yet.
+
+        Raises CorruptDocumentError where it is not as one of this stack's functions wrote it.
+        """
+        return self._seen(endpoint, self.store.get(_document_key(endpoint), MOST_BYTES))
 
     def document_if_changed(self, endpoint: str, etag: str) -> Seen | None:
         """Return the endpoint's document if it is no longer the one with `etag`."""
-        return _seen(endpoint, self.store.changed(_document_key(endpoint), etag))
+        return self._seen(endpoint, self.store.changed(_document_key(endpoint), etag, MOST_BYTES))
+
+    def _seen(self, endpoint: str, stored: Stored | None) -> Seen | None:
+        if stored is None:
+            return None
+        key = _document_key(endpoint)
+        body = self.seal.open(key, stored.body)
+        if body is None:
+            raise CorruptDocumentError(key, "it is not as this stack wrote it")
+        try:
+            return Seen(_decode(body, Document), stored.etag)
+        except msgspec.DecodeError as error:
+            raise CorruptDocumentError(key, str(error)) from error
 
     def write_document(
         self, document: Document, seen: Seen | None, announce: Announce = lambda _: None
@@ -106,7 +127,8 @@ class Registry:
         """
         if seen is not None:
             self.settle(seen.document, announce)
-        key, body = _document_key(document.endpoint), _encode(document)
+        key = _document_key(document.endpoint)
+        body = self.seal.seal(key, _encode(document))
         won = (
             self.store.create(key, body)
             if seen is None
@@ -114,7 +136,7 @@ class Registry:
         )
         if not won and not self._was_written(document):
             raise DocumentChangedError(document.endpoint, document.generation - 1)
-        self.settle(document, announce)
+        self._told(document, announce)
 
     def change(
         self, seen: Seen, change: Change, time: datetime, announce: Announce = lambda _: None
@@ -132,11 +154,29 @@ class Registry:
         return changed
 
     def settle(self, document: Document, announce: Announce) -> None:
-        """Announce the last decision and keep it in the history, unless that has been done."""
-        key = _history_key(document.endpoint, document.generation)
-        if self.store.get(key) is None:
+        """Announce the last decision and keep it in the history, unless that has been done.
+
+        Raises OldDocumentError where the history goes on after the document, and
+        DocumentChangedError where that is because another writer has been faster.
+        """
+        endpoint, generation = document.endpoint, document.generation
+        if self._told(document, announce) <= generation:
+            return
+        now = self.document(endpoint)
+        if now and now.document.generation > generation:
+            raise DocumentChangedError(endpoint, generation)
+        raise OldDocumentError(endpoint, generation)
+
+    def _told(self, document: Document, announce: Announce) -> int:
+        """Announce and keep what has not been, and return the newest generation of the history."""
+        endpoint, generation = document.endpoint, document.generation
+        before = _history_key(endpoint, generation - 1)
+        told = list(self.store.keys(_history_prefix(endpoint), after=before))
+        if not told:
             announce(document.last)
-            self.store.create(key, _encode(document.last))
+            self.store.create(_history_key(endpoint, generation), _encode(document.last))
+            return generation
+        return int(told[-1].removeprefix(_history_prefix(endpoint)).removesuffix(".json"))
 
     def _was_written(self, document: Document) -> bool:
         """Say whether a document stood there, and the next one has already been put in its place.
@@ -169,7 +209,8 @@ class Registry:
         folder = _folder(manifest.endpoint, manifest.version)
         for name, body in artifacts.items():
             self._create(manifest, f"{folder}/{name}", body)
-        self._create(manifest, f"{folder}/manifest.json", _encode(manifest))
+        key = f"{folder}/manifest.json"
+        self._create(manifest, key, self.seal.seal(key, _encode(manifest)))
 
     def _create(self, manifest: Manifest, key: str, body: bytes) -> None:
         if not self.store.create(key, body):
@@ -178,12 +219,21 @@ class Registry:
             )
 
     def manifest(self, endpoint: str, version: str) -> Manifest | None:
-        """Return the manifest of a version, or None where there is no such version."""
-        stored = self.store.get(f"{_folder(endpoint, version)}/manifest.json")
+        """Return the manifest of a version, or None where there is no such version.
+
+        Raises ModelUnavailableError where it is not as this stack's training wrote it.
+        """
+        key = f"{_folder(endpoint, version)}/manifest.json"
+        stored = self.store.get(key, MOST_BYTES)
         if stored is None:
             return None
+        body = self.seal.open(key, stored.body)
+        if body is None:
+            raise ModelUnavailableError(
+                endpoint, version, "its manifest is not as this stack's training wrote it"
+            )
         try:
-            manifest = _decode(stored.body, Manifest)
+            manifest = _decode(body, Manifest)
         except msgspec.DecodeError as error:
             raise ModelUnavailableError(
                 endpoint, version, f"its manifest cannot be read: {error}"
@@ -212,10 +262,12 @@ class Registry:
 
     def artifact(self, manifest: Manifest, name: str) -> bytes:
         """Return the bytes of an artifact, after checking their size and hash."""
-        stored = self.store.get(f"{_folder(manifest.endpoint, manifest.version)}/{name}")
-        if stored is None or name not in manifest.artifacts:
+        folder, said = _folder(manifest.endpoint, manifest.version), manifest.artifacts.get(name)
+        # One byte more than there should be tells that it is too large: it may be of any size.
+        stored = self.store.get(f"{folder}/{name}", said.bytes + 1) if said else None
+        if stored is None or said is None:
             raise ModelUnavailableError(manifest.endpoint, manifest.version, f"{name} is missing")
-        found, said = fingerprint(stored.body), manifest.artifacts[name]
+        found = fingerprint(stored.body)
         if found != said:
             raise CorruptArtifactError(
                 manifest.endpoint,
@@ -262,15 +314,6 @@ def fingerprint(body: bytes) -> Artifact:
     return Artifact(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
 
 
-def _seen(endpoint: str, stored: Stored | None) -> Seen | None:
-    if stored is None:
-        return None
-    try:
-        return Seen(_decode(stored.body, Document), stored.etag)
-    except msgspec.DecodeError as error:
-        raise CorruptDocumentError(_document_key(endpoint), str(error)) from error
-
-
 def _encode(value: msgspec.Struct) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2)
 
@@ -283,8 +326,12 @@ def _document_key(endpoint: str) -> str:
     return f"endpoints/{endpoint}.json"
 
 
+def _history_prefix(endpoint: str) -> str:
+    return f"endpoints/{endpoint}/history/"
+
+
 def _history_key(endpoint: str, generation: int) -> str:
-    return f"endpoints/{endpoint}/history/{generation:06d}.json"
+    return f"{_history_prefix(endpoint)}{generation:06d}.json"
 
 
 def _run_key(endpoint: str, run: str) -> str:

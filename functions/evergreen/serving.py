@@ -23,7 +23,9 @@ from evergreen.errors import (
     EvergreenError,
     ModelUnavailableError,
     NoChampionError,
+    OldDocumentError,
     UnknownVersionError,
+    worded,
 )
 from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.model import Model, fetch, runtime
@@ -71,7 +73,7 @@ class _Missing:
 
     @classmethod
     def of(cls, error: Exception) -> "_Missing":
-        return cls(str(error), not isinstance(error, ClientError | BotoCoreError))
+        return cls(worded(error), not isinstance(error, ClientError | BotoCoreError))
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class _Look:
 
     champion: the document's, or the last that could be loaded. stale: why it is not the document's,
     and whether that is its own fault.
-    arms: versions that get a share of the requests, by id, or why they cannot be loaded; one that
-    failed is tried again at the next look.
+    arms: versions that answer beside the champion, or in its place, by id, or why they cannot be
+    loaded; one that failed is tried again at the next look.
     """
 
     seen: Seen
@@ -138,9 +140,7 @@ class Serving:
         version = split.arm(look.document, key) if look.shared else None
         if version is None:
             return champion
-        arm = look.arms.get(version)
-        if arm is None:
-            look.arms[version] = arm = self._loaded(endpoint, version)
+        arm = self._beside(endpoint, version)
         if isinstance(arm, _Missing):
             failed = version if arm.its_own else None
             return replace(champion, variant="fallback", failed=failed, reason=arm.reason)
@@ -158,8 +158,15 @@ class Serving:
         fallback = self.document(endpoint).fallback
         if fallback is None or fallback == failed.version:
             return None
-        rule = self._loaded(endpoint, fallback)
+        rule = self._beside(endpoint, fallback)
         return None if isinstance(rule, _Missing) else Chosen(rule, "fallback", first, reason)
+
+    def _beside(self, endpoint: str, version: str) -> Served | _Missing:
+        """Return another version than the champion; one that failed is tried at the next look."""
+        arms = self._looks[endpoint].arms
+        if version not in arms:
+            arms[version] = self._loaded(endpoint, version)
+        return arms[version]
 
     def document(self, endpoint: str) -> Document:
         """Return the endpoint document as it was at the last look; raises what `champion` does."""
@@ -200,7 +207,7 @@ class Serving:
         now, document = time.time(), seen.document
         try:
             return _Look(seen, now, self._load_known(endpoint, document.champion))
-        except FAILURES as error:
+        except Exception as error:  # whatever it is, the rule can answer
             rule = self._loaded(endpoint, document.fallback) if document.fallback else None
             if not isinstance(rule, Served):
                 raise
@@ -211,17 +218,19 @@ class Serving:
         arms: dict[str, Served | _Missing] = {
             arm: found for arm, found in look.arms.items() if isinstance(found, Served)
         }
-        look = replace(look, checked=time.time(), stale=None, arms=arms)
+        look = replace(look, stale=None, arms=arms)
         try:
             seen = self.registry.document_if_changed(endpoint, look.seen.etag) or look.seen
+            if seen.document.generation < look.document.generation:
+                raise OldDocumentError(endpoint, seen.document.generation)
             for version in arms.keys() - seen.document.arms:
                 del arms[version]
             look = replace(look, seen=seen)
             if look.champion is None or look.champion.version != seen.document.champion:
                 look = replace(look, champion=self._load_known(endpoint, seen.document.champion))
-        except FAILURES as error:
-            return replace(look, stale=str(error))
-        return look
+        except Exception as error:  # whatever it is, what answered until now can answer
+            look = replace(look, stale=worded(error))
+        return replace(look, checked=time.time())  # now: the look itself may have taken long
 
     def version(self, endpoint: str, version: str) -> Served:
         """Return one version; raises what `champion` does, and UnknownVersionError."""

@@ -5,18 +5,23 @@ the answer to my first attempt was lost": the retry of a write that succeeded fa
 condition. So every conditional write that fails is resolved by reading what stands there now.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from evergreen import patience
+
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _UNCHANGED = {"304", "NotModified"}
 REMEMBERED_BYTES = 32_000_000
+CHUNK = 65_536  # bytes that are read between two looks at the clock
 _FINAL = {"AccessDenied", "NoSuchBucket", "InvalidRequest", "EntityTooLarge", "403"}
 
 
@@ -35,25 +40,25 @@ class Store:
     s3: "S3Client"
     bucket: str
 
-    def get(self, key: str) -> Stored | None:
-        """Return an object, or None where there is none."""
+    def get(self, key: str, most: int | None = None) -> Stored | None:
+        """Return an object, or None where there is none; no more than its first `most` bytes."""
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if _code(error) in _ABSENT:
                 return None
             raise
-        return Stored(answer["Body"].read(), answer["ETag"])
+        return Stored(_read(answer["Body"], most), answer["ETag"])
 
-    def changed(self, key: str, etag: str) -> Stored | None:
-        """Return an object if it is no longer the one with `etag`, else None."""
+    def changed(self, key: str, etag: str, most: int | None = None) -> Stored | None:
+        """Return an object, as `get` does, if it is no longer the one with `etag`, else None."""
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=key, IfNoneMatch=etag)
         except ClientError as error:
             if _code(error) in _UNCHANGED | _ABSENT:
                 return None
             raise
-        return Stored(answer["Body"].read(), answer["ETag"])
+        return Stored(_read(answer["Body"], most), answer["ETag"])
 
     def put(self, key: str, body: bytes) -> None:
         """Write an object, whatever stood there: for what can be computed again at any time."""
@@ -124,10 +129,10 @@ class Remembered(Store):
     _listings: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     _objects: dict[str, Stored] = field(default_factory=dict)
 
-    def get(self, key: str) -> Stored | None:
-        """Return an object, or None where there is none."""
-        if not key.startswith(self.once):
-            return super().get(key)
+    def get(self, key: str, most: int | None = None) -> Stored | None:
+        """Return an object, or None where there is none; no more than its first `most` bytes."""
+        if most is not None or not key.startswith(self.once):
+            return super().get(key, most)
         if key in self._objects:
             return self._objects[key]
         stored = super().get(key)
@@ -141,6 +146,21 @@ class Remembered(Store):
         if (prefix, after) not in self._listings:
             self._listings[prefix, after] = list(super().keys(prefix, after))
         return iter(self._listings[prefix, after])
+
+
+def _read(body: "StreamingBody", most: int | None) -> bytes:
+    """Return a body, or its beginning; raises OutOfTimeError where it comes too slowly to wait."""
+    if patience.left() == math.inf:
+        return body.read(most)
+    parts, size = [], 0
+    while most is None or size < most:
+        patience.check()
+        part = body.read(CHUNK if most is None else min(CHUNK, most - size))
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def _code(error: ClientError) -> str:

@@ -174,7 +174,7 @@ def test_an_object_that_expired_after_it_was_listed_counts_nothing(
     manifest: Manifest,
 ) -> None:
     class Expired(Memory):
-        def get(self, key: str) -> None:
+        def get(self, key: str, _: int | None = None) -> None:
             self.read.append(key)
 
     memory = Expired()
