@@ -1,6 +1,5 @@
 """The registry of a bucket that tests play, with the key of its functions, or one in memory."""
 
-import hashlib
 import hmac
 from typing import Any
 
@@ -16,12 +15,17 @@ from local.template import key_id, physical_name
 class Kms:
     """A key in memory, for tests that look at many states or have no template."""
 
+    secret = b"key"
+
     def generate_mac(self, *, Message: bytes, **_: Any) -> dict[str, bytes]:  # noqa: N803 - its name
-        return {"Mac": hmac.digest(b"key", Message, hashlib.sha256)}
+        return {"Mac": self.mac(Message)}
 
     def verify_mac(self, *, Message: bytes, Mac: bytes, **_: Any) -> None:  # noqa: N803 - its names
-        if self.generate_mac(Message=Message)["Mac"] != Mac:
+        if self.mac(Message) != Mac:
             raise ClientError({"Error": {"Code": "KMSInvalidMacException"}}, "VerifyMac")
+
+    def mac(self, message: bytes) -> bytes:
+        return hmac.digest(self.secret, message, "sha256")
 
 
 def registry_of(store: Store, *, writes: bool = True) -> Registry:
