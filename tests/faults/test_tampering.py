@@ -10,7 +10,7 @@ import pytest
 import time_machine
 
 from evergreen import aws as clients
-from evergreen import model, runtime_onnx, runtime_sklearn
+from evergreen import runtime_onnx, runtime_sklearn
 from evergreen.errors import CorruptDocumentError, ModelUnavailableError, OldDocumentError
 from evergreen.manifest import Manifest
 from evergreen.model import JOBLIB, ONNX
@@ -112,7 +112,7 @@ def test_every_flipped_byte_of_an_artifact_is_caught(
         damaged[position] ^= 1
         artifacts.put(f"models/{NAME}/{TWO}/rule.json", bytes(damaged))
         try:
-            model.fetch(registry, registry.known(NAME, TWO), "onnx")
+            registry.artifact(rule, "rule.json")
         except ModelUnavailableError:
             continue
         passed.append(position)

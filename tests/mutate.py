@@ -1,0 +1,95 @@
+"""Remove each defence in turn, in a copy of the project, and see that a named test fails.
+
+Ends with 1 if a test still passes without its defence, or fails with it.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from rich.console import Console
+
+from tests.mutations import MUTATIONS, Mutation
+
+ROOT = Path(__file__).parent.parent
+COPIED = ("cli", "docs", "events", "functions", "layers", "local", "tests", "benchmarks")
+FILES = ("template.yaml", "samconfig.toml", "pyproject.toml", "uv.lock", "README.md", "Makefile")
+AT_ONCE = 2
+SECONDS = 300  # none takes a quarter of it; a test that hangs without its defence has failed too
+PASSED, FAILED = 0, 1  # pytest's; others mean that it did not run the test
+SAID = {PASSED: "NOT NOTICED", FAILED: "noticed"}
+
+
+def copied(folder: Path) -> Path:
+    """Copy the project to where it can be broken."""
+    for name in COPIED:
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=skip, dirs_exist_ok=True)
+    for name in FILES:
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def outcome(project: Path, *tests: str) -> int:
+    """Run tests in a copy and return how pytest ended."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    try:
+        done = subprocess.run(command, cwd=project, capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return FAILED
+    return done.returncode
+
+
+def removed(mutation: Mutation, project: Path) -> int:
+    """Run a test without its defence, put the defence back, and return how pytest ended."""
+    file = project / mutation.file
+    whole = file.read_text()
+    assert whole.count(mutation.old) == 1, f"{mutation.defence}: the text stands there not once"
+    file.write_text(whole.replace(mutation.old, mutation.new))
+    try:
+        return outcome(project, mutation.test)
+    finally:
+        file.write_text(whole)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Remove those defences whose name has a word in it, or all of them."""
+    parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
+    parser.add_argument("--only", default="")
+    only = parser.parse_args(arguments).only
+    chosen = [mutation for mutation in MUTATIONS if only in mutation.defence]
+    if not chosen:
+        parser.error(f"no defence has {only!r} in its name")
+    console = Console(highlight=False, soft_wrap=True)
+    projects: SimpleQueue[Path] = SimpleQueue()
+
+    def judged(mutation: Mutation) -> int:
+        project = projects.get()
+        try:
+            return removed(mutation, project)
+        finally:
+            projects.put(project)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+        for number in range(AT_ONCE):
+            projects.put(copied(Path(folder) / f"{number}"))
+        if outcome(project := projects.get(), *{mutation.test for mutation in chosen}) != PASSED:
+            sys.exit("a test fails with its defence: mend that first")
+        projects.put(project)
+        survived = 0
+        for mutation, found in zip(chosen, pool.map(judged, chosen), strict=True):
+            survived += found != FAILED
+            said = SAID.get(found, f"NOT RUN, pytest ended with {found}")
+            console.print(f"{mutation.promise:>3}  {mutation.defence}: {said}  {mutation.test}")
+    console.print(f"{len(chosen) - survived} of {len(chosen)} removed defences were noticed")
+    return int(survived > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
