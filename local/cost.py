@@ -39,6 +39,8 @@ PRICES = {
     "S3 GET, per thousand": 0.0004,
     "S3 storage, per GB and month": 0.023,
     "image storage, per GB and month": 0.10,
+    "key, per month": 1.00,
+    "requests of a key, per ten thousand": 0.03,
 }
 ASSUMED = {
     "seconds of an hourly run, imports included": 15,
@@ -51,6 +53,7 @@ ASSUMED = {
     "S3 GET requests of a daily check": 800,
     "S3 GET requests of a rollout's tick": 50,
     "share of the hours in which a version waits or is compared": 0.5,
+    "requests of a key in a run": 5,
     "KB of logs of a run": 10,
     "KB of logs of a prediction, with the access log": 1.5,
     "KB of a capture as Firehose bills it": 5,
@@ -159,6 +162,7 @@ def idle(template: Template) -> Table:
         "images in their repositories": _images(template)
         * ASSUMED["GB of an image in its repository"]
         * PRICES["image storage, per GB and month"],
+        "key that signs manifests": _keys(template, total),
     }
 
 
@@ -248,6 +252,13 @@ def _months_of_captures(template: Template) -> float:
     rules = template.of_type("AWS::S3::Bucket")["DataBucket"]["LifecycleConfiguration"]["Rules"]
     (days,) = (int(rule["ExpirationInDays"]) for rule in rules if rule["Id"] == "captures")
     return days / MONTH.days
+
+
+def _keys(template: Template, runs: int) -> float:
+    """Return the price of the template's keys, and of what runs ask of them."""
+    asked = runs * ASSUMED["requests of a key in a run"] / 1e4
+    keys = len(template.of_type("AWS::KMS::Key"))
+    return keys * PRICES["key, per month"] + asked * PRICES["requests of a key, per ten thousand"]
 
 
 def _images(template: Template) -> int:

@@ -23,6 +23,7 @@ from local.template import ROOT
 SAM = Path(sys.executable).parent / "sam"
 RETAINED = {"Retain", "RetainExceptOnCreate"}
 BUCKET = "AWS::S3::Bucket"
+KEY = "AWS::KMS::Key"
 VERSION = "AWS::Lambda::Version"  # SAM has it retained, for aliases; it goes with its function
 
 
@@ -155,6 +156,9 @@ def farewell(name: str, region: str, resources: list[Resource]) -> str:
         if one.retained and one.kind == BUCKET:
             lines += ["What deletes it and all versions of what is in it, for good:\n"]
             lines += [empty_and_delete(one.name, region)]
+        if one.retained and one.kind == KEY:
+            lines += ["It costs $1 a month; without it the stack's models cannot be loaded:\n"]
+            lines += [schedule_deletion(one.name, region)]
     return "\n".join(lines)
 
 
@@ -163,6 +167,14 @@ def empty_and_delete(bucket: str, region: str) -> str:
     return (
         f'.venv/bin/python -c \'import boto3; b = boto3.resource("s3", "{region}")'
         f'.Bucket("{bucket}"); b.object_versions.delete(); b.delete()\''
+    )
+
+
+def schedule_deletion(key: str, region: str) -> str:
+    """Return a command that deletes a key after seven days, the least that KMS takes."""
+    return (
+        f'.venv/bin/python -c \'import boto3; boto3.client("kms", "{region}")'
+        f'.schedule_key_deletion(KeyId="{key}", PendingWindowInDays=7)\''
     )
 
 

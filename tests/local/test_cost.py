@@ -50,10 +50,11 @@ def test_the_metrics_that_are_counted_are_those_that_functions_write() -> None:
     }  # fmt: skip
 
 
-def test_nothing_is_paid_for_at_the_first_level_but_the_images_until_somebody_asks() -> None:
-    paid = {item for item, dollars in cost.idle(LEVELS["1"]).items() if dollars}
+def test_the_first_level_costs_its_images_and_its_key_until_somebody_asks() -> None:
+    paid = {item: dollars for item, dollars in cost.idle(LEVELS["1"]).items() if dollars}
 
-    assert paid == {"images in their repositories"}
+    assert set(paid) == {"images in their repositories", "key that signs manifests"}
+    assert paid["key that signs manifests"] == 1.00
 
 
 @pytest.mark.parametrize(

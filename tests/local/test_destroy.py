@@ -121,7 +121,7 @@ def test_the_printed_command_deletes_a_bucket_with_all_versions_in_it(
     program, option, code = shlex.split(destroy.empty_and_delete(bucket, REGION))
     exec(code.replace("; b.delete()", ""), {})  # noqa: S102 - it is what we tell people to run
     left = s3.list_object_versions(Bucket=bucket)
-    exec(code, {})  # noqa: S102
+    exec(code, {})  # noqa: S102 - as above
 
     assert (program, option) == (".venv/bin/python", "-c")
     assert not {"Versions", "DeleteMarkers"} & set(left)
@@ -228,10 +228,24 @@ def test_of_our_template_only_the_two_buckets_stay() -> None:
     found = destroy.resources_of(cloudformation, NAME)
 
     assert len(found) == len(summaries)
-    assert {one.name for one in found if one.retained} == {"ArtifactBucket", "DataBucket"}
+    assert {one.name for one in found if one.retained} == {
+        "ArtifactBucket", "DataBucket", "ManifestKey",
+    }  # fmt: skip
 
 
-def test_what_is_retained_and_no_bucket_is_named_without_a_command() -> None:
-    said = destroy.farewell(NAME, REGION, [destroy.Resource("AWS::KMS::Key", "a-key", True)])
+def test_what_is_retained_and_no_bucket_or_key_is_named_without_a_command() -> None:
+    said = destroy.farewell(NAME, REGION, [destroy.Resource("AWS::SQS::Queue", "a-queue", True)])
 
-    assert said.endswith("AWS::KMS::Key a-key stays.")
+    assert said.endswith("AWS::SQS::Queue a-queue stays.")
+
+
+def test_the_printed_command_deletes_a_key_after_a_week(cloudformation: Any) -> None:
+    kms = boto3.client("kms")
+    key = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["KeyId"]
+    command = destroy.schedule_deletion(key, REGION)
+
+    said = destroy.farewell(NAME, REGION, [destroy.Resource("AWS::KMS::Key", key, True)])
+    exec(shlex.split(command)[2], {})  # noqa: S102 - it is what we tell people to run
+
+    assert command in said
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
