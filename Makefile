@@ -8,7 +8,6 @@ export PYTHONPATH := functions:.
 
 PYTHON ?= python3
 ARCHITECTURE ?= x86_64
-UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 RUN := .venv/bin/python
 MONTHS ?= 11
@@ -28,8 +27,16 @@ demo: .venv/ready ## Replay 2013 at four levels: MONTHS=11 SHARE=1 SEED=0 RUNTIM
 		--runtime $(RUNTIME) --share $(SHARE)
 
 .PHONY: test
-test: .venv/ready ## Run every test that needs no Docker
-	@$(RUN) -m pytest --ignore=tests/sam
+test: .venv/ready ## Run every test that needs no Docker, but for those of test-faults
+	@$(RUN) -m pytest --ignore=tests/sam --ignore=tests/faults
+
+.PHONY: test-faults
+test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises.md promises
+	@$(RUN) -m pytest tests/faults
+
+.PHONY: mutate
+mutate: .venv/ready ## Remove each defence in turn, and see that a test notices: ONLY=signature
+	@$(RUN) -m tests.mutate $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: test-sam
 test-sam: .venv/ready ## Build, and run the functions in their containers (needs Docker)
@@ -47,13 +54,22 @@ bench-drift: .venv/ready ## Measure false alarms, what is found, and the cost of
 bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon it is, and its cost: QUICK=1
 	@$(RUN) -m benchmarks.promotion $(if $(QUICK),--quick)
 
+.PHONY: load
+load: .venv/ready ## Put make serve and sam local (after a build) under load: QUICK=1 SOAK=600
+	@$(RUN) -m benchmarks.load $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK))
+
 .PHONY: check
-check: .venv/ready ## Lint, types, and the template
+check: .venv/ready .checkov/ready ## Lint, types, the lock file, and what looks for holes in code and template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.uv/bin/uv lock --check --quiet
-	@AWS_DEFAULT_REGION=eu-west-1 .venv/bin/sam validate --lint
+	@$(UV) lock --check --quiet
+	@$(RUN) -m local.gates
+
+.checkov/ready: local/checkov.txt .python-version | $(UV) # apart: it cannot live with our boto3
+	@$(UV) venv --quiet --clear --python .uv/bin/python .checkov
+	@$(UV) pip install --quiet --no-progress --require-hashes --python .checkov --requirement local/checkov.txt
+	@touch $@
 
 .PHONY: serve
 serve: PORT ?= 8000
@@ -76,7 +92,7 @@ $(UV):
 		{ echo "Python 3.13 is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): set PYTHON=/path/to/python3.13"; exit 1; }
 	@echo "Setting up (once, about half a minute) …"
 	@$(PYTHON) -m venv .uv
-	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement local/uv.txt
 
 .PHONY: build
 build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARCHITECTURE=arm64
@@ -100,6 +116,11 @@ destroy: .venv/ready ## Delete a stack but for the buckets that it retains: CONF
 	@$(RUN) -m local.destroy --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)") \
 		$(if $(YES),--yes)
 
+.PHONY: redrive
+redrive: .venv/ready ## Send the events again that a stack could not handle: CONFIG_ENV=default STACK=name YES=1
+	@$(RUN) -m local.redrive --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)") \
+		$(if $(YES),--yes)
+
 .PHONY: local
 local: PORT ?= 5555
 local: .venv/ready ## Start moto and a champion for sam local (needs Docker and a build): PORT=5555
@@ -115,7 +136,7 @@ cost: .venv/ready ## Reckon what a stack costs at each level, and write docs/cos
 
 .PHONY: clean
 clean: ## Remove what was built and installed
-	rm -rf .uv .venv .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .uv .venv .checkov .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: schemas
 schemas: .venv/ready ## Write events/schemas.json and docs/report.schema.json from the code
@@ -126,10 +147,13 @@ schemas: .venv/ready ## Write events/schemas.json and docs/report.schema.json fr
 NOT_IN_LAYER := flatbuffers packaging protobuf
 
 .PHONY: lock
-lock: $(UV) ## Write uv.lock and the requirements of the layers and the image from pyproject.toml
+lock: $(UV) ## Write uv.lock and the requirements of the layers, the image, uv and checkov
 	@$(UV) lock --quiet
 	@for layer in onnx sklearn; do \
 		$(UV) export --locked --quiet --no-header --only-group $$layer \
 			$(NOT_IN_LAYER:%=--no-emit-package %) --output-file layers/serving/$$layer.txt; done
 	@$(UV) export --locked --quiet --no-header --only-group training \
 		--output-file layers/training/requirements.txt
+	@for tool in uv checkov; do \
+		$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
+			local/$$tool.in --output-file local/$$tool.txt; done

@@ -22,7 +22,7 @@ import endpoints
 from evergreen import aws, checkup, events, followup, page, report
 from evergreen.bins import MIN_ROWS
 from evergreen.endpoint import Endpoint
-from evergreen.errors import UnknownEventError
+from evergreen.errors import UnknownEventError, worded
 from evergreen.followup import Followed
 from evergreen.known import is_version
 from evergreen.manifest import Expected, Manifest, version_time
@@ -78,7 +78,8 @@ def _each[T](what: Callable[[str], T]) -> dict[str, T]:
         try:
             done[name] = what(name)
         except Exception as error:  # one endpoint must not keep the others from being checked
-            logger.exception("an endpoint was not checked", extra={"endpoint": name})
+            about = {"endpoint": name, "reason": worded(error)}
+            logger.error("an endpoint was not checked", extra=about)
             failed.append(error)
     if failed:
         raise ExceptionGroup(f"{len(failed)} of {len(names)} endpoints were not checked", failed)

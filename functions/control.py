@@ -49,6 +49,7 @@ from evergreen.telemetry import logger, observed
 from http_api import Answer, Request, answer, respond
 
 MAX_DECISIONS = 500
+IN_THE_HISTORY = "see the history"  # what people give as a reason is not for logs
 
 
 def retrain(request: Request) -> Answer:
@@ -223,13 +224,17 @@ def _endpoint(request: Request) -> str:
 
 
 def _seen(request: Request, generation: int | None = None) -> tuple[Registry, Seen]:
-    """Return the registry and the document; raises DocumentChangedError for another generation."""
+    """Return the registry and the document; raises DocumentChangedError for another generation.
+
+    Who asks again, as no answer came, may have decided already: that is announced by then.
+    """
     endpoint, registry = _endpoint(request), aws.registry(writes=True)
     seen = registry.document(endpoint)
     if seen is None:
         check_endpoint_file(endpoint)
         raise NoChampionError(endpoint)
     if generation not in (None, seen.document.generation):
+        registry.settle(seen.document, events.announcer(aws.events(), endpoint))
         raise DocumentChangedError(endpoint, generation or 0)
     return registry, seen
 
@@ -275,9 +280,8 @@ def _decided(registry: Registry, seen: Seen, change: Change) -> Answer:
     """Write what was decided, unless it is not allowed or somebody else was faster."""
     endpoint, now = seen.document.endpoint, datetime.now(UTC)
     document = registry.change(seen, change, now, events.announcer(aws.events(), endpoint))
-    last = document.last  # its reason, in a person's own words, stands in the history alone
-    about = {"generation": last.generation, "type": last.type, "version": last.version}
-    logger.info("decided", extra={"endpoint": endpoint, "by": last.by, **about})
+    told = msgspec.structs.replace(document.last, reason=IN_THE_HISTORY)
+    logger.info("decided", extra={"endpoint": endpoint, "decision": told})
     return answer(
         200, {"endpoint": endpoint, "generation": document.generation, "decision": document.last}
     )

@@ -19,7 +19,7 @@ from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from evergreen import aws, records
 from evergreen.errors import Fault, TooLargeError
-from evergreen.known import check_endpoint_file, check_endpoint_name
+from evergreen.known import PREDICTION, check_endpoint_file, check_endpoint_name
 from evergreen.problem import KINDS, Kind, Problem, Text
 from evergreen.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from evergreen.telemetry import measure, observed
@@ -30,7 +30,7 @@ register_after_restore(aws.reopen)
 
 
 LOOK_SECONDS = 300  # after which the champion may have become one that knows other classes
-_ID = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}-[0-9]{3}\Z")]
+_ID = Annotated[str, msgspec.Meta(pattern=rf"^{PREDICTION.pattern}\Z")]
 
 
 def feedback(request: Request) -> Answer:
@@ -39,8 +39,8 @@ def feedback(request: Request) -> Answer:
     problem = _problem(endpoint, int(request.time.timestamp()) // LOOK_SECONDS)
     rows = _decode(request.json_body(), problem.kind if problem else None)
     labels = {row.id: row.label for row in rows}
-    distinct = {(row.id, row.label) for row in rows}
-    times = Counter(label_id for label_id, _ in distinct)
+    distinct = {(row.id, type(row.label), row.label) for row in rows}
+    times = Counter(label_id for label_id, *_ in distinct)
     conflicting = sorted(label_id for label_id, number in times.items() if number > 1)
     accepted = [
         records.Label(id=label_id, time=request.time, endpoint=endpoint, label=label)
@@ -110,6 +110,6 @@ ROUTES = {"POST /endpoints/{endpoint}/feedback": feedback}
 
 
 @observed
-def handler(event: dict[str, Any], context: Any) -> Answer:  # noqa: ARG001 - Lambda passes it
+def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
-    return respond(ROUTES, event)
+    return respond(ROUTES, event, context)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 import show
-from evergreen import aws, records
+from evergreen import aws, patience, records
 from evergreen.after_answer import AfterAnswer
 from evergreen.errors import (
     DeliveryError,
@@ -23,12 +23,15 @@ from evergreen.errors import (
     InvalidRequestError,
     ModelUnavailableError,
     NoSuchStatusError,
+    worded,
 )
 from evergreen.problem import Floats
 from evergreen.schema import PredictRequest
 from evergreen.serving import Chosen, Served, Serving
 from evergreen.telemetry import logger, measure, observed
 from http_api import Answer, Request, answer, respond
+
+CAPTURE_SECONDS = 0.5  # of http_api.RESERVE_SECONDS
 
 capturing = os.environ.get("CAPTURE", "on") == "on"
 after_answer = AfterAnswer(os.environ.get("AWS_LAMBDA_RUNTIME_API") if capturing else None)
@@ -70,7 +73,7 @@ class Scored:
 def predict(request: Request) -> Answer:
     """Score rows."""
     endpoint = request.parameters["endpoint"]
-    if version := _version_asked_for(endpoint, request.query):
+    if (version := _version_asked_for(endpoint, request.query)) is not None:
         only = Chosen(serving().version(endpoint, version), "requested")
         found = _scored(endpoint, only, only.served.decoder.decode(request.json_body()))
     else:
@@ -81,7 +84,7 @@ def predict(request: Request) -> Answer:
     if capturing:
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
         also = shared | {"time": request.time} | how
-        after_answer.do(partial(_capture, rows, predictions, also))
+        after_answer.do(partial(_capture, rows, predictions, also, patience.end()))
     unseen = sum(1 for prediction in predictions if "unseen" in prediction)
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
@@ -90,8 +93,6 @@ def predict(request: Request) -> Answer:
 
 def _version_asked_for(endpoint: str, query: dict[str, str]) -> str | None:
     """Return the version that a query names by its id or its status."""
-    if unknown := sorted(set(query) - {"version", "status"}):
-        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
     if "status" not in query:
         return query.get("version")
     if "version" in query:
@@ -122,7 +123,7 @@ def _answered(endpoint: str, request: Request) -> Scored:
             break
         except Exception as error:
             first = first or error
-            instead = serving().instead(endpoint, chosen, str(error))
+            instead = serving().instead(endpoint, chosen, worded(error))
             if instead is None:
                 raise first from None
             chosen = instead
@@ -158,11 +159,12 @@ def _scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
         except ExternalError as error:
             called = error.asked
             scores = model.scores_instead(asked.instances)
-            chosen = replace(chosen, failed=chosen.failed or version, reason=str(error))
+            chosen = replace(chosen, failed=chosen.failed or version, reason=worded(error))
             measure(endpoint, ExternalFailed=1)
-            logger.warning("a service fails", extra={"version": version, "reason": str(error)})
+            logger.warning("a service fails", extra={"version": version, "reason": chosen.reason})
     except Exception as error:  # ONNX Runtime has no base class of its own
-        raise ModelUnavailableError(endpoint, version, f"scoring failed: {error}") from error
+        reason = f"scoring failed: {worded(error)}"
+        raise ModelUnavailableError(endpoint, version, reason) from error
     ms = round((perf_counter() - start) * 1000, 3)
     if service and called:
         measure(endpoint, {"currency": service.currency}, ExternalCost=service.cost_per_call)
@@ -190,22 +192,30 @@ def _predictions(
 
 
 def _capture(
-    rows: list[dict[str, Any]], predictions: list[dict[str, Any]], shared: dict[str, Any]
+    rows: list[dict[str, Any]],
+    predictions: list[dict[str, Any]],
+    shared: dict[str, Any],
+    end: float,
 ) -> None:
-    """Record predictions; a caller is answered all the same when the stream does not take them."""
+    """Record predictions; a caller is answered all the same when the stream does not take them.
+
+    end: until when the answer could wait for others; what it waited for must not cost its capture.
+    """
     captures = [
         records.Capture(features=row, **prediction, **shared)
         for row, prediction in zip(rows, predictions, strict=True)
     ]
     try:
-        records.send(aws.firehose(), os.environ["CAPTURE_STREAM"], captures)
+        with patience.until(end + CAPTURE_SECONDS):
+            records.send(aws.firehose(), os.environ["CAPTURE_STREAM"], captures)
     except (DeliveryError, ClientError, BotoCoreError) as error:
         measure(shared["endpoint"], CaptureFailed=len(captures))
-        logger.error("captures were lost", extra={"count": len(captures), "reason": str(error)})
+        logger.error("captures were lost", extra={"count": len(captures), "reason": worded(error)})
 
 
 ROUTES = {
     "POST /endpoints/{endpoint}/predict": predict,
+    "GET /openapi.json": show.openapi,
     "GET /endpoints": show.endpoints,
     "GET /endpoints/{endpoint}": show.endpoint,
     "GET /endpoints/{endpoint}/versions": show.versions,
@@ -216,6 +226,6 @@ ROUTES = {
 
 @after_answer.invocation()
 @observed
-def handler(event: dict[str, Any], context: Any) -> Answer:  # noqa: ARG001 - Lambda passes it
+def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
-    return respond(ROUTES, event)
+    return respond(ROUTES, event, context)

@@ -1,11 +1,13 @@
 """Show the registry: the routes of predict that only read.
 
+GET /openapi.json                   all routes of the API, as OpenAPI
 GET /endpoints                      every endpoint and its champion
 GET /endpoints/{endpoint}           champion, challenger, experiment, metrics, history
 GET /endpoints/{endpoint}/versions[?status=]            all versions, or those with a status
 GET /endpoints/{endpoint}/versions/{version}[/report]   the manifest of one; its page
 """
 
+from contextlib import suppress
 from typing import Any, get_args
 
 from evergreen import aws
@@ -22,7 +24,7 @@ from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.manifest import Manifest
 from evergreen.model import REPORT, kinds
 from evergreen.registry import Registry
-from http_api import Answer, Request, answer, described
+from http_api import CODES, QUERIES, Answer, Request, answer, described
 
 STATUSES = get_args(Status)
 PAGE = {  # a version's page is a file of ours that asks for nothing, and may do nothing
@@ -31,6 +33,20 @@ PAGE = {  # a version's page is a file of ours that asks for nothing, and may do
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
 }
+
+
+def openapi(_: Request) -> Answer:
+    """Describe the API, with the rows and labels that the champions of now take."""
+    from evergreen import openapi  # no other request needs what it imports
+
+    registry = aws.registry()
+    champions = {}
+    for name in registry.endpoints():
+        with suppress(EvergreenError):  # what cannot be read has no rows to show
+            if seen := registry.document(name):
+                manifest = registry.known(name, seen.document.champion)
+                champions[name] = (manifest.schema, manifest.problem)
+    return answer(200, openapi.description(champions, CODES, QUERIES))
 
 
 def endpoints(_: Request) -> Answer:
@@ -81,8 +97,6 @@ def versions(request: Request) -> Answer:
     """List the versions of an endpoint with status and kind, oldest first."""
     endpoint = request.parameters["endpoint"]
     check_endpoint_name(endpoint)
-    if unknown := sorted(set(request.query) - {"status"}):
-        raise InvalidRequestError([Fault(f"?{unknown[0][:64]}", "unknown parameter")])
     wanted = status_of(request.query) if "status" in request.query else None
     registry = aws.registry()
     found = kinds(registry, endpoint)

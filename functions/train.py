@@ -5,7 +5,7 @@ Started by
     Retrain Requested, Drift Detected,
     Performance Degraded               events on the bus
     Object Created under training/     an upload of training data
-    {"endpoint": "flight-delay"}       a person
+    {"endpoint": "flight-delay"}       a person; its "id" names the run where it is sent again
 
 Each of these names a run, and a run trains once, however often its event is delivered.
 """
@@ -37,6 +37,7 @@ from evergreen.changes import Change
 from evergreen.document import Type
 from evergreen.endpoint import Endpoint
 from evergreen.errors import (
+    CandidateError,
     DataError,
     NoCandidateError,
     UnknownEventError,
@@ -146,7 +147,8 @@ def _start(event: dict[str, Any], request_id: str) -> Start:
             key = f"{item['key']} {item['sequencer']}"
             return Start(item["key"].split("/")[1], "upload", key, events.time_of(event["time"]))
         case None if "endpoint" in detail:
-            return Start(detail["endpoint"], "manual", f"manual-{request_id}", None)
+            own = detail.get("id", request_id)
+            return Start(detail["endpoint"], "manual", f"manual-{own}", None)
     raise UnknownEventError(
         "train", '{"endpoint": "<name>"}, {"slot": "<time>"} and events of the bus'
     )
@@ -172,7 +174,9 @@ def _train(start: Start, owner: str) -> Run:
         return run  # a repetition of an event that has been, or is being, dealt with
     ended = _attempt(start.endpoint, endpoint, registry, run)
     ended = msgspec.structs.replace(ended, seconds=round(perf_counter() - began, 3))
-    registry.finish(start.endpoint, ended)
+    if not registry.finish(start.endpoint, ended):
+        logger.warning("another invocation has taken the run over", extra={"run": run.run})
+        return ended
     counts = {
         f"Training{str(ended.outcome).title()}": 1,
         "LabelsConflicting": len(ended.conflicting),
@@ -189,10 +193,8 @@ def _attempt(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> Run
     seen = registry.document(name)
     if seen:
         registry.settle(seen.document, events.announcer(aws.events(), name))
-    if done := runs.decision_by(run, registry, seen):
-        found = registry.manifest(name, done.version)
-        ended = runs.described(run, found) if found else run
-        return _ended(name, ended, OUTCOMES[done.type], done.reason, done.version)
+    if ended := _decided(name, registry, run, seen):
+        return ended
     version = runs.written_by(run, name, registry)
     if version is None:
         run, trained = _new_version(name, endpoint, registry, run, seen)
@@ -205,6 +207,16 @@ def _attempt(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> Run
     run = runs.described(run, version)
     events.emit(aws.events(), _model_trained(name, run, version))
     return _enter(name, endpoint, registry, run, version)
+
+
+def _decided(name: str, registry: Registry, run: Run, seen: Seen | None) -> Run | None:
+    """Return how the run ended, where the document says so: by an attempt before, or beside, us."""
+    done = runs.decision_by(run, registry, seen)
+    if done is None:
+        return None
+    found = registry.manifest(name, done.version)
+    ended = runs.described(run, found) if found else run
+    return _ended(name, ended, OUTCOMES[done.type], done.reason, done.version)
 
 
 def _new_version(
@@ -239,7 +251,7 @@ def _new_version(
         return run, training.train(request, endpoint, schema, data.examples, champion)
     except DataError as error:
         return _ended(name, run, "skipped", str(error)), None
-    except NoCandidateError as error:
+    except (NoCandidateError, CandidateError) as error:  # or a service went away meanwhile
         return _ended(name, run, "rejected", str(error)), None
 
 
@@ -269,8 +281,13 @@ def _enter(
     run: Run,
     version: Manifest,
 ) -> Run:
-    """Enter a version as the candidate, or as the first champion, or as refused."""
+    """Enter a version as the candidate, or as the first champion, or as refused.
+
+    Once for a run, whoever else has taken it over: the document is compared and set.
+    """
     seen = registry.document(name)
+    if ended := _decided(name, registry, run, seen):
+        return ended
     champion = seen.document.champion if seen else None
     verdict = gate.verdict(version.metrics.gates)
     if champion and verdict.passed and version.lineage.previous != champion:

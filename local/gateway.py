@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -38,6 +39,17 @@ class Route:
         return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)))
 
 
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers or a query as one value for each name: those that came twice, with a comma.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    """
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
 def http_event(
     route: Route,
     path: str,
@@ -53,7 +65,7 @@ def http_event(
         "routeKey": f"{route.method} {route.path}",
         "rawPath": path,
         "rawQueryString": query,
-        "headers": {key.lower(): value for key, value in headers.items()},
+        "headers": joined((key.lower(), value) for key, value in headers.items()),
         "pathParameters": parameters,
         "requestContext": {
             "accountId": ACCOUNT,
@@ -75,7 +87,7 @@ def http_event(
         "isBase64Encoded": False,
     }
     if query:
-        event["queryStringParameters"] = dict(parse_qsl(query, keep_blank_values=True))
+        event["queryStringParameters"] = joined(parse_qsl(query, keep_blank_values=True))
     if body:
         try:
             event["body"] = body.decode()

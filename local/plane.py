@@ -1,13 +1,15 @@
 """The event plane that moto lacks: it routes requests, events and schedules to the real handlers.
 
 Routes, rules and schedules come from the template. A function that fails is tried again as Lambda
-would, and its event then goes to the dead-letter queue that the template names.
+would, and its event then goes to the dead-letter queue that the template names. Faults may happen
+on the way; the account says what became of everything that was accepted.
 """
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import IO, Any, Protocol
@@ -16,12 +18,15 @@ from urllib.parse import unquote
 import boto3
 
 from local.aws import EVERYTHING, inbox
+from local.calls import Need
+from local.faults import CutOffError, Faults, Invocation
 from local.gateway import Answer, Route, http_event
+from local.permissions import Role, roles
 from local.process import Process
 from local.schedule import next_time
-from local.template import Template, TemplateError, physical_name, queue_url
+from local.template import ACCOUNT, REGION, Template, TemplateError, physical_name, queue_url
 
-ASYNC_ATTEMPTS = 3  # Lambda's two retries of an asynchronous invocation
+RETRIES = 2  # of an asynchronous invocation, unless the template says otherwise
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
 
 
@@ -39,12 +44,18 @@ class Plane:
     log: gets a line for each invocation that failed.
     on_event: called with each event on a bus of the template.
     runtime: runs the functions; this process, if nothing else is said.
+    faults: what happens to events on their way; nothing, if nothing else is said.
+    waiting: what Lambda has accepted and not ended yet; it is empty between two calls unless
+        faults delay something. account: how many were accepted, processed, dead-lettered and lost.
     """
 
     template: Template
     log: IO[str] | None = None
     on_event: Callable[[dict[str, Any]], None] = lambda _: None
     runtime: Runtime = field(default_factory=Process)
+    faults: Faults = field(default_factory=Faults)
+    waiting: list[Invocation] = field(default_factory=list)
+    account: Counter[str] = field(default_factory=Counter)
     _created: datetime = field(default_factory=lambda: datetime.now(UTC))
     _ticked: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -55,8 +66,15 @@ class Plane:
     # Functions
 
     @cached_property
+    def roles(self) -> dict[str, Role]:
+        """Return what each function may do, and has done."""
+        return roles(self.template)
+
+    @cached_property
     def _functions(self) -> dict[str, dict[str, Any]]:
-        return self.template.of_type("AWS::Lambda::Function")
+        """Return the functions, each with its role itself in place of the role's ARN."""
+        functions = self.template.of_type("AWS::Lambda::Function").items()
+        return {name: {**found, "Role": self.roles[name]} for name, found in functions}
 
     def invoke(self, function: str, event: dict[str, Any], request_id: str = "") -> Any:
         """Run a function once and return what it returns; its errors come through."""
@@ -67,25 +85,75 @@ class Plane:
 
     def deliver(self, function: str, event: dict[str, Any]) -> None:
         """Invoke a function asynchronously: with retries, and its dead-letter queue after them."""
-        request_id = str(uuid.uuid4())
-        for _ in range(ASYNC_ATTEMPTS):
-            try:
-                self.invoke(function, event, request_id)
-                return
-            except Exception as error:  # whatever a handler raises, Lambda tries again
-                failure = error
-                if self.log:
-                    print(f"{function} failed: {error!r}", file=self.log)
-        target = self._functions[function].get("DeadLetterConfig")
-        if not target:
-            raise TemplateError(f"{function} has no dead-letter queue") from failure
-        self._sqs.send_message(
-            QueueUrl=queue_url(target["TargetArn"].rpartition(":")[2]),
-            MessageBody=json.dumps(event),
-            MessageAttributes={
-                "ErrorMessage": {"DataType": "String", "StringValue": str(failure)[:1000] or "none"}
+        self._accept(function, event)
+        self._work()
+
+    def _accept(self, function: str, event: dict[str, Any]) -> None:
+        arriving = self.faults.arriving(Invocation(function, event, str(uuid.uuid4())))
+        self.account["accepted"] += max(1, len(arriving))
+        self.account["lost"] += not arriving
+        self.waiting += arriving
+
+    def _work(self) -> None:
+        """Try what waits, and what fails again after the others."""
+        delayed = []
+        while self.waiting:
+            invocation = self.waiting.pop(self.faults.next_of(len(self.waiting)))
+            if self.faults.delays():
+                delayed.append(invocation)
+            else:
+                self._try(invocation)
+        self.waiting += delayed
+
+    def _try(self, invocation: Invocation) -> None:
+        function, crash = invocation.function, self.faults.crash()
+        try:
+            if crash != "before":
+                self.invoke(function, invocation.event, invocation.request_id)
+            if crash:
+                raise CutOffError(f"{function} was cut off {crash} its work")
+        except Exception as error:  # whatever a handler raises, Lambda tries again
+            if self.log:
+                print(f"{function} failed: {error!r}", file=self.log)
+            failed = replace(invocation, attempts=invocation.attempts + 1)
+            config = self._invocations.get(function, {})
+            if failed.attempts <= config.get("MaximumRetryAttempts", RETRIES):
+                self.waiting.append(failed)
+            else:
+                self._give_up(failed, config, error)
+        else:
+            self.account["processed"] += 1
+
+    @cached_property
+    def _invocations(self) -> dict[str, dict[str, Any]]:
+        """Return what the template says of asynchronous invocations, by function."""
+        configs = self.template.of_type("AWS::Lambda::EventInvokeConfig").values()
+        names = {physical_name(name): name for name in self._functions}
+        return {names[config["FunctionName"]]: config for config in configs}
+
+    def _give_up(self, failed: Invocation, config: dict[str, Any], error: Exception) -> None:
+        """Send an event where the template wants those that failed, in the words of Lambda."""
+        function, name = failed.function, physical_name(failed.function)
+        if "OnFailure" not in config.get("DestinationConfig", {}):
+            raise TemplateError(f"{function} has no dead-letter queue") from error
+        queue = config["DestinationConfig"]["OnFailure"]["Destination"]
+        self.roles[function].check(Need("sqs:SendMessage", queue), "SendMessage")
+        letter = {
+            "version": "1.0",
+            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "requestContext": {
+                "requestId": failed.request_id,
+                "functionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": failed.attempts,
             },
-        )
+            "requestPayload": failed.event,
+            "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+            "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
+        }
+        url = queue_url(queue.rpartition(":")[2])
+        self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(letter))
+        self.account["dead-lettered"] += 1
 
     # Requests
 
@@ -132,22 +200,23 @@ class Plane:
 
     def settle(self) -> None:
         """Deliver the events that rules have matched, and those that these lead to."""
-        rules = self.template.enabled("AWS::Events::Rule")
-        while sum(self._drain(rule, properties) for rule, properties in rules.items()):
-            pass
+        self._work()
+        while self._matched():
+            self._work()
         for event in self._received(EVERYTHING):
             self.on_event(event)
 
-    def _drain(self, rule: str, properties: dict[str, Any]) -> bool:
-        found = False
-        for event in self._received(rule):
-            found = True
-            for target in properties["Targets"]:
-                self.deliver(self._function_at(target["Arn"]), event)
-        return found
+    def _matched(self) -> bool:
+        """Hand what rules have matched to Lambda; return whether there was anything."""
+        before = self.account["accepted"]
+        for rule, properties in self.template.enabled("AWS::Events::Rule").items():
+            for event in self._received(rule):
+                for target in properties["Targets"]:
+                    self._accept(self._function_at(target["Arn"]), event)
+        return self.account["accepted"] > before
 
     def _received(self, rule: str) -> Iterator[dict[str, Any]]:
-        """Yield the events that a rule matched; each leaves its queue once it has been handled."""
+        """Yield the events that a rule matched; each leaves its queue once it has been taken."""
         url = queue_url(inbox(rule))
         while messages := self._sqs.receive_message(QueueUrl=url).get("Messages"):
             yield json.loads(messages[0]["Body"])

@@ -1,4 +1,4 @@
-"""Runs the template's functions in this process, each with the environment that it would have."""
+"""Runs the template's functions in this process, each with its own environment and permissions."""
 
 import importlib.util
 import json
@@ -27,13 +27,14 @@ class Context:
     memory_limit_in_mb: int
     aws_request_id: str
     function_version: str = "$LATEST"
+    timeout: int = 10
 
     @property
     def invoked_function_arn(self) -> str:
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        return 60_000
+        return self.timeout * 1000
 
 
 class _Output:
@@ -63,9 +64,10 @@ class Process:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def invoke(self, function: str, properties: dict[str, Any], event: Any, request_id: str) -> Any:
-        """Call a function's handler."""
+        """Call a function's handler; what its role does not allow, AWS refuses."""
         name = physical_name(function)
-        context = Context(name, int(properties["MemorySize"]), request_id)
+        memory, timeout = int(properties["MemorySize"]), int(properties["Timeout"])
+        context = Context(name, memory, request_id, timeout=timeout)
         variables = properties.get("Environment", {}).get("Variables", {})
         environment = {key: str(value) for key, value in variables.items()}
         environment["AWS_LAMBDA_FUNCTION_NAME"] = name
@@ -74,6 +76,7 @@ class Process:
             # Not patch.dict, which changes the process's own: threads of DuckDB read that at will.
             patch.object(os, "environ", {**os.environ, **environment}),
             redirect_stdout(cast(IO[str], _OUTPUT)),
+            properties["Role"].assumed(),
         ):
             _OUTPUT.target = self.log
             if function not in self._handlers:

@@ -7,6 +7,7 @@ champion, and a candidate beside it, to try everything on.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import threading
@@ -18,10 +19,12 @@ from rich.console import Console
 
 import endpoints
 from local import flights, stack, template
+from local.gateway import joined
 from local.plane import Plane
 
 HOST = "127.0.0.1"
 MAX_BYTES = 10_000_000  # what API Gateway takes
+BACKLOG = 1_024  # of clients that connect at once; with the usual 5, some of 32 were reset
 TICK_SECONDS = 1.0
 RECENT = timedelta(days=4)  # of the flights, that the champion has not seen
 BUILD = template.ROOT / "build" / "serve"
@@ -35,6 +38,8 @@ def main() -> None:
     parser.add_argument("--endpoint", default="flight-delay", choices=endpoints.names())
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--level", choices=("1", "2", "3", "4"), default="3", help="MaturityLevel")
+    parser.add_argument("--ttl", type=int, default=60, help="EndpointTtl, seconds")
+    parser.add_argument("--keep", type=Path, help="a folder for what was recorded, at the end")
     arguments = parser.parse_args()
     endpoint, port = arguments.endpoint, arguments.port
     if not 0 <= port <= 65_535:
@@ -43,10 +48,10 @@ def main() -> None:
     console = Console()
     with (
         (BUILD / "lambda.log").open("w", buffering=1) as log,
-        stack.deployed(log, MaturityLevel=arguments.level) as plane,
+        stack.deployed(log, MaturityLevel=arguments.level, EndpointTtl=str(arguments.ttl)) as plane,
     ):
         try:
-            server = ThreadingHTTPServer((HOST, port), handler_of(plane))
+            server = Server((HOST, port), handler_of(plane))
         except OSError as error:
             sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT={port + 1}")
         console.print(f"Training a champion for {endpoint} …", highlight=False)
@@ -57,6 +62,7 @@ def main() -> None:
         stop = threading.Event()
         clock = threading.Thread(target=keep_ticking, args=(plane, stop))
         clock.start()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends it as Ctrl-C does
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -65,6 +71,14 @@ def main() -> None:
             stop.set()
             clock.join()
             server.server_close()
+        if arguments.keep:
+            keep(arguments.keep)
+
+
+class Server(ThreadingHTTPServer):
+    """One thread for each connection."""
+
+    request_queue_size = BACKLOG
 
 
 def train(plane: Plane, endpoint: str, data: Path | None, folder: Path, console: Console) -> None:
@@ -104,6 +118,17 @@ def example(port: int, endpoint: str) -> str:
     )
 
 
+def keep(folder: Path) -> None:
+    """Write the captures and labels of the data bucket into a folder."""
+    data = stack.data()
+    for key in [*data.keys("captures/"), *data.keys("labels/")]:
+        stored = data.get(key)
+        assert stored  # nobody deletes them here
+        file = folder / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(stored.body)
+
+
 def keep_ticking(plane: Plane, stop: threading.Event) -> None:
     """Fire schedules and deliver events until told to stop."""
     while not stop.wait(TICK_SECONDS):
@@ -127,7 +152,7 @@ def handler_of(plane: Plane) -> type[BaseHTTPRequestHandler]:
                 self.answer(413, {}, '{"message":"Request Entity Too Large"}')
             else:
                 body = self.rfile.read(size) if size else None
-                found = plane.request(self.command, self.path, body, dict(self.headers))
+                found = plane.request(self.command, self.path, body, joined(self.headers.items()))
                 self.answer(found.status, found.headers, found.body)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815 - its names

@@ -13,6 +13,7 @@ from evergreen.registry import Registry
 from evergreen.seal import Seal
 from evergreen.store import Store
 from local import aws, flights, packaged, shortcuts, template
+from local.permissions import check_refused
 from local.plane import Plane
 from local.process import Process
 
@@ -21,11 +22,16 @@ FLIGHTS = ("flight-delay", "air-time")  # learn from those of January
 
 @contextmanager
 def deployed(log: IO[str] | None = None, **parameters: str) -> Iterator[Plane]:
-    """Deploy the template into moto; parameters override its defaults."""
+    """Deploy the template into moto; parameters override its defaults.
+
+    Raises TemplateError at the end where a function's role lacked something.
+    """
     resolved = template.load(parameters)
     with aws.started(), shortcuts.taken():
         aws.create(resolved)
-        yield Plane(resolved, log, runtime=Process(log))
+        plane = Plane(resolved, log, runtime=Process(log))
+        yield plane
+        check_refused(plane.roles)
 
 
 def registry() -> Registry:

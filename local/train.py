@@ -1,6 +1,7 @@
 """Train a model of an endpoint here, with the code that runs in Lambda, and show how it did."""
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    own = logging.getLogger("evergreen.errors")  # the whole of an error, which no stack logs
+    own.addHandler(logging.StreamHandler())
+    own.setLevel(logging.DEBUG)
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, (BUILD / "lambda.log").open("w") as log:
         file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))

@@ -28,6 +28,7 @@ from evergreen.schema import JsonSchema, schema_of
 from evergreen.store import Store
 from local import serve
 from local.aws import EVERYTHING, create, inbox, started
+from local.permissions import check_refused
 from local.plane import Plane
 from local.process import _OUTPUT
 from local.template import Template, load, physical_name
@@ -142,8 +143,11 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def plane(clock: time_machine.Traveller, aws: None, template: Template) -> Plane:
-    return Plane(template)
+def plane(clock: time_machine.Traveller, aws: None, template: Template) -> Iterator[Plane]:
+    """Return the deployment; its functions may do nothing that their roles do not allow."""
+    found = Plane(template)
+    yield found
+    check_refused(found.roles)
 
 
 @pytest.fixture

@@ -254,7 +254,7 @@ class Fault:
     happens: bool = False
     first: int = 0
     times: int = 1
-    error: Exception | None = None
+    error: BaseException | None = None
     key: str = ""
     meanwhile: Callable[[], None] = lambda: None
     hit: int = field(default=0, init=False)

@@ -20,9 +20,16 @@ class Kms:
     def generate_mac(self, *, Message: bytes, **_: Any) -> dict[str, bytes]:  # noqa: N803 - its name
         return {"Mac": self.mac(Message)}
 
-    def verify_mac(self, *, Message: bytes, Mac: bytes, **_: Any) -> None:  # noqa: N803 - its names
+    def verify_mac(
+        self,
+        *,
+        Message: bytes,  # noqa: N803 - its names
+        Mac: bytes,  # noqa: N803
+        **_: Any,
+    ) -> dict[str, bool]:
         if self.mac(Message) != Mac:
             raise ClientError({"Error": {"Code": "KMSInvalidMacException"}}, "VerifyMac")
+        return {"MacValid": True}
 
     def mac(self, message: bytes) -> bytes:
         return hmac.digest(self.secret, message, "sha256")

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,11 +29,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer."""
+    """An answer; wait: goes on for a while, before each byte of the body, which is sent alone."""
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    wait: Callable[[], object] | None = None
 
 
 @contextmanager
@@ -54,7 +55,9 @@ def listening(answer: Callable[[Asked], Answered | None]) -> Iterator[str]:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(found.body)))
                 self.end_headers()
-                self.wfile.write(found.body)
+                with suppress(ConnectionError):  # who asked may have gone
+                    for part in _parts(found):
+                        self.wfile.write(part)
 
         do_GET = do_POST = handle_any  # noqa: N815 - its names
 
@@ -70,6 +73,15 @@ def listening(answer: Callable[[Asked], Answered | None]) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _parts(answered: Answered) -> Iterator[bytes]:
+    if answered.wait is None:
+        yield answered.body
+        return
+    for byte in answered.body:
+        answered.wait()
+        yield bytes([byte])
 
 
 class _EndedError(Exception):

@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 import time_machine
-from botocore.exceptions import ClientError
 
 from endpoints import flight_delay
 from evergreen import aws as clients
-from evergreen.errors import UnknownEventError
+from evergreen.errors import UnexpectedError, UnknownEventError
 from evergreen.report import CheckReport, key_of
 from evergreen.store import Store
 from evergreen.training import Trained
@@ -128,7 +127,7 @@ def test_an_alarm_whose_event_was_not_taken_is_raised_when_the_check_is_tried_ag
     check(0)
     with (
         injected(clients.events(), "eventbridge.PutEvents", Fault(500, times=9)),
-        pytest.RaisesGroup(ClientError),
+        pytest.RaisesGroup(UnexpectedError),
     ):
         check(1)
 

@@ -176,7 +176,7 @@ def test_labels_of_nobody_in_conflict_and_twice_are_counted_and_the_rest_is_judg
 ) -> None:
     requests(data, range(3), rows=50)
     outcomes(data, range(3), 40, lambda n: n % 2 > 0)
-    at = NOW + 2 * DAY
+    at = NOW + DAY
     odd = [given.label(0, True, at), given.label(1, True, at), given.label(77_777_777, True, at)]
     given.deliver(data, odd, at, "odd")
     data.put(f"labels/{NOW:%Y/%m/%d/%H}/odd.gz", b"\x1f\x8b broken")

@@ -632,6 +632,24 @@ def test_an_unknown_parameter_is_refused(plane: Plane, champion: Manifest) -> No
     assert faults(get(plane, "status?evidnce=no")) == {"?evidnce"}
 
 
+@pytest.mark.parametrize(
+    "query", ["evidence=maybe", "evidence=", "evidence=no&evidence=no", "run=", "run=../x"]
+)
+def test_a_parameter_that_says_nothing_is_refused(
+    plane: Plane, champion: Manifest, query: str
+) -> None:
+    assert faults(get(plane, f"status?{query}")) == {f"?{query.partition('=')[0]}"}
+
+
+@pytest.mark.parametrize("name", ["generation", "min_rows"])
+def test_a_number_that_other_readers_of_json_do_not_have_is_refused(
+    plane: Plane, champion: Manifest, name: str
+) -> None:
+    answer = post(plane, "experiments", **{"generation": 1, **EXPERIMENT, name: 2**53 + 1})
+
+    assert faults(answer) == {f"$.{name}"}
+
+
 def test_decisions_are_listed_oldest_first_and_shown_one_by_one(
     plane: Plane, candidate: Manifest, registry: Registry
 ) -> None:

@@ -15,8 +15,9 @@ import control
 import feedback
 import predict
 from evergreen.errors import InvalidRequestError, WrongContentTypeError
-from http_api import Answer, Request, answer, respond
+from http_api import QUERIES, Answer, Request, answer, respond
 from local.plane import Plane
+from local.process import Context
 from tests.test_predict import example
 
 ROUTES: dict[str, Mapping[str, Any]] = {
@@ -109,6 +110,22 @@ def test_a_body_that_is_not_in_the_base64_that_it_claims_is_refused(body: str) -
         Request(example("predict") | {"body": body, "isBase64Encoded": True}).json_body()
 
 
+@pytest.mark.parametrize("function", ROUTES)
+def test_no_route_takes_a_parameter_that_it_does_not_know(function: str) -> None:
+    for key in ROUTES[function]:
+        query = dict.fromkeys(QUERIES.get(key, ()), "x")
+        event: dict[str, Any] = {"routeKey": key, "queryStringParameters": query}
+        routes = {key: lambda _: answer(200, {})}
+
+        assert respond(routes, event, Context("any", 128, "an id"))["statusCode"] == 200
+        query["source"] = "s3://bucket/model"
+        assert respond(routes, event, Context("any", 128, "an id"))["statusCode"] == 400
+
+
+def test_each_route_that_is_said_to_take_parameters_is_one() -> None:
+    assert set(QUERIES) <= {key for routes in ROUTES.values() for key in routes}
+
+
 # The time of a request
 
 
@@ -152,4 +169,4 @@ def test_an_error_that_is_nobodys_is_not_hidden_in_an_answer() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        respond({"GET /": broken}, {"routeKey": "GET /"})
+        respond({"GET /": broken}, {"routeKey": "GET /"}, Context("predict", 1024, "an id"))

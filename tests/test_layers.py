@@ -21,9 +21,9 @@ from tests import given
 
 DATA = Path(botocore.__file__).parent / "data"
 OTHERS = ("sqs", "sts")
-SERVICES = ("s3", "firehose")
+SERVICES = ("s3", "kms", "firehose")
 SHAPES_WITHIN = ("member", "key", "value")  # of a list, and of a map
-ONLY_IN_TRAINING = {"put_object"}
+ONLY_IN_TRAINING = {"put_object", "generate_mac"}
 
 
 @pytest.fixture(scope="module")

@@ -386,6 +386,14 @@ def test_a_warm_function_answers_with_the_old_champion_when_the_new_one_is_corru
     assert answer.json()["version"] == champion
 
 
+def test_an_empty_name_of_a_version_is_not_that_of_the_champion(
+    plane: Plane, champion: str
+) -> None:
+    answer = ask(plane, given.body(), f"{PATH}?version=")
+
+    assert (answer.status, answer.json()["error"]["code"]) == (404, "unknown_version")
+
+
 def test_a_misspelt_parameter_is_refused_and_not_ignored(plane: Plane) -> None:
     answer = plane.request("POST", "/endpoints/flight-delay/predict?verison=x", b"{}", {})
 

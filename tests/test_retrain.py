@@ -75,8 +75,8 @@ def change(artifacts: Store, **fields: Any) -> None:
 @contextmanager
 def killed(key: str) -> Iterator[None]:
     """Cut a training off before it writes an object."""
-    crash = Fault(error=SystemError("killed"), key=key)
-    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(SystemError):
+    crash = Fault(error=KeyboardInterrupt(), key=key)
+    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(KeyboardInterrupt):
         yield
 
 

@@ -16,7 +16,7 @@ from evergreen.errors import UnknownEventError
 from evergreen.model import ONNX
 from evergreen.store import Store
 from evergreen.training import Trained
-from local.template import physical_name
+from local.template import key_id, physical_name
 from tests import candidates, given, rollouts
 from tests.given import NAME, NOW, Fault, injected
 from tests.registries import registry_of
@@ -41,6 +41,7 @@ def level(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "ARTIFACT_BUCKET": physical_name("ArtifactBucket"),
         "DATA_BUCKET": physical_name("DataBucket"),
         "EVENT_BUS": physical_name("EventBus"),
+        "MANIFEST_KEY": key_id("ManifestKey"),
         "SERVING_RUNTIME": "onnx",
         "MATURITY_LEVEL": "4",
         "POWERTOOLS_METRICS_NAMESPACE": "Evergreen",

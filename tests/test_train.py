@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import time_machine
-from botocore.exceptions import ClientError
 
 import endpoints
 from endpoints import flight_delay
@@ -17,6 +16,7 @@ from evergreen.document import Document
 from evergreen.errors import (
     DocumentChangedError,
     ModelUnavailableError,
+    UnexpectedError,
     UnknownEndpointError,
     UnknownEventError,
 )
@@ -209,8 +209,8 @@ def test_an_event_that_is_delivered_twice_trains_once(
 def test_a_repetition_while_the_first_is_still_training_is_sent_back(
     train: Train, flights: None, artifacts: Store
 ) -> None:
-    crash = Fault(error=RuntimeError("killed"), key="/models/")
-    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(RuntimeError):
+    crash = Fault(error=KeyboardInterrupt(), key="/models/")
+    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(KeyboardInterrupt):
         train(requested(), "first")
 
     assert train(requested(), "second")["outcome"] is None
@@ -220,8 +220,8 @@ def test_a_repetition_while_the_first_is_still_training_is_sent_back(
 def test_a_claim_whose_invocation_was_ended_is_taken_over(
     train: Train, flights: None, clock: time_machine.Traveller
 ) -> None:
-    crash = Fault(error=RuntimeError("killed"), key="/models/")
-    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(RuntimeError):
+    crash = Fault(error=KeyboardInterrupt(), key="/models/")
+    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(KeyboardInterrupt):
         train(requested(), "first")
     clock.shift(timedelta(minutes=16))
 
@@ -245,8 +245,8 @@ def test_a_run_that_is_cut_off_at_any_write_promotes_when_lambda_tries_it_again(
     happens: bool,
     event: dict[str, Any],
 ) -> None:
-    crash = Fault(error=SystemError("killed"), key=key, happens=happens)
-    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(SystemError):
+    crash = Fault(error=KeyboardInterrupt(), key=key, happens=happens)
+    with injected(clients.s3(), "s3.PutObject", crash), pytest.raises(KeyboardInterrupt):
         train(event, "one invocation")
 
     run = train(event, "one invocation")
@@ -261,7 +261,7 @@ def test_a_run_whose_events_were_not_taken_announces_them_when_it_is_tried_again
     train: Train, flights: None, announced: Announced
 ) -> None:
     down = Fault(500, times=9)
-    with injected(clients.events(), "eventbridge.PutEvents", down), pytest.raises(ClientError):
+    with injected(clients.events(), "eventbridge.PutEvents", down), pytest.raises(UnexpectedError):
         train(requested(), "one invocation")
 
     run = train(requested(), "one invocation")

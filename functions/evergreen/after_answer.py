@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPMessage
 
+from evergreen.errors import worded
+
 logger = logging.getLogger(__name__)
 
 Job = Callable[[], None]
@@ -62,8 +64,8 @@ class AfterAnswer:
             while self._jobs:
                 try:
                     self._jobs.popleft()()
-                except Exception:
-                    logger.exception("a job after the answer failed")
+                except Exception as error:
+                    logger.error("a job after the answer failed: %s", worded(error))
 
 
 def _wait(wait: Callable[[], object]) -> None:

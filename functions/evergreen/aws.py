@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
 from botocore.config import Config
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from botocore.session import Session
 
 from evergreen import patience
+from evergreen.patience import OutOfTimeError
 from evergreen.registry import Registry
 from evergreen.seal import Seal
 from evergreen.store import Store
@@ -34,11 +36,9 @@ CONNECT_SECONDS = 0.5  # to each address that a name has; S3's has eight
 READ_SECONDS = 2.0  # for the first byte of an answer, and between two
 REST_SECONDS = 10.0
 
-_CONFIG = Config(
-    connect_timeout=CONNECT_SECONDS,
-    read_timeout=READ_SECONDS,
-    retries={"mode": "standard", "total_max_attempts": 2},
-)
+# A read timeout is one of each byte: what comes drop by drop has no end without this.
+AWSHTTPConnection.response_class = patience.Response  # type: ignore[assignment]
+AWSHTTPSConnection.response_class = patience.Response  # type: ignore[assignment]
 
 
 @cache
@@ -47,11 +47,22 @@ def _session() -> Session:
 
 
 def _client(service: str) -> Any:
-    client = _session().create_client(service, config=_CONFIG)
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 2},
+    )
+    client = _session().create_client(service, config=config)
     rest = _Rest()
     client.meta.events.register_first("before-send", rest.before)
     client.meta.events.register("after-call-error", rest.after)
     return client
+
+
+class NoAnswerError(BotoCoreError):
+    """What came is not what a service of AWS answers."""
+
+    fmt = "no answer of AWS: {kind}"
 
 
 @dataclass
@@ -60,20 +71,22 @@ class _Rest:
 
     until: float = -math.inf
 
-    def before(self, request: Any, **_: Any) -> None:
-        """Let an attempt begin only while there is time, and not last beyond it."""
-        left = patience.left()
-        if left == math.inf:
-            return
-        patience.check()
-        if time.monotonic() < self.until:
-            raise patience.OutOfTimeError(reason="it did not answer a moment ago")
-        request.context["read_timeout"] = min(READ_SECONDS, left)
+    def before(self, **_: Any) -> None:
+        """Let an attempt begin only while there is time; patience.Response ends it."""
+        now = time.monotonic()
+        if now >= patience.end():
+            raise OutOfTimeError(reason="this request has waited for AWS as long as it may")
+        if now < self.until and patience.end() < math.inf:
+            raise OutOfTimeError(reason="it did not answer a moment ago")
 
-    def after(self, exception: Exception, context: dict[str, Any], **_: Any) -> None:
-        """Remember a call that had its time and no answer; other failures cost none."""
-        whole = context.get("read_timeout", READ_SECONDS) == READ_SECONDS
-        if whole and isinstance(exception, ConnectTimeoutError | ReadTimeoutError):
+    def after(self, exception: Exception, **_: Any) -> None:
+        """Remember a call that had its time and no answer; other failures cost none.
+
+        Raises NoAnswerError for what botocore could not read, and fails on in many ways.
+        """
+        if not isinstance(exception, BotoCoreError):
+            raise NoAnswerError(kind=type(exception).__name__) from exception
+        if patience.left() > 0 and isinstance(exception, ConnectTimeoutError | ReadTimeoutError):
             self.until = time.monotonic() + REST_SECONDS
 
 

@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, get_type_hints
+from typing import Any
 
 import msgspec
 
 from evergreen import decide
+from evergreen.bodies import Asked, ExperimentAsked, RollbackAsked, VersionAsked
 from evergreen.changes import Change
 from evergreen.document import Document, Experiment
 from evergreen.endpoint import Policy
@@ -23,59 +24,10 @@ from evergreen.manifest import Manifest
 from evergreen.model import Model, fetch
 from evergreen.outlook import words
 from evergreen.registry import Registry
-from evergreen.schema import UNDECODABLE, faults_of_object, not_accepted, refusal
+from evergreen.schema import not_accepted
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-Promotion = Callable[[Document, Manifest, "VersionAsked", str], Change]
+Promotion = Callable[[Document, Manifest, VersionAsked, str], Change]
 PROMOTABLE = ("candidate", "shadow", "canary", "ab")
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of pause and resume; generation: of the document that was decided on."""
-
-    generation: Annotated[int, msgspec.Meta(ge=1)]
-    reason: Text
-
-
-class VersionAsked(Asked, frozen=True, kw_only=True):
-    """The body of approve, reject and promote."""
-
-    version: Text
-
-
-class RollbackAsked(Asked, frozen=True, kw_only=True):
-    """The body of rollback; without a version it goes to the champion before."""
-
-    version: Text | None = None
-
-
-class ExperimentAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body that starts an experiment; control: the champion where it is not named."""
-
-    generation: Annotated[int, msgspec.Meta(ge=1)]
-    treatment: Text
-    control: Text | None = None
-    share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    hypothesis: Text
-    min_rows: Annotated[int, msgspec.Meta(ge=1)]
-    days: Annotated[float, msgspec.Meta(gt=0, le=365)]
-    promote: bool = False
-
-
-class RetrainAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of retrain, which has nothing to say."""
-
-
-def asked[Body: msgspec.Struct](body: bytes, kind: type[Body]) -> Body:
-    """Return what a body asks for; raises InvalidRequestError with every fault in it."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except UNDECODABLE as error:
-        types = get_type_hints(kind, include_extras=True)
-        required = [field.name for field in msgspec.structs.fields(kind) if field.required]
-        raise refusal(
-            body, error, lambda value: faults_of_object("$", value, types, required)
-        ) from None
 
 
 def loaded(registry: Registry, endpoint: str, version: str, runtime: str) -> Model:

@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from evergreen import bins, gate, model, multivariate, twin, twosample
 from evergreen.description import plain_labels
 from evergreen.endpoint import Endpoint, Policy
-from evergreen.errors import ModelUnavailableError
+from evergreen.errors import ExternalError, ModelUnavailableError
 from evergreen.examples import Examples, utc
 from evergreen.gate import Slice
 from evergreen.manifest import Evaluation, Gate, Manifest
@@ -90,9 +90,9 @@ def compare(
     constant = float(problem.losses(holdout.labels, scores).mean())
     tree = problem.losses(holdout.labels, _simple(problem, best.examples, holdout, schema, seed))
     simple, over_simple = float(tree.mean()), gate.improvement(tree, best.losses, days, seed)
-    theirs = over = champion_error = None
+    theirs = over = champion_error = away = None
     if champion is not None and _comparable(champion, holdout):
-        scores = champion.scores(holdout.columns)
+        scores, away = _answers(champion, holdout)
         unit = champion.manifest.problem.like(problem)
         theirs = unit.losses(holdout.labels, scores)
         champion_error = _calibration_error(unit, holdout, scores)
@@ -117,7 +117,7 @@ def compare(
         failed=failed,
         gates=[
             gate.fit(best.scores.loss, constant, simple, over_simple, problem.metric),
-            gate.champion(over, policy.margin, alone),
+            gate.champion(over, policy.margin, alone, away),
             gate.slices(slices, margin),
             gate.calibration(own_error, champion_error, policy.max_calibration_error),
             gate.twin(
@@ -162,6 +162,18 @@ def _calibration_error(problem: Problem, holdout: Examples, scores: Floats) -> f
     if problem.kind == "regression":
         return None
     return gate.calibration_error(*problem.came_true(holdout.labels, scores))
+
+
+def _answers(champion: Model, holdout: Examples) -> tuple[Floats, str | None]:
+    """Return what callers get from the champion now, and why that is not its service's scores.
+
+    Its service may be away for good, and must not keep every successor from coming.
+    """
+    try:
+        return champion.scores(holdout.columns), None
+    except ExternalError as error:
+        assert champion.instead  # noqa: S101 - for the type checker: each service has its rule
+        return champion.instead(holdout.columns), str(error)
 
 
 def _comparable(champion: Model, holdout: Examples) -> bool:

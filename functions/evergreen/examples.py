@@ -1,6 +1,7 @@
 """Labelled rows to learn from, and the checks that they must pass first."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -
     missing = [name for name in [*fields, "label", "time"] if name not in table.columns]
     if missing:
         raise DataError(
-            f"the training data lacks {', '.join(missing)}; it has {list(table.columns)}"
+            f"the training data lacks {', '.join(missing)}; it has {len(table.columns):,} columns"
         )
     for name in ("label", "time"):
         if table[name].isna().any():
@@ -120,21 +121,30 @@ def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -
     try:
         times = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None)
     except (ValueError, TypeError) as error:
-        raise DataError(f"time: {error}") from error
+        bad = pd.to_datetime(table["time"], utc=True, errors="coerce").isna()
+        raise DataError(f"row {int(np.argmax(bad))}: time is not ISO 8601") from error
     rows = _plain(table[fields], schema)
     decoder = RowDecoder(schema)
     for index, values in enumerate(rows):
         if fault := decoder.fault(values):
-            raise DataError(f"row {index}: {fault}")
+            raise DataError(f"row {index}: {_unquoted(fault)}")
     stamps = times.to_numpy(dtype="datetime64[us]")
+    known = (stamps >= np.datetime64("0001-01-02")) & (stamps < np.datetime64("9999-12-31"))
+    if not known.all():
+        raise DataError(f"row {int(np.argmin(known))}: time is not of the years 1 to 9999")
     order = np.argsort(stamps, kind="stable")
     return Examples(columns_of(schema, rows), labels, stamps).take(order)
 
 
+def _unquoted(fault: str) -> str:
+    """Return what a decoder said without the value, which it quotes where a choice is wrong."""
+    return re.sub(r"value '.*'", "value", fault, flags=re.DOTALL)
+
+
 def _booleans(labels: pd.Series) -> npt.NDArray[np.bool_]:
     if not labels.isin([0, 1]).all():
-        odd = labels[~labels.isin([0, 1])].iloc[0]
-        raise DataError(f"label {odd!r} is neither true nor false")
+        row = int(np.argmax(~labels.isin([0, 1])))
+        raise DataError(f"row {row}: the label is neither true nor false")
     return labels.to_numpy(dtype=bool)
 
 
@@ -146,9 +156,9 @@ def _others(labels: pd.Series, kind: Kind) -> npt.NDArray[Any]:
         try:
             msgspec.convert(value, KINDS[kind])
         except msgspec.ValidationError as error:
-            raise DataError(f"row {row}: label {value!r} of a {kind}: {error}") from error
+            raise DataError(f"row {row}: the label of a {kind}: {error}") from error
         if isinstance(value, float) and np.isinf(value):
-            raise DataError(f"row {row}: label {value!r} is not finite")
+            raise DataError(f"row {row}: the label is not finite")
     return problem.array(kind, values)
 
 
@@ -172,7 +182,7 @@ def _check_numbers(column: pd.Series, spec: Mapping[str, Any]) -> None:
     bad = column.notna() & pd.to_numeric(column, errors="coerce").isna()
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(f"row {row}: {column.iloc[row]!r} in {column.name} is not a number")
+        raise DataError(f"row {row}: the value of {column.name} is not a number")
 
 
 def _is_integer(spec: Mapping[str, Any]) -> bool:
@@ -227,7 +237,7 @@ def _check_labels(examples: Examples, enough: float) -> None:
     """Raise DataError where there is nothing to tell apart."""
     if examples.kind == "regression":
         if np.ptp(examples.labels) == 0:
-            raise DataError(f"all {len(examples):,} labels are {examples.labels[0]:g}")
+            raise DataError(f"all {len(examples):,} labels are the same number")
         return
     counts = Counter(examples.labels.tolist())
     if examples.kind == "binary":
@@ -243,10 +253,10 @@ def _check_labels(examples: Examples, enough: float) -> None:
             f"the labels are of {len(counts):,} classes: multiclass needs {MIN_CLASSES} to "
             f"{MAX_CLASSES}; {way_out}"
         )
-    few = {name: count for name, count in counts.most_common()[1:2] if count < enough}
-    for name, count in few.items():  # rarer ones may come and go; one alone is nothing to learn
+    second = counts.most_common()[1][1]  # rarer ones may come and go; one alone is no problem
+    if second < enough:
         raise DataError(
-            f"only {count:,} of {len(examples):,} labels are {name!r}, the second most frequent"
+            f"only {second:,} of {len(examples):,} labels are of the second most frequent class"
         )
 
 

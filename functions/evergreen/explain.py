@@ -36,7 +36,7 @@ def explain(registry: Registry, document: Document, version: str | None = None) 
 
     Raises UnknownVersionError.
     """
-    version = version or document.champion
+    version = document.champion if version is None else version
     manifest, damage = _manifest(registry, document.endpoint, version)
     status = document.statuses.get(version)
     if manifest is None and damage is None and status is None and version != document.champion:

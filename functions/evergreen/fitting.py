@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from evergreen import problem, search, twin
 from evergreen.description import GOLDEN_ROWS
 from evergreen.endpoint import Endpoint
-from evergreen.errors import CandidateError
+from evergreen.errors import CandidateError, worded
 from evergreen.examples import Examples
 from evergreen.manifest import Scores, Service, VersionKind
 from evergreen.model import ARTIFACTS, JOBLIB, ONNX, OTHERS, runtime
@@ -119,8 +119,7 @@ def fit(
         raise
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
         way_out = f"; {twin.WAY_OUT}" if ONNX in artifacts else ""
-        reason = f"{type(error).__name__}: {str(error)[:300]}{way_out}"
-        raise CandidateError(reason) from error
+        raise CandidateError(worded(error) + way_out) from error
     losses = own.losses(holdout.labels, scores)
     described = Scores(
         candidate=name,

@@ -60,7 +60,7 @@ def follow(
     start = _first_open(kept, end)
     settled = [day for day in kept if (end - MEMORY).date() <= day.day < start.date()]
     labels = read_labels(data, followed.endpoint, start, end)
-    facts: Counter[str] = Counter(conflicting=len(labels.conflicting), repeated=labels.repeated)
+    facts: Counter[str] = Counter(conflicting=len(labels.contradicted), repeated=labels.repeated)
     delays: Counter[str] = Counter()
     tallies = _tallied(data, followed, labels, start, end, facts, delays)
     fresh = [
@@ -107,19 +107,22 @@ def _tallied(
 ) -> dict[tuple[date, str], _Tally]:
     """Join the champion's captures from start to end with labels that came in time."""
     tallies: dict[tuple[date, str], _Tally] = defaultdict(_Tally)
-    waiting = dict(labels.by_id)
-    for capture in _distinct(data, followed, start, end):
+    waiting = dict(labels.first)
+    for capture in _ours(data, followed, start, end):
         label = waiting.pop(capture.id, None)
         day = capture.time.astimezone(UTC).date()
+        closes = closing(day, followed.label_days)
         tally = tallies[day, capture.version]
         tally.captured.append(capture.score)
         if label is None:
-            facts["unlabelled"] += capture.id not in labels.conflicting
+            facts["unlabelled"] += 1
+            continue
+        if labels.disputed(capture.id, closes):
             continue
         delay = label.time - capture.time
         facts["early"] += delay < timedelta(0)
         delays[_delay_name(delay / timedelta(hours=1))] += 1
-        if label.time >= closing(day, followed.label_days):
+        if label.time >= closes:
             facts["late"] += 1
             continue
         if not is_label(followed.described(capture.version)[0].kind, label.label):
@@ -129,20 +132,16 @@ def _tallied(
         values = _values(capture, followed.slices)
         tally.labelled.append((capture, label.label, values))
     for label in waiting.values():
-        facts[_stray(label, start, end, followed.label_days)] += 1
+        if not labels.disputed(label.id, end):
+            facts[_stray(label, start, end, followed.label_days)] += 1
     del facts[COUNTED]
     return tallies
 
 
-def _distinct(
-    data: Store, followed: Followed, start: datetime, end: datetime
-) -> Iterator[Answered]:
-    seen = set()
+def _ours(data: Store, followed: Followed, start: datetime, end: datetime) -> Iterator[Answered]:
     for answers in answers_of(data, followed.endpoint, start, end):
         for answer in answers:
-            ours = answer.variant == "champion" and answer.version in followed.versions
-            if ours and answer.id not in seen:
-                seen.add(answer.id)
+            if answer.variant == "champion" and answer.version in followed.versions:
                 yield answer
 
 

@@ -167,10 +167,13 @@ def another(same: bool) -> Gate:
     return Gate(name="another model", passed=not same, said=said)
 
 
-def champion(over: Improvement | None, margin: float, alone: str) -> Gate:
+def champion(
+    over: Improvement | None, margin: float, alone: str, away: str | None = None
+) -> Gate:
     """A version may be worse than the champion by the margin at most.
 
-    over: None where there is nothing to compare with, and `alone` says why.
+    over: None where there is nothing to compare with, and `alone` says why. away: why it is not the
+    champion's service that it was compared with, but the rule that answers in its place.
     """
     if over is None:
         return Gate(name="champion", passed=True, said=alone)
@@ -181,6 +184,8 @@ def champion(over: Improvement | None, margin: float, alone: str) -> Gate:
         if passed
         else f", may be worse than the champion by more than {margin}"
     )
+    if away:
+        rest += f", as it answers now: {away}"
     figures = {"mean": over.mean, "lower": over.lower, "margin": margin}
     return Gate(name="champion", passed=passed, said=said + rest, figures=figures)
 

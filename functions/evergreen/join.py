@@ -1,29 +1,35 @@
 """Captures meet their labels: what happened to each prediction, as far as it is known.
 
-Both arrive at least once and in any order. A label whose prediction has not arrived is pending, an
-id with two different labels is conflicting and teaches nothing until a person has looked at it.
+Both arrive at least once and in any order. A label whose prediction has not arrived is pending. An
+id that was told two different labels in time has none, whoever reads it: what "in time" is, a
+training, a check or a comparison of versions says.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from evergreen.examples import Examples, concat, from_rows
 from evergreen.problem import Kind, is_label
-from evergreen.records import Label, captures_of, labels_of
+from evergreen.records import Label, captures_of, labels_of, told
 from evergreen.schema import JsonSchema, RowDecoder
 from evergreen.store import Store
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels that arrived in a span of time: by id, and the ids that have two.
+    """The labels that were reported in a span of time: the earliest of each id.
 
-    repeated: labels that were the same as one of another day.
+    contradicted: when an id was first told a label other than its earliest. repeated: labels that
+    were the same as one of another day.
     """
 
-    by_id: dict[str, Label]
-    conflicting: frozenset[str]
+    first: dict[str, Label]
+    contradicted: dict[str, datetime]
     repeated: int
+
+    def disputed(self, prediction: str, by: datetime) -> bool:
+        """Say whether an id had been told two different labels by a time."""
+        return self.contradicted.get(prediction, by) < by
 
 
 @dataclass
@@ -44,22 +50,20 @@ class Joined:
 
 
 def read_labels(data: Store, endpoint: str, start: datetime, end: datetime) -> Labels:
-    """Return the labels that arrived from start to end."""
-    by_id: dict[str, Label] = {}
-    conflicting = set()
+    """Return the labels that were reported from start to end."""
+    found = Labels({}, {}, 0)
     repeated = 0
     for labels in labels_of(data, endpoint, start, end):
         for label in labels:
-            known = by_id.setdefault(label.id, label)
-            if known.label != label.label:
-                conflicting.add(label.id)
-            elif known is not label:
-                repeated += 1
-                if label.time < known.time:
-                    by_id[label.id] = label
-    for label_id in conflicting:
-        del by_id[label_id]
-    return Labels(by_id, frozenset(conflicting), repeated)
+            known = found.first.setdefault(label.id, label)
+            if label.time < known.time:
+                found.first[label.id] = label
+            if told(known) != told(label):
+                later = max(known.time, label.time)
+                found.contradicted[label.id] = min(later, found.contradicted.get(label.id, later))
+            else:
+                repeated += known is not label
+    return replace(found, repeated=repeated)
 
 
 def join(
@@ -72,17 +76,17 @@ def join(
 ) -> Joined:
     """Join the captures made from start to end with every label that arrived by end."""
     labels = read_labels(data, endpoint, start, end)
-    waiting = dict(labels.by_id)
+    waiting = dict(labels.first)
+    for disputed in labels.contradicted:
+        del waiting[disputed]
     decoder = RowDecoder(schema)
-    result = Joined(conflicting=sorted(labels.conflicting))
-    seen: set[str] = set()
+    result = Joined(conflicting=sorted(labels.contradicted))
     parts = []
     for captures in captures_of(data, endpoint, start, end):
         known = []
         for capture in captures:
-            if capture.id in seen or capture.id in labels.conflicting:
+            if capture.id in labels.contradicted:
                 continue
-            seen.add(capture.id)
             if capture.id not in waiting:
                 result.unlabelled += 1
                 continue

@@ -1,4 +1,4 @@
-"""Which names may stand in a path, checked before they become part of a key."""
+"""Which names may stand in a path or query, checked before they become part of a key."""
 
 import re
 from pathlib import Path
@@ -7,18 +7,20 @@ from evergreen.errors import UnknownEndpointError
 
 ENDPOINT_FILES = Path(__file__).parent.parent / "endpoints"
 
-_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
-_ENDPOINT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+ENDPOINT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PREDICTION = re.compile(r"[0-9a-f]{32}-[0-9]{3}")
+RUN = re.compile(r"[0-9A-Za-z-]{1,80}")  # a training run, or how its name begins
 
 
 def is_version(text: str) -> bool:
     """Say whether a text has the form of a version id; anything else must not reach a key."""
-    return _VERSION.fullmatch(text) is not None
+    return VERSION.fullmatch(text) is not None
 
 
 def is_endpoint(text: str) -> bool:
     """Say whether a text has the form of an endpoint's name, such as `flight-delay`."""
-    return len(text) <= 63 and _ENDPOINT.fullmatch(text) is not None
+    return len(text) <= 63 and ENDPOINT.fullmatch(text) is not None
 
 
 def check_endpoint_name(text: str) -> None:

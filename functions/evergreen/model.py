@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.errors import EvergreenError, ModelUnavailableError
+from evergreen.errors import EvergreenError, ModelUnavailableError, worded
 from evergreen.manifest import Manifest
 from evergreen.registry import Registry
 from evergreen.schema import Score, columns_of, texts_of
@@ -112,7 +112,8 @@ def load(
     except EvergreenError:
         raise
     except Exception as error:  # neither runtime has a base class of its own
-        raise ModelUnavailableError(manifest.endpoint, manifest.version, str(error)) from error
+        reason = worded(error)
+        raise ModelUnavailableError(manifest.endpoint, manifest.version, reason) from error
     if not difference <= GOLDEN_TOLERANCE:
         raise ModelUnavailableError(
             manifest.endpoint,

@@ -5,7 +5,6 @@ their labels have had their time. Days that are over are kept under evidence/ in
 which is a cache: what stands there can be computed again.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from evergreen.document import Document
 from evergreen.endpoint import Policy
-from evergreen.errors import ExternalError, ModelUnavailableError
+from evergreen.errors import ExternalError, ModelUnavailableError, worded
 from evergreen.evidence import PairedDay
 from evergreen.join import read_labels
 from evergreen.model import Model
@@ -151,7 +150,8 @@ def losses(model: Model, measure: Model, rows: list[Labelled]) -> npt.NDArray[np
     except ExternalError:
         raise
     except Exception as error:  # ONNX Runtime has no base class of its own
-        raise ModelUnavailableError(manifest.endpoint, manifest.version, str(error)) from error
+        reason = worded(error)
+        raise ModelUnavailableError(manifest.endpoint, manifest.version, reason) from error
 
 
 def labelled(sources: Gathering, kind: Kind, day: date) -> list[Labelled]:
@@ -161,27 +161,22 @@ def labelled(sources: Gathering, kind: Kind, day: date) -> list[Labelled]:
     """
     start, end = midnight(day), midnight(day + DAY)
     closes = closing(day, sources.policy.label_days)
-    labels = read_labels(sources.data, sources.endpoint, start, closes).by_id
+    labels = read_labels(sources.data, sources.endpoint, start, closes)
     found: dict[str, Labelled] = {}
     for captures in captures_of(sources.data, sources.endpoint, start, end):
         for capture in captures:
-            label = labels.get(capture.id)
-            if label is None or label.time >= closes or not is_label(kind, label.label):
+            label = labels.first.get(capture.id)
+            if label is None or labels.disputed(capture.id, closes):
                 continue
-            if capture.variant != "requested":
-                found.setdefault(capture.id, (capture, label.label))
+            if is_label(kind, label.label) and capture.variant != "requested":
+                found[capture.id] = capture, label.label
     return [found[prediction] for prediction in sorted(found)]
 
 
 def answers(sources: Gathering, start: datetime, end: datetime) -> Iterator[Answered]:
-    """Yield answers by arrival, the rows of a request together, and none that came again.
-
-    That happens within DELIVERY, so two days are remembered: weeks would not fit into memory.
-    """
-    seen: deque[set[str]] = deque(maxlen=2)
+    """Yield answers in the order of time, the rows of a request together."""
     for found in answers_of(sources.data, sources.endpoint, start, end):
-        yield from (each for each in found if not any(each.id in ids for ids in seen))
-        seen.append({each.id for each in found})
+        yield from found
 
 
 def request_of(answer: Answered) -> str:

@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
@@ -119,15 +120,19 @@ def _send_batch(firehose: "FirehoseClient", stream: str, batch: "list[RecordType
         if attempt:
             time.sleep(0.05 * 2**attempt)
         answer = firehose.put_record_batch(DeliveryStreamName=stream, Records=batch)
-        if not answer["FailedPutCount"]:
-            return
+        results = answer.get("RequestResponses", [])
+        if len(results) != len(batch):
+            reason = "what answers is no stream"
+            continue
         failed = [
             (record, result)
-            for record, result in zip(batch, answer["RequestResponses"], strict=True)
+            for record, result in zip(batch, results, strict=True)
             if result.get("ErrorCode")
         ]
+        if not failed:
+            return
         batch = [record for record, _ in failed]
-        reason = failed[0][1].get("ErrorMessage", "") if failed else ""
+        reason = failed[0][1].get("ErrorCode", "")  # its message may quote
     raise DeliveryError(stream, len(batch), sent, reason)
 
 
@@ -184,9 +189,10 @@ def answers_of(
 def captures_of(
     data: Store, endpoint: str, start: datetime, end: datetime
 ) -> Iterator[list[Capture]]:
-    """Yield the captures with start <= time < end in lists, a day of arrival each.
+    """Yield the captures with start <= time < end, each id once, by time and then by id.
 
-    Ids are distinct within a day; one that arrived on two days comes twice.
+    The lists are of about a day each. A copy that arrives more than ARRIVAL after its time is none
+    of the stream's and counts nowhere.
     """
     return _made_between(data, endpoint, start, end, Capture)
 
@@ -194,16 +200,24 @@ def captures_of(
 def _made_between[View: (Capture, Answered)](
     data: Store, endpoint: str, start: datetime, end: datetime, view: type[View]
 ) -> Iterator[list[View]]:
-    for found in _by_day(
-        data, "captures", endpoint, start - BUFFER, end, Capture, view, wait=ARRIVAL
-    ):
-        yield [each for each in found if start <= each.time < end]
+    waiting: dict[str, View] = {}  # for those that arrive on the next day
+    for day, found in _by_day(data, "captures", endpoint, start, end, Capture, view):
+        next_day = midnight(day) + timedelta(days=1)
+        first, last = max(start, midnight(day) - ARRIVAL), min(end, next_day + BUFFER)
+        for each in found:
+            if first <= each.time < last:
+                waiting.setdefault(each.id, each)
+        ready = sorted(waiting.values(), key=lambda each: (each.time, each.id))
+        place = bisect_left(ready, next_day - ARRIVAL, key=lambda each: each.time)
+        yield ready[:place]
+        waiting = {each.id: each for each in ready[place:]}
+    yield list(waiting.values())
 
 
 def labels_of(data: Store, endpoint: str, start: datetime, end: datetime) -> Iterator[list[Label]]:
-    """Yield the labels that arrived from the day of start until end in lists, a day each."""
-    for labels in _by_day(data, "labels", endpoint, start, end, Label, Label):
-        yield [label for label in labels if label.time < end]
+    """Yield the labels with start <= time < end in lists, a day of arrival each."""
+    for _, labels in _by_day(data, "labels", endpoint, start, end, Label, Label):
+        yield [label for label in labels if start <= label.time < end]
 
 
 def _by_day[Record: (Capture, Label), View](
@@ -214,12 +228,12 @@ def _by_day[Record: (Capture, Label), View](
     end: datetime,
     record: type[Record],
     view: type[View],
-    wait: timedelta = timedelta(0),
-) -> Iterator[list[View]]:
+) -> Iterator[tuple[date, list[View]]]:
+    """Yield each day on which records of the time from start to end may have arrived, and these."""
     closed = (min(end, datetime.now(UTC)) - DELIVERY).astimezone(UTC).date()
-    for day in days_of(start, end + wait):
+    for day in days_of(start - BUFFER, end + ARRIVAL):
         lines = reduced_day(data, kind, endpoint, day, record, closed=day < closed)
-        yield msgspec.json.Decoder(view).decode_lines(lines)
+        yield day, msgspec.json.Decoder(view).decode_lines(lines)
 
 
 def reduced_day[Record: (Capture, Label)](
@@ -321,14 +335,23 @@ def _order(record: Capture | Label) -> tuple[datetime, bytes]:
 
 
 def _distinct[Record: (Capture, Label)](records: Iterable[Record]) -> list[Record]:
-    """Drop exact repetitions, which Firehose and callers may make; labels that differ stay.
+    """Drop repetitions, which Firehose and callers may make; labels that differ stay.
 
     Of repetitions the earliest stays, and the order is that of time, not that of arrival.
     """
-    kept: dict[tuple[str, str], Record] = {}
+    kept: dict[tuple[Any, ...], Record] = {}
     for record in records:
-        identity = (record.id, str(record.label))
+        identity = _identity(record)
         known = kept.get(identity)
         if known is None or _order(record) < _order(known):
             kept[identity] = record
     return sorted(kept.values(), key=lambda each: (each.time, each.id, str(each.label)))
+
+
+def _identity(record: Capture | Label) -> tuple[Any, ...]:
+    return (record.id, *told(record)) if isinstance(record, Label) else (record.id,)
+
+
+def told(label: Label) -> tuple[type, Answer]:
+    """Return what two labels are compared by: to Python, true and 1.0 are the same."""
+    return type(label.label), label.label

@@ -284,29 +284,41 @@ class Registry:
         """Claim a training run; the caller may go on if the run that is returned has its owner.
 
         One slot is trained for once: a duplicate of its event gets the run of the first, whether
-        that is under way or done. A claim whose owner must have been ended by now is taken over.
+        that is under way or done. A claim whose owner must have been ended by now is taken over,
+        and a retry of its owner, which Lambda gives as long again, holds it as long again.
         """
         key = _run_key(endpoint, claim.run)
         if self.store.create(key, _encode(claim)):
             return claim
-        stored = self.store.get(key)
-        if stored is None:
+        known = self._run(key)
+        if known is None:
             raise DocumentChangedError(endpoint, 0)
-        found = _decode(stored.body, Run)
-        abandoned = found.outcome is None and claim.started - found.started > RUN_LIMIT
-        if abandoned and self.store.replace(key, _encode(claim), stored.etag):
-            return claim
-        return found
+        found, etag = known
+        free = found.owner == claim.owner or claim.started - found.started > RUN_LIMIT
+        if found.outcome is not None or not free:
+            return found
+        held = msgspec.structs.replace(found, owner=claim.owner, started=claim.started)
+        if self.store.replace(key, _encode(held), etag):
+            return held
+        return self.claim(endpoint, claim)  # somebody else was faster
 
     def run(self, endpoint: str, prefix: str) -> Run | None:
         """Return the training run whose name begins so, or None where none has begun."""
         key = next(self.store.keys(_run_key(endpoint, prefix).removesuffix(".json")), None)
-        stored = self.store.get(key) if key else None
-        return _decode(stored.body, Run) if stored else None
+        known = self._run(key) if key else None
+        return known[0] if known else None
 
-    def finish(self, endpoint: str, run: Run) -> None:
-        """Record how a claimed run ended."""
-        self.store.put(_run_key(endpoint, run.run), _encode(run))
+    def _run(self, key: str) -> tuple[Run, str] | None:
+        stored = self.store.get(key)
+        return (_decode(stored.body, Run), stored.etag) if stored else None
+
+    def finish(self, endpoint: str, run: Run) -> bool:
+        """Record how a claimed run ended; False where the claim has been taken over meanwhile."""
+        key = _run_key(endpoint, run.run)
+        known = self._run(key)
+        if known is None or (known[0].owner, known[0].started) != (run.owner, run.started):
+            return False
+        return self.store.replace(key, _encode(run), known[1])
 
 
 def fingerprint(body: bytes) -> Artifact:

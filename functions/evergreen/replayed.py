@@ -5,7 +5,6 @@ may end in another last bit.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,13 +18,12 @@ from evergreen.errors import (
     ModelUnavailableError,
     UnknownPredictionError,
 )
+from evergreen.known import PREDICTION
 from evergreen.manifest import Manifest
 from evergreen.model import artifact_of, fetch
 from evergreen.records import ARRIVAL, BUFFER, DELIVERY, Capture, days_of, reduced_day
 from evergreen.registry import Registry
 from evergreen.store import Store
-
-ID = re.compile(r"[0-9a-f]{32}-[0-9]{3}")
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +52,7 @@ def time_of(prediction: str, now: datetime) -> datetime:
     >>> time_of(f"{1_360_000_000_000:012x}{20 * '0'}-000", datetime(2014, 1, 1, tzinfo=UTC))
     datetime.datetime(2013, 2, 4, 17, 46, 40, tzinfo=datetime.timezone.utc)
     """
-    if not ID.fullmatch(prediction):
+    if not PREDICTION.fullmatch(prediction):
         raise InvalidRequestError(
             [Fault("id", "expected the id of a prediction: 32 hexadecimal digits, -, 3 digits")]
         )
@@ -121,7 +119,7 @@ def replay(
                 recorded.endpoint, recorded.version, "its manifest is gone from the registry"
             )
         steps.append(_versioned(registry, manifest))
-        if manifest.kind == "external":
+        if manifest.kind == "external" and recorded.failed is None:
             return ended(None, _external())
         model = fetch(registry, manifest, runtime, to_serve=False)
     except EvergreenError as error:
@@ -131,7 +129,8 @@ def replay(
         _libraries(manifest, libraries),
         _features(recorded),
     ]
-    answers = manifest.problem.answers(model.scores_of([one.features for one in captures]))
+    score = model.scores_instead if model.instead else model.scores_of  # its service was away
+    answers = manifest.problem.answers(score([one.features for one in captures]))
     return ended(*_compared(recorded, answers[place], gap=_gap(captures)))
 
 
@@ -162,6 +161,8 @@ def _answered(recorded: Capture) -> Step:
         "requested": "as the caller named it",
         "fallback": f"in place of {recorded.failed or 'another'}, which failed",
     }.get(recorded.variant, recorded.variant)
+    if recorded.failed == recorded.version:
+        why += ", by its rule, as its service was away"
     return Step(
         step="answered by",
         text=f"{recorded.version} answered {why}",

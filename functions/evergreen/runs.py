@@ -90,12 +90,23 @@ def needs_fallback(
 
 
 def described(run: Run, version: Manifest) -> Run:
-    """Return the record of a run with what it made, so that it can be read without the manifest."""
-    metrics = version.metrics
+    """Return the record of a run with what it made, so that it can be read without the manifest.
+
+    Its data too: an attempt that finds the version of an earlier one has read none.
+    """
+    metrics, made_from = version.metrics, version.lineage
     best = next((each for each in metrics.candidates if each.loss == metrics.loss), None)
     return msgspec.structs.replace(
         run,
-        previous=version.lineage.previous,
+        data={
+            "sha256": made_from.data_sha256,
+            "rows": made_from.data_rows,
+            "start": made_from.data_start,
+            "end": made_from.data_end,
+        },
+        code_sha256=made_from.code_sha256,
+        libraries=version.libraries,
+        previous=made_from.previous,
         candidate=version.candidate,
         parameters=best.parameters if best else {},
         metrics={"metric": version.problem.metric} | figures_of(metrics),

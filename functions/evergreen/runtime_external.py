@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import urllib3
 
-from evergreen.errors import ExternalError
+from evergreen import patience
+from evergreen.errors import ExternalError, worded
 from evergreen.manifest import Manifest, Service
 from evergreen.problem import Floats, Problem
 from evergreen.runtime_rule import RuleFile, scorer_of
@@ -91,6 +92,10 @@ def instead(body: bytes) -> Score:
     return scorer_of(msgspec.json.decode(body, type=ExternalFile).rule)
 
 
+class _AnswerError(ValueError):
+    """A service answered with what cannot be scores, said in words that quote nothing of it."""
+
+
 class _Plain(msgspec.Struct):
     scores: list[float]
 
@@ -109,7 +114,7 @@ class Client:
     calls: int = 0
     _failures: int = 0
     _rests_until: float = 0.0
-    _pool: Any = field(default_factory=lambda: urllib3.PoolManager(maxsize=1))
+    _pool: Any = field(default_factory=lambda: _pool())
 
     def __call__(self, columns: Columns) -> Floats:
         """Return the service's scores, asked for in batches of MAX_ROWS rows."""
@@ -123,75 +128,98 @@ class Client:
             raise ExternalError(self.file.url, f"it failed {self._failures} times in a row")
         if self.calls >= self.limit:
             raise ExternalError(self.file.url, f"it has been asked {self.calls} times already")
+        seconds = min(self.file.timeout_seconds, patience.left())
+        if seconds <= 0:
+            raise ExternalError(self.file.url, "no time is left to ask it")
         try:
-            scores = self._asked(rows)
+            scores = self._asked(rows, seconds)
         except _FAILURES as error:
             self._failures += 1
             if self._failures >= FAILURES:
                 self._rests_until = time.monotonic() + REST_SECONDS
             if isinstance(error, ExternalError):
                 raise
-            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            reason = str(error) if isinstance(error, _AnswerError) else worded(error)
             raise ExternalError(self.file.url, reason, asked=True) from error
         self._failures = 0
         return scores
 
-    def _asked(self, rows: list[dict[str, Any]]) -> Floats:
+    def _asked(self, rows: list[dict[str, Any]], seconds: float) -> Floats:
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if self.file.token_variable:
             token = os.environ.get(self.file.token_variable)
             if not token:
                 raise ExternalError(self.file.url, f"{self.file.token_variable} is not set")
             headers["authorization"] = f"Bearer {token}"
-        end = time.monotonic() + self.file.timeout_seconds
         self.calls += 1
-        response = self._pool.request(
-            "POST",
-            self.file.url,
-            body=msgspec.json.encode({"instances": rows}),
-            headers=headers,
-            timeout=urllib3.Timeout(total=self.file.timeout_seconds),
-            retries=False,  # which also leaves redirects alone
-            preload_content=False,
-        )
-        try:
-            body = self._body(response, end)
-        except BaseException:
-            response.close()  # the rest of it must not be taken for the next answer
-            raise
+        with patience.until(time.monotonic() + seconds):
+            response = self._pool.request(
+                "POST",
+                self.file.url,
+                body=msgspec.json.encode({"instances": rows}),
+                headers=headers,
+                timeout=urllib3.Timeout(total=seconds),
+                retries=False,  # which also leaves redirects alone
+                preload_content=False,
+            )
+            try:
+                body = self._body(response)
+            except BaseException:
+                response.close()  # the rest of it must not be taken for the next answer
+                raise
         response.release_conn()
         return _scores(body, self.file.rule.problem, len(rows))
 
-    def _body(self, response: Any, end: float) -> bytes:
+    def _body(self, response: Any) -> bytes:
         if response.status != 200:
-            raise ValueError(f"it answered {response.status}")
+            raise _AnswerError(f"it answered {response.status}")
         parts: list[bytes] = []
         size = 0
         while part := response.read1(65_536, decode_content=False):
             parts.append(part)
             size += len(part)
             if size > MAX_BYTES:
-                raise ValueError(f"its answer is longer than {MAX_BYTES:,} bytes")
-            if time.monotonic() > end:
-                raise TimeoutError(f"it answers for longer than {self.file.timeout_seconds:g} s")
+                raise _AnswerError(f"its answer is longer than {MAX_BYTES:,} bytes")
         return b"".join(parts)
 
 
+class _HttpConnection(urllib3.connection.HTTPConnection):
+    response_class = patience.Response
+
+
+class _HttpsConnection(urllib3.connection.HTTPSConnection):
+    response_class = patience.Response
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+def _pool() -> urllib3.PoolManager:
+    pool = urllib3.PoolManager(maxsize=1)
+    pool.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+    return pool
+
+
 def _scores(body: bytes, problem: Problem, rows: int) -> Floats:
-    """Return what a service answered, if it can be true. Raises ValueError."""
+    """Return what a service answered, if it can be true. Raises ValueError where it cannot."""
     kind: Any = _ByClass if problem.kind == "multiclass" else _Plain
     found = msgspec.json.decode(body, type=kind).scores
     if len(found) != rows:
-        raise ValueError(f"it has {len(found)} scores for {rows} rows")
+        raise _AnswerError(f"it has {len(found)} scores for {rows} rows")
     if problem.kind == "multiclass":
         if unknown := {name for row in found for name in row} - set(problem.classes):
-            raise ValueError(f"it knows a class that we do not: {min(unknown)[:64]!r}")
+            raise _AnswerError(f"it knows {len(unknown)} classes that we do not")
         found = [[row.get(name, 0.0) for name in problem.classes] for row in found]
     scores = np.array(found, dtype=np.float64)
     if not np.isfinite(scores).all():
-        raise ValueError("it has a score that is not a finite number")
+        raise _AnswerError("it has a score that is not a finite number")
     if problem.kind != "regression" and not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError("it has a score that is no probability")
+        raise _AnswerError("it has a score that is no probability")
     return scores
 
 

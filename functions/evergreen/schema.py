@@ -21,6 +21,7 @@ from evergreen.errors import EndpointFileError, Fault, InvalidRequestError, TooL
 MAX_ROWS = 1_000
 MAX_FAULTS = 100
 MAX_KEY_LENGTH = 256
+MAX_SAID = 200  # characters of a fault: it quotes what a caller sent, which may be a megabyte
 
 JsonSchema = dict[str, Any]
 Columns = dict[str, npt.NDArray[Any]]
@@ -251,7 +252,9 @@ def faults_of_object(
     """Return every fault of one object; fields: the type of each that it may have."""
     if not isinstance(row, dict):
         return [Fault(path, "expected an object")]
-    faults = [Fault(f"{path}.{_name(name)}", "unknown field") for name in row if name not in fields]
+    faults = [
+        Fault(f"{path}.{printable(name)}", "unknown field") for name in row if name not in fields
+    ]
     for name, kind in fields.items():
         if name not in row:
             if name in required:
@@ -291,17 +294,17 @@ def fault_from(error: Exception) -> Fault:
     if isinstance(error, RecursionError):
         return Fault("$", "nested too deeply")
     message, _, path = str(error).partition(" - at ")
-    return Fault(path.strip("`") or "$", message)
+    return Fault(path.strip("`")[:MAX_SAID] or "$", message[:MAX_SAID])
 
 
 def _fault_of(value: object, kind: Any) -> str | None:
     try:
         msgspec.convert(value, kind, strict=True)
     except (msgspec.ValidationError, OverflowError) as error:
-        return str(error)
+        return str(error)[:MAX_SAID]
     return None
 
 
-def _name(name: str) -> str:
+def printable(name: str) -> str:
     """Shorten what a caller chose as a field's name, and keep it to one printable line."""
     return re.sub(r"[^\w.-]", "?", name[:64])

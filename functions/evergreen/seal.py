@@ -68,12 +68,14 @@ class Seal:
         if self.writes:
             return hmac.compare_digest(self._mac(message), mac)
         try:
-            self.kms.verify_mac(KeyId=self.key, MacAlgorithm=ALGORITHM, Message=message, Mac=mac)
+            answer = self.kms.verify_mac(
+                KeyId=self.key, MacAlgorithm=ALGORITHM, Message=message, Mac=mac
+            )
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "KMSInvalidMacException":
                 return False
             raise
-        return True
+        return answer.get("MacValid") is True
 
 
 def _message(name: str, head: bytes) -> bytes:

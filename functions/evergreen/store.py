@@ -5,23 +5,18 @@ the answer to my first attempt was lost": the retry of a write that succeeded fa
 condition. So every conditional write that fails is resolved by reading what stands there now.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from evergreen import patience
-
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _UNCHANGED = {"304", "NotModified"}
 REMEMBERED_BYTES = 32_000_000
-CHUNK = 65_536  # bytes that are read between two looks at the clock
 _FINAL = {"AccessDenied", "NoSuchBucket", "InvalidRequest", "EntityTooLarge", "403"}
 
 
@@ -48,7 +43,7 @@ class Store:
             if _code(error) in _ABSENT:
                 return None
             raise
-        return Stored(_read(answer["Body"], most), answer["ETag"])
+        return Stored(answer["Body"].read(most), answer.get("ETag", ""))
 
     def changed(self, key: str, etag: str, most: int | None = None) -> Stored | None:
         """Return an object, as `get` does, if it is no longer the one with `etag`, else None."""
@@ -58,7 +53,7 @@ class Store:
             if _code(error) in _UNCHANGED | _ABSENT:
                 return None
             raise
-        return Stored(_read(answer["Body"], most), answer["ETag"])
+        return Stored(answer["Body"].read(most), answer.get("ETag", ""))
 
     def put(self, key: str, body: bytes) -> None:
         """Write an object, whatever stood there: for what can be computed again at any time."""
@@ -146,21 +141,6 @@ class Remembered(Store):
         if (prefix, after) not in self._listings:
             self._listings[prefix, after] = list(super().keys(prefix, after))
         return iter(self._listings[prefix, after])
-
-
-def _read(body: "StreamingBody", most: int | None) -> bytes:
-    """Return a body, or its beginning; raises OutOfTimeError where it comes too slowly to wait."""
-    if patience.left() == math.inf:
-        return body.read(most)
-    parts, size = [], 0
-    while most is None or size < most:
-        patience.check()
-        part = body.read(CHUNK if most is None else min(CHUNK, most - size))
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
 
 
 def _code(error: ClientError) -> str:

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import skl2onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import is_classifier
 
 from evergreen.converters import ESTIMATORS, TRANSFORMERS, declare_float64
-from evergreen.errors import CandidateError
+from evergreen.errors import CandidateError, worded
 from evergreen.problem import Problem
 from evergreen.schema import Columns, JsonSchema, Score, is_text
 
@@ -54,7 +55,9 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
             else None,
         )
     except Exception as error:  # converters raise whatever they like
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        reason = worded(error)
+        if isinstance(error, NotImplementedError | MissingShapeCalculator | MissingConverter):
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]  # names an operator
         raise CandidateError(f"there is no ONNX twin of it: {reason}; {WAY_OUT}") from error
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     trees = any(node.op_type == "TreeEnsemble" for node in model.graph.node)

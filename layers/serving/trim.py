@@ -11,8 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Each operation that functions/evergreen/store.py and records.py call on the way of a request.
-CALLED = {"s3": ["GetObject", "ListObjectsV2"], "firehose": ["PutRecordBatch"]}
+# Each operation that functions/evergreen/store.py, seal.py and records.py call for a request.
+CALLED = {
+    "s3": ["GetObject", "ListObjectsV2"],
+    "kms": ["VerifyMac"],
+    "firehose": ["PutRecordBatch"],
+}
 
 
 def main(data: Path) -> None:

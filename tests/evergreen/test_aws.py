@@ -1,11 +1,13 @@
 """The clients of a stack: made when they are needed, and new again after a snapshot."""
 
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from evergreen import aws
+from evergreen import aws, patience
+from evergreen.patience import OutOfTimeError
 from evergreen.store import Store
 from local.aws import CREDENTIALS
 from tests.servers import Answered, Asked, listening
@@ -67,3 +69,22 @@ def test_every_client_that_was_made_is_reopened(
     aws.reopen()
 
     assert closed == ["closed"]
+
+
+def test_nothing_is_asked_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Asked] = []
+
+    def answer(request: Asked) -> Answered:
+        asked.append(request)
+        return ABSENT
+
+    with listening(answer) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
+        store = Store(aws.s3(), "bucket")
+
+        with patience.until(monotonic()), pytest.raises(OutOfTimeError):
+            store.get("key")
+        with patience.until(monotonic() + 5):
+            assert store.get("key") is None
+
+    assert len(asked) == 1

@@ -114,10 +114,10 @@ def test_a_table_without_rows_has_no_examples() -> None:
     [
         ({"label": [True, None, False]}, "label is missing in row 1"),
         ({"label": [1.0, 0.0, np.nan]}, "label is missing in row 2"),
-        ({"label": [0, 1, 2]}, "label .*2.* is neither true nor false"),
-        ({"label": ["yes", "no", "no"]}, "label 'yes' is neither"),
+        ({"label": [0, 1, 2]}, "row 2: the label is neither true nor false"),
+        ({"label": ["yes", "no", "no"]}, "row 0: the label is neither"),
         ({"time": ["2013-01-01", None, "2013-01-01"]}, "time is missing in row 1"),
-        ({"time": ["2013-01-01", "yesterday", "2013-01-01"]}, "time: "),
+        ({"time": ["2013-01-01", "yesterday", "2013-01-01"]}, "row 1: time is not ISO"),
         ({"x": [1.0, np.nan, 2.0]}, r"row 1: .*\$.x"),
         ({"x": ["1", "2", "3"]}, r"row 0: .*\$.x"),
         ({"n": [1, -1, 2]}, r"row 1: .*\$.n"),
@@ -167,13 +167,13 @@ def test_labels_are_numbers_or_texts_in_the_other_kinds(
 @pytest.mark.parametrize(
     ("kind", "labels", "message"),
     [
-        ("regression", ["1", "2", "3"], "row 0: label '1' of a regression: Expected `float`"),
-        ("regression", [True, False, True], "row 0: label True of a regression"),
-        ("regression", [1.0, np.inf, 2.0], "row 1: label inf is not finite"),
+        ("regression", ["1", "2", "3"], "row 0: the label of a regression: Expected `float`"),
+        ("regression", [True, False, True], "row 0: the label of a regression"),
+        ("regression", [1.0, np.inf, 2.0], "row 1: the label is not finite"),
         ("regression", [1.0, np.nan, 2.0], "label is missing in row 1"),
-        ("multiclass", [1, 2, 3], "row 0: label 1 of a multiclass: Expected `str`"),
-        ("multiclass", ["a", "b", ""], "row 2: label '' of a multiclass"),
-        ("multiclass", ["a", "b" * 65, "c"], "row 1: label 'bbb"),
+        ("multiclass", [1, 2, 3], "row 0: the label of a multiclass: Expected `str`"),
+        ("multiclass", ["a", "b", ""], "row 2: the label of a multiclass"),
+        ("multiclass", ["a", "b" * 65, "c"], "row 1: the label of a multiclass"),
         ("multiclass", ["a", None, "c"], "label is missing in row 1"),
     ],
 )
@@ -357,7 +357,7 @@ def labelled(found: Examples, labels: list[Any]) -> Examples:
 
 
 def test_a_constant_is_nothing_to_learn() -> None:
-    with pytest.raises(DataError, match=r"all 100 labels are 7\.5"):
+    with pytest.raises(DataError, match="all 100 labels are the same number"):
         checked(labelled(examples(100), [7.5] * 100))
 
 
@@ -366,7 +366,7 @@ def test_a_constant_is_nothing_to_learn() -> None:
     [
         (["a", "b"] * 50, "2 classes: multiclass needs 3 to 100; two are a binary problem"),
         ([f"c{n}" for n in range(101)], "101 classes: .*; join the rare ones"),
-        (["a"] * 98 + ["b", "c"], "only 1 of 100 labels are 'b', the second most frequent"),
+        (["a"] * 98 + ["b", "c"], "only 1 of 100 labels are of the second most frequent"),
     ],
     ids=["two", "many", "one"],
 )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evergreen import model, runtime_external
+from evergreen import model, patience, runtime_external
 from evergreen.errors import CandidateError, ExternalError, ModelUnavailableError
 from evergreen.external import MAX_CALLS, External
 from evergreen.rule import Rule, When
@@ -199,20 +199,25 @@ def test_a_service_that_does_not_answer_costs_its_timeout_and_no_more() -> None:
     assert 0.15 < seconds < 2
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+
+
 @contextmanager
-def dripping(interval: float) -> Iterator[str]:
-    """Answer a byte at a time, each sooner than the timeout."""
+def dripping(first: bytes, interval: float) -> Iterator[str]:
+    """Answer what is `first`, and then a byte at a time, each sooner than the timeout."""
     end = threading.Event()
 
     def drip(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.recv(65_536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            while not end.wait(interval):
+            connection.sendall(first)
+            for _ in range(60):  # which is longer than a test waits
                 try:
                     connection.sendall(b" ")
                 except OSError:
+                    return
+                if end.wait(interval):
                     return
 
     with socket.create_server((HOST, 0)) as listener:
@@ -225,14 +230,43 @@ def dripping(interval: float) -> Iterator[str]:
             thread.join()
 
 
-def test_a_service_that_answers_byte_by_byte_is_cut_off() -> None:
-    with dripping(0.05) as host:
+@pytest.mark.parametrize(
+    "first",
+    [b"", HEAD[:20], HEAD[:-2] + b"X: ", HEAD, HEAD + b'{"scores": ['],
+    ids=["the status line", "within it", "a header", "the body", "within it"],
+)
+def test_a_service_that_answers_byte_by_byte_is_cut_off(first: bytes) -> None:
+    with dripping(first, 0.05) as host:
         ask = client(host, timeout_seconds=0.3)
         start = monotonic()
-        with pytest.raises(ExternalError, match="longer than"):
+        with pytest.raises(ExternalError, match="Timeout"):
             ask(COLUMNS)
+        seconds = monotonic() - start
 
-    assert monotonic() - start < 2
+    assert 0.2 < seconds < 1.5
+
+
+def test_a_request_that_has_waited_for_others_leaves_a_service_what_is_left() -> None:
+    with dripping(HEAD, 0.05) as host:
+        ask = client(host, timeout_seconds=5)
+        start = monotonic()
+        with patience.until(start + 0.2), pytest.raises(ExternalError, match="Timeout"):
+            ask(COLUMNS)
+        seconds = monotonic() - start
+
+    assert seconds < 1.5
+
+
+def test_a_service_is_not_asked_without_time_and_not_blamed_for_it() -> None:
+    with listening(answering(0.1, 0.2, 0.3)) as host:
+        ask = client(host)
+        with patience.until(monotonic()):
+            for _ in range(FAILURES):
+                with pytest.raises(ExternalError, match="no time") as error:
+                    ask(COLUMNS)
+                assert not error.value.asked
+
+        assert ask(COLUMNS).tolist() == [0.1, 0.2, 0.3]
 
 
 def test_what_is_left_of_a_bad_answer_is_not_taken_for_the_next() -> None:

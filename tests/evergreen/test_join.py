@@ -150,8 +150,8 @@ def test_labels_are_read_by_id_without_the_conflicting_ones(bucket: Store) -> No
 
     found = read_labels(bucket, NAME, given.START, END)
 
-    assert found.by_id == {given.prediction_id(1): label(1, True)}
-    assert found.conflicting == {given.prediction_id(2)}
+    assert found.first[given.prediction_id(1)] == label(1, True)
+    assert found.contradicted == {given.prediction_id(2): given.START}
 
 
 def test_of_labels_that_came_on_several_days_the_earliest_stands_and_the_others_are_counted(
@@ -163,7 +163,7 @@ def test_of_labels_that_came_on_several_days_the_earliest_stands_and_the_others_
 
     found = read_labels(bucket, NAME, given.START, END)
 
-    assert found.by_id == {given.prediction_id(1): label(1, time=given.START + HOUR)}
+    assert found.first == {given.prediction_id(1): label(1, time=given.START + HOUR)}
     assert found.repeated == 2
 
 
@@ -225,5 +225,5 @@ def test_equal_numbers_of_two_days_repeat_and_others_contradict(bucket: Store) -
 
     found = read_labels(bucket, NAME, given.START, END)
 
-    assert ([*found.by_id], found.repeated) == ([given.prediction_id(1)], 1)
-    assert found.conflicting == {given.prediction_id(2)}
+    assert found.repeated == 1
+    assert [*found.contradicted] == [given.prediction_id(2)]

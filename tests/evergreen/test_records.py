@@ -113,10 +113,21 @@ def test_records_that_were_refused_in_a_successful_answer_are_sent_again_and_onl
     assert sorted(sent()) == [given.prediction_id(number) for number in range(32 * 4)]
 
 
+def test_an_answer_that_does_not_say_what_was_taken_means_that_nothing_was() -> None:
+    class Nobody:
+        def put_record_batch(self, **_: Any) -> dict[str, Any]:
+            return {}
+
+    firehose: Any = Nobody()
+
+    with pytest.raises(DeliveryError, match="refused 1 of 1 records"):
+        records.send(firehose, STREAM, [capture(1)])
+
+
 def test_records_that_are_refused_three_times_are_an_error_that_counts_them(sent: Any) -> None:
     firehose: Any = Refusing({0}, {0}, {0})
 
-    with pytest.raises(DeliveryError, match=r"refused 1 of 2 records \(slow down\)"):
+    with pytest.raises(DeliveryError, match=r"1 of 2 records \(ServiceUnavailableException\)"):
         records.send(firehose, STREAM, [capture(number) for number in range(33)])
 
     assert firehose.batches == [2, 1, 1]

@@ -29,11 +29,11 @@ class Counting(Kms):
         self.asked.append("generate")
         return super().generate_mac(**named)
 
-    def verify_mac(self, *, Message: bytes, Mac: bytes, **_: Any) -> None:  # noqa: N803 - its names
+    def verify_mac(self, *, Message: bytes, Mac: bytes, **_: Any) -> Any:  # noqa: N803 - its names
         self.asked.append("verify")
         if self.failure:
             raise ClientError({"Error": {"Code": self.failure}}, "VerifyMac")
-        super().verify_mac(Message=Message, Mac=Mac)
+        return super().verify_mac(Message=Message, Mac=Mac)
 
 
 def seal(kms: Any = None, *, writes: bool = True) -> Seal:
@@ -123,3 +123,13 @@ def test_a_key_that_does_not_answer_is_an_error_and_not_a_verdict() -> None:
 
     with pytest.raises(ClientError, match="AccessDenied"):
         opened.open(NAME, SEALED)
+
+
+def test_an_answer_that_does_not_say_that_a_mac_holds_opens_nothing() -> None:
+    class Silent(Kms):
+        def verify_mac(self, **_: Any) -> Any:
+            return {}
+
+    sealed = seal().seal("a.json", pretty({"a": 1}))
+
+    assert seal(Silent(), writes=False).open("a.json", sealed) is None

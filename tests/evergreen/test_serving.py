@@ -705,3 +705,70 @@ def test_a_rule_that_is_an_arm_itself_gives_way_to_the_champion(
 
     assert found
     assert (found.version, found.failed) == (first, rule)
+
+
+def test_a_look_that_took_long_and_failed_is_not_repeated_at_once(
+    warm: Serving, first: str, registry: Registry, clock: time_machine.Traveller
+) -> None:
+    warm.champion(NAME)
+    clock.shift(TTL)
+    error = EndpointConnectionError(endpoint_url="s3")
+    slow = Fault(error=error, times=99, meanwhile=lambda: clock.shift(TTL))
+
+    with injected(registry.store.s3, "s3.GetObject", slow):
+        for _ in range(3):
+            assert warm.champion(NAME).version == first
+
+    assert slow.hit == 2, "one look, and its retry"
+
+
+def test_a_rule_that_cannot_be_loaded_is_not_asked_for_at_each_request(
+    warm: Serving, first: str, registry: Registry, trained: Trained
+) -> None:
+    arms.change(registry, fallback=arms.write_rule(registry, trained))
+    champion = warm.champion(NAME)
+    down = Fault(error=EndpointConnectionError(endpoint_url="s3"), times=99)
+
+    with injected(registry.store.s3, "s3.GetObject", down):
+        for _ in range(3):
+            assert warm.instead(NAME, champion, "it fails") is None
+
+    assert down.hit == 2, "one try, and its retry"
+
+
+@pytest.mark.parametrize("warmed", [True, False])
+def test_what_s3_should_never_answer_costs_no_answer_of_ours(
+    warmed: bool,
+    warm: Serving,
+    first: str,
+    registry: Registry,
+    trained: Trained,
+    clock: time_machine.Traveller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rule = arms.write_rule(registry, trained)
+    arms.change(registry, fallback=rule)
+    if warmed:
+        warm.champion(NAME)
+    write(registry, trained, version(2))
+    promote(registry, version(2))
+    arms.change(registry, fallback=rule)
+    clock.shift(TTL)
+    load = model.load
+
+    def odd(manifest: Any, *more: Any, **named: Any) -> model.Model:
+        if manifest.version == version(2):
+            raise KeyError("ETag")
+        return load(manifest, *more, **named)
+
+    monkeypatch.setattr(
+        "evergreen.serving.fetch",
+        lambda registry, manifest, runtime: odd(
+            manifest,
+            registry.artifact(manifest, model.artifact_of(manifest.kind, runtime)),
+            runtime,
+        ),
+    )
+
+    assert warm.champion(NAME).version == (first if warmed else rule)
+    assert "KeyError" in (warm.stale(NAME) or "")

@@ -61,7 +61,8 @@ def put_on_bus(name: str, **detail: Any) -> None:
 def dead_letters() -> list[Any]:
     url = queue_url(physical_name("DeadLetterQueue"))
     answer = boto3.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-    return [json.loads(message["Body"]) for message in answer.get("Messages", ())]
+    letters = [json.loads(message["Body"]) for message in answer.get("Messages", ())]
+    return [letter["requestPayload"] for letter in letters]
 
 
 def test_an_upload_of_training_data_ends_in_a_champion(
@@ -160,7 +161,7 @@ def test_worse_answers_train_from_the_third_level_on_and_roll_back_at_the_fourth
     plane: Plane, monkeypatch: pytest.MonkeyPatch, asked: set[str]
 ) -> None:
     seen: set[str] = set()
-    monkeypatch.setattr(plane, "deliver", lambda function, _: seen.add(function))
+    monkeypatch.setattr(plane, "invoke", lambda function, *_: seen.add(function))
     event = json.loads((ROOT / "events" / "performance-degraded.json").read_text())
     put_on_bus("Performance Degraded", **event["detail"])
 

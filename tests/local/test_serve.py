@@ -1,9 +1,10 @@
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ EXAMPLE = (ROOT / serve.EXAMPLE).read_bytes()
 
 @pytest.fixture
 def connection(plane: Plane) -> Iterator[http.client.HTTPConnection]:
-    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane))
+    server = serve.Server((serve.HOST, 0), serve.handler_of(plane))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     client = http.client.HTTPConnection(serve.HOST, server.server_port, timeout=30)
@@ -78,6 +79,28 @@ def test_one_connection_serves_many_requests(connection: http.client.HTTPConnect
         answer.read()
 
         assert answer.status == status
+
+
+def test_a_crowd_that_connects_at_once_is_let_in_before_anybody_is_answered(plane: Plane) -> None:
+    with serve.Server((serve.HOST, 0), serve.handler_of(plane)) as server, ExitStack() as crowd:
+        address = (serve.HOST, server.server_port)
+
+        for _ in range(100):  # with the backlog of http.server all but a few would wait in vain
+            crowd.enter_context(socket.create_connection(address, timeout=2))
+
+
+def test_what_was_recorded_is_kept_in_a_folder(plane: Plane, data: Store, tmp_path: Path) -> None:
+    data.put("captures/2026/11/23/16/some", b"a capture")
+    data.put("labels/2026/11/23/16/some", b"a label")
+    data.put("training/flight-delay/some.csv", b"not asked for")
+
+    serve.keep(tmp_path)
+
+    kept = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {str(file.relative_to(tmp_path)): file.read_bytes() for file in kept} == {
+        "captures/2026/11/23/16/some": b"a capture",
+        "labels/2026/11/23/16/some": b"a label",
+    }
 
 
 def test_data_that_no_model_comes_of_ends_with_the_reason(

@@ -94,7 +94,7 @@ def test_every_route_asks_for_a_signed_request(template: Template) -> None:
 
     methods = [spec for path in api["Body"]["paths"].values() for spec in path.values()]
 
-    assert len(methods) == 22
+    assert len(methods) == 23
     assert all(method["security"] == [{"AWS_IAM": []}] for method in methods)
 
 
@@ -104,13 +104,16 @@ def test_there_is_a_dead_letter_queue_behind_every_target(template: Template) ->
     targets = [schedule["Target"] for schedule in schedules]
     targets += [target for rule in rules for target in rule["Targets"]]
     named = {target["Arn"] for target in targets}
-    functions = template.of_type("AWS::Lambda::Function")
+    configs = template.of_type("AWS::Lambda::EventInvokeConfig").values()
+    kept = {
+        config["FunctionName"]: config["DestinationConfig"]["OnFailure"]["Destination"]
+        for config in configs
+    }
 
     assert len(targets) == 9
     assert all("DeadLetterConfig" in target for target in targets)
-    for name, function in functions.items():
-        if any(arn.endswith(f":evergreen-{name.lower()}") for arn in named):
-            assert "DeadLetterConfig" in function, name
+    assert {arn.rpartition(":")[2] for arn in named} == set(kept)
+    assert set(kept.values()) == {target["DeadLetterConfig"]["Arn"] for target in targets}
 
 
 @pytest.mark.parametrize(
@@ -136,23 +139,6 @@ def test_nothing_has_a_physical_name(template: Template, kind: str, name: str) -
     assert [logical for logical, properties in found.items() if name in properties] == []
 
 
-def test_buckets_are_private_encrypted_versioned_and_tls_only(template: Template) -> None:
-    policies = template.of_type("AWS::S3::BucketPolicy").values()
-    tls_only = {
-        policy["Bucket"]
-        for policy in policies
-        for statement in policy["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Deny"
-        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    }
-
-    for name, bucket in template.of_type("AWS::S3::Bucket").items():
-        assert all(bucket["PublicAccessBlockConfiguration"].values())
-        assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
-        assert f"evergreen-{name.lower()}" in tls_only
-
-
 def test_no_role_has_a_wildcard_action_and_predict_writes_nothing_to_s3(template: Template) -> None:
     roles = template.of_type("AWS::IAM::Role")
     actions = {
@@ -170,6 +156,7 @@ def test_no_role_has_a_wildcard_action_and_predict_writes_nothing_to_s3(template
         "s3:GetObject",
         "s3:ListBucket",
         "firehose:PutRecordBatch",
+        "kms:VerifyMac",
     }
 
 

@@ -1,0 +1,177 @@
+"""Send the events again that wait in a stack's queue of dead letters, once their cause is mended.
+
+Each letter says which function its event was for. It is deleted when Lambda has accepted the event
+again; what happens to it then ends in that queue too. To handle an event twice changes nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from evergreen.registry import RUN_LIMIT
+from local.destroy import DestroyError, parameters_of, resources_of, status_of
+
+HIDDEN_SECONDS = 900  # from others, while a person reads the list
+LISTEN_SECONDS = 5  # for letters on all of SQS's servers
+SHOWN = 160  # characters of an event, and of an error
+
+
+class RedriveError(Exception):
+    """Nothing can be sent, or something was left, and the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter. sent: when it came into the queue; fault: why it is not sent again, or ""."""
+
+    receipt: str
+    sent: datetime
+    error: str
+    function: str = ""
+    event: Any = None
+    fault: str = ""
+
+
+def main() -> None:
+    """List what waits, ask, and send it again."""
+    parser = argparse.ArgumentParser(prog="make redrive", description=__doc__)
+    parser.add_argument("--config-env", default="default", help="of samconfig.toml")
+    parser.add_argument("--stack", help="another stack than that of the environment")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    arguments = parser.parse_args()
+    try:
+        parameters = parameters_of(arguments.config_env)
+        session = boto3.Session(
+            profile_name=parameters.get("profile"), region_name=parameters.get("region")
+        )
+        name = arguments.stack or parameters["stack_name"]
+        queue, functions = parts_of(session.client("cloudformation"), name)
+        agreed = (lambda _: True) if arguments.yes else confirmed
+        redrive(session.client("sqs"), session.client("lambda"), queue, functions, agreed)
+    except (DestroyError, RedriveError, ClientError, BotoCoreError) as error:
+        sys.exit(str(error))
+
+
+def parts_of(cloudformation: Any, name: str) -> tuple[str, set[str]]:
+    """Return the URL of a stack's queue of dead letters, and the names of its functions."""
+    if status_of(cloudformation, name) is None:
+        raise RedriveError(f"There is no stack {name} in {cloudformation.meta.region_name}: STACK=")
+    resources = resources_of(cloudformation, name)
+    queues = [one.name for one in resources if one.kind == "AWS::SQS::Queue"]
+    if len(queues) != 1:
+        raise RedriveError(f"{name} has {len(queues)} queues, and not one: is it of this template?")
+    return queues[0], {one.name for one in resources if one.kind == "AWS::Lambda::Function"}
+
+
+def redrive(
+    sqs: Any, lambda_: Any, queue: str, functions: set[str], agreed: Callable[[int], bool]
+) -> None:
+    """Show what waits in a queue; send and delete what can be sent, if `agreed` to their number.
+
+    functions: that may be invoked. Raises RedriveError where letters were left in the queue.
+    """
+    letters = waiting(sqs, queue, functions)
+    try:
+        for number, letter in enumerate(letters, start=1):
+            print(shown(number, letter))
+        good = [letter for letter in letters if not letter.fault]
+        if not letters:
+            print("No event waits.")
+        elif good and agreed(len(good)):
+            while good:
+                again(sqs, lambda_, queue, good[0])
+                letters.remove(good.pop(0))
+            print("Sent again. What fails once more comes back into the queue.")
+    finally:
+        for letter in letters:  # others may see them at once
+            sqs.change_message_visibility(
+                QueueUrl=queue, ReceiptHandle=letter.receipt, VisibilityTimeout=0
+            )
+    if letters:
+        raise RedriveError(f"{len(letters)} left in the queue.")
+
+
+def again(sqs: Any, lambda_: Any, queue: str, letter: Letter) -> None:
+    """Send one event again, and delete its letter; in this order, or it might be lost."""
+    lambda_.invoke(
+        FunctionName=letter.function,
+        InvocationType="Event",
+        Payload=msgspec.json.encode(letter.event),
+    )
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=letter.receipt)
+
+
+def waiting(sqs: Any, queue: str, functions: set[str]) -> list[Letter]:
+    """Take all letters out of a queue for HIDDEN_SECONDS, and return them, oldest first."""
+    letters = []
+    while found := sqs.receive_message(
+        QueueUrl=queue,
+        MaxNumberOfMessages=10,
+        WaitTimeSeconds=LISTEN_SECONDS,
+        VisibilityTimeout=HIDDEN_SECONDS,
+        MessageAttributeNames=["All"],
+        MessageSystemAttributeNames=["SentTimestamp"],
+    ).get("Messages"):
+        letters += [letter_of(message, functions) for message in found]
+    return sorted(letters, key=lambda letter: letter.sent)
+
+
+def letter_of(message: dict[str, Any], functions: set[str]) -> Letter:
+    """Read a message: of Lambda, which wraps the event, or of a rule or schedule, which do not."""
+    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    said = {
+        name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()
+    }
+    try:
+        event = msgspec.json.decode(message["Body"])
+    except msgspec.DecodeError:
+        event = None
+    arn, error, again_at = said.get("TARGET_ARN", ""), said.get("ERROR_MESSAGE", ""), sent
+    if isinstance(event, dict) and "requestContext" in event:
+        lambdas, event = event, event["requestPayload"]
+        arn, again_at = lambdas["requestContext"]["functionArn"], sent + RUN_LIMIT
+        error = (lambdas.get("responsePayload") or {}).get("errorMessage", "no answer")
+        if isinstance(event, dict) and {"endpoint", "id", "detail-type"} & event.keys() == {
+            "endpoint"
+        }:  # a person's, which names its run by the request: sent twice it must train once
+            event = event | {"id": lambdas["requestContext"]["requestId"]}
+    name, fault = arn.partition(":function:")[2].partition(":")[0], ""
+    if not isinstance(event, dict):
+        fault = "it is no event: read it, and delete it by hand"
+    elif name not in functions:
+        fault = f"{arn or 'its target'} is no function of this stack: delete it by hand"
+    elif datetime.now(UTC) < again_at:  # else it would be taken for a repetition, and dropped
+        fault = f"its last attempt may not have ended: send it after {again_at:%H:%M} UTC"
+    return Letter(message["ReceiptHandle"], sent, error, name, event, fault)
+
+
+def shown(number: int, letter: Letter) -> str:
+    """Return what a person has to know of a letter."""
+    event = msgspec.json.encode(letter.event).decode()
+    lines = [
+        f"{number}. {letter.sent:%Y-%m-%d %H:%M} UTC  {letter.function or 'unknown function'}",
+        f"   error: {letter.error[:SHOWN]}",
+        f"   event: {event[:SHOWN]}{'…' if len(event) > SHOWN else ''}",
+    ]
+    if letter.fault:
+        lines.append(f"   not sent: {letter.fault}")
+    return "\n".join(lines)
+
+
+def confirmed(number: int) -> bool:
+    """Ask a person."""
+    try:
+        return input(f"Send {number} again? Type yes: ").strip() == "yes"
+    except EOFError:
+        raise RedriveError("Nothing was sent: nobody is here to ask (YES=1).") from None
+
+
+if __name__ == "__main__":
+    main()
