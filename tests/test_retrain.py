@@ -323,10 +323,12 @@ def test_the_first_training_writes_a_constant_to_fall_back_to_and_the_next_keeps
 def test_a_fallback_of_another_schema_is_replaced(train: Train, artifacts: Store) -> None:
     before = state(artifacts).fallback
     assert before is not None
-    key = f"models/{NAME}/{before}/manifest.json"
+    key, seal = f"models/{NAME}/{before}/manifest.json", registry_of(artifacts).seal
     stored = artifacts.get(key)
     assert stored is not None
-    artifacts.put(key, stored.body.replace(b"IATA code of the airline", b"another"))
+    text = seal.open(key, stored.body)
+    assert text is not None
+    artifacts.put(key, seal.seal(key, text.replace(b"IATA code of the airline", b"another")))
 
     train(requested())
 

@@ -247,10 +247,11 @@ def approve(artifacts: Store, version: str, clock: time_machine.Traveller) -> No
 
 
 def made_with_another_scikit_learn(artifacts: Store, name: str) -> None:
-    manifest = registry_of(artifacts).manifest(NAME, name)
-    assert manifest is not None
+    registry, key = registry_of(artifacts), f"models/{NAME}/{name}/manifest.json"
+    manifest = registry.known(NAME, name)
     changed = msgspec.structs.replace(manifest, libraries=manifest.libraries | OLD)
-    artifacts.put(f"models/{NAME}/{name}/manifest.json", msgspec.json.encode(changed))
+    text = msgspec.json.encode(changed)
+    artifacts.put(key, registry.seal.seal(key, text))
 
 
 # From one to the other

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Seal:
     _opened: set[bytes] = field(default_factory=set, repr=False)
 
     def seal(self, name: str, text: bytes) -> bytes:
-        """Return a JSON object, indented by two and not empty, with its MAC as the last member."""
-        head = text.removesuffix(b"\n}")
+        """Return a JSON object that is not empty, indented, with its MAC as the last member."""
+        head = msgspec.json.format(text, indent=2).removesuffix(b"\n}")
         return head + _START + self._mac(_message(name, head)).hex().encode() + _END
 
     def open(self, name: str, sealed: bytes) -> bytes | None:

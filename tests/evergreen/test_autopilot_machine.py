@@ -115,7 +115,7 @@ class Autopilot(RuleBasedStateMachine):
         self.folded_to, self.champion = 0, ""
         self.patch = pytest.MonkeyPatch()
         stack = SimpleNamespace(
-            registry=lambda: self.registry, data=lambda: None, events=lambda: None
+            registry=lambda **_: self.registry, data=lambda: None, events=lambda: None
         )
         self.patch.setattr(rollout, "aws", stack)
         self.patch.setattr(rollout, "measure", lambda *_, **__: None)
@@ -153,7 +153,8 @@ class Autopilot(RuleBasedStateMachine):
         self.made += 1
         version = f"v{self.made:03d}"
         body = manifest().replace(b"VERSION", version.encode())
-        self.memory.objects[f"models/{NAME}/{version}/manifest.json"] = body
+        key = f"models/{NAME}/{version}/manifest.json"
+        self.memory.objects[key] = self.registry.seal.seal(key, body)
         return version
 
     def overtake(self) -> None:

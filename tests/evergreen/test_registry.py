@@ -89,6 +89,21 @@ def test_of_two_promotions_from_the_same_state_one_wins_and_the_other_changes_no
     assert [line.version for line in registry.history(winner)] == ["v1", "v2"]
 
 
+def test_of_two_who_decide_the_same_at_the_same_moment_one_has_decided(
+    registry: Registry,
+) -> None:
+    registry.write_document(given.document("v1"), None)
+    start = seen(registry)
+    change = Change(type="paused", version="v1", by="a person", reason="so many alarms")
+    alike = [changes.apply(start.document, change, given.NOW, 1) for _ in range(2)]
+    registry.write_document(alike[0], start)
+
+    with pytest.raises(DocumentChangedError):
+        registry.write_document(alike[1], start)
+
+    assert seen(registry).document == alike[0]
+
+
 def test_a_stale_write_loses_even_after_the_champion_went_from_a_to_b_and_back_to_a(
     registry: Registry,
 ) -> None:
@@ -160,9 +175,9 @@ def test_a_history_line_that_a_crash_left_out_is_completed_by_the_next_writer(
 ) -> None:
     registry.write_document(given.document("v1"), None)
     start = seen(registry)
-    crash = Fault(error=RuntimeError("killed"), key="history/000002")
+    crash = Fault(error=KeyboardInterrupt(), key="history/000002")
     second = given.document("v2", start.document)
-    with injected(registry.store.s3, "s3.PutObject", crash), pytest.raises(RuntimeError):
+    with injected(registry.store.s3, "s3.PutObject", crash), pytest.raises(KeyboardInterrupt):
         registry.write_document(second, start)
     assert [line.version for line in registry.history(second)] == ["v1", "v2"]
 
@@ -222,9 +237,9 @@ def test_a_version_cannot_be_overwritten(registry: Registry, trained: Trained) -
 
 
 def test_a_version_has_its_manifest_last(registry: Registry, trained: Trained) -> None:
-    crash = Fault(error=RuntimeError("killed"), key="manifest.json")
+    crash = Fault(error=KeyboardInterrupt(), key="manifest.json")
 
-    with injected(registry.store.s3, "s3.PutObject", crash), pytest.raises(RuntimeError):
+    with injected(registry.store.s3, "s3.PutObject", crash), pytest.raises(KeyboardInterrupt):
         registry.write_version(trained.manifest, trained.artifacts)
 
     assert registry.manifest(NAME, trained.manifest.version) is None

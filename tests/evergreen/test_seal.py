@@ -37,7 +37,8 @@ class Counting(Kms):
 
 
 def seal(kms: Any = None, *, writes: bool = True) -> Seal:
-    return Seal(kms or Kms(), "key", writes)
+    found: Any = kms or Kms()
+    return Seal(found, "key", writes)
 
 
 def pretty(value: dict[str, Any]) -> bytes:

@@ -19,9 +19,9 @@ from local.template import REGION
 from tests.servers import SECONDS, Answered, Asked, listening
 
 SERVICES = ("s3", "kms", "firehose")
-READ = 0.2  # seconds, in place of two
-BUDGET = 0.8  # for asking, in place of five
-LATE = 0.15  # which is in time
+READ = 0.3  # seconds, in place of two
+BUDGET = 0.9  # for asking, in place of five
+LATE = 0.25  # which is in time
 FAILURES: dict[str, Answered | None] = {
     "reset": None,
     "500": Answered(status=500),

@@ -180,7 +180,7 @@ def test_without_a_model_the_answer_is_a_quick_503_that_says_when_to_ask_again(
     answer, seconds = timed(plane, *COLD[name])
 
     if how == "late" and answer.status < 300:
-        assert name != "predict", "which needs eight calls"
+        assert name != "predict", "which needs five calls before it can answer"
     else:
         assert answer.status == 503
         assert answer.headers["retry-after"] == http_api.RETRY_AFTER_SECONDS
@@ -233,7 +233,7 @@ def test_every_function_that_a_caller_waits_for_answers_before_its_timeout_and_t
 def test_an_attempt_ends_long_before_its_function(aws: None) -> None:
     """Else a service that hangs once would leave no time to ask it again."""
     for made in (clients.s3, clients.kms, clients.firehose, clients.events):
-        config = made().meta.config
+        config: Any = made().meta.config
         assert config.connect_timeout == clients.CONNECT_SECONDS
         assert config.read_timeout == clients.READ_SECONDS
         assert config.retries == {"mode": "standard", "total_max_attempts": 2}

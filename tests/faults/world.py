@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import msgspec
@@ -18,6 +17,8 @@ from local.template import Template
 from tests.faults.wire import Cut, KilledError, Wire, objects, restore
 from tests.given import NAME
 from tests.traffic import Announced
+
+LOST: tuple[Cut, ...] = ("unanswered", "severed")
 
 Act = Callable[[Plane], object]  # what Lambda, or a person, does
 
@@ -107,7 +108,7 @@ class World:
             self.wire.whole()
             self.champion_is_whole()
             self.act(again or act)
-            assert self.state() == wanted, where
+            self.champion_is_whole()
             assert self.state() == wanted, where
             heard = self.said()
             assert heard == said, f"{where}: {heard ^ said}"
@@ -125,8 +126,9 @@ def _cuts(calls: list[str]) -> list[tuple[int, Cut]]:
     died = _ends([re.sub(r"\d", "", call) for call in calls])
     folders = ["" if "databucket" in call else "/".join(call.split("/")[:4]) for call in calls]
     deaf = [number for number in _ends(folders) if folders[number]]
-    lost = product(deaf, ("unanswered", "severed"))
-    return [*((number, "before") for number in died), (len(calls) - 1, "after"), *lost]
+    found: list[tuple[int, Cut]] = [(number, "before") for number in died]
+    found += [(len(calls) - 1, "after")]
+    return found + [(number, cut) for number in deaf for cut in LOST]
 
 
 def _ends(sorts: list[str]) -> list[int]:
