@@ -113,7 +113,7 @@ def _recorded(one: Loaded) -> list[str]:
 
 def _memory(one: Loaded, played: Played) -> list[list[str]]:
     samples = [played.memory[index][1] for index in (0, len(played.memory) // 2, -1)]
-    lines = []
+    lines: list[list[str]] = []
     for process in played.processes:
         figures = [f"{sample[process]:.0f}" if process in sample else "" for sample in samples]
         growth = played.growth_kb(process)

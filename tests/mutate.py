@@ -22,6 +22,7 @@ COPIED = ("cli", "docs", "events", "functions", "layers", "local", "tests", "ben
 FILES = ("template.yaml", "samconfig.toml", "pyproject.toml", "uv.lock", "README.md", "Makefile")
 AT_ONCE = 2
 SECONDS = 300  # none takes a quarter of it; a test that hangs without its defence has failed too
+ALL_SECONDS = 1800  # of all tests, with their defences
 PASSED, FAILED = 0, 1  # pytest's; others mean that it did not run the test
 SAID = {PASSED: "NOT NOTICED", FAILED: "noticed"}
 
@@ -36,11 +37,11 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def outcome(project: Path, *tests: str) -> int:
+def outcome(project: Path, *tests: str, seconds: float = SECONDS) -> int:
     """Run tests in a copy and return how pytest ended."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     try:
-        done = subprocess.run(command, cwd=project, capture_output=True, timeout=SECONDS)
+        done = subprocess.run(command, cwd=project, capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         return FAILED
     return done.returncode
@@ -79,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         for number in range(AT_ONCE):
             projects.put(copied(Path(folder) / f"{number}"))
-        if outcome(project := projects.get(), *{mutation.test for mutation in chosen}) != PASSED:
+        tests = sorted({mutation.test for mutation in chosen})
+        if outcome(project := projects.get(), *tests, seconds=ALL_SECONDS) != PASSED:
             sys.exit("a test fails with its defence: mend that first")
         projects.put(project)
         survived = 0

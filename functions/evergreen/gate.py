@@ -167,9 +167,7 @@ def another(same: bool) -> Gate:
     return Gate(name="another model", passed=not same, said=said)
 
 
-def champion(
-    over: Improvement | None, margin: float, alone: str, away: str | None = None
-) -> Gate:
+def champion(over: Improvement | None, margin: float, alone: str, away: str | None = None) -> Gate:
     """A version may be worse than the champion by the margin at most.
 
     over: None where there is nothing to compare with, and `alone` says why. away: why it is not the
