@@ -23,6 +23,19 @@ LISTEN_SECONDS = 5  # for letters on all of SQS's servers
 SHOWN = 160  # characters of an event, and of an error
 
 
+class _Context(msgspec.Struct):
+    arn: str = msgspec.field(name="functionArn")
+    request: str = msgspec.field(name="requestId")
+
+
+class _Lambdas(msgspec.Struct):
+    """What Lambda writes of an event that it gave up."""
+
+    context: _Context = msgspec.field(name="requestContext")
+    event: dict[str, Any] = msgspec.field(name="requestPayload")
+    answer: dict[str, Any] | None = msgspec.field(name="responsePayload", default=None)
+
+
 class RedriveError(Exception):
     """Nothing can be sent, or something was left, and the message says what to do."""
 
@@ -127,7 +140,8 @@ def letter_of(message: dict[str, Any], functions: set[str]) -> Letter:
     """Read a message: of Lambda, which wraps the event, or of a rule or schedule, which do not."""
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     said = {
-        name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()
+        name: value.get("StringValue", "")
+        for name, value in message.get("MessageAttributes", {}).items()
     }
     try:
         event = msgspec.json.decode(message["Body"])
@@ -135,13 +149,16 @@ def letter_of(message: dict[str, Any], functions: set[str]) -> Letter:
         event = None
     arn, error, again_at = said.get("TARGET_ARN", ""), said.get("ERROR_MESSAGE", ""), sent
     if isinstance(event, dict) and "requestContext" in event:
-        lambdas, event = event, event["requestPayload"]
-        arn, again_at = lambdas["requestContext"]["functionArn"], sent + RUN_LIMIT
-        error = (lambdas.get("responsePayload") or {}).get("errorMessage", "no answer")
-        if isinstance(event, dict) and {"endpoint", "id", "detail-type"} & event.keys() == {
-            "endpoint"
-        }:  # a person's, which names its run by the request: sent twice it must train once
-            event = event | {"id": lambdas["requestContext"]["requestId"]}
+        try:
+            found = msgspec.convert(event, _Lambdas)
+        except msgspec.ValidationError:
+            event = None  # somebody else's: shown, and left
+        else:
+            event, arn, again_at = found.event, found.context.arn, sent + RUN_LIMIT
+            error = str((found.answer or {}).get("errorMessage", "no answer"))
+            if {"endpoint", "id", "detail-type"} & event.keys() == {"endpoint"}:
+                # A person's, which names its run by the request: sent twice it must train once.
+                event = event | {"id": found.context.request}
     name, fault = arn.partition(":function:")[2].partition(":")[0], ""
     if not isinstance(event, dict):
         fault = "it is no event: read it, and delete it by hand"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from local.permissions import listed
-from local.template import ROOT, Resource, Template, physical_name
+from local.template import ACCOUNT, ROOT, Resource, Template, physical_name
 
 Found = Iterator[tuple[str, str]]
 
@@ -60,6 +60,13 @@ def known_type(template: Template) -> Found:
             yield name, f"no rule knows {resource['Type']}: say in local/rules.py what it must have"
 
 
+def unsilenced(template: Template) -> Found:
+    """No resource silences a scanner: exceptions.toml does, with a reason, and while it must."""
+    for name, resource in template.resources.items():
+        if {"cfn-lint", "checkov", "cfn_nag"} & set(resource.get("Metadata", {})):
+            yield name, "silences a scanner in its Metadata: say it in local/exceptions.toml"
+
+
 def encrypted(template: Template) -> Found:
     """What keeps data keeps it encrypted."""
     for kind, properties in ENCRYPTION.items():
@@ -98,9 +105,10 @@ def private(template: Template) -> Found:
     for name, resource in template.resources.items():
         for statement in statements(resource):
             if statement["Effect"] == "Allow" and (
-                "NotPrincipal" in statement or "*" in principals(statement["Principal"])
+                "NotPrincipal" in statement
+                or any(map(is_foreign, principals(statement["Principal"])))
             ):
-                yield name, "allows everybody: name a principal"
+                yield name, "lets others in: name a principal of this account, or a service"
     for name, permission in template.of_type(PERMISSION).items():
         service = permission["Principal"].endswith(".amazonaws.com")
         if not service or not {"SourceArn", "SourceAccount"} & set(permission):
@@ -232,7 +240,7 @@ def ends(template: Template) -> Found:
 RULES: dict[str, Callable[[Template], Found]] = {
     rule.__name__.replace("_", "-"): rule
     for rule in (
-        known_type, encrypted, tls_only, private, kept_as_long_as_said, dead_letters,
+        known_type, unsilenced, encrypted, tls_only, private, kept_as_long_as_said, dead_letters,
         reserved_concurrency, scoped, policies_of_our_own, no_secrets, traced, logged,
         supported_runtime, ends,
     )
@@ -284,9 +292,17 @@ def is_a_queue(template: Template, arn: str | None) -> bool:
     return any((arn or "").endswith(f":{physical_name(name)}") for name in template.of_type(QUEUE))
 
 
+def is_foreign(principal: str) -> bool:
+    """Return whether a principal is neither a service of AWS nor in this account."""
+    own = rf"[a-z-]+\.amazonaws\.com|{ACCOUNT}|arn:aws:(iam|sts)::{ACCOUNT}:[^*]+"
+    return re.fullmatch(own, principal) is None
+
+
 def is_wide(resource: str) -> bool:
-    """Return whether an ARN is of everything that there is, or of all of a bucket."""
-    return re.match(r"(arn:([^:]*:){4})?\*|arn:[^:]*:s3:::[^/]*/\*$", resource) is not None
+    """Return whether an ARN is of everything of a kind, or of all of a bucket."""
+    *place, what = resource.split(":", 5)
+    wide = r"[^/*]*/?\*" if place[2:3] != ["s3"] else r"\*.*|[^/]*\*[^/]*(/.*)?|[^/]*/\*"
+    return "*" in "".join(place) or re.fullmatch(wide, what) is not None
 
 
 def strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

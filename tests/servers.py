@@ -61,7 +61,7 @@ def listening(answer: Callable[[Asked], Answered | None]) -> Iterator[str]:
                     for part in _parts(found):
                         self.wfile.write(part)
 
-        do_GET = do_POST = handle_any  # noqa: N815 - its names
+        do_GET = do_POST = do_PUT = handle_any  # noqa: N815 - its names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
             pass

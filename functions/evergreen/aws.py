@@ -79,13 +79,17 @@ class _Rest:
         if now < self.until and patience.end() < math.inf:
             raise OutOfTimeError(reason="it did not answer a moment ago")
 
-    def after(self, exception: Exception, **_: Any) -> None:
+    def after(self, exception: Exception, event_name: str, **_: Any) -> None:
         """Remember a call that had its time and no answer; other failures cost none.
+
+        Not that of an object: whether it stands there must be asked at once (see evergreen.store).
 
         Raises NoAnswerError for what botocore could not read, and fails on in many ways.
         """
         if not isinstance(exception, BotoCoreError):
             raise NoAnswerError(kind=type(exception).__name__) from exception
+        if event_name.endswith(".PutObject"):
+            return
         if patience.left() > 0 and isinstance(exception, ConnectTimeoutError | ReadTimeoutError):
             self.until = time.monotonic() + REST_SECONDS
 

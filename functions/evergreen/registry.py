@@ -13,6 +13,7 @@ crash left it out, the next one to `settle` the document announces the decision 
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ from evergreen.store import Store, Stored
 Announce = Callable[[Decision], None]
 
 MOST_BYTES = 8_000_000  # of a manifest or document; a hundred times what they have
+_HISTORY = re.compile(r"/([0-9]{6,})\.json$")  # the end of a decision's key
 RUN_LIMIT = timedelta(minutes=15)  # a Lambda function is ended by then, and its claim with it
 
 
@@ -112,10 +114,7 @@ class Registry:
         body = self.seal.open(key, stored.body)
         if body is None:
             raise CorruptDocumentError(key, "it is not as this stack wrote it")
-        try:
-            return Seen(_decode(body, Document), stored.etag)
-        except msgspec.DecodeError as error:
-            raise CorruptDocumentError(key, str(error)) from error
+        return Seen(_read(key, body, Document), stored.etag)
 
     def write_document(
         self, document: Document, seen: Seen | None, announce: Announce = lambda _: None
@@ -127,6 +126,10 @@ class Registry:
         """
         if seen is not None:
             self.settle(seen.document, announce)
+        elif next(self.store.keys(_history_prefix(document.endpoint)), None):
+            if self.document(document.endpoint):
+                raise DocumentChangedError(document.endpoint, 0)
+            raise OldDocumentError(document.endpoint, 0)  # it has been deleted
         key = _document_key(document.endpoint)
         body = self.seal.seal(key, _encode(document))
         won = (
@@ -171,24 +174,30 @@ class Registry:
         """Announce and keep what has not been, and return the newest generation of the history."""
         endpoint, generation = document.endpoint, document.generation
         before = _history_key(endpoint, generation - 1)
-        told = list(self.store.keys(_history_prefix(endpoint), after=before))
+        keys = self.store.keys(_history_prefix(endpoint), after=before)
+        told = [int(found[1]) for found in map(_HISTORY.search, keys) if found]
         if not told:
             announce(document.last)
             self.store.create(_history_key(endpoint, generation), _encode(document.last))
             return generation
-        return int(told[-1].removeprefix(_history_prefix(endpoint)).removesuffix(".json"))
+        return max(told)
 
     def _was_written(self, document: Document) -> bool:
         """Say whether a document stood there, and the next one has already been put in its place.
 
-        Its writer settled ours first, and no two decisions are alike.
+        Its writer settled ours first. Before that the document itself says whose it is: two may
+        have decided alike at the same moment, but not with the same nonce.
         """
+        now = self.document(document.endpoint)
+        if now is None or now.document.generation <= document.generation:
+            return False
         return self.decision(document.endpoint, document.generation) == document.last
 
     def decision(self, endpoint: str, generation: int) -> Decision | None:
         """Return the decision that made a generation of an endpoint's document."""
-        stored = self.store.get(_history_key(endpoint, generation))
-        return _decode(stored.body, Decision) if stored else None
+        key = _history_key(endpoint, generation)
+        stored = self.store.get(key, MOST_BYTES)
+        return _read(key, stored.body, Decision) if stored else None
 
     def history(self, document: Document, newest: int = 50) -> list[Decision]:
         """Return the last decisions that led to a document, oldest first."""
@@ -309,8 +318,8 @@ class Registry:
         return known[0] if known else None
 
     def _run(self, key: str) -> tuple[Run, str] | None:
-        stored = self.store.get(key)
-        return (_decode(stored.body, Run), stored.etag) if stored else None
+        stored = self.store.get(key, MOST_BYTES)
+        return (_read(key, stored.body, Run), stored.etag) if stored else None
 
     def finish(self, endpoint: str, run: Run) -> bool:
         """Record how a claimed run ended; False where the claim has been taken over meanwhile."""
@@ -332,6 +341,13 @@ def _encode(value: msgspec.Struct) -> bytes:
 
 def _decode[T](body: bytes, kind: type[T]) -> T:
     return msgspec.json.decode(body, type=kind)
+
+
+def _read[T](key: str, body: bytes, kind: type[T]) -> T:
+    try:
+        return _decode(body, kind)
+    except msgspec.DecodeError as error:
+        raise CorruptDocumentError(key, str(error)) from error
 
 
 def _document_key(endpoint: str) -> str:

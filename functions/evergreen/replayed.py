@@ -119,7 +119,7 @@ def replay(
                 recorded.endpoint, recorded.version, "its manifest is gone from the registry"
             )
         steps.append(_versioned(registry, manifest))
-        if manifest.kind == "external" and recorded.failed is None:
+        if manifest.kind == "external" and recorded.failed != recorded.version:
             return ended(None, _external())
         model = fetch(registry, manifest, runtime, to_serve=False)
     except EvergreenError as error:

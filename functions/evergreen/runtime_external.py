@@ -8,6 +8,7 @@ probability of each class. Nothing is asked when a version is loaded, as the ser
 
 import os
 import re
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -186,9 +187,24 @@ class Client:
 class _HttpConnection(urllib3.connection.HTTPConnection):
     response_class = patience.Response
 
+    def _new_conn(self) -> socket.socket:
+        """Connect to an address of the host; urllib3 would give each of them the whole time."""
+        host, error = self._dns_host, OSError("it has no address")
+        found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
+        for number, (*_, address) in enumerate(found):
+            self._dns_host = str(address[0])
+            self.timeout = max(patience.left(), 0.0) / (len(found) - number) or 1e-3
+            try:
+                return super()._new_conn()
+            except urllib3.exceptions.HTTPError as failed:
+                error = failed
+            finally:
+                self._dns_host = host
+        raise error
 
-class _HttpsConnection(urllib3.connection.HTTPSConnection):
-    response_class = patience.Response
+
+class _HttpsConnection(_HttpConnection, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):

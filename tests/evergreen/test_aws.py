@@ -1,6 +1,7 @@
 """The clients of a stack: made when they are needed, and new again after a snapshot."""
 
 from collections.abc import Callable, Iterator
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -10,7 +11,7 @@ from evergreen import aws, patience
 from evergreen.patience import OutOfTimeError
 from evergreen.store import Store
 from local.aws import CREDENTIALS
-from tests.servers import Answered, Asked, listening
+from tests.servers import SECONDS, Answered, Asked, listening
 
 ABSENT = Answered(b"<Error><Code>NoSuchKey</Code></Error>", 404)
 CLIENTS = (aws.s3, aws.firehose, aws.events)
@@ -88,3 +89,23 @@ def test_nothing_is_asked_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
             assert store.get("key") is None
 
     assert len(asked) == 1
+
+
+def test_after_a_write_that_had_no_answer_what_stands_there_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end = Event()
+
+    def answer(request: Asked) -> Answered:
+        if request.method == "PUT":
+            end.wait(SECONDS)
+        return Answered(b"ours", headers={"ETag": '"1"'})
+
+    monkeypatch.setattr(aws, "READ_SECONDS", 0.1)
+    with listening(answer) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
+        store = Store(aws.s3(), "bucket")
+
+        with patience.until(monotonic() + SECONDS):
+            assert store.create("key", b"ours")
+        end.set()

@@ -13,12 +13,15 @@ from evergreen import changes
 from evergreen.changes import Change
 from evergreen.errors import (
     CorruptArtifactError,
+    CorruptDocumentError,
     DocumentChangedError,
     EvergreenError,
     ModelUnavailableError,
+    OldDocumentError,
 )
 from evergreen.model import ONNX
 from evergreen.registry import Registry, Run, Seen, fingerprint
+from evergreen.store import Store
 from evergreen.training import Trained
 from tests import given
 from tests.given import NAME, Fault, injected
@@ -96,10 +99,16 @@ def test_of_two_who_decide_the_same_at_the_same_moment_one_has_decided(
     start = seen(registry)
     change = Change(type="paused", version="v1", by="a person", reason="so many alarms")
     alike = [changes.apply(start.document, change, given.NOW, 1) for _ in range(2)]
-    registry.write_document(alike[0], start)
+
+    class Overtaken(Store):
+        def replace(self, key: str, body: bytes, etag: str) -> bool:
+            registry.write_document(alike[0], start)  # after both have settled
+            return super().replace(key, body, etag)
+
+    late = Registry(Overtaken(registry.store.s3, registry.store.bucket), registry.seal)
 
     with pytest.raises(DocumentChangedError):
-        registry.write_document(alike[1], start)
+        late.write_document(alike[1], start)
 
     assert seen(registry).document == alike[0]
 
@@ -156,6 +165,41 @@ def test_a_promotion_whose_answer_was_lost_has_happened_even_if_another_followed
 
     now = seen(registry).document
     assert [line.by for line in registry.history(now)] == ["a run", "us", "them"]
+
+
+def test_where_a_document_was_deleted_no_other_begins(registry: Registry) -> None:
+    registry.write_document(given.document("v1"), None)
+    registry.store.s3.delete_object(Bucket=registry.store.bucket, Key=f"endpoints/{NAME}.json")
+
+    with pytest.raises(OldDocumentError, match="put back the newest"):
+        registry.write_document(given.document("v2"), None)
+
+    assert registry.document(NAME) is None
+
+
+@pytest.mark.parametrize("name", ["zz.json", "1.json", "000001.json.copy", "000001/x.json"])
+def test_what_lies_in_the_history_and_is_no_line_of_it_stops_nobody(
+    registry: Registry, name: str
+) -> None:
+    registry.write_document(given.document("v1"), None)
+    registry.store.put(f"endpoints/{NAME}/history/{name}", b"?")
+
+    registry.write_document(given.document("v2", seen(registry).document), seen(registry))
+
+    assert seen(registry).document.champion == "v2"
+
+
+def test_a_line_of_the_history_or_a_run_that_is_damaged_is_an_error_of_ours(
+    registry: Registry,
+) -> None:
+    registry.write_document(given.document("v1"), None)
+    registry.store.put(f"endpoints/{NAME}/history/000001.json", b"?")
+    registry.store.put(f"runs/{NAME}/slot.json", b"?")
+
+    with pytest.raises(CorruptDocumentError, match="history/000001"):
+        registry.decision(NAME, 1)
+    with pytest.raises(CorruptDocumentError, match="runs"):
+        registry.run(NAME, "slot")
 
 
 def test_a_promotion_that_failed_raises_and_leaves_the_old_champion(registry: Registry) -> None:

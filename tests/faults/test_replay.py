@@ -202,6 +202,28 @@ def test_the_rule_of_a_service_that_was_away_and_not_what_the_service_said(
     check_identical(plane, gone)
 
 
+def test_a_service_that_answered_for_an_arm_that_could_not_is_not_its_rule(
+    plane: Plane, artifacts: Store, schema: JsonSchema, trained: Trained
+) -> None:
+    def service(asked: Asked) -> Answered:
+        rows = len(json.loads(asked.body)["instances"])
+        return Answered(json.dumps({"scores": [0.25] * rows}).encode())
+
+    with listening(service) as host:
+        external = External(url=f"http://{host}/s", timeout_seconds=0.5)
+        promoted(artifacts, rule(schema, external, "external.json"), ONE)
+        registry = registry_of(artifacts)
+        candidates.entered(registry, trained, TWO)
+        candidates.move(registry, "shadow started", TWO)
+        candidates.move(registry, "canary started", TWO, share=0.9)
+        artifacts.put(f"models/{NAME}/{TWO}/{ONNX}", b"damaged")
+        found = [ask(plane, start.row()) for _ in range(20)]
+
+    instead = next(one for one in found if one["variant"] == "fallback")
+    assert instead["version"] == ONE
+    assert replay(plane, instead["predictions"][0]["id"])["identical"] is None
+
+
 # Every row that a request can have
 
 

@@ -142,13 +142,17 @@ def test_what_is_no_event_of_a_function_of_the_stack_is_shown_and_stays(
     of_lambda(sqs, ["no", "event"])
     sqs.send_message(QueueUrl=QUEUE, MessageBody="not JSON")
     sqs.send_message(QueueUrl=QUEUE, MessageBody=json.dumps(SLOT))
+    sqs.send_message(QueueUrl=QUEUE, MessageBody='{"requestContext": {}}')
+    sqs.send_message(QueueUrl=QUEUE, MessageBody='{"requestContext": null, "requestPayload": {}}')
+    binary = {"TARGET_ARN": {"DataType": "Binary", "BinaryValue": b"?"}}
+    sqs.send_message(QueueUrl=QUEUE, MessageBody=json.dumps(SLOT), MessageAttributes=binary)
     clock.shift(RUN_LIMIT)
 
-    with pytest.raises(RedriveError, match="4 left in the queue"):
+    with pytest.raises(RedriveError, match="7 left in the queue"):
         sent(sqs)
 
-    assert left(sqs, clock) == 4
-    assert capsys.readouterr().out.count("not sent: ") == 4
+    assert left(sqs, clock) == 7
+    assert capsys.readouterr().out.count("not sent: ") == 7
 
 
 def test_what_a_person_asked_for_names_its_run_by_the_first_request(sqs: Any, clock: Any) -> None:

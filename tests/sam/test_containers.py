@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import pytest
 
 from evergreen import changes
 from evergreen.changes import Change
 from evergreen.model import JOBLIB, ONNX, REFERENCE, REPORT
 from evergreen.registry import Registry
-from evergreen.store import Store
 from local import containers, flights, levels, size, stack
 from local.levels import chosen
 from local.plane import Plane
@@ -103,8 +103,7 @@ def test_what_is_wrong_in_a_container_is_told_and_the_champion_goes_on_answering
 ) -> None:
     with deployed(EndpointTtl="0") as plane:
         _, first = ask(plane)
-        store = stack.registry().store
-        promote_damaged(stack.registry(), store, first["version"])
+        promote_damaged(stack.registry(), first["version"])
 
         status, body = ask(plane)
         too_large, _ = ask(plane, b" " * 1_000_001)
@@ -140,7 +139,7 @@ def test_rollout_and_control_decide_in_their_containers(deployed: Deploy) -> Non
 
 def enter_a_copy(registry: Registry, version: str) -> str:
     """Enter the champion's own model once more, as the candidate."""
-    copy = copied(registry.store, version)
+    copy = copied(registry, version)
     seen = registry.document(NAME)
     assert seen is not None
     change = Change(type="candidate entered", version=copy, by="test", reason="it passed")
@@ -149,20 +148,22 @@ def enter_a_copy(registry: Registry, version: str) -> str:
     return copy
 
 
-def copied(store: Store, version: str, spoil: bytes = b"") -> str:
+def copied(registry: Registry, version: str, spoil: bytes = b"") -> str:
     """Write what a version is made of once more under another id, the model spoilt at its end."""
-    copy = given.version(9)
-    for name in ("manifest.json", ONNX):
-        stored = store.get(f"models/{NAME}/{version}/{name}")
-        assert stored is not None
-        body = stored.body.replace(version.encode(), copy.encode())
-        store.put(f"models/{NAME}/{copy}/{name}", body + spoil if name == ONNX else body)
+    copy, manifest = given.version(9), registry.known(NAME, version)
+    registry.write_version(
+        msgspec.structs.replace(manifest, version=copy), {ONNX: registry.artifact(manifest, ONNX)}
+    )
+    if spoil:
+        registry.store.put(
+            f"models/{NAME}/{copy}/{ONNX}", registry.artifact(manifest, ONNX) + spoil
+        )
     return copy
 
 
-def promote_damaged(registry: Registry, store: Store, version: str) -> None:
+def promote_damaged(registry: Registry, version: str) -> None:
     """Make a version champion whose model is not what its manifest says."""
-    damaged = copied(store, version, b"!")
+    damaged = copied(registry, version, b"!")
     seen = registry.document(NAME)
     assert seen is not None
     registry.write_document(given.document(damaged, seen.document), seen)
