@@ -55,7 +55,7 @@ bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon i
 	@$(RUN) -m benchmarks.promotion $(if $(QUICK),--quick)
 
 .PHONY: load
-load: .venv/ready ## Put make serve and sam local (after a build) under load: QUICK=1 SOAK=600
+load: .venv/ready ## Put make serve and sam local (after a build) under load: QUICK=1 SOAK=240
 	@$(RUN) -m benchmarks.load $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK))
 
 .PHONY: check

@@ -31,6 +31,7 @@ SAID = {PASSED: "NOT NOTICED", FAILED: "noticed"}
 def copied(folder: Path) -> Path:
     """Copy the project to where it can be broken."""
     shutil.copytree(ROOT, folder, ignore=NOT_COPIED)
+    (folder / ".venv").symlink_to(ROOT / ".venv")  # tests run what is installed in it
     return folder
 
 
