@@ -74,7 +74,6 @@ def write_what_is_scanned() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "translated.json").write_text(json.dumps(translate(), indent=1))
     (BUILD / "seeded.json").write_text(json.dumps({"Resources": SEEDED_TEMPLATE}))
-    (BUILD / "seeded.py").write_text(SEEDED_CODE)
     export = ("export", "--frozen", "--offline", "--quiet", "--no-header", "--no-annotate")
     everything = ("--all-groups", "--no-emit-project")
     finished(UV, *export, *everything, f"--output-file={BUILD / 'requirements.txt'}")
@@ -114,8 +113,10 @@ def cfn_lint() -> list[Finding]:
 def bandit() -> list[Finding]:
     """Return what bandit has against the code, in which no comment can silence it."""
     asked = ("--quiet", "--recursive", "--ignore-nosec", "--format=json")
-    seeded = f"{BUILD.relative_to(ROOT)}/seeded.py"
-    said = answer(finished(BIN / "bandit", *asked, *CODE, seeded))
+    seeded = BUILD / "seeded.py"
+    seeded.parent.mkdir(parents=True, exist_ok=True)
+    seeded.write_text(SEEDED_CODE)
+    said = answer(finished(BIN / "bandit", *asked, *CODE, str(seeded.relative_to(ROOT))))
     if said["errors"]:
         raise ScanError(f"bandit could not read {said['errors']}")
     return [

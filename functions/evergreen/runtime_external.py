@@ -189,7 +189,7 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         """Connect to an address of the host; urllib3 would give each of them the whole time."""
-        host, error = self._dns_host, OSError("it has no address")
+        host, error = self._dns_host, urllib3.exceptions.HTTPError("it has no address")
         found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
         for number, (*_, address) in enumerate(found):
             self._dns_host = str(address[0])
