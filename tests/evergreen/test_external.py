@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+import urllib3
 
 from evergreen import model, patience, runtime_external
 from evergreen.errors import CandidateError, ExternalError, ModelUnavailableError
@@ -244,6 +245,25 @@ def test_a_service_that_answers_byte_by_byte_is_cut_off(first: bytes) -> None:
         seconds = monotonic() - start
 
     assert 0.2 < seconds < 1.5
+
+
+def test_the_addresses_of_a_service_share_the_time_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times: list[float] = []
+
+    def refuse(self: Any) -> None:
+        times.append(self.timeout)
+        raise urllib3.exceptions.NewConnectionError(self, "nobody is there")
+
+    found = socket.getaddrinfo(HOST, 80, type=socket.SOCK_STREAM) * 4
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", refuse)
+
+    with pytest.raises(ExternalError):
+        client(f"{HOST}:80", timeout_seconds=4)(COLUMNS)
+
+    assert times == pytest.approx([1, 4 / 3, 2, 4], abs=0.5)  # of what is left, as none took any
 
 
 def test_a_request_that_has_waited_for_others_leaves_a_service_what_is_left() -> None:
