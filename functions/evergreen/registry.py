@@ -339,8 +339,15 @@ def _encode(value: msgspec.Struct) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2)
 
 
+# Made here, by one thread: two that make msgspec's first decoder of a type at once may crash.
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (Document, Decision, Manifest, Run)
+}
+
+
 def _decode[T](body: bytes, kind: type[T]) -> T:
-    return msgspec.json.decode(body, type=kind)
+    found: T = _DECODERS[kind].decode(body)
+    return found
 
 
 def _read[T](key: str, body: bytes, kind: type[T]) -> T:

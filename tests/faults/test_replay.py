@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import time_machine
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from evergreen import changes, training
@@ -130,9 +130,10 @@ def test_a_champion_that_was_promoted_rolled_back_and_retired_since(
 
 
 def test_an_arm_that_was_rejected_since(
-    plane: Plane, candidate: Manifest, artifacts: Store
+    plane: Plane, champion: Manifest, artifacts: Store
 ) -> None:
     registry = registry_of(artifacts)
+    candidates.entered(registry, trained_on(lie=True), TWO)  # whose scores are others
     candidates.move(registry, "shadow started", TWO)
     candidates.move(registry, "canary started", TWO, share=0.5)
     asked = [ask(plane, start.row(hour=5 + n)) for n in range(12)]
@@ -254,7 +255,7 @@ def test_any_row_of_any_request(
 ) -> None:
     kept: list[Any] = []
 
-    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(st.lists(plain(schema), min_size=1, max_size=4))
     def property_(rows: list[dict[str, Any]]) -> None:
         kept.append(ask(plane, *rows))
