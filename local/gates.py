@@ -99,7 +99,7 @@ def main() -> None:
             findings += scan.result()
         except UnreachedError as reason:
             asked.remove(tool)
-            print(f"{tool} was skipped: {reason}")
+            print(f"{tool} was skipped, and nothing is known of what it looks for: {reason}")
         except ScanError as reason:
             asked.remove(tool)
             failures.append(str(reason))

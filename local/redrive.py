@@ -68,8 +68,10 @@ def main() -> None:
         queue, functions = parts_of(session.client("cloudformation"), name)
         agreed = (lambda _: True) if arguments.yes else confirmed
         redrive(session.client("sqs"), session.client("lambda"), queue, functions, agreed)
-    except (DestroyError, RedriveError, ClientError, BotoCoreError) as error:
+    except (DestroyError, RedriveError, ClientError) as error:
         sys.exit(str(error))
+    except BotoCoreError as error:  # no region, no credentials, no answer
+        sys.exit(f"AWS cannot be asked ({error}): set AWS_PROFILE, or AWS_REGION and credentials")
 
 
 def parts_of(cloudformation: Any, name: str) -> tuple[str, set[str]]:

@@ -129,9 +129,7 @@ def test_a_champion_that_was_promoted_rolled_back_and_retired_since(
         check_identical(plane, asked)
 
 
-def test_an_arm_that_was_rejected_since(
-    plane: Plane, champion: Manifest, artifacts: Store
-) -> None:
+def test_an_arm_that_was_rejected_since(plane: Plane, champion: Manifest, artifacts: Store) -> None:
     registry = registry_of(artifacts)
     candidates.entered(registry, trained_on(lie=True), TWO)  # whose scores are others
     candidates.move(registry, "shadow started", TWO)
