@@ -33,21 +33,31 @@ class DestroyError(Exception):
 
 def main() -> None:
     """Ask, delete, and say what stays."""
-    parser = argparse.ArgumentParser(prog="make destroy", description=__doc__)
-    parser.add_argument("--config-env", default="default", help="of samconfig.toml")
-    parser.add_argument("--stack", help="another stack than that of the environment")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    arguments = parser.parse_args()
+    arguments = arguments_of("make destroy", __doc__)
     try:
-        parameters = parameters_of(arguments.config_env)
-        session = boto3.Session(
-            profile_name=parameters.get("profile"), region_name=parameters.get("region")
-        )
-        name = arguments.stack or parameters["stack_name"]
+        session, name = stack_of(arguments)
         client = session.client("cloudformation")
         destroy(client, name, arguments.config_env, confirmed=arguments.yes)
     except (DestroyError, ClientError, BotoCoreError) as error:
         sys.exit(str(error))
+
+
+def arguments_of(program: str, description: str | None) -> argparse.Namespace:
+    """Read the options of a command that changes a stack."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("--config-env", default="default", help="of samconfig.toml")
+    parser.add_argument("--stack", help="another stack than that of the environment")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    return parser.parse_args()
+
+
+def stack_of(arguments: argparse.Namespace) -> tuple[boto3.Session, str]:
+    """Return where the stack that was asked for is, and its name."""
+    parameters = parameters_of(arguments.config_env)
+    session = boto3.Session(
+        profile_name=parameters.get("profile"), region_name=parameters.get("region")
+    )
+    return session, arguments.stack or parameters["stack_name"]
 
 
 def parameters_of(config_env: str) -> dict[str, Any]:

@@ -4,19 +4,17 @@ Each letter says which function its event was for. It is deleted when Lambda has
 again; what happens to it then ends in that queue too. To handle an event twice changes nothing.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.registry import RUN_LIMIT
-from local.destroy import DestroyError, parameters_of, resources_of, status_of
+from local.destroy import DestroyError, arguments_of, resources_of, stack_of, status_of
 
 HIDDEN_SECONDS = 900  # from others, while a person reads the list
 LISTEN_SECONDS = 5  # for letters on all of SQS's servers
@@ -54,17 +52,9 @@ class Letter:
 
 def main() -> None:
     """List what waits, ask, and send it again."""
-    parser = argparse.ArgumentParser(prog="make redrive", description=__doc__)
-    parser.add_argument("--config-env", default="default", help="of samconfig.toml")
-    parser.add_argument("--stack", help="another stack than that of the environment")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    arguments = parser.parse_args()
+    arguments = arguments_of("make redrive", __doc__)
     try:
-        parameters = parameters_of(arguments.config_env)
-        session = boto3.Session(
-            profile_name=parameters.get("profile"), region_name=parameters.get("region")
-        )
-        name = arguments.stack or parameters["stack_name"]
+        session, name = stack_of(arguments)
         queue, functions = parts_of(session.client("cloudformation"), name)
         agreed = (lambda _: True) if arguments.yes else confirmed
         redrive(session.client("sqs"), session.client("lambda"), queue, functions, agreed)

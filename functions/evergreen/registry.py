@@ -218,7 +218,7 @@ class Registry:
         folder = _folder(manifest.endpoint, manifest.version)
         for name, body in artifacts.items():
             self._create(manifest, f"{folder}/{name}", body)
-        key = f"{folder}/manifest.json"
+        key = _manifest_key(manifest.endpoint, manifest.version)
         self._create(manifest, key, self.seal.seal(key, _encode(manifest)))
 
     def _create(self, manifest: Manifest, key: str, body: bytes) -> None:
@@ -232,7 +232,7 @@ class Registry:
 
         Raises ModelUnavailableError where it is not as this stack's training wrote it.
         """
-        key = f"{_folder(endpoint, version)}/manifest.json"
+        key = _manifest_key(endpoint, version)
         stored = self.store.get(key, MOST_BYTES)
         if stored is None:
             return None
@@ -259,7 +259,7 @@ class Registry:
 
     def manifest_sha256(self, endpoint: str, version: str) -> str | None:
         """Return the hash of a version's manifest as it stands there, or None."""
-        stored = self.store.get(f"{_folder(endpoint, version)}/manifest.json")
+        stored = self.store.get(_manifest_key(endpoint, version))
         return fingerprint(stored.body).sha256 if stored else None
 
     def known(self, endpoint: str, version: str) -> Manifest:
@@ -375,3 +375,7 @@ def _run_key(endpoint: str, run: str) -> str:
 
 def _folder(endpoint: str, version: str) -> str:
     return f"models/{endpoint}/{version}"
+
+
+def _manifest_key(endpoint: str, version: str) -> str:
+    return f"{_folder(endpoint, version)}/manifest.json"

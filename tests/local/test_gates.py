@@ -140,7 +140,9 @@ def test_a_comment_does_not_silence_bandit(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "own.py").write_text("import pickle  # nosec\n\npickle.loads(b'')  # nosec\n")
     monkeypatch.setattr(scanners, "CODE", (str(tmp_path),))
 
-    assert {"B403", "B301"} <= {one.rule for one in scanners.bandit()}
+    own = {one.rule for one in scanners.bandit() if one.where.endswith("own.py")}
+
+    assert own >= {"B403", "B301"}
 
 
 def test_what_checkov_would_report_by_is_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
