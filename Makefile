@@ -36,7 +36,7 @@ test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises
 
 .PHONY: mutate
 mutate: .venv/ready ## Remove each defence in turn, and see that a test notices: ONLY=signature
-	@$(RUN) -m tests.mutate $(if $(ONLY),--only "$(ONLY)")
+	@$(RUN) -m tests.mutation.mutate $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: test-sam
 test-sam: .venv/ready ## Build, and run the functions in their containers (needs Docker)
@@ -103,7 +103,7 @@ build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARC
 .PHONY: deploy
 deploy: build ## Build, and deploy the stack of an environment in samconfig.toml: CONFIG_ENV=default
 	$(if $(filter file,$(origin ARCHITECTURE)),,$(error samconfig.toml says what is deployed: set Architecture there, and ARCHITECTURE in the Makefile))
-	@$(RUN) -m pytest tests/test_lock.py # a change that publishes no version would change nothing
+	@$(RUN) -m pytest tests/project/test_lock.py # a change that publishes no version would change nothing
 	@.venv/bin/sam deploy --config-env $(CONFIG_ENV)
 
 .PHONY: smoke
@@ -124,7 +124,7 @@ redrive: .venv/ready ## Send the events again that a stack could not handle: CON
 .PHONY: local
 local: PORT ?= 5555
 local: .venv/ready ## Start moto and a champion for sam local (needs Docker and a build): PORT=5555
-	@$(RUN) -m local.local --port $(PORT)
+	@$(RUN) -m local.sam_local --port $(PORT)
 
 .PHONY: size
 size: .venv/ready ## Show what was built against Lambda's limits and our budgets
@@ -140,8 +140,8 @@ clean: ## Remove what was built and installed
 
 .PHONY: schemas
 schemas: .venv/ready ## Write events/schemas.json and docs/report.schema.json from the code
-	@$(RUN) -c 'import json; from evergreen.events import schemas; print(json.dumps(schemas(), indent=2))' > events/schemas.json
-	@$(RUN) -c 'import json; from evergreen.report import schema; print(json.dumps(schema(), indent=2))' > docs/report.schema.json
+	@$(RUN) -c 'import json; from evergreen.registry.events import schemas; print(json.dumps(schemas(), indent=2))' > events/schemas.json
+	@$(RUN) -c 'import json; from evergreen.monitoring.report import schema; print(json.dumps(schema(), indent=2))' > docs/report.schema.json
 
 # What ONNX Runtime asks for and never imports.
 NOT_IN_LAYER := flatbuffers packaging protobuf

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.installed import BUILD
-from benchmarks.report import machine, markdown
+from benchmarks.serving.report import machine, markdown
 from local import marked
-from local.template import ROOT
+from local.plane.template import ROOT
 
 Shown = tuple[str, str, list[str], list[list[str]]]  # title, remark, heads, rows
 

@@ -18,22 +18,25 @@ from typing import Any
 
 import msgspec
 
+import bootstrap
 import endpoints
-from evergreen import aws, checkup, events, followup, page, report
-from evergreen.bins import MIN_ROWS
-from evergreen.endpoint import Endpoint
-from evergreen.errors import UnknownEventError, worded
-from evergreen.followup import Followed
-from evergreen.known import is_version
-from evergreen.manifest import Expected, Manifest, version_time
-from evergreen.model import REFERENCE
-from evergreen.problem import Problem
-from evergreen.profiles import Profiles, window
-from evergreen.registry import Registry
-from evergreen.report import Alarm, CheckReport
-from evergreen.schema import Columns, columns_of
-from evergreen.store import Remembered
-from evergreen.telemetry import logger, measure, measure_stack, observed
+from evergreen.aws.s3 import Remembered
+from evergreen.aws.telemetry import logger, measure, measure_stack, observed
+from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.errors import UnknownEventError, worded
+from evergreen.contract.identifiers import is_version
+from evergreen.contract.problem import Problem
+from evergreen.contract.schema import Columns, columns_of
+from evergreen.monitoring import assessment, daily_performance, report
+from evergreen.monitoring.daily_performance import Followed
+from evergreen.monitoring.hourly_profiles import Profiles, window
+from evergreen.monitoring.reference_profile import MIN_ROWS
+from evergreen.monitoring.report import Alarm, CheckReport
+from evergreen.pages import check_report
+from evergreen.registry import events
+from evergreen.registry.manifest import Expected, Manifest, version_time
+from evergreen.registry.registry import Registry
+from evergreen.serving.model import REFERENCE
 
 LOST = (
     "damaged object",
@@ -72,7 +75,7 @@ def _hour(text: str) -> datetime:
 
 def _each[T](what: Callable[[str], T]) -> dict[str, T]:
     """Do something for each endpoint that has a champion and a file."""
-    names = [name for name in aws.registry().endpoints() if name in endpoints.names()]
+    names = [name for name in bootstrap.registry().endpoints() if name in endpoints.names()]
     done, failed = {}, []
     for name in names:
         try:
@@ -93,7 +96,7 @@ def _reduce(name: str, end: datetime) -> int:
 
 
 def _profiles(name: str) -> Profiles:
-    registry, data = aws.registry(), aws.data()
+    registry, data = bootstrap.registry(), bootstrap.data()
     seen = Remembered(data.s3, data.bucket, once="captures/")
     return Profiles(seen, _champion(registry, name), registry.versions(name))
 
@@ -116,11 +119,11 @@ def _check(name: str, end: datetime) -> CheckReport:
     hours = profiles.hours(start, end)
     before = report.previous(data, name, end)
     total = window(hours)
-    found = checkup.assess(
+    found = assessment.assess(
         manifest,
         total,
         _reference(manifest.version, name) if total.rows >= MIN_ROWS else {},
-        followup.follow(data, _followed(profiles, endpoint), end, before),
+        daily_performance.follow(data, _followed(profiles, endpoint), end, before),
         start=start,
         end=end,
         first=min((at for at, hour in hours.items() if hour.rows), default=None),
@@ -131,8 +134,8 @@ def _check(name: str, end: datetime) -> CheckReport:
     key = report.key_of(name, end)
     announced = [_event(alarm, found, key) for alarm in found.alarms if alarm.raised]
     if os.environ["REPORT_PAGES"] == "every-check" or announced or end.day == 1:
-        data.put(report.key_of(name, end, "html"), page.page(found).encode())
-    events.emit(aws.events(), *announced)  # before the report says so: a retry may repeat it
+        data.put(report.key_of(name, end, "html"), check_report.page(found).encode())
+    events.emit(bootstrap.events(), *announced)  # before the report says so: a retry may repeat it
     data.put(key, msgspec.json.encode(found))
     newest = [hour.set_aside for at, hour in hours.items() if at >= end - timedelta(days=1)]
     _measure(found, sum(aside.get(kind, 0) for aside in newest for kind in LOST))
@@ -142,7 +145,7 @@ def _check(name: str, end: datetime) -> CheckReport:
 @lru_cache(maxsize=8)
 def _reference(version: str, name: str) -> Columns:
     """Return rows of the training data of a version; nothing where it has none."""
-    registry = aws.registry()
+    registry = bootstrap.registry()
     manifest = registry.manifest(name, version)
     if manifest is None or REFERENCE not in manifest.artifacts:
         return {}
@@ -151,7 +154,7 @@ def _reference(version: str, name: str) -> Columns:
 
 
 def _followed(profiles: Profiles, endpoint: Endpoint) -> Followed:
-    registry, manifest = aws.registry(), profiles.manifest
+    registry, manifest = bootstrap.registry(), profiles.manifest
 
     @cache
     def described(version: str) -> tuple[Problem, Expected | None]:

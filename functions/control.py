@@ -17,35 +17,34 @@ from typing import Any
 
 import msgspec
 
+import bootstrap
 import endpoints
-from evergreen import (
-    aws,
-    bodies,
-    comparison,
-    controls,
-    description,
-    events,
-    explain,
-    outlook,
-    pairing,
-    replayed,
-)
-from evergreen.bodies import Asked, ExperimentAsked, RetrainAsked, RollbackAsked, VersionAsked
-from evergreen.changes import Change
-from evergreen.document import Document
-from evergreen.endpoint import Policy
-from evergreen.errors import (
+from evergreen.aws.telemetry import logger, observed
+from evergreen.contract.endpoint import Policy
+from evergreen.contract.errors import (
     DocumentChangedError,
     Fault,
     InvalidRequestError,
     NoChampionError,
     UnknownDecisionError,
 )
-from evergreen.evidence import Evidence, PairedDay
-from evergreen.known import RUN, check_endpoint_file, check_endpoint_name
-from evergreen.model import Model, fetch
-from evergreen.registry import Registry, Seen
-from evergreen.telemetry import logger, observed
+from evergreen.contract.identifiers import RUN, check_endpoint_file, check_endpoint_name
+from evergreen.registry import events, explain
+from evergreen.registry.registry import Registry, Seen
+from evergreen.registry.state import Document
+from evergreen.registry.transitions import Change
+from evergreen.rollout import gather_evidence, manual_actions, paired_comparison, requests, status
+from evergreen.rollout.evidence import Evidence, PairedDay
+from evergreen.rollout.requests import (
+    Asked,
+    ExperimentAsked,
+    RetrainAsked,
+    RollbackAsked,
+    VersionAsked,
+)
+from evergreen.serving import replay
+from evergreen.serving.model import Model, fetch
+from evergreen.training import manifest_builder
 from http_api import Answer, Request, answer, respond
 
 MAX_DECISIONS = 500
@@ -59,22 +58,22 @@ def retrain(request: Request) -> Answer:
     _asked(request, RetrainAsked)
     time = datetime.now(UTC)
     event = events.RetrainRequested(endpoint=endpoint, time=time, trigger="manual")
-    events.emit(aws.events(), event)
+    events.emit(bootstrap.events(), event)
     logger.info("asked for a training", extra={"endpoint": endpoint, "by": _caller(request)})
     return answer(202, {"endpoint": endpoint, "time": time, "run": f"{time:%Y%m%dT%H%M%SZ}-manual"})
 
 
 def approve(request: Request) -> Answer:
     """Promote the candidate that waits, unless it has become stale."""
-    return _promoted(request, controls.approval)
+    return _promoted(request, manual_actions.approval)
 
 
 def promote(request: Request) -> Answer:
     """Promote a candidate or a challenger at once."""
-    return _promoted(request, controls.promotion)
+    return _promoted(request, manual_actions.promotion)
 
 
-def _promoted(request: Request, change_of: controls.Promotion) -> Answer:
+def _promoted(request: Request, change_of: manual_actions.Promotion) -> Answer:
     asked = _asked(request, VersionAsked)
     registry, seen = _seen(request, asked.generation)
     found = _loaded(registry, seen, asked.version)
@@ -86,7 +85,7 @@ def reject(request: Request) -> Answer:
     """Reject a candidate or a challenger."""
     asked = _asked(request, VersionAsked)
     registry, seen = _seen(request, asked.generation)
-    change = controls.rejection(seen.document, asked, _caller(request))
+    change = manual_actions.rejection(seen.document, asked, _caller(request))
     return _decided(registry, seen, _with_evidence(seen.document, change))
 
 
@@ -94,7 +93,7 @@ def roll_back(request: Request) -> Answer:
     """Return to the champion before, or to a retired version."""
     asked = _asked(request, RollbackAsked)
     registry, seen = _seen(request, asked.generation)
-    version = controls.rollback_to(seen.document, asked)
+    version = manual_actions.rollback_to(seen.document, asked)
     _loaded(registry, seen, version)
     change = Change(type="rolled back", version=version, by=_caller(request), reason=asked.reason)
     return _decided(registry, seen, change)
@@ -124,8 +123,8 @@ def start_experiment(request: Request) -> Answer:
     registry, seen = _seen(request, asked.generation)
     control = _loaded(registry, seen, asked.control or seen.document.champion)
     treatment = _loaded(registry, seen, asked.treatment)
-    controls.check_alike(control.manifest, treatment.manifest)
-    change = controls.experiment(seen.document, asked, _caller(request), datetime.now(UTC))
+    manual_actions.check_alike(control.manifest, treatment.manifest)
+    change = manual_actions.experiment(seen.document, asked, _caller(request), datetime.now(UTC))
     return _decided(registry, seen, change)
 
 
@@ -134,19 +133,19 @@ def stop_experiment(request: Request) -> Answer:
     asked = _asked(request, Asked)
     registry, seen = _seen(request, asked.generation)
     found, policy = _evidence(registry, seen.document)
-    change = controls.stop(seen.document, found, policy, asked, _caller(request))
+    change = manual_actions.stop(seen.document, found, policy, asked, _caller(request))
     return _decided(registry, seen, change)
 
 
 def experiments(request: Request) -> Answer:
     """Show the A/B test that runs with its statistics so far, and the verdicts of those before."""
     registry, seen = _seen(request)
-    running = outlook.running(seen.document, *_evidence(registry, seen.document))
+    running = status.running(seen.document, *_evidence(registry, seen.document))
     past = explain.experiments(registry.history(seen.document, MAX_DECISIONS))
     return answer(200, {"endpoint": seen.document.endpoint, "running": running, "past": past})
 
 
-def status(request: Request) -> Answer:
+def show_status(request: Request) -> Answer:
     """Show the document, the evidence so far, and what would be next.
 
     ?evidence=no leaves out what takes long; ?run=name adds how that training run goes.
@@ -161,7 +160,7 @@ def status(request: Request) -> Answer:
     if wanted.get("evidence") != "no":
         found, policy = _evidence(registry, seen.document)
         level = int(os.environ["MATURITY_LEVEL"])
-        body |= outlook.seen(seen.document, found, policy, level)
+        body |= status.seen(seen.document, found, policy, level)
     if run is not None:
         body["run"] = registry.run(seen.document.endpoint, run)
     return answer(200, body)
@@ -207,10 +206,10 @@ def prediction(request: Request) -> Answer:
     endpoint = _endpoint(request)
     check_endpoint_file(endpoint)
     wanted, now = request.parameters["id"], datetime.now(UTC)
-    captures = replayed.request_of(aws.data(), endpoint, wanted, now)
-    runtime, libraries = os.environ["SERVING_RUNTIME"], description.libraries()
+    captures = replay.request_of(bootstrap.data(), endpoint, wanted, now)
+    runtime, libraries = os.environ["SERVING_RUNTIME"], manifest_builder.libraries()
     return answer(
-        200, replayed.replay(aws.registry(writes=True), captures, wanted, runtime, libraries)
+        200, replay.replay(bootstrap.registry(writes=True), captures, wanted, runtime, libraries)
     )
 
 
@@ -228,19 +227,19 @@ def _seen(request: Request, generation: int | None = None) -> tuple[Registry, Se
 
     Who asks again, as no answer came, may have decided already: that is announced by then.
     """
-    endpoint, registry = _endpoint(request), aws.registry(writes=True)
+    endpoint, registry = _endpoint(request), bootstrap.registry(writes=True)
     seen = registry.document(endpoint)
     if seen is None:
         check_endpoint_file(endpoint)
         raise NoChampionError(endpoint)
     if generation not in (None, seen.document.generation):
-        registry.settle(seen.document, events.announcer(aws.events(), endpoint))
+        registry.settle(seen.document, events.announcer(bootstrap.events(), endpoint))
         raise DocumentChangedError(endpoint, generation or 0)
     return registry, seen
 
 
 def _asked[Body: msgspec.Struct](request: Request, kind: type[Body]) -> Body:
-    return bodies.asked(request.json_body(), kind)
+    return requests.asked(request.json_body(), kind)
 
 
 def _caller(request: Request) -> str:
@@ -250,7 +249,9 @@ def _caller(request: Request) -> str:
 
 
 def _loaded(registry: Registry, seen: Seen, version: str) -> Model:
-    return controls.loaded(registry, seen.document.endpoint, version, os.environ["SERVING_RUNTIME"])
+    return manual_actions.loaded(
+        registry, seen.document.endpoint, version, os.environ["SERVING_RUNTIME"]
+    )
 
 
 def _evidence(registry: Registry, document: Document) -> tuple[Evidence, Policy]:
@@ -260,7 +261,9 @@ def _evidence(registry: Registry, document: Document) -> tuple[Evidence, Policy]
         manifest = registry.known(document.endpoint, version)
         return fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
 
-    return comparison.gather(aws.data(), document, policy, load, datetime.now(UTC)), policy
+    return gather_evidence.gather(
+        bootstrap.data(), document, policy, load, datetime.now(UTC)
+    ), policy
 
 
 def _with_evidence(document: Document, change: Change) -> Change:
@@ -270,16 +273,16 @@ def _with_evidence(document: Document, change: Change) -> Change:
     """
     if document.challenger is None or document.challenger.version != change.version:
         return change
-    key = pairing.key_of(document.endpoint, document.champion, change.version)
-    days = pairing.kept_days(aws.data(), key, PairedDay)
+    key = paired_comparison.key_of(document.endpoint, document.champion, change.version)
+    days = paired_comparison.kept_days(bootstrap.data(), key, PairedDay)
     policy = endpoints.load(document.endpoint).policy
-    return controls.with_evidence(change, [day for day in days if day.rows], policy)
+    return manual_actions.with_evidence(change, [day for day in days if day.rows], policy)
 
 
 def _decided(registry: Registry, seen: Seen, change: Change) -> Answer:
     """Write what was decided, unless it is not allowed or somebody else was faster."""
     endpoint, now = seen.document.endpoint, datetime.now(UTC)
-    document = registry.change(seen, change, now, events.announcer(aws.events(), endpoint))
+    document = registry.change(seen, change, now, events.announcer(bootstrap.events(), endpoint))
     told = msgspec.structs.replace(document.last, reason=IN_THE_HISTORY)
     logger.info("decided", extra={"endpoint": endpoint, "decision": told})
     return answer(
@@ -299,7 +302,7 @@ ROUTES = {
     f"POST {_PATH}/experiments": start_experiment,
     f"POST {_PATH}/experiments/stop": stop_experiment,
     f"GET {_PATH}/experiments": experiments,
-    f"GET {_PATH}/status": status,
+    f"GET {_PATH}/status": show_status,
     f"GET {_PATH}/decisions": decisions,
     f"GET {_PATH}/decisions/{{generation}}": decision,
     f"GET {_PATH}/explain": explained,

@@ -4,7 +4,7 @@
 
 Labels go to a stream and meet their predictions when these are read: a label may come before its
 capture does, in which case it waits. So this function cannot know whether an id exists, or whether
-another request said otherwise; evergreen.join decides and reports that. What it can see, it
+another request said otherwise; captures.label_join decides and reports that. What it can see, it
 answers: what kind of label there must be is known from the champion's manifest. A class that the
 champion does not know is accepted and named: new ones appear, and only labels can teach them.
 """
@@ -17,16 +17,17 @@ from typing import Annotated, Any
 import msgspec
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
-from evergreen import aws, records
-from evergreen.errors import Fault, TooLargeError
-from evergreen.known import PREDICTION, check_endpoint_file, check_endpoint_name
-from evergreen.problem import KINDS, Kind, Problem, Text
-from evergreen.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
-from evergreen.telemetry import measure, observed
+import bootstrap
+from evergreen.aws.telemetry import measure, observed
+from evergreen.captures import records
+from evergreen.contract.errors import Fault, TooLargeError
+from evergreen.contract.identifiers import PREDICTION, check_endpoint_file, check_endpoint_name
+from evergreen.contract.problem import KINDS, Kind, Problem, Text
+from evergreen.contract.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from http_api import Answer, Request, answer, respond
 
-register_before_snapshot(aws.warm)
-register_after_restore(aws.reopen)
+register_before_snapshot(bootstrap.warm)
+register_after_restore(bootstrap.reopen)
 
 
 LOOK_SECONDS = 300  # after which the champion may have become one that knows other classes
@@ -47,7 +48,7 @@ def feedback(request: Request) -> Answer:
         for label_id, label in labels.items()
         if times[label_id] == 1
     ]
-    records.send(aws.firehose(), os.environ["LABEL_STREAM"], accepted)
+    records.send(bootstrap.firehose(), os.environ["LABEL_STREAM"], accepted)
     measure(endpoint, LabelsAccepted=len(accepted), LabelsConflicting=len(conflicting))
     found = {
         "endpoint": endpoint,
@@ -64,7 +65,7 @@ def feedback(request: Request) -> Answer:
 def _problem(endpoint: str, slot: int) -> Problem | None:  # noqa: ARG001 - looked at anew in each
     """Return what the champion predicts; None where there is none yet, and any label may come."""
     check_endpoint_name(endpoint)
-    seen = aws.registry().document(endpoint)
+    seen = bootstrap.registry().document(endpoint)
     if seen is None:
         check_endpoint_file(endpoint)
         return None
@@ -73,7 +74,7 @@ def _problem(endpoint: str, slot: int) -> Problem | None:  # noqa: ARG001 - look
 
 @lru_cache(maxsize=128)
 def _problem_of(endpoint: str, version: str) -> Problem | None:
-    manifest = aws.registry().manifest(endpoint, version)
+    manifest = bootstrap.registry().manifest(endpoint, version)
     return manifest.problem if manifest else None
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from evergreen import patience
-from evergreen.errors import (
+from evergreen.aws import deadline
+from evergreen.aws.telemetry import logger, measure
+from evergreen.contract.errors import (
     CorruptArtifactError,
     CorruptDocumentError,
     DeliveryError,
@@ -38,8 +39,7 @@ from evergreen.errors import (
     WrongContentTypeError,
     worded,
 )
-from evergreen.schema import printable
-from evergreen.telemetry import logger, measure
+from evergreen.contract.schema import printable
 
 Answer = dict[str, Any]
 
@@ -194,7 +194,7 @@ def respond(
     seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     try:
         _check_query(request, QUERIES.get(event["routeKey"], ()))
-        with patience.until(time.monotonic() + seconds):
+        with deadline.until(time.monotonic() + seconds):
             return route(request)
     except EvergreenError as error:
         return error_answer(error, request)

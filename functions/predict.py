@@ -13,10 +13,13 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
+import bootstrap
 import show
-from evergreen import aws, patience, records
-from evergreen.after_answer import AfterAnswer
-from evergreen.errors import (
+from evergreen.aws import deadline
+from evergreen.aws.extension import AfterAnswer
+from evergreen.aws.telemetry import logger, measure, observed
+from evergreen.captures import records
+from evergreen.contract.errors import (
     DeliveryError,
     ExternalError,
     Fault,
@@ -25,10 +28,9 @@ from evergreen.errors import (
     NoSuchStatusError,
     worded,
 )
-from evergreen.problem import Floats
-from evergreen.schema import PredictRequest
-from evergreen.serving import Chosen, Served, Serving
-from evergreen.telemetry import logger, measure, observed
+from evergreen.contract.problem import Floats
+from evergreen.contract.schema import PredictRequest
+from evergreen.serving.model_cache import Chosen, Served, Serving
 from http_api import Answer, Request, answer, respond
 
 CAPTURE_SECONDS = 0.5  # of http_api.RESERVE_SECONDS
@@ -40,17 +42,17 @@ after_answer = AfterAnswer(os.environ.get("AWS_LAMBDA_RUNTIME_API") if capturing
 @cache
 def serving() -> Serving:
     """Return the versions that this process has loaded."""
-    return Serving(aws.registry())
+    return Serving(bootstrap.registry())
 
 
 def _before_snapshot() -> None:
-    aws.warm()
+    bootstrap.warm()
     serving().preload()
 
 
 def _after_restore() -> None:
     """Take nothing for current that the snapshot holds: its connections, and who is champion."""
-    aws.reopen()
+    bootstrap.reopen()
     serving().expire()
 
 
@@ -84,7 +86,7 @@ def predict(request: Request) -> Answer:
     if capturing:
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
         also = shared | {"time": request.time} | how
-        after_answer.do(partial(_capture, rows, predictions, also, patience.end()))
+        after_answer.do(partial(_capture, rows, predictions, also, deadline.end()))
     unseen = sum(1 for prediction in predictions if "unseen" in prediction)
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
@@ -206,8 +208,8 @@ def _capture(
         for row, prediction in zip(rows, predictions, strict=True)
     ]
     try:
-        with patience.until(end + CAPTURE_SECONDS):
-            records.send(aws.firehose(), os.environ["CAPTURE_STREAM"], captures)
+        with deadline.until(end + CAPTURE_SECONDS):
+            records.send(bootstrap.firehose(), os.environ["CAPTURE_STREAM"], captures)
     except (DeliveryError, ClientError, BotoCoreError) as error:
         measure(shared["endpoint"], CaptureFailed=len(captures))
         logger.error("captures were lost", extra={"count": len(captures), "reason": worded(error)})

@@ -4,7 +4,7 @@ Started by
     {"slot": "<time>"}       every hour: looks at each endpoint
     Performance Degraded     an event on the bus: looks at that endpoint now
 
-Each tick reads the state and the evidence, decides with evergreen.decide, and writes by
+Each tick reads the state and the evidence, decides with evergreen.rollout.decide, and writes by
 compare-and-set: at most one change an endpoint. Running it twice, late, or cutting it off changes
 nothing that the next tick would not do again.
 """
@@ -16,15 +16,18 @@ from typing import Any
 
 import msgspec
 
+import bootstrap
 import endpoints
-from evergreen import aws, comparison, events, model, pairing
-from evergreen.decide import AUTOPILOT, decide
-from evergreen.document import Decision, Document
-from evergreen.errors import DocumentChangedError, UnknownEventError, worded
-from evergreen.evidence import Evidence
-from evergreen.manifest import version_time
-from evergreen.model import Model
-from evergreen.telemetry import logger, measure, measure_stack, observed
+from evergreen.aws.telemetry import logger, measure, measure_stack, observed
+from evergreen.contract.errors import DocumentChangedError, UnknownEventError, worded
+from evergreen.registry import events
+from evergreen.registry.manifest import version_time
+from evergreen.registry.state import Decision, Document
+from evergreen.rollout import gather_evidence, paired_comparison
+from evergreen.rollout.decide import AUTOPILOT, decide
+from evergreen.rollout.evidence import Evidence
+from evergreen.serving import model
+from evergreen.serving.model import Model
 
 DAY = timedelta(days=1)
 
@@ -38,7 +41,9 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
         if at > now + events.CLOCK_SKEW:
             raise UnknownEventError("rollout", "a time that is not in the future")
         names = [
-            name for name in aws.registry(writes=True).endpoints() if name in endpoints.names()
+            name
+            for name in bootstrap.registry(writes=True).endpoints()
+            if name in endpoints.names()
         ]
         decided = _each(names, at)
         measure_stack(TicksRun=1)
@@ -68,15 +73,15 @@ def _each(names: list[str], at: datetime) -> dict[str, str | None]:
 
 def tick(name: str, at: datetime) -> Decision | None:
     """Do the next thing that the evidence at a time asks for; return the decision, if any."""
-    registry, policy = aws.registry(writes=True), endpoints.load(name).policy
+    registry, policy = bootstrap.registry(writes=True), endpoints.load(name).policy
     seen = registry.document(name)
     if seen is None:
         return None
-    document, announce = seen.document, events.announcer(aws.events(), name)
+    document, announce = seen.document, events.announcer(bootstrap.events(), name)
     registry.settle(document, announce)
     if at < document.last.time:
         return None  # a late or repeated tick: what it would decide on has been overtaken
-    evidence = comparison.gather(aws.data(), document, policy, loader(name), at)
+    evidence = gather_evidence.gather(bootstrap.data(), document, policy, loader(name), at)
     level = int(os.environ["MATURITY_LEVEL"])
     change = decide(document, evidence, policy, level)
     _measure(document, evidence, level)
@@ -96,14 +101,14 @@ def tick(name: str, at: datetime) -> Decision | None:
     return changed.last
 
 
-def loader(name: str) -> pairing.Load:
+def loader(name: str) -> paired_comparison.Load:
     """Return what loads the versions of an endpoint; those that cannot change are kept."""
     return lambda version: _model(name, version)
 
 
 @lru_cache(maxsize=8)
 def _model(name: str, version: str) -> Model:
-    registry = aws.registry(writes=True)
+    registry = bootstrap.registry(writes=True)
     return model.fetch(registry, registry.known(name, version), os.environ["SERVING_RUNTIME"])
 
 

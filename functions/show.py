@@ -10,9 +10,8 @@ GET /endpoints/{endpoint}/versions/{version}[/report]   the manifest of one; its
 from contextlib import suppress
 from typing import Any, get_args
 
-from evergreen import aws
-from evergreen.document import Document, Status
-from evergreen.errors import (
+import bootstrap
+from evergreen.contract.errors import (
     EvergreenError,
     Fault,
     InvalidRequestError,
@@ -20,10 +19,11 @@ from evergreen.errors import (
     NoReportError,
     UnknownVersionError,
 )
-from evergreen.known import check_endpoint_file, check_endpoint_name, is_version
-from evergreen.manifest import Manifest
-from evergreen.model import REPORT, kinds
-from evergreen.registry import Registry
+from evergreen.contract.identifiers import check_endpoint_file, check_endpoint_name, is_version
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import Registry
+from evergreen.registry.state import Document, Status
+from evergreen.serving.model import REPORT, kinds
 from http_api import CODES, QUERIES, Answer, Request, answer, described
 
 STATUSES = get_args(Status)
@@ -37,9 +37,9 @@ PAGE = {  # a version's page is a file of ours that asks for nothing, and may do
 
 def openapi(_: Request) -> Answer:
     """Describe the API, with the rows and labels that the champions of now take."""
-    from evergreen import openapi  # no other request needs what it imports
+    import openapi  # no other request needs what it imports
 
-    registry = aws.registry()
+    registry = bootstrap.registry()
     champions = {}
     for name in registry.endpoints():
         with suppress(EvergreenError):  # what cannot be read has no rows to show
@@ -51,7 +51,7 @@ def openapi(_: Request) -> Answer:
 
 def endpoints(_: Request) -> Answer:
     """List the endpoints that have a champion; one whose document is corrupt hides no other."""
-    registry = aws.registry()
+    registry = bootstrap.registry()
     return answer(200, {"endpoints": [_listed(registry, name) for name in registry.endpoints()]})
 
 
@@ -73,7 +73,7 @@ def endpoint(request: Request) -> Answer:
     """Show who is champion, since when, on which figures, who else is in play, and who was."""
     endpoint = request.parameters["endpoint"]
     check_endpoint_name(endpoint)
-    registry = aws.registry()
+    registry = bootstrap.registry()
     seen = registry.document(endpoint)
     if seen is None:
         check_endpoint_file(endpoint)
@@ -98,7 +98,7 @@ def versions(request: Request) -> Answer:
     endpoint = request.parameters["endpoint"]
     check_endpoint_name(endpoint)
     wanted = status_of(request.query) if "status" in request.query else None
-    registry = aws.registry()
+    registry = bootstrap.registry()
     found = kinds(registry, endpoint)
     seen = registry.document(endpoint)
     if not found and not seen:
@@ -122,14 +122,14 @@ def report(request: Request) -> Answer:
     manifest = _manifest(request)
     if REPORT not in manifest.artifacts:
         raise NoReportError(manifest.endpoint, manifest.version)
-    body = aws.registry().artifact(manifest, REPORT).decode()
+    body = bootstrap.registry().artifact(manifest, REPORT).decode()
     return {"statusCode": 200, "headers": PAGE, "body": body}
 
 
 def _manifest(request: Request) -> Manifest:
     endpoint, version = request.parameters["endpoint"], request.parameters["version"]
     check_endpoint_name(endpoint)
-    manifest = aws.registry().manifest(endpoint, version) if is_version(version) else None
+    manifest = bootstrap.registry().manifest(endpoint, version) if is_version(version) else None
     if manifest is None:
         raise UnknownVersionError(endpoint, version)
     return manifest

@@ -19,35 +19,29 @@ from typing import Any
 
 import msgspec
 
+import bootstrap
 import endpoints
-from evergreen import (
-    aws,
-    changes,
+from evergreen.aws.telemetry import logger, measure, measure_stack, observed
+from evergreen.captures.records import labels_of
+from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.errors import CandidateError, DataError, NoCandidateError, UnknownEventError
+from evergreen.contract.schema import schema_of
+from evergreen.monitoring import report
+from evergreen.registry import events, transitions
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import Registry, Run, Seen
+from evergreen.registry.state import Type
+from evergreen.registry.transitions import Change
+from evergreen.rollout import decide
+from evergreen.training import (
     dataset,
-    decide,
-    description,
-    events,
-    gate,
-    report,
-    runs,
-    training,
+    gates,
+    manifest_builder,
+    run_records,
+    train_version,
     triggers,
 )
-from evergreen.changes import Change
-from evergreen.document import Type
-from evergreen.endpoint import Endpoint
-from evergreen.errors import (
-    CandidateError,
-    DataError,
-    NoCandidateError,
-    UnknownEventError,
-)
-from evergreen.fitting import FALLBACK, Request
-from evergreen.manifest import Manifest
-from evergreen.records import labels_of
-from evergreen.registry import Registry, Run, Seen
-from evergreen.schema import schema_of
-from evergreen.telemetry import logger, measure, measure_stack, observed
+from evergreen.training.fitting import FALLBACK, Request
 
 OUTCOMES: dict[Type, str] = {  # of a run, by the decision that it came to
     "candidate refused": "rejected",
@@ -95,7 +89,7 @@ def _request_due(slot: datetime) -> list[str]:
                 requests.append(events.RetrainRequested(endpoint=name, time=slot, trigger=trigger))
         except Exception as error:  # one endpoint must not keep the others from being trained
             faulty.append(error)
-    events.emit(aws.events(), *requests)
+    events.emit(bootstrap.events(), *requests)
     measure_stack(TrainingsAsked=1)
     if faulty:  # after the others have been asked for
         raise ExceptionGroup("some endpoints cannot be trained", faulty)
@@ -108,7 +102,7 @@ def _due(name: str, slot: datetime) -> str | None:
     if policy.is_due(slot):
         return "schedule"
     last = (
-        next(runs.manifests(name, aws.registry(writes=True)), None)
+        next(run_records.manifests(name, bootstrap.registry(writes=True)), None)
         if policy.new_labels is not None
         else None
     )
@@ -116,7 +110,7 @@ def _due(name: str, slot: datetime) -> str | None:
         return None
     found = {
         label.id
-        for labels in labels_of(aws.data(), name, last.created, slot)
+        for labels in labels_of(bootstrap.data(), name, last.created, slot)
         for label in labels
         if label.time > last.created
     }
@@ -164,7 +158,7 @@ def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
 def _train(start: Start, owner: str) -> Run:
     began = perf_counter()
     endpoint = endpoints.load(start.endpoint)
-    registry = aws.registry(writes=True)
+    registry = bootstrap.registry(writes=True)
     now = datetime.now(UTC)
     run = registry.claim(
         start.endpoint,
@@ -192,10 +186,10 @@ def _attempt(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> Run
     """
     seen = registry.document(name)
     if seen:
-        registry.settle(seen.document, events.announcer(aws.events(), name))
+        registry.settle(seen.document, events.announcer(bootstrap.events(), name))
     if ended := _decided(name, registry, run, seen):
         return ended
-    version = runs.written_by(run, name, registry)
+    version = run_records.written_by(run, name, registry)
     if version is None:
         run, trained = _new_version(name, endpoint, registry, run, seen)
         if trained is None:
@@ -204,51 +198,51 @@ def _attempt(name: str, endpoint: Endpoint, registry: Registry, run: Run) -> Run
             if written:
                 registry.write_version(written.manifest, written.artifacts)
         version = trained.manifest
-    run = runs.described(run, version)
-    events.emit(aws.events(), _model_trained(name, run, version))
+    run = run_records.described(run, version)
+    events.emit(bootstrap.events(), _model_trained(name, run, version))
     return _enter(name, endpoint, registry, run, version)
 
 
 def _decided(name: str, registry: Registry, run: Run, seen: Seen | None) -> Run | None:
     """Return how the run ended, where the document says so: by an attempt before, or beside, us."""
-    done = runs.decision_by(run, registry, seen)
+    done = run_records.decision_by(run, registry, seen)
     if done is None:
         return None
     found = registry.manifest(name, done.version)
-    ended = runs.described(run, found) if found else run
+    ended = run_records.described(run, found) if found else run
     return _ended(name, ended, OUTCOMES[done.type], done.reason, done.version)
 
 
 def _new_version(
     name: str, endpoint: Endpoint, registry: Registry, run: Run, seen: Seen | None
-) -> tuple[Run, training.Trained | None]:
+) -> tuple[Run, train_version.Trained | None]:
     """Train a version; where none comes of it, the run that is returned has ended."""
-    last = next((m for m in runs.manifests(name, registry) if m.candidate != FALLBACK), None)
+    last = next((m for m in run_records.manifests(name, registry) if m.candidate != FALLBACK), None)
     state = _state(name, registry, run, seen, last)
     if reason := triggers.reason_to_skip(run.trigger, run.at, endpoint.policy, state):
         return _ended(name, run, "skipped", reason), None
     code, runtime = endpoints.code(name), os.environ["SERVING_RUNTIME"]
-    libraries, schema = description.libraries(), schema_of(name, endpoint.row)
+    libraries, schema = manifest_builder.libraries(), schema_of(name, endpoint.row)
     run = msgspec.structs.replace(run, code_sha256=code, libraries=libraries)
     try:
-        data = dataset.read(aws.data(), name, endpoint, schema, run.at)
+        data = dataset.read(bootstrap.data(), name, endpoint, schema, run.at)
         run = msgspec.structs.replace(run, labels=data.labels, conflicting=data.conflicting)
         if data.examples:
-            run = msgspec.structs.replace(run, data=runs.data_of(data.examples))
-        again = last is not None and runs.made_from_same(
+            run = msgspec.structs.replace(run, data=run_records.data_of(data.examples))
+        again = last is not None and run_records.made_from_same(
             last, data.sha256, code, libraries, runtime
         )
         if again and not triggers.by_hand(run.trigger):
             reason = "nothing has been added to the data since the last training"
             return _ended(name, run, "skipped", reason), None
-        champion = runs.champion_of(name, registry, seen, runtime)
-        wanted = runs.needs_fallback(registry, seen, schema, endpoint)
+        champion = run_records.champion_of(name, registry, seen, runtime)
+        wanted = run_records.needs_fallback(registry, seen, schema, endpoint)
         rule = seen.document.fallback if seen else None
         seed = int(os.environ["SEED"])
         request = Request(
             name, run.run, run.trigger, run.at, seed, code, runtime, fallback=wanted, rule=rule
         )
-        return run, training.train(request, endpoint, schema, data.examples, champion)
+        return run, train_version.train(request, endpoint, schema, data.examples, champion)
     except DataError as error:
         return _ended(name, run, "skipped", str(error)), None
     except (NoCandidateError, CandidateError) as error:  # or a service went away meanwhile
@@ -261,7 +255,7 @@ def _state(
     document = seen.document if seen else None
     violated: list[str] = []
     if document and run.trigger in triggers.AUTOMATIC:
-        checked = report.previous(aws.data(), name, run.at + timedelta(hours=1))
+        checked = report.previous(bootstrap.data(), name, run.at + timedelta(hours=1))
         if checked and checked.version == document.champion:
             violated = [part for alarm in checked.alarms if alarm.kind == "schema"
                         for part in alarm.about]  # fmt: skip
@@ -269,7 +263,7 @@ def _state(
         now=datetime.now(UTC) + events.CLOCK_SKEW,
         document=document,
         last=last,
-        in_flight=runs.in_flight(registry, document) if document else None,
+        in_flight=run_records.in_flight(registry, document) if document else None,
         violated=tuple(violated),
     )
 
@@ -289,9 +283,9 @@ def _enter(
     if ended := _decided(name, registry, run, seen):
         return ended
     champion = seen.document.champion if seen else None
-    verdict = gate.verdict(version.metrics.gates)
+    verdict = gates.verdict(version.metrics.gates)
     if champion and verdict.passed and version.lineage.previous != champion:
-        verdict = gate.Verdict(False, decide.stale(version.lineage.previous, champion))
+        verdict = gates.Verdict(False, decide.stale(version.lineage.previous, champion))
     outcome = "rejected"
     if verdict.passed:
         outcome = "entered" if seen else "promoted"
@@ -300,15 +294,15 @@ def _enter(
         version=version.version,
         by=run.run,
         reason=verdict.reason,
-        figures=runs.figures_of(version.metrics),
+        figures=run_records.figures_of(version.metrics),
         policy=decide.rules(endpoint.policy),
         fallback=version.fallback,
     )
-    now, announce = datetime.now(UTC), events.announcer(aws.events(), name)
+    now, announce = datetime.now(UTC), events.announcer(bootstrap.events(), name)
     if seen:  # DocumentChangedError: a retry decides anew
         registry.change(seen, change, now, announce)
     elif outcome == "promoted":
-        registry.write_document(changes.first(name, change, now), None, announce)
+        registry.write_document(transitions.first(name, change, now), None, announce)
     return _ended(name, run, outcome, verdict.reason, version.version)
 
 
@@ -316,10 +310,10 @@ def _ended(name: str, run: Run, outcome: str, reason: str, version: str | None =
     """Return how a run ended, after announcing it; entering and promoting have been by then."""
     about = {"endpoint": name, "run": run.run, "trigger": run.trigger, "reason": reason}
     if outcome == "skipped":
-        events.emit(aws.events(), events.TrainingSkipped(**about))
+        events.emit(bootstrap.events(), events.TrainingSkipped(**about))
     if outcome == "rejected":
         rejected = events.CandidateRejected(**about, stage="training", version=version)
-        events.emit(aws.events(), rejected)
+        events.emit(bootstrap.events(), rejected)
     return msgspec.structs.replace(run, outcome=outcome, reason=reason, version=version)
 
 

@@ -10,8 +10,8 @@ from itertools import takewhile
 from typing import Any
 
 from local import marked
-from local.schedule import next_time
-from local.template import ROOT, Template, resolve, translate
+from local.plane.schedule import next_time
+from local.plane.template import ROOT, Template, resolve, translate
 
 DOCUMENT = ROOT / "docs" / "cost.md"
 PAGES = {level: ROOT / "docs" / f"level-{level}.md" for level in "1234"}

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from samcli.lib.bootstrap.companion_stack.data_types import CompanionStack
 from samcli.yamlhelper import yaml_parse
 
-from local.template import ROOT
+from local.plane.template import ROOT
 
 SAM = Path(sys.executable).parent / "sam"
 RETAINED = {"Retain", "RetainExceptOnCreate"}

@@ -18,9 +18,10 @@ from pathlib import Path
 from rich.console import Console
 
 import endpoints
-from local import flights, stack, template
-from local.gateway import joined
-from local.plane import Plane
+from local.plane import stack, template
+from local.plane.gateway import joined
+from local.plane.plane import Plane
+from local.samples import flights
 
 HOST = "127.0.0.1"
 MAX_BYTES = 10_000_000  # what API Gateway takes

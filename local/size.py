@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from samcli.yamlhelper import yaml_parse
 
-from local import template
+from local.plane import template
 
 BUILT = template.ROOT / ".aws-sam" / "build"
 MIB = 1024 * 1024

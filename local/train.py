@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 import endpoints
-from evergreen.fitting import FALLBACK
-from evergreen.manifest import Manifest
-from local import stack, template
+from evergreen.registry.manifest import Manifest
+from evergreen.training.fitting import FALLBACK
+from local.plane import stack, template
 
 BUILD = template.ROOT / "build" / "train"
 
@@ -26,7 +26,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    own = logging.getLogger("evergreen.errors")  # the whole of an error, which no stack logs
+    own = logging.getLogger(
+        "evergreen.contract.errors"
+    )  # the whole of an error, which no stack logs
     own.addHandler(logging.StreamHandler())
     own.setLevel(logging.DEBUG)
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -16,30 +16,30 @@ import time_machine
 from botocore.session import Session
 from hypothesis import settings
 
+import bootstrap as clients
 import endpoints
 from endpoints import flight_delay
-from evergreen import aws as clients
-from evergreen import training
-from evergreen.examples import from_table
-from evergreen.fitting import Request
-from evergreen.manifest import Manifest
-from evergreen.registry import Registry
-from evergreen.schema import JsonSchema, schema_of
-from evergreen.store import Store
+from evergreen.aws.s3 import Store
+from evergreen.captures.examples import from_table
+from evergreen.contract.schema import JsonSchema, schema_of
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import Registry
+from evergreen.training import train_version
+from evergreen.training.fitting import Request
 from local import serve
-from local.aws import EVERYTHING, create, inbox, started
-from local.permissions import check_refused
-from local.plane import Plane
-from local.process import _OUTPUT
-from local.template import Template, load, physical_name
-from tests import candidates, given, traffic
-from tests.registries import registry_of
+from local.cloud.permissions import check_refused
+from local.cloud.resources import EVERYTHING, create, inbox, started
+from local.plane.plane import Plane
+from local.plane.process import _OUTPUT
+from local.plane.template import Template, load, physical_name
+from tests.support import candidates, given, traffic
+from tests.support.registries import registry_of
 
 settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.load_profile("suite")
 
 with redirect_stdout(cast(IO[str], _OUTPUT)):  # whichever test is the first to import a handler
-    import_module("evergreen.telemetry")
+    import_module("evergreen.aws.telemetry")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -119,12 +119,12 @@ def schema() -> JsonSchema:
 
 
 @pytest.fixture(scope="session")
-def trained(schema: JsonSchema) -> training.Trained:
+def trained(schema: JsonSchema) -> train_version.Trained:
     """Train one version of flight-delay, for all who need some version."""
     endpoint = given.quick()
     examples = from_table(schema, endpoint.examples(given.table()))
     request = Request(given.NAME, "a run", "manual", given.NOW, 0, "code")
-    found: training.Trained = training.train(request, endpoint, schema, examples, None)
+    found: train_version.Trained = train_version.train(request, endpoint, schema, examples, None)
     return found
 
 
@@ -168,13 +168,13 @@ def announced(aws: None) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
 
 
 @pytest.fixture
-def champion(plane: Plane, artifacts: Store, trained: training.Trained) -> Manifest:
+def champion(plane: Plane, artifacts: Store, trained: train_version.Trained) -> Manifest:
     """Return the champion of the deployment, candidates.ONE."""
     return traffic.promoted(artifacts, trained, candidates.ONE)
 
 
 @pytest.fixture
-def candidate(champion: Manifest, artifacts: Store, trained: training.Trained) -> Manifest:
+def candidate(champion: Manifest, artifacts: Store, trained: train_version.Trained) -> Manifest:
     """Return the candidate beside it, candidates.TWO."""
     return candidates.entered(registry_of(artifacts), trained, candidates.TWO)
 

@@ -4,9 +4,9 @@ import hashlib
 import importlib
 from pathlib import Path
 
-from evergreen.endpoint import Endpoint, check_endpoint
-from evergreen.errors import EndpointFileError
-from evergreen.known import check_endpoint_file, check_endpoint_name, endpoint_file
+from evergreen.contract.endpoint import Endpoint, check_endpoint
+from evergreen.contract.errors import EndpointFileError
+from evergreen.contract.identifiers import check_endpoint_file, check_endpoint_name, endpoint_file
 
 
 def names() -> list[str]:
@@ -36,7 +36,7 @@ def load(name: str) -> Endpoint:
 
 def code(name: str) -> str:
     """Return the SHA-256 of all code that a version of this endpoint is made with."""
-    machinery = sorted((Path(__file__).parent.parent / "evergreen").glob("*.py"))
+    machinery = sorted((Path(__file__).parent.parent / "evergreen").rglob("*.py"))
     digest = hashlib.sha256()
     for file in [endpoint_file(name), *machinery]:
         digest.update(file.read_bytes())

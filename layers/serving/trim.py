@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Each operation that functions/evergreen/store.py, seal.py and records.py call for a request.
+# Each operation that functions/evergreen/aws/s3.py, seal.py and records.py call for a request.
 CALLED = {
     "s3": ["GetObject", "ListObjectsV2"],
     "kms": ["VerifyMac"],

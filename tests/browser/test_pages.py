@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from evergreen.page import page
-from local import report
-from local.stages import stories
-from tests import checks, replays
+from evergreen.pages.check_report import page as check_page
+from local.demo.report import page
+from local.demo.stages import stories
+from tests.support import checks, replays
 
 BUILD = Path(__file__).parent.parent.parent / "build" / "pages"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -33,11 +33,14 @@ parent.postMessage(`${root.scrollWidth} of ${root.clientWidth}`, "*")</script>""
 def demo() -> str:
     """Return the report of a demo that found drift, and rolled something back."""
     results = replays.both(more=(replays.drifted(3),), reports=replays.CHECKS)
-    return report.page(replays.merged(results), results, stories(replays.STORY))
+    return page.page(replays.merged(results), results, stories(replays.STORY))
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    **{name: partial(lambda state: page(state()), state) for name, state in checks.STATES.items()},
+    **{
+        name: partial(lambda state: check_page(state()), state)
+        for name, state in checks.STATES.items()
+    },
     "demo": demo,
 }
 

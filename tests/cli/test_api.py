@@ -11,7 +11,7 @@ from botocore.session import Session
 
 from cli import api
 from cli.api import AddressError, address, api_of
-from local.aws import CREDENTIALS
+from local.cloud.resources import CREDENTIALS
 
 URL = "https://abc123.execute-api.us-west-2.amazonaws.com"
 

@@ -10,17 +10,17 @@ from importlib.metadata import entry_points
 import pytest
 
 from cli import commands, main
-from evergreen.manifest import Manifest
-from evergreen.model import ONNX
-from evergreen.registry import Registry
-from evergreen.store import Store
+from evergreen.aws.s3 import Store
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import Registry
+from evergreen.serving.model import ONNX
 from local import serve
-from local.plane import Plane
-from tests import given
-from tests.candidates import ONE, THREE, TWO, document
-from tests.given import NAME
-from tests.registries import registry_of
-from tests.servers import Answered, Asked, listening
+from local.plane.plane import Plane
+from tests.support import given
+from tests.support.candidates import ONE, THREE, TWO, document
+from tests.support.given import NAME
+from tests.support.registries import registry_of
+from tests.support.servers import Answered, Asked, listening
 
 Run = Callable[..., tuple[int, str, str]]
 JSON = {"Content-Type": "application/json"}

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 
-from tests import given
-from tests.given import NAME, prediction_id, row
+from tests.support import given
+from tests.support.given import NAME, prediction_id, row
 
 CONTROL = f"/control/endpoints/{NAME}"
 PREDICT, FEEDBACK = f"/endpoints/{NAME}/predict", f"/endpoints/{NAME}/feedback"

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from evergreen import training
-from evergreen.store import Store
-from local.plane import Plane
-from local.template import Template
+from evergreen.aws.s3 import Store
+from evergreen.training import train_version
+from local.plane.plane import Plane
+from local.plane.template import Template
 from tests.faults.wire import Wire, tapped
 from tests.faults.world import World
-from tests.registries import registry_of
-from tests.traffic import Announced
+from tests.support.registries import registry_of
+from tests.support.traffic import Announced
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def world(
 @pytest.fixture
 def remembered(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train the same thing once: the same request gives the same version, and it takes a while."""
-    known: dict[str, training.Trained] = {}
-    train = training.train
+    known: dict[str, train_version.Trained] = {}
+    train = train_version.train
 
     def remember(request, endpoint, schema, examples, champion):  # type: ignore[no-untyped-def]
         data, best = examples and examples.sha256(), champion and champion.manifest.version
@@ -40,4 +40,4 @@ def remembered(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
             known[key] = train(request, endpoint, schema, examples, champion)
         return known[key]
 
-    monkeypatch.setattr(training, "train", remember)
+    monkeypatch.setattr(train_version, "train", remember)

@@ -9,13 +9,13 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["evergreen.schema", "feedback", "json"]):
+with atheris.instrument_imports(include=["evergreen.contract.schema", "feedback", "json"]):
     import feedback
-    from evergreen.schema import RowDecoder, schema_of
+    from evergreen.contract.schema import RowDecoder, schema_of
 
 from endpoints.flight_delay import Flight
-from evergreen.errors import InvalidRequestError, TooLargeError
-from evergreen.problem import KINDS
+from evergreen.contract.errors import InvalidRequestError, TooLargeError
+from evergreen.contract.problem import KINDS
 
 DECODER = RowDecoder(schema_of("flight-delay", Flight))
 

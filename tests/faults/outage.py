@@ -12,11 +12,11 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from moto.core.models import botocore_stubber
 
+import bootstrap
 import http_api
-from evergreen import aws
-from local.plane import Plane
-from local.template import REGION
-from tests.servers import SECONDS, Answered, Asked, listening
+from local.plane.plane import Plane
+from local.plane.template import REGION
+from tests.support.servers import SECONDS, Answered, Asked, listening
 
 SERVICES = ("s3", "kms", "firehose")
 READ = 0.3  # seconds, in place of two
@@ -96,8 +96,8 @@ def between(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
 
     The clients are impatient, and once something fails, of a function's time only BUDGET is spent.
     """
-    monkeypatch.setattr(aws, "READ_SECONDS", READ)
-    monkeypatch.setattr(aws, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(bootstrap, "READ_SECONDS", READ)
+    monkeypatch.setattr(bootstrap, "REST_SECONDS", 0.0)
     monkeypatch.setattr(http_api, "RESERVE_SECONDS", 0.0)
     outage = Outage(lambda: monkeypatch.setattr(http_api, "RESERVE_SECONDS", 10 - BUDGET))
     with listening(outage.answer) as host:

@@ -11,17 +11,16 @@ from urllib.parse import quote
 import pytest
 import time_machine
 
-from evergreen import aws as clients
-from evergreen import known
-from evergreen.errors import ExternalError
-from evergreen.manifest import Manifest
-from evergreen.report import CheckReport
-from evergreen.store import Store
+import bootstrap as clients
+from evergreen.aws.s3 import Store
+from evergreen.contract import identifiers
+from evergreen.contract.errors import ExternalError
+from evergreen.monitoring.report import CheckReport
+from evergreen.registry.manifest import Manifest
 from http_api import CODES, MAX_BYTES
-from local.gateway import Answer
-from local.plane import Plane
-from tests import given, traffic
-from tests.evergreen.test_external import COLUMNS, VARIABLE, client
+from local.plane.gateway import Answer
+from local.plane.plane import Plane
+from tests.evergreen.serving.test_external import COLUMNS, VARIABLE, client
 from tests.faults.attacks import (
     BODIES,
     CONTROL,
@@ -40,10 +39,11 @@ from tests.faults.attacks import (
     instances,
 )
 from tests.faults.wire import objects, restore
-from tests.given import NAME, prediction_id, row
-from tests.servers import Answered, Asked, listening
-from tests.test_feedback import stored
-from tests.test_predict import JSON, example
+from tests.handlers.test_feedback import stored
+from tests.handlers.test_predict import JSON, example
+from tests.support import given, traffic
+from tests.support.given import NAME, prediction_id, row
+from tests.support.servers import Answered, Asked, listening
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def in_place_of_a_version(plane: Plane, text: str) -> None:
             assert refused(answer, 400, 404) in (code, "gateway")
     for key, code in IN_QUERIES.items():
         method, path = key.split(" ")
-        if not ("run=" in path and known.RUN.fullmatch(text)):
+        if not ("run=" in path and identifiers.RUN.fullmatch(text)):
             answer = plane.request(method, path + encoded, given.body(), JSON)
             assert refused(answer, 400, 404) == code
     for path, (field, more) in IN_BODIES.items():
@@ -412,7 +412,7 @@ def test_nobody_writes_a_line_of_the_log_but_the_function(
     plane: Plane, candidate: Manifest, speak: Callable[[Plane], None]
 ) -> None:
     log = io.StringIO()
-    plane.runtime.log = log  # type: ignore[attr-defined]  # of local.process.Process
+    plane.runtime.log = log  # type: ignore[attr-defined]  # of local.plane.process.Process
 
     speak(plane)
     plane.request("GET", f"/endpoints/{NAME}")

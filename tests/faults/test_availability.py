@@ -14,22 +14,22 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+import bootstrap as clients
 import http_api
 import predict
 from endpoints import flight_delay
-from evergreen import aws as clients
-from evergreen.external import External
-from evergreen.store import Store
-from evergreen.training import Trained
-from local.gateway import Answer
-from local.plane import Plane
-from local.template import Template
-from tests import arms, given
+from evergreen.aws.s3 import Store
+from evergreen.serving.external import External
+from evergreen.training.train_version import Trained
+from local.plane.gateway import Answer
+from local.plane.plane import Plane
+from local.plane.template import Template
 from tests.faults.outage import BUDGET, FAILURES, SERVICES, Outage, between
-from tests.given import NAME, version
-from tests.registries import registry_of
-from tests.servers import Answered, Asked, listening
-from tests.test_predict import JSON, PATH, write
+from tests.handlers.test_predict import JSON, PATH, write
+from tests.support import arms, given
+from tests.support.given import NAME, version
+from tests.support.registries import registry_of
+from tests.support.servers import Answered, Asked, listening
 
 SLACK = 2.0  # seconds of computing, on a machine that others use too
 ADDRESSES = 8  # that S3's name has; each may cost the connect timeout

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from evergreen.manifest import Manifest
-from local.plane import Plane
+from evergreen.registry.manifest import Manifest
+from local.plane.plane import Plane
 from tests.faults.attacks import CONTROL, DECISION, POSTS
-from tests.given import NAME
-from tests.test_predict import JSON
+from tests.handlers.test_predict import JSON
+from tests.support.given import NAME
 
 EXPERIMENT = {
     "generation": 2, "treatment": "x", "share": 0.5, "hypothesis": "h", "min_rows": 1, "days": 1.0,

@@ -15,17 +15,17 @@ import pytest
 import time_machine
 
 from endpoints import flight_delay
-from evergreen import pairing
-from evergreen.document import Experiment
-from evergreen.evidence import PairedDay
-from evergreen.store import Store
-from evergreen.training import Trained
-from local.plane import Plane
-from tests import given
-from tests.candidates import ONE, TWO, document, move, written
+from evergreen.aws.s3 import Store
+from evergreen.registry.state import Experiment
+from evergreen.rollout import paired_comparison
+from evergreen.rollout.evidence import PairedDay
+from evergreen.training.train_version import Trained
+from local.plane.plane import Plane
 from tests.faults.world import Act, World
-from tests.given import NAME, NOW
-from tests.rollouts import DAY
+from tests.support import given
+from tests.support.candidates import ONE, TWO, document, move, written
+from tests.support.given import NAME, NOW
+from tests.support.rollouts import DAY
 
 LATER = NOW + 2.6 * DAY  # when the labels of a day after NOW have had their time
 PATH = f"/control/endpoints/{NAME}"
@@ -134,7 +134,7 @@ def compared(data: Store, champion: str, other: str, gain: float) -> None:
         PairedDay(day=date(2013, 1, 27) + timedelta(n), rows=100, gain=gain + 0.004 * (n % 3 - 1))
         for n in range(5)
     ]
-    data.put(pairing.key_of(NAME, champion, other), msgspec.json.encode(days))
+    data.put(paired_comparison.key_of(NAME, champion, other), msgspec.json.encode(days))
 
 
 def canary_of(share: float) -> Callable[[World], None]:

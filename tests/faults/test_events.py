@@ -12,21 +12,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen import aws as clients
-from evergreen import events
-from evergreen.errors import DeliveryError
-from evergreen.manifest import Manifest
-from evergreen.registry import RUN_LIMIT
-from evergreen.store import Store
+import bootstrap as clients
+from evergreen.aws.s3 import Store
+from evergreen.contract.errors import DeliveryError
+from evergreen.registry import events
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import RUN_LIMIT
 from local import redrive
-from local.faults import Faults
-from local.plane import Plane
-from local.template import Template, physical_name, queue_url
-from tests import given
+from local.cloud.faults import Faults
+from local.plane.plane import Plane
+from local.plane.template import Template, physical_name, queue_url
 from tests.faults.wire import objects
-from tests.given import NAME, NOW
-from tests.local.test_plane import at_level, put_on_bus
-from tests.registries import registry_of
+from tests.local.plane.test_plane import at_level, put_on_bus
+from tests.support import given
+from tests.support.given import NAME, NOW
+from tests.support.registries import registry_of
 
 QUEUE = queue_url(physical_name("DeadLetterQueue"))
 DAY = timedelta(days=1)

@@ -12,14 +12,14 @@ import time_machine
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from endpoints import flight_delay
-from evergreen.store import Store
-from local.plane import Plane
-from tests import given
-from tests.candidates import document
+from evergreen.aws.s3 import Store
+from local.plane.plane import Plane
 from tests.faults.wire import KilledError, objects, restore
 from tests.faults.world import World
-from tests.given import NAME, NOW
-from tests.rollouts import DAY
+from tests.support import given
+from tests.support.candidates import document
+from tests.support.given import NAME, NOW
+from tests.support.rollouts import DAY
 
 pytestmark = pytest.mark.usefixtures("remembered")
 

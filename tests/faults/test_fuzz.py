@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen import openapi
-from evergreen.manifest import Manifest
+import openapi
+from evergreen.registry.manifest import Manifest
 from http_api import CODES, QUERIES
-from local.plane import Plane
-from local.template import ROOT
-from tests import candidates, given
-from tests.given import NAME, prediction_id
-from tests.test_predict import JSON, example
+from local.plane.plane import Plane
+from local.plane.template import ROOT
+from tests.handlers.test_predict import JSON, example
+from tests.support import candidates, given
+from tests.support.given import NAME, prediction_id
 
 FUZZ = settings(max_examples=300, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 RUNS = 20_000  # of the decoder that libFuzzer guides

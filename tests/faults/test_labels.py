@@ -13,21 +13,21 @@ from hypothesis import given as hypothesis_given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from evergreen import model
-from evergreen.endpoint import Policy
-from evergreen.followup import Followed, follow
-from evergreen.join import join
-from evergreen.manifest import Manifest
-from evergreen.model import ONNX, Model
-from evergreen.pairing import Gathering, answers, labelled, paired
-from evergreen.profiles import Profiles
-from evergreen.records import ARRIVAL, BUFFER, Capture, Label, labels_of
-from evergreen.report import CheckReport
-from evergreen.schema import JsonSchema
-from evergreen.training import Trained
-from tests import checks, given, rollouts
-from tests.given import NAME, START
-from tests.memory import Memory
+from evergreen.captures.label_join import join
+from evergreen.captures.records import ARRIVAL, BUFFER, Capture, Label, labels_of
+from evergreen.contract.endpoint import Policy
+from evergreen.contract.schema import JsonSchema
+from evergreen.monitoring.daily_performance import Followed, follow
+from evergreen.monitoring.hourly_profiles import Profiles
+from evergreen.monitoring.report import CheckReport
+from evergreen.registry.manifest import Manifest
+from evergreen.rollout.paired_comparison import Gathering, answers, labelled, paired
+from evergreen.serving import model
+from evergreen.serving.model import ONNX, Model
+from evergreen.training.train_version import Trained
+from tests.support import checks, given, rollouts
+from tests.support.given import NAME, START
+from tests.support.memory import Memory
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SECOND = timedelta(seconds=1)

@@ -16,15 +16,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from evergreen import openapi
-from evergreen.manifest import Manifest
-from evergreen.registry import Registry
-from evergreen.store import Store
+import openapi
+from evergreen.aws.s3 import Store
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import Registry
 from http_api import CODES, QUERIES
-from local.plane import Plane
-from tests import candidates
-from tests.given import NAME, prediction_id
-from tests.registries import registry_of
+from local.plane.plane import Plane
+from tests.support import candidates
+from tests.support.given import NAME, prediction_id
+from tests.support.registries import registry_of
 
 BOUNDED = settings(
     max_examples=12, phases=[Phase.generate], suppress_health_check=list(HealthCheck)

@@ -8,15 +8,15 @@ import pytest
 import time_machine
 
 from endpoints import flight_delay
-from evergreen.store import Store
-from local.permissions import Grant
-from local.plane import Plane
-from local.template import ROOT
-from tests import candidates, given, rollouts, traffic
-from tests.candidates import document
-from tests.given import NAME, NOW
-from tests.registries import registry_of
-from tests.rollouts import BAD, DAY, GOOD
+from evergreen.aws.s3 import Store
+from local.cloud.permissions import Grant
+from local.plane.plane import Plane
+from local.plane.template import ROOT
+from tests.support import candidates, given, rollouts, traffic
+from tests.support.candidates import document
+from tests.support.given import NAME, NOW
+from tests.support.registries import registry_of
+from tests.support.rollouts import BAD, DAY, GOOD
 
 JSON = {"Content-Type": "application/json"}
 CONTROL = f"/control/endpoints/{NAME}"

@@ -15,12 +15,12 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
-from evergreen.changes import Change
-from evergreen.document import Decision
-from evergreen.errors import DocumentChangedError
-from evergreen.registry import Registry, Seen
-from tests import given
-from tests.given import NAME, NOW
+from evergreen.contract.errors import DocumentChangedError
+from evergreen.registry.registry import Registry, Seen
+from evergreen.registry.state import Decision
+from evergreen.registry.transitions import Change
+from tests.support import given
+from tests.support.given import NAME, NOW
 
 THREADS, ROUNDS = 8, 40
 WON, LOST, UNKNOWN = "won", "lost", "unknown"

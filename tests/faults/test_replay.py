@@ -17,29 +17,30 @@ import time_machine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from evergreen import changes, training
-from evergreen.endpoint import Endpoint
-from evergreen.examples import from_table
-from evergreen.external import External
-from evergreen.fitting import Request
-from evergreen.manifest import Manifest
-from evergreen.model import ONNX
-from evergreen.rule import Rule
-from evergreen.schema import JsonSchema
-from evergreen.store import Store
-from evergreen.training import Trained
-from local import stack
-from local.plane import Plane
-from local.template import load
-from tests import candidates
-from tests import given as start
-from tests.candidates import ONE, THREE, TWO
-from tests.given import NAME, NOW
-from tests.registries import registry_of
-from tests.rollouts import trained_on
-from tests.servers import Answered, Asked, listening
-from tests.test_kinds import STORIES, asked_of
-from tests.traffic import promoted
+from evergreen.aws.s3 import Store
+from evergreen.captures.examples import from_table
+from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.rule import Rule
+from evergreen.contract.schema import JsonSchema
+from evergreen.registry import transitions
+from evergreen.registry.manifest import Manifest
+from evergreen.serving.external import External
+from evergreen.serving.model import ONNX
+from evergreen.training import train_version
+from evergreen.training.fitting import Request
+from evergreen.training.train_version import Trained
+from local.plane import stack
+from local.plane.plane import Plane
+from local.plane.template import load
+from tests.handlers.test_kinds import STORIES, asked_of
+from tests.support import candidates
+from tests.support import given as start
+from tests.support.candidates import ONE, THREE, TWO
+from tests.support.given import NAME, NOW
+from tests.support.registries import registry_of
+from tests.support.rollouts import trained_on
+from tests.support.servers import Answered, Asked, listening
+from tests.support.traffic import promoted
 
 JSON = {"Content-Type": "application/json"}
 
@@ -103,7 +104,7 @@ def rule(schema: JsonSchema, candidate: Any, artifact: str) -> Trained:
         start.quick(), candidates=lambda _: {"it": candidate}, rule=None
     )
     examples = from_table(schema, endpoint.examples(start.table()))
-    found: Trained = training.train(
+    found: Trained = train_version.train(
         Request(NAME, "a run", "manual", NOW, 0, "code"), endpoint, schema, examples, None
     )
     assert artifact in found.artifacts
@@ -166,10 +167,10 @@ def test_the_fallback_that_answered_for_a_champion_that_could_not(
     candidates.written(registry, rule(schema, Rule(), "rule.json"), THREE)
     manifest = msgspec.structs.replace(trained.manifest, version=ONE, fallback=THREE)
     registry.write_version(manifest, trained.artifacts)
-    changed = changes.Change(
+    changed = transitions.Change(
         type="promoted", version=ONE, by="a test", reason="given", fallback=THREE
     )
-    registry.write_document(changes.first(NAME, changed, NOW), None)
+    registry.write_document(transitions.first(NAME, changed, NOW), None)
     artifacts.put(f"models/{NAME}/{ONE}/{ONNX}", b"damaged")
 
     asked = ask(plane, start.row())

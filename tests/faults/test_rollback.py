@@ -5,17 +5,17 @@ import json
 import pytest
 import time_machine
 
-from evergreen.manifest import Manifest
-from evergreen.registry import Registry
-from evergreen.store import Store
-from local.gateway import Answer
-from local.plane import Plane
-from local.template import Template
-from tests import given
-from tests.candidates import ONE, TWO, document, move
+from evergreen.aws.s3 import Store
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import Registry
+from local.plane.gateway import Answer
+from local.plane.plane import Plane
+from local.plane.template import Template
 from tests.faults.wire import Wire
-from tests.given import NAME
-from tests.registries import registry_of
+from tests.support import given
+from tests.support.candidates import ONE, TWO, document, move
+from tests.support.given import NAME
+from tests.support.registries import registry_of
 
 JSON = {"Content-Type": "application/json"}
 ASKED = {"reason": "it was a mistake"}

@@ -11,12 +11,12 @@ import pytest
 import control
 import feedback
 import predict
-from evergreen.manifest import Manifest
+from evergreen.registry.manifest import Manifest
 from http_api import MAX_BYTES
-from local.gateway import Answer
-from local.plane import Plane
-from local.template import ACCOUNT, REGION, Template, physical_name, resolve, translate
-from tests import given
+from local.plane.gateway import Answer
+from local.plane.plane import Plane
+from local.plane.template import ACCOUNT, REGION, Template, physical_name, resolve, translate
+from tests.support import given
 
 ROUTES: dict[str, Mapping[str, Any]] = {
     "PredictFunction": predict.ROUTES,

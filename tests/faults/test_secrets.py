@@ -22,10 +22,10 @@ import pytest
 import time_machine
 from botocore.exceptions import ClientError
 
+import bootstrap as clients
 from endpoints import flight_delay
-from evergreen import aws as clients
-from evergreen import training
-from evergreen.errors import (
+from evergreen.aws.s3 import Store
+from evergreen.contract.errors import (
     EvergreenError,
     ExternalError,
     Fault,
@@ -33,21 +33,21 @@ from evergreen.errors import (
     unexpected,
     worded,
 )
-from evergreen.external import External
-from evergreen.manifest import Manifest
-from evergreen.model import Model
-from evergreen.runtime_external import scorer
-from evergreen.store import Store
-from evergreen.training import Trained
-from local.plane import Plane
-from local.process import CODE, Process
-from local.template import Template, physical_name, queue_url
-from tests import candidates, given
-from tests.candidates import ONE, TWO
-from tests.given import NAME, NOW, csv, injected
-from tests.registries import registry_of
-from tests.servers import Answered, listening
-from tests.traffic import Announced, outcomes, promoted, requests
+from evergreen.registry.manifest import Manifest
+from evergreen.serving.external import External
+from evergreen.serving.model import Model
+from evergreen.serving.runtime_external import scorer
+from evergreen.training import train_version
+from evergreen.training.train_version import Trained
+from local.plane.plane import Plane
+from local.plane.process import CODE, Process
+from local.plane.template import Template, physical_name, queue_url
+from tests.support import candidates, given
+from tests.support.candidates import ONE, TWO
+from tests.support.given import NAME, NOW, csv, injected
+from tests.support.registries import registry_of
+from tests.support.servers import Answered, listening
+from tests.support.traffic import Announced, outcomes, promoted, requests
 
 PATH = f"/endpoints/{NAME}"
 CONTROL = f"/control{PATH}"
@@ -299,7 +299,7 @@ def in_candidates(patched: pytest.MonkeyPatch) -> None:
 
 
 def in_the_machinery(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(training, "check", lambda *_, **__: raising(None))
+    patched.setattr(train_version, "check", lambda *_, **__: raising(None))
 
 
 @pytest.mark.usefixtures("quick", "serving")
@@ -343,7 +343,10 @@ def test_a_check_or_a_tick_that_fails_on_a_row_does_not_quote_it(
     function: str,
 ) -> None:
     slot = {"slot": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"}
-    for broken in ("evergreen.checkup.assess", "evergreen.comparison.gather"):
+    for broken in (
+        "evergreen.monitoring.assessment.assess",
+        "evergreen.rollout.gather_evidence.gather",
+    ):
         monkeypatch.setattr(broken, lambda *_, **__: raising(None))
 
     assert said.invoke(function, slot) is None

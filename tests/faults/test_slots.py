@@ -14,17 +14,17 @@ import pytest
 import time_machine
 
 import train
-from evergreen import training
-from evergreen.document import Decision
-from evergreen.registry import RUN_LIMIT, Registry, Run
-from evergreen.store import Store
-from local.plane import Plane
-from local.process import Context
-from tests import given
+from evergreen.aws.s3 import Store
+from evergreen.registry.registry import RUN_LIMIT, Registry, Run
+from evergreen.registry.state import Decision
+from evergreen.training import train_version
+from local.plane.plane import Plane
+from local.plane.process import Context
 from tests.faults.wire import KilledError, objects, restore
 from tests.faults.world import World
-from tests.given import NAME, NOW
-from tests.rollouts import DAY
+from tests.support import given
+from tests.support.given import NAME, NOW
+from tests.support.rollouts import DAY
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
@@ -170,22 +170,22 @@ def test_an_owner_that_is_late_does_not_write_over_the_record_of_who_took_its_ru
 def test_a_late_owner_and_who_took_its_run_over_enter_one_model_between_them(
     later: World, data: Store, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slot, real, before = NOW + DAY, training.train, objects()
+    slot, real, before = NOW + DAY, train_version.train, objects()
     data.put(f"training/{NAME}/even-more.csv", given.csv(given.table(300, seed=4)))
     uploaded = {data.bucket: objects()[data.bucket]}
     restore(before)
 
-    def slow(*args: Any) -> training.Trained:
+    def slow(*args: Any) -> train_version.Trained:
         """Train for longer than a claim holds, while another trains on what has come since."""
-        monkeypatch.setattr(training, "train", real)
+        monkeypatch.setattr(train_version, "train", real)
         clock.shift(RUN_LIMIT + timedelta(seconds=1))
         restore(uploaded)
         other = Plane(later.template).invoke("TrainFunction", event(slot), "other")
         assert other["outcome"] == "entered"
-        found: training.Trained = real(*args)
+        found: train_version.Trained = real(*args)
         return found
 
-    monkeypatch.setattr(training, "train", slow)
+    monkeypatch.setattr(train_version, "train", slow)
 
     late = later.act(lambda plane: trained_by(plane, slot, "ours"))
 

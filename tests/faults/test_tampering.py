@@ -9,21 +9,21 @@ import msgspec
 import pytest
 import time_machine
 
-from evergreen import aws as clients
-from evergreen import runtime_onnx, runtime_sklearn
-from evergreen.errors import CorruptDocumentError, ModelUnavailableError, OldDocumentError
-from evergreen.manifest import Manifest
-from evergreen.model import JOBLIB, ONNX
-from evergreen.registry import fingerprint
-from evergreen.store import Store
-from evergreen.training import Trained
-from local.plane import Plane
-from local.template import Template, load
-from tests import candidates, given
-from tests.candidates import ONE, TWO
-from tests.given import NAME, Bomb
-from tests.registries import registry_of
-from tests.test_predict import JSON, ask
+import bootstrap as clients
+from evergreen.aws.s3 import Store
+from evergreen.contract.errors import CorruptDocumentError, ModelUnavailableError, OldDocumentError
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import fingerprint
+from evergreen.serving import runtime_onnx, runtime_sklearn
+from evergreen.serving.model import JOBLIB, ONNX
+from evergreen.training.train_version import Trained
+from local.plane.plane import Plane
+from local.plane.template import Template, load
+from tests.handlers.test_predict import JSON, ask
+from tests.support import candidates, given
+from tests.support.candidates import ONE, TWO
+from tests.support.given import NAME, Bomb
+from tests.support.registries import registry_of
 
 DOCUMENT = f"endpoints/{NAME}.json"
 CONTROL = f"/control/endpoints/{NAME}"
@@ -78,7 +78,9 @@ def test_every_flipped_byte_of_a_manifest_is_caught(
     plane: Plane, champion: Manifest, artifacts: Store
 ) -> None:
     registry, whole = registry_of(artifacts), body(artifacts, manifest_key(ONE))
-    step = max(1, len(whole) // 400)  # each byte of a smaller one: tests/evergreen/test_seal.py
+    step = max(
+        1, len(whole) // 400
+    )  # each byte of a smaller one: tests/evergreen/aws/test_signing.py
     passed = []
 
     for position in [*range(0, len(whole), step), *range(len(whole) - 90, len(whole))]:

@@ -21,15 +21,15 @@ import pandas as pd
 import pytest
 
 from endpoints import flight_delay
-from evergreen import dataset
-from evergreen.errors import DataError
-from evergreen.schema import JsonSchema
-from evergreen.store import Store
-from evergreen.training import Trained
-from local.plane import Plane
-from tests import given
-from tests.given import NAME, NOW, Bomb, csv
-from tests.registries import registry_of
+from evergreen.aws.s3 import Store
+from evergreen.contract.errors import DataError
+from evergreen.contract.schema import JsonSchema
+from evergreen.training import dataset
+from evergreen.training.train_version import Trained
+from local.plane.plane import Plane
+from tests.support import given
+from tests.support.given import NAME, NOW, Bomb, csv
+from tests.support.registries import registry_of
 
 FOLDER = f"training/{NAME}"
 CANARY = "cmd|' /C calc'!A0"

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from evergreen import model
-from evergreen.document import Decision, Document
-from evergreen.registry import Registry, Run
-from local.plane import Plane
-from local.template import Template
+from evergreen.registry.registry import Registry, Run
+from evergreen.registry.state import Decision, Document
+from evergreen.serving import model
+from local.plane.plane import Plane
+from local.plane.template import Template
 from tests.faults.wire import Cut, KilledError, Wire, objects, restore
-from tests.given import NAME
-from tests.traffic import Announced
+from tests.support.given import NAME
+from tests.support.traffic import Announced
 
 LOST: tuple[Cut, ...] = ("unanswered", "severed")
 

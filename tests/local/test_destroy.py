@@ -14,9 +14,9 @@ from moto import mock_aws
 from samcli.lib.bootstrap.companion_stack.data_types import CompanionStack
 
 from local import destroy
-from local.aws import CREDENTIALS
+from local.cloud.resources import CREDENTIALS
 from local.destroy import DestroyError
-from local.template import translate
+from local.plane.template import translate
 
 NAME = "evergreen-staging"
 COMPANION = CompanionStack(NAME).stack_name

@@ -10,11 +10,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from evergreen.registry import RUN_LIMIT
+from evergreen.registry.registry import RUN_LIMIT
 from local import redrive
-from local.plane import Plane
+from local.plane.plane import Plane
+from local.plane.template import physical_name, queue_url
 from local.redrive import RedriveError
-from local.template import physical_name, queue_url
 
 QUEUE = queue_url(physical_name("DeadLetterQueue"))
 TRAIN, CHECK = physical_name("TrainFunction"), physical_name("CheckFunction")

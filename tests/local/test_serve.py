@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from evergreen.store import Store
-from local import flights, serve
-from local.plane import Plane
-from local.template import ROOT
-from tests import given
+from evergreen.aws.s3 import Store
+from local import serve
+from local.plane.plane import Plane
+from local.plane.template import ROOT
+from local.samples import flights
+from tests.support import given
 
 EXAMPLE = (ROOT / serve.EXAMPLE).read_bytes()
 

@@ -14,14 +14,14 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.session import Session
 
 from cli.api import AddressError, api_of
-from evergreen.store import Store
-from evergreen.training import Trained
+from evergreen.aws.s3 import Store
+from evergreen.training.train_version import Trained
 from local import serve, smoke
-from local.aws import CREDENTIALS
-from local.plane import Plane
+from local.cloud.resources import CREDENTIALS
+from local.plane.plane import Plane
 from local.smoke import FAILED, NO_CHAMPION, OK, Outcome
-from tests import given
-from tests.registries import registry_of
+from tests.support import given
+from tests.support.registries import registry_of
 
 URL = "https://abc123.execute-api.us-west-2.amazonaws.com"
 

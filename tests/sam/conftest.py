@@ -9,7 +9,7 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from local.template import ROOT
+from local.plane.template import ROOT
 
 
 def docker_answers() -> bool:

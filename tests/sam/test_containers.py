@@ -9,17 +9,20 @@ from typing import IO, Any
 import msgspec
 import pytest
 
-from evergreen import changes
-from evergreen.changes import Change
-from evergreen.model import JOBLIB, ONNX, REFERENCE, REPORT
-from evergreen.registry import Registry
-from local import containers, flights, levels, size, stack
-from local.levels import chosen
-from local.plane import Plane
-from local.result import Result
-from local.template import ROOT
-from tests import given
-from tests.given import NAME
+from evergreen.registry import transitions
+from evergreen.registry.registry import Registry
+from evergreen.registry.transitions import Change
+from evergreen.serving.model import JOBLIB, ONNX, REFERENCE, REPORT
+from local import size
+from local.demo import levels
+from local.demo.levels import chosen
+from local.demo.result import Result
+from local.plane import containers, stack
+from local.plane.plane import Plane
+from local.plane.template import ROOT
+from local.samples import flights
+from tests.support import given
+from tests.support.given import NAME
 
 PREDICT = f"/endpoints/{NAME}/predict"
 CONTROL = f"/control/endpoints/{NAME}"
@@ -143,7 +146,7 @@ def enter_a_copy(registry: Registry, version: str) -> str:
     seen = registry.document(NAME)
     assert seen is not None
     change = Change(type="candidate entered", version=copy, by="test", reason="it passed")
-    document = changes.apply(seen.document, change, datetime.now(UTC), seen.document.generation)
+    document = transitions.apply(seen.document, change, datetime.now(UTC), seen.document.generation)
     registry.write_document(document, seen, lambda _: None)
     return copy
 

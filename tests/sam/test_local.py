@@ -10,9 +10,10 @@ from typing import IO
 
 import pytest
 
-from local import containers, local
-from local.template import ROOT
-from tests.local.test_events import REFUSED
+from local import sam_local
+from local.plane import containers
+from local.plane.template import ROOT
+from tests.local.plane.test_events import REFUSED
 
 START_SECONDS = 120
 INVOKE_SECONDS = 300
@@ -43,10 +44,12 @@ def started() -> Iterator[list[str]]:
 
 
 def test_the_commands_are_those_of_every_event_that_starts_a_function(started: list[str]) -> None:
-    assert started == local.commands()
+    assert started == sam_local.commands()
 
 
-@pytest.mark.parametrize("command", local.commands()[:-2], ids=lambda command: command.split()[5])
+@pytest.mark.parametrize(
+    "command", sam_local.commands()[:-2], ids=lambda command: command.split()[5]
+)
 def test_an_invocation_that_is_printed_answers(started: list[str], command: str) -> None:
     done = subprocess.run(
         command.split(), cwd=ROOT, capture_output=True, text=True, timeout=INVOKE_SECONDS,

@@ -1,0 +1,122 @@
+"""The figures as JSON and Markdown, in a terminal, and in docs/load.md."""
+
+import json
+import os
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import shown
+from benchmarks.load.results import Loaded, Measured, Played, claims
+from benchmarks.serving.report import machine, markdown
+from local.plane.template import ROOT
+
+BUILD = ROOT / "build" / "load"
+DOCUMENT = ROOT / "docs" / "load.md"
+COMMAND = "make load"
+WIDTH = 110  # of the widest table
+SHOWN = 10  # of what was found against a claim
+
+
+def write(measured: Measured, *, document: bool) -> None:
+    """Show everything and write it; only a whole run is for the document."""
+    found = tables(measured)
+    shown.show(found, WIDTH, conditions(measured))
+    for claim in claims(measured):
+        print("holds:" if claim.holds else "DOES NOT HOLD:", claim.text)
+        for one in claim.against[:SHOWN]:
+            print("   ", one)
+    parts = [conditions(measured)]
+    for title, remark, heads, rows in found:
+        parts += [f"**{title}**", *([remark] if remark else []), markdown(heads, rows)]
+    (BUILD / "load.md").write_text("\n\n".join(parts) + "\n")
+    written = [BUILD / "load.json", BUILD / "load.md"]
+    write_json(measured, written[0])
+    if document:
+        shown.write_document(DOCUMENT, COMMAND, conditions(measured), found)
+        written.append(DOCUMENT)
+    print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
+
+
+def write_json(measured: Measured, path: Path) -> None:
+    """Write everything."""
+    facts = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "machine": machine()}
+    held = {"claims": [asdict(claim) for claim in claims(measured)]}
+    path.write_text(json.dumps(facts | held | asdict(measured), indent=2) + "\n")
+
+
+def conditions(measured: Measured) -> str:
+    """Return one paragraph on when and where."""
+    facts, (before, after) = machine(), measured.load
+    left = "".join(f" {name} was left out: {why}." for name, why in measured.left_out.items())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {facts['cpu']}, "
+        f"Python {facts['python']}, clients and servers on the same machine, "
+        f"{measured.seconds:.0f} s; load average {before:.1f} before and {after:.1f} after.{left}"
+    )
+
+
+def tables(measured: Measured) -> list[shown.Shown]:
+    """Return the title, remark, heads and rows of each table."""
+    each = [(one, played) for one in measured.loaded for played in one.played]
+    decided = [(one, played) for one, played in each if played.decision]
+    heads = ["", "requests", "a second", "errors", "p50, ms", "p95, ms", "p99, ms", "most, ms"]
+    growth = "KB a request, second half"
+    return [
+        ("Answers", "", heads, [line for one, played in each for line in _answers(one, played)]),
+        (
+            "Decisions in the middle of it",
+            "",
+            ["", "decision", "failed requests", "answered in, s", "first shown after, s"],
+            [_decision(one, played) for one, played in decided],
+        ),
+        (
+            "What was recorded",
+            "",
+            ["", "predictions", "labels", "objects", "MB", "lost, twice or other"],
+            [_recorded(one) for one in measured.loaded],
+        ),
+        (
+            "Memory, MB",
+            "",
+            ["", "process", "start", "middle", "end", growth],
+            [line for one, played in each for line in _memory(one, played)],
+        ),
+    ]
+
+
+def _answers(one: Loaded, played: Played) -> list[list[str]]:
+    lines = []
+    for kind, times in reversed(played.times.items()):
+        every = kind == "all"
+        name = f"{one.name}, {played.phase.name}" if every else f"… {kind}"
+        rate = f"{played.rate:.1f}" if every else ""
+        waited = (times.p50, times.p95, times.p99, times.most)
+        figures = [f"{figure:,.0f}" if figure >= 100 else f"{figure:.1f}" for figure in waited]
+        lines.append([name, f"{times.requests:,}", rate, str(times.errors), *figures])
+    return lines
+
+
+def _decision(one: Loaded, played: Played) -> list[str]:
+    made = played.decision
+    assert made
+    took = f"{made.received - made.sent:.2f}"
+    after = "never" if played.shown is None else f"{played.shown:.2f}"
+    failed = str(played.times["all"].errors)
+    return [f"{one.name}, {played.phase.name}", made.what, failed, took, after]
+
+
+def _recorded(one: Loaded) -> list[str]:
+    counts = [f"{count:,}" for count in (one.predictions, one.labels, one.objects)]
+    return [one.name, *counts, f"{one.megabytes:.1f}", str(len(one.unrecorded))]
+
+
+def _memory(one: Loaded, played: Played) -> list[list[str]]:
+    samples = [played.memory[index][1] for index in (0, len(played.memory) // 2, -1)]
+    lines: list[list[str]] = []
+    for process in played.processes:
+        figures = [f"{sample[process]:.0f}" if process in sample else "" for sample in samples]
+        growth = played.growth_kb(process)
+        figures.append("" if growth is None else f"{growth:.2f}")
+        lines.append(["" if lines else f"{one.name}, {played.phase.name}", process, *figures])
+    return lines

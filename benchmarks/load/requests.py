@@ -1,0 +1,149 @@
+"""What a load asks: predictions, outcomes, pages, label floods, and what must be refused.
+
+Each request knows the status that must come back; any other is an error.
+"""
+
+import json
+import random
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.serving.cloud import MONTH
+from local.samples import flights
+
+ENDPOINT = "flight-delay"
+PATH = f"/endpoints/{ENDPOINT}"
+JSON = {"Content-Type": "application/json"}
+MAX_ROWS = 1_000  # of the API, in a request
+LARGE_ROWS = 100
+POOL_ROWS = 1_000
+# How often each kind comes, of 100 requests.
+MIXED = {"predict": 55, "large": 3, "feedback": 18, "flood": 1, "page": 10, "refused": 13}
+HARD = {"predict": 80, "feedback": 12, "page": 3, "refused": 5}  # of a burst
+BARE = {"predict": 75, "large": 5, "page": 10, "refused": 10}  # which leave nothing behind
+PAGES = (
+    "/endpoints",
+    PATH,
+    f"{PATH}/versions",
+    f"/control{PATH}/status?evidence=no",
+    f"/control{PATH}/decisions",
+)
+LATE = 0.2  # of the outcomes, as of the flights
+ROW = '{"instances": [%s]}'
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request, and the status that must come back.
+
+    rows: of the pool, those that a prediction is asked for. labels: what an outcome reports.
+    """
+
+    kind: str
+    method: str
+    path: str
+    status: int = 200
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    rows: range = range(0)
+    labels: dict[str, bool] = field(default_factory=dict)
+
+
+def pool(fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Return rows to ask for: flights of the month after the training data."""
+    hours = flights.hours(flights.flights(), list(fields), MONTH, MONTH)
+    rows = [row for hour in hours for row in hour.rows]
+    return random.Random(0).sample(rows, POOL_ROWS)
+
+
+def refused(row: dict[str, Any]) -> list[Ask]:
+    """Return requests that must be refused, each for a reason of its own."""
+    plain = json.dumps(row)
+    unknown, typed = row | {"no-such-field": 1}, row | {"origin": 7}
+    many, label = ROW % ",".join([plain] * (MAX_ROWS + 1)), '{"id": "%s", "label": %s}'
+    one = label % (new_id(), "true")
+    predict, feedback = f"{PATH}/predict", f"{PATH}/feedback"
+    bodies = [
+        (predict, 400, ROW % json.dumps(unknown)),
+        (predict, 400, ROW % json.dumps(typed)),
+        (predict, 400, ROW % plain.replace("{", '{"distance": NaN, ', 1)),
+        (predict, 400, "{"),
+        (predict, 400, "[" * 5_000),
+        (predict, 400, ROW % ""),
+        (predict, 413, many),
+        (predict, 413, ROW % plain + " " * 1_000_000),
+        (f"{predict}?version=no-such-version", 404, ROW % plain),
+        ("/endpoints/no-such-endpoint/predict", 404, ROW % plain),
+        (feedback, 400, '{"labels": [%s]}' % (label % ("no-id", "true"))),
+        (feedback, 400, '{"labels": [%s]}' % (label % (new_id(), '"late"'))),
+        (feedback, 413, json.dumps({"labels": [json.loads(one)] * (MAX_ROWS + 1)})),
+    ]
+    asks = [
+        Ask("refused", "POST", path, status, text.encode(), JSON) for path, status, text in bodies
+    ]
+    other = {"Content-Type": "application/x-python-serialize"}
+    asks.append(Ask("refused", "POST", predict, 415, (ROW % plain).encode(), other))
+    missing = (f"{PATH}/versions/no-such-version", "/endpoints/no-such-endpoint")
+    return [*asks, *(Ask("refused", "GET", path, 404) for path in missing)]
+
+
+def new_id() -> str:
+    """Return an id that no prediction has."""
+    return f"{secrets.token_hex(16)}-000"
+
+
+def page(path: str) -> Ask:
+    """Return the request for a page."""
+    return Ask("page", "GET", path)
+
+
+class Asks:
+    """The requests of a load, in an order that a seed decides; not for several threads at once."""
+
+    def __init__(self, rows: list[dict[str, Any]], kinds: dict[str, int], seed: int = 0) -> None:
+        self.rows = rows
+        self.refused = refused(rows[0])
+        self.answered: deque[str] = deque()  # ids whose outcome is still to be reported
+        self._random = random.Random(seed)
+        self._kinds, self._weights = list(kinds), list(kinds.values())
+
+    def next(self) -> Ask:
+        """Return the next request."""
+        (kind,) = self._random.choices(self._kinds, self._weights)
+        match kind:
+            case "predict":
+                return self._prediction(kind, self._random.randint(1, 3))
+            case "large":
+                return self._prediction(kind, LARGE_ROWS)
+            case "feedback":
+                return self.outcomes(kind, self._random.randint(1, 5))
+            case "flood":
+                return self.outcomes(kind, MAX_ROWS)
+            case "page":
+                return page(self._random.choice(PAGES))
+        return self._random.choice(self.refused)
+
+    def _prediction(self, kind: str, count: int) -> Ask:
+        start = self._random.randrange(len(self.rows) - count + 1)
+        rows = range(start, start + count)
+        return asked_for(kind, f"{PATH}/predict", self.rows, rows, f"caller-{start}")
+
+    def outcomes(self, kind: str, count: int) -> Ask:
+        """Return a report of outcomes; of nobody's predictions once those answered are used up."""
+        known = 0 if kind == "flood" else min(count, len(self.answered))
+        ids = [self.answered.popleft() if at < known else new_id() for at in range(count)]
+        labels = {one: self._random.random() < LATE for one in ids}
+        body = {"labels": [{"id": one, "label": label} for one, label in labels.items()]}
+        encoded = json.dumps(body).encode()
+        return Ask(kind, "POST", f"{PATH}/feedback", 202, encoded, JSON, labels=labels)
+
+
+def asked_for(
+    kind: str, path: str, pool: list[dict[str, Any]], rows: range, key: str | None = None
+) -> Ask:
+    """Return the request for predictions of some rows of a pool."""
+    body = {"instances": [pool[row] for row in rows]} | ({"key": key} if key else {})
+    return Ask(kind, "POST", path, 200, json.dumps(body).encode(), JSON, rows)

@@ -1,0 +1,1 @@
+"""`make bench`: predict beside an empty function and the common pattern."""

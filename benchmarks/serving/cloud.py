@@ -1,0 +1,126 @@
+"""S3 and Firehose for the functions: moto's server in a process of its own, with a champion in it.
+
+    with cloud.started(folder) as url: ...
+
+The server shares no interpreter with whoever measures. The champion is trained by the real train
+function; its scikit-learn pipeline and the rows to ask for are written to the folder.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local.plane.template import ROOT, Template, load, physical_name, resolve
+
+ENDPOINT = "flight-delay"
+CANDIDATE = "logistic-regression"
+PIPELINE = "model.joblib"
+ROWS = "rows.json"
+ROW_COUNT = 1_000
+MONTH = 2  # what is asked: flights of the month after the training data
+SERVICES = ("AWS::S3::Bucket", "AWS::KinesisFirehose::DeliveryStream", "AWS::Events::EventBus")
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[str]:
+    """Start the server, train a champion, and yield the server's URL; stop it at the end."""
+    command = [sys.executable, "-m", "benchmarks.serving.cloud", str(folder)]
+    path = os.pathsep.join([str(ROOT / "functions"), str(ROOT)])
+    with (folder / "cloud.log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # it serves until this is closed, however we end
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path},
+            start_new_session=True,
+        )
+    assert process.stdin
+    assert process.stdout
+    try:
+        url = process.stdout.readline().strip()
+        if not url:
+            raise SystemExit(f"the server did not start: see {folder / 'cloud.log'}")
+        yield url
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def main() -> None:
+    """Serve until standard input is closed."""
+    from local.cloud.server import served
+
+    with served("127.0.0.1") as url:
+        prepare(url, Path(sys.argv[1]))
+        print(url, flush=True)
+        sys.stdin.read()
+
+
+def prepare(url: str, folder: Path) -> None:
+    """Create what the functions need, train, and write the pipeline and the rows."""
+    from evergreen.serving.model import JOBLIB
+    from local.cloud import resources
+    from local.plane import stack
+    from local.plane.plane import Plane
+    from local.samples import flights
+
+    template = load({"AwsEndpointUrl": url})
+    resources.create(only(template, SERVICES))
+    table = flights.flights()
+    with tempfile.TemporaryDirectory() as scratch:
+        file = flights.january(table, Path(scratch))
+        stack.data().put(f"training/{ENDPOINT}/{file.name}", file.read_bytes())
+    Plane(template).invoke("TrainFunction", {"endpoint": ENDPOINT})
+    registry = stack.registry()
+    (version,) = registry.versions(ENDPOINT)
+    manifest = registry.manifest(ENDPOINT, version)
+    if manifest is None or manifest.candidate != CANDIDATE:
+        raise SystemExit(f"{CANDIDATE} was to win, and did not: {manifest}")
+    (folder / PIPELINE).write_bytes(registry.artifact(manifest, JOBLIB))
+    hours = flights.hours(table, list(manifest.schema["properties"]), MONTH, MONTH)
+    rows = [row for hour in hours for row in hour.rows]
+    (folder / ROWS).write_text(json.dumps(random.Random(0).sample(rows, ROW_COUNT)))
+
+
+def only(template: Template, kinds: tuple[str, ...]) -> Template:
+    """Return a template with some resources, and buckets that announce nothing: it takes time."""
+    return Template(
+        {
+            name: resource | {"Properties": _silent(resource["Properties"])}
+            for name, resource in template.resources.items()
+            if resource["Type"] in kinds
+        }
+    )
+
+
+def _silent(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in properties.items() if key != "NotificationConfiguration"}
+
+
+def variables(translated: dict[str, Any], **parameters: str) -> dict[str, str]:
+    """Return the environment that the template gives predict under some parameters."""
+    function = resolve(translated, parameters).of_type("AWS::Lambda::Function")["PredictFunction"]
+    given = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
+    logging_ = function["LoggingConfig"]
+    return given | {
+        "AWS_LAMBDA_FUNCTION_NAME": physical_name("PredictFunction"),
+        "AWS_LAMBDA_LOG_FORMAT": logging_["LogFormat"],
+        "AWS_LAMBDA_LOG_LEVEL": logging_["ApplicationLogLevel"],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""One function in AWS's runtime interface emulator, from its start to its end.
+
+The emulator starts the runtime at the first request, so that request is a cold start. It answers
+after the handler has returned and every extension is done; AWS answers after the former.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks.installed import EMULATOR, PYTHON
+from local.cloud import ports
+from local.cloud.ports import HOST
+
+START_SECONDS = 10
+ANSWER_SECONDS = 60
+INVOCATIONS = "/2015-03-31/functions/function/invocations"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: when it was sent, when its answer was there, and the answer."""
+
+    sent: float
+    seconds: float
+    answer: Any
+
+
+@dataclass(frozen=True)
+class Returned:
+    """One invocation as its wrapper saw it: the handler's own time, and when it returned."""
+
+    seconds: float
+    at: float
+
+
+class Function:
+    """A function that can be asked."""
+
+    def __init__(self, port: int, times: Path) -> None:
+        self._connection = HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
+        self._times = times
+
+    def ask(self, event: bytes) -> Asked:
+        """Send an event and return its answer."""
+        sent, begun = time.time(), time.perf_counter()
+        self._connection.request("POST", INVOCATIONS, event)
+        body = self._connection.getresponse().read()
+        seconds = time.perf_counter() - begun
+        answer = json.loads(body)
+        if answer.get("statusCode") != 200:
+            raise SystemExit(f"a function failed: {body[:2000].decode(errors='replace')}")
+        return Asked(sent, seconds, answer)
+
+    def returned(self) -> list[Returned]:
+        """Return all invocations so far, as the wrapper noted them."""
+        lines = self._times.read_text().splitlines()[1:]
+        return [Returned(*map(float, line.split())) for line in lines]
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the function's process has taken so far."""
+        fields = Path(f"/proc/{self._pid()}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_mb(self) -> float:
+        """Return the most memory that the function's process has had so far."""
+        for line in Path(f"/proc/{self._pid()}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        raise SystemExit("the function's process has no VmHWM")
+
+    def _pid(self) -> str:
+        return self._times.read_text().split(maxsplit=1)[0]
+
+
+@contextmanager
+def started(
+    handler: str, path: list[Path], variables: Mapping[str, str], times: Path, log: IO[str]
+) -> Iterator[Function]:
+    """Start an emulator, wait until it listens, and end it with all that it started."""
+    times.unlink(missing_ok=True)
+    port, api = ports.free(2)
+    command = [
+        str(EMULATOR), "--log-level", "error",
+        "--runtime-interface-emulator-address", f"{HOST}:{port}",
+        "--runtime-api-address", f"{HOST}:{api}",
+        # -S: nothing that this machine has installed for its Python
+        str(PYTHON), "-S", "-m", "awslambdaric", "timed.handler",
+    ]  # fmt: skip
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        "PYTHONDONTWRITEBYTECODE": "1",  # in Lambda both /opt and /var/task are read-only
+        "BENCH_HANDLER": handler,
+        "BENCH_TIMES": str(times),
+        **variables,
+    }
+    process = subprocess.Popen(
+        command, env=environment, stdout=log, stderr=log, cwd=path[0], start_new_session=True
+    )
+    try:
+        ports.wait_for("the emulator", process, port, START_SECONDS)
+        yield Function(port, times)
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End an emulator's group, and the runtime, to which it gave another one."""
+    children = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the ids of all processes below one."""
+    found: list[int] = []
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, tasks.read_text().split()):
+                found += [child, *descendants(child)]
+    return found

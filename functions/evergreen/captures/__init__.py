@@ -1,0 +1,1 @@
+"""Recorded predictions and their late labels."""

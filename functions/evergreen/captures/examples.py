@@ -1,0 +1,273 @@
+"""Labelled rows to learn from, and the checks that they must pass first."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evergreen.captures import leakage
+from evergreen.contract import problem
+from evergreen.contract.errors import DataError
+from evergreen.contract.problem import KINDS, MIN_CLASSES, Answer, Kind
+from evergreen.contract.schema import Columns, JsonSchema, RowDecoder, columns_of, is_text
+
+MIN_PER_CLASS = 0.1  # of policy.min_rows
+MIN_HOLDOUT_DAYS = 3  # the bootstrap draws days
+MAX_CLASSES = 100  # more are names of things, and each answer holds the scores of all
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled rows in order of time.
+
+    columns: one array of shape (rows,) per feature. labels: bool for a binary problem, float64 for
+    a regression, and text in an array of objects for multiclass, shape (rows,).
+    times: datetime64[us] in UTC, shape (rows,).
+    """
+
+    columns: Columns
+    labels: npt.NDArray[Any]
+    times: npt.NDArray[np.datetime64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of problem that the labels are of."""
+        kinds: dict[str, Kind] = {"b": "binary", "f": "regression", "O": "multiclass"}
+        return kinds[self.labels.dtype.kind]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the features as the DataFrame that pipelines fit."""
+        return pd.DataFrame(self.columns)
+
+    def between(self, start: datetime | None, end: datetime | None) -> "Examples":
+        """Return the rows with start <= time < end; None leaves a side open."""
+        low = 0 if start is None else int(np.searchsorted(self.times, moment(start)))
+        high = len(self) if end is None else int(np.searchsorted(self.times, moment(end)))
+        return self.take(slice(low, max(low, high)))
+
+    def take(self, rows: slice | npt.NDArray[Any]) -> "Examples":
+        """Return some of the rows."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Examples(columns, self.labels[rows], self.times[rows])
+
+    def sha256(self) -> str:
+        """Return a hash of every value, the same for the same rows in the same order."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.columns.items()):
+            digest.update(name.encode())
+            digest.update(_bytes(values))
+        digest.update(_bytes(self.labels))
+        digest.update(self.times.tobytes())
+        return digest.hexdigest()
+
+
+def _bytes(values: npt.NDArray[Any]) -> bytes:
+    return msgspec.json.encode(values.tolist()) if values.dtype == object else values.tobytes()
+
+
+def moment(time: datetime) -> np.datetime64:
+    """Return a time as numpy's datetime64 in UTC."""
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def utc(time: np.datetime64) -> datetime:
+    """Return numpy's datetime64 as a time in UTC."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        microseconds=int((time - np.datetime64(0, "us")) / np.timedelta64(1, "us"))
+    )
+
+
+def from_rows(
+    schema: JsonSchema,
+    rows: Sequence[dict[str, Any]],
+    labels: Sequence[Answer],
+    times: Sequence[datetime],
+    kind: Kind = "binary",
+) -> Examples:
+    """Return examples from plain rows that have been validated."""
+    seconds = np.array([time.timestamp() for time in times], dtype=np.float64)
+    stamps = (seconds * 1e6).round().astype(np.int64).astype("datetime64[us]")
+    return Examples(columns_of(schema, rows), problem.array(kind, labels), stamps)
+
+
+def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -> Examples:
+    """Return examples from what an endpoint's `examples` function made of the user's data.
+
+    Raises DataError for a missing column, and for the first row with a missing label or time or a
+    value that a request could not have.
+    """
+    fields = list(schema["properties"])
+    missing = [name for name in [*fields, "label", "time"] if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"the training data lacks {', '.join(missing)}; it has {len(table.columns):,} columns"
+        )
+    for name in ("label", "time"):
+        if table[name].isna().any():
+            raise DataError(f"{name} is missing in row {int(np.argmax(table[name].isna()))}")
+    labels = _booleans(table["label"]) if kind == "binary" else _others(table["label"], kind)
+    if pd.api.types.is_numeric_dtype(table["time"]):
+        raise DataError("time must be timestamps or ISO 8601 text, and these are numbers")
+    try:
+        times = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None)
+    except (ValueError, TypeError) as error:
+        bad = pd.to_datetime(table["time"], utc=True, errors="coerce").isna()
+        raise DataError(f"row {int(np.argmax(bad))}: time is not ISO 8601") from error
+    rows = _plain(table[fields], schema)
+    decoder = RowDecoder(schema)
+    for index, values in enumerate(rows):
+        if fault := decoder.fault(values):
+            raise DataError(f"row {index}: {_unquoted(fault)}")
+    stamps = times.to_numpy(dtype="datetime64[us]")
+    known = (stamps >= np.datetime64("0001-01-02")) & (stamps < np.datetime64("9999-12-31"))
+    if not known.all():
+        raise DataError(f"row {int(np.argmin(known))}: time is not of the years 1 to 9999")
+    order = np.argsort(stamps, kind="stable")
+    return Examples(columns_of(schema, rows), labels, stamps).take(order)
+
+
+def _unquoted(fault: str) -> str:
+    """Return what a decoder said without the value, which it quotes where a choice is wrong."""
+    return re.sub(r"value '.*'", "value", fault, flags=re.DOTALL)
+
+
+def _booleans(labels: pd.Series) -> npt.NDArray[np.bool_]:
+    if not labels.isin([0, 1]).all():
+        row = int(np.argmax(~labels.isin([0, 1])))
+        raise DataError(f"row {row}: the label is neither true nor false")
+    return labels.to_numpy(dtype=bool)
+
+
+def _others(labels: pd.Series, kind: Kind) -> npt.NDArray[Any]:
+    """Return numbers or texts, as a label of this kind in a request may be."""
+    numeric = pd.api.types.is_numeric_dtype(labels) and not pd.api.types.is_bool_dtype(labels)
+    values = labels.astype(float if kind == "regression" and numeric else object).tolist()
+    for row, value in enumerate(values):
+        try:
+            msgspec.convert(value, KINDS[kind])
+        except msgspec.ValidationError as error:
+            raise DataError(f"row {row}: the label of a {kind}: {error}") from error
+        if isinstance(value, float) and np.isinf(value):
+            raise DataError(f"row {row}: the label is not finite")
+    return problem.array(kind, values)
+
+
+def _plain(table: pd.DataFrame, schema: JsonSchema) -> list[dict[str, Any]]:
+    """Return rows of plain values as a request would have them; missing is None."""
+    columns = {}
+    for name in table:
+        _check_numbers(table[name], schema["properties"][name])
+        values = table[name].astype(object).where(table[name].notna(), None).tolist()
+        if _is_integer(schema["properties"][name]):  # a column with gaps comes as floats
+            values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+        columns[str(name)] = values
+    names = list(schema["properties"])
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _check_numbers(column: pd.Series, spec: Mapping[str, Any]) -> None:
+    """Raise DataError for the first text in a column of numbers; a reader made all of it text."""
+    if is_text(spec) or pd.api.types.is_numeric_dtype(column):
+        return
+    bad = column.notna() & pd.to_numeric(column, errors="coerce").isna()
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"row {row}: the value of {column.name} is not a number")
+
+
+def _is_integer(spec: Mapping[str, Any]) -> bool:
+    return spec.get("type") == "integer" or any(_is_integer(s) for s in spec.get("anyOf", ()))
+
+
+def concat(parts: Iterable[Examples]) -> Examples | None:
+    """Return all parts in one, in order of time, or None for no parts."""
+    found = [part for part in parts if len(part)]
+    if not found:
+        return None
+    names = found[0].columns
+    joined = Examples(
+        {name: np.concatenate([part.columns[name] for part in found]) for name in names},
+        np.concatenate([part.labels for part in found]),
+        np.concatenate([part.times for part in found]),
+    )
+    return joined.take(np.argsort(joined.times, kind="stable"))
+
+
+def check(
+    examples: Examples | None, schema: JsonSchema, *, at: datetime, min_rows: int
+) -> Examples:
+    """Return the examples if a model can be trained on them at the time `at`.
+
+    Raises DataError that says which check failed and with which figures.
+    """
+    if examples is None or not len(examples):
+        raise DataError(
+            "there is no labelled data: upload training data, or send labels to /feedback"
+        )
+    newest = utc(examples.times[-1])
+    if newest > at:
+        raise DataError(
+            f"the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the future"
+        )
+    if len(examples) < min_rows:
+        raise DataError(
+            f"{len(examples):,} labelled rows are fewer than policy.min_rows={min_rows:,}"
+        )
+    _check_labels(examples, max(1, min_rows * MIN_PER_CLASS))
+    numbers = [name for name, spec in schema["properties"].items() if not is_text(spec)]
+    for name in numbers:
+        if said := leakage.leaks(examples.columns[name], examples.labels, examples.kind):
+            raise DataError(
+                f"feature {name} alone predicts the label ({said}): it leaks the outcome"
+            )
+    return examples
+
+
+def _check_labels(examples: Examples, enough: float) -> None:
+    """Raise DataError where there is nothing to tell apart."""
+    if examples.kind == "regression":
+        if np.ptp(examples.labels) == 0:
+            raise DataError(f"all {len(examples):,} labels are the same number")
+        return
+    counts = Counter(examples.labels.tolist())
+    if examples.kind == "binary":
+        for value in (True, False):
+            if counts[value] < enough:
+                raise DataError(
+                    f"only {counts[value]:,} of {len(examples):,} labels are {str(value).lower()}"
+                )
+        return
+    if not MIN_CLASSES <= len(counts) <= MAX_CLASSES:
+        way_out = "two are a binary problem" if len(counts) < MIN_CLASSES else "join the rare ones"
+        raise DataError(
+            f"the labels are of {len(counts):,} classes: multiclass needs {MIN_CLASSES} to "
+            f"{MAX_CLASSES}; {way_out}"
+        )
+    second = counts.most_common()[1][1]  # rarer ones may come and go; one alone is no problem
+    if second < enough:
+        raise DataError(
+            f"only {second:,} of {len(examples):,} labels are of the second most frequent class"
+        )
+
+
+def check_holdout(holdout: Examples, *, min_rows: int) -> None:
+    """Raise DataError where a holdout is too small for two models to be told apart on it."""
+    days = len(np.unique(holdout.times.astype("datetime64[D]")))
+    few = len(holdout) < max(1, min_rows * MIN_PER_CLASS)
+    both = "both labels" if holdout.kind == "binary" else "two labels that differ"
+    if few or days < MIN_HOLDOUT_DAYS or len(set(holdout.labels.tolist())) < 2:
+        raise DataError(
+            f"the holdout has {len(holdout):,} rows on {days} days: it needs at least "
+            f"{max(1, int(min_rows * MIN_PER_CLASS)):,} on {MIN_HOLDOUT_DAYS}, and {both}"
+        )

@@ -1,0 +1,1 @@
+"""What a data scientist writes, in words that every wing uses."""

@@ -1,0 +1,255 @@
+"""The contract of a file in endpoints/: what a data scientist writes, and nothing else.
+
+A file `endpoints/flight_delay.py` defines one object named `endpoint`; its name in the API is
+`flight-delay`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+import msgspec
+
+from evergreen.contract.errors import EndpointFileError
+from evergreen.contract.problem import KINDS, Kind
+from evergreen.contract.rule import Rule
+from evergreen.contract.schema import JsonSchema, schema_of
+
+SCHEDULES = ("daily", "weekly", "monthly", "never")
+PROMOTIONS = ("superior", "not worse")
+ONE = (  # fields of a policy that must be at least 1
+    "holdout_days", "min_rows", "drift_window_days", "cooldown_days", "label_days", "shadow_days",
+    "max_shadow_days", "watch_days", "watch_min_days", "max_latency_ms",
+)  # fmt: skip
+ZERO = (  # and those that must not be negative
+    "margin", "slice_margin", "max_duplicates", "max_label_shift", "max_calibration_error",
+    "max_artifact_mb", "search_seconds", "new_labels", "canary_days", "canary_rows",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """When to retrain, and what a candidate must show to be promoted.
+
+    schedule: `monthly` retrains on the 1st, `weekly` on Mondays, by UTC date.
+    holdout_days: the newest days of data, which no candidate fits and all are compared on.
+    windows_days: how much history the candidates fit; each pipeline is fitted on each window, and
+        None is everything.
+    margin: how much worse in the metric (nats for log-loss) the lower 95 % bound of the improvement
+        over the champion may be.
+    min_rows: fewer rows than this to fit, or a tenth of it per class, are too few to train on.
+    drift_window_days: how much traffic a drift check compares with the training data.
+    cooldown_days: a drift does not retrain sooner than this after the last training; an alarm that
+        goes on is announced again after as long.
+    label_days: how long after the end of its day a prediction's label may come and still count in
+        the performance of that day. Shorter finds a bad model sooner; too short forgets labels.
+    max_duplicates: the share of rows, equal in label and time too, beyond which a file was uploaded
+        twice; max_label_shift: how far (PSI, nats) the labels since the champion's may be from its.
+    slice_margin: as `margin`, for each value of a field of `slices`; None is four times `margin`.
+    max_calibration_error: how far scores may be from shares, unless the champion's are too.
+    max_artifact_mb: the size of all files of a version.
+    search_seconds: how long a training may look for the parameters in `search`; 0 does not.
+    new_labels: as many new labels as this share of what the last training learnt from, and at least
+        a thousand, ask for a training; None never does.
+    promotion: `superior` promotes a challenger that is better beyond chance, `not worse` one that
+        is not worse by more than `margin`. alpha: the chance of doing so wrongly, however often it
+        is looked at.
+    shadow_days: labelled days that a comparison needs at least, and max_shadow_days, after which it
+        is inconclusive.
+    canary: the shares of the requests that a challenger gets in turn, each for canary_days and at
+        least canary_rows rows.
+    watch_days: how long the champion before is compared with a new one, and may come back, by
+        the comparison of watch_min_days or more.
+    max_latency_ms: the time in which a candidate must score a row, and that a canary may exceed in
+        1 % of its rows.
+    """
+
+    schedule: Literal["daily", "weekly", "monthly", "never"] = "monthly"
+    holdout_days: int = 7
+    windows_days: tuple[int | None, ...] = (None, 60)
+    margin: float = 0.01
+    min_rows: int = 1_000
+    drift_window_days: int = 7
+    cooldown_days: int = 7
+    label_days: int = 7
+    max_duplicates: float = 0.2
+    max_label_shift: float = 1.0
+    slice_margin: float | None = None
+    max_calibration_error: float = 0.1
+    max_artifact_mb: float = 100.0
+    search_seconds: float = 0.0
+    new_labels: float | None = 0.2
+    promotion: Literal["superior", "not worse"] = "not worse"
+    alpha: float = 0.05
+    shadow_days: int = 10
+    max_shadow_days: int = 21
+    canary: tuple[float, ...] = (0.05, 0.25, 0.5)
+    canary_days: float = 1.0
+    canary_rows: int = 50
+    watch_days: int = 14
+    watch_min_days: int = 5
+    max_latency_ms: int = 500
+
+    @property
+    def history(self) -> timedelta | None:
+        """Return how far back a training reads, or None for everything.
+
+        >>> Policy(windows_days=(180, 60), holdout_days=7).history.days
+        194
+        """
+        longest = max((math.inf if days is None else days) for days in self.windows_days)
+        # Labels come late, so the holdout may end days before the training.
+        return None if longest == math.inf else timedelta(days=longest + 2 * self.holdout_days)
+
+    def is_due(self, slot: datetime) -> bool:
+        """Say whether the daily tick at `slot` (UTC) is one that retrains.
+
+        >>> Policy(schedule="monthly").is_due(datetime(2013, 3, 1, 6, tzinfo=UTC))
+        True
+        """
+        day = slot.astimezone(UTC)
+        return {
+            "daily": True,
+            "weekly": day.weekday() == 0,
+            "monthly": day.day == 1,
+            "never": False,
+        }[self.schedule]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One prediction problem.
+
+    row: the request row; a field's type, range and description become the schema that callers see.
+    examples: turns a table of the user's training data (a pandas DataFrame) into one with a column
+        per field of `row`, a column `label` and a column `time` (UTC): when the prediction would
+        have been asked for.
+    problem: what a label is: true or false (`binary`), one of three texts or more (`multiclass`),
+        or a number (`regression`).
+    candidates: given a seed, returns the unfitted scikit-learn pipelines by name. They get a
+        DataFrame with the fields of `row`: numbers as float32 with NaN where missing, text with ""
+        where missing.
+    target: what `label` says, for people.
+    slices: fields of `row` by whose values performance is shown, and candidates are compared,
+        separately.
+    fairness: fields of `row` between whose values a version's card compares rates.
+    search: for candidates by name, the values that parameters may have, by their names in
+        `pipeline.get_params()`; see policy.search_seconds.
+    """
+
+    row: type[msgspec.Struct]
+    examples: Callable[[Any], Any]
+    candidates: Callable[[int], Mapping[str, Any]]
+    target: str
+    problem: Kind = "binary"
+    policy: Policy = Policy()
+    slices: tuple[str, ...] = ()
+    rule: Rule | None = None
+    fairness: tuple[str, ...] = ()
+    search: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+
+
+def check_endpoint(name: str, endpoint: object) -> None:
+    """Raise EndpointFileError for the first way in which an endpoint breaks the contract."""
+    if not isinstance(endpoint, Endpoint):
+        raise EndpointFileError(name, "define `endpoint = Endpoint(...)` at the top level")
+    if not (isinstance(endpoint.row, type) and issubclass(endpoint.row, msgspec.Struct)):
+        raise EndpointFileError(name, "`row` must be a subclass of msgspec.Struct")
+    if not endpoint.row.__struct_config__.forbid_unknown_fields:
+        raise EndpointFileError(
+            name, "`row` needs forbid_unknown_fields=True, or typos pass unseen"
+        )
+    if not endpoint.target:
+        raise EndpointFileError(name, "`target` must say what is predicted")
+    schema = schema_of(name, endpoint.row)
+    for named, spec in schema["properties"].items():
+        if not any(part.get("description") for part in (spec, *spec.get("anyOf", ()))):
+            raise EndpointFileError(name, f"field `{named}` has no description")
+        if named in ("label", "time"):
+            raise EndpointFileError(name, f"field `{named}` has a name that `examples` needs")
+    _check_fields(name, "slices", endpoint.slices, schema)
+    _check_fields(name, "fairness", endpoint.fairness, schema)
+    if endpoint.problem not in KINDS:
+        raise EndpointFileError(name, f"problem {endpoint.problem!r} is none of {tuple(KINDS)}")
+    _check_policy(name, endpoint.policy)
+    _check_rule(name, "rule", endpoint.rule, schema)
+    candidates = endpoint.candidates(0)
+    if not candidates:
+        raise EndpointFileError(name, "`candidates` returned no pipeline")
+    for candidate, pipeline in candidates.items():
+        if getattr(pipeline, "kind", "model") != "model":
+            of_service = getattr(pipeline, "rule", pipeline)
+            _check_rule(name, f"candidate {candidate!r}", of_service, schema)
+        scores, kind = (
+            ("predict", "regressor")
+            if endpoint.problem == "regression"
+            else ("predict_proba", "classifier")
+        )
+        if not (hasattr(pipeline, "fit") and hasattr(pipeline, scores)):
+            raise EndpointFileError(
+                name, f"candidate {candidate!r} must have fit and {scores} (a {kind})"
+            )
+    _check_search(name, endpoint, candidates)
+
+
+def _check_fields(name: str, what: str, fields: tuple[str, ...], schema: JsonSchema) -> None:
+    if isinstance(fields, str):
+        raise EndpointFileError(name, f'{what} is a text: write ("{fields}",)')
+    if unknown := [each for each in fields if each not in schema["properties"]]:
+        known = ", ".join(schema["properties"])
+        raise EndpointFileError(
+            name, f"{what}: {unknown[0]!r} is not a field of `row`, which has {known}"
+        )
+
+
+def _check_search(name: str, endpoint: Endpoint, candidates: Mapping[str, Any]) -> None:
+    for candidate, space in endpoint.search.items():
+        if candidate not in candidates:
+            known = ", ".join(candidates)
+            raise EndpointFileError(name, f"search: {candidate!r} is no candidate, only {known}")
+        parameters: Mapping[str, Any] = getattr(candidates[candidate], "get_params", dict)()
+        for parameter, values in space.items():
+            if parameter not in parameters:
+                raise EndpointFileError(
+                    name, f"search: {candidate!r} has no parameter {parameter!r} in get_params()"
+                )
+            if isinstance(values, str) or not len(values):
+                raise EndpointFileError(name, f"search: {parameter!r} needs a list of values")
+
+
+def _check_rule(name: str, where: str, rule: object, schema: JsonSchema) -> None:
+    if rule is None:
+        return
+    if not isinstance(rule, Rule):
+        raise EndpointFileError(name, f"{where} must be a Rule of evergreen.contract.rule")
+    try:
+        rule.check(schema)
+    except ValueError as error:
+        raise EndpointFileError(name, f"{where}: {error}") from error
+
+
+def _check_policy(name: str, policy: Policy) -> None:
+    if policy.schedule not in SCHEDULES:
+        raise EndpointFileError(name, f"schedule {policy.schedule!r} is none of {SCHEDULES}")
+    if policy.promotion not in PROMOTIONS:
+        raise EndpointFileError(name, f"promotion {policy.promotion!r} is none of {PROMOTIONS}")
+    for found, least in ((ONE, 1), (ZERO, 0)):
+        for what in found:
+            value = getattr(policy, what)
+            if value is not None and not value >= least:
+                bound = f"must be at least {least}" if least else "must not be negative"
+                raise EndpointFileError(name, f"policy.{what} {bound}")
+    if not policy.windows_days or any(d is not None and d < 1 for d in policy.windows_days):
+        raise EndpointFileError(
+            name, "policy.windows_days needs windows of at least 1 day, or None"
+        )
+    if not 0 < policy.alpha < 0.5:
+        raise EndpointFileError(name, "policy.alpha must lie between 0 and 0.5")
+    shares = (0.0, *policy.canary, 1.0)
+    if not policy.canary or any(low >= high for low, high in pairwise(shares)):
+        raise EndpointFileError(name, "policy.canary needs shares between 0 and 1 that rise")
+    if policy.max_shadow_days < policy.shadow_days:
+        raise EndpointFileError(name, "policy.max_shadow_days is less than policy.shadow_days")

@@ -1,0 +1,167 @@
+"""A rule as a candidate, as a baseline, and as what answers when no model can be loaded.
+
+    Rule(
+        When(("hour", ">=", 17), ("carrier", "in", ["EV", "MQ"]), score=0.4),
+        When(("hour", "<", 7)),
+    )
+
+The first branch that holds has the score. A branch without one, and all rows that are in none, get
+theirs from the data. `Rule()` is the constant.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from evergreen.contract import problem
+from evergreen.contract.errors import CandidateError
+from evergreen.contract.problem import Floats, Kind, Problem
+from evergreen.contract.schema import Columns, JsonSchema, is_text
+from evergreen.serving.runtime_rule import Branch, Condition, Given, RuleFile, places, scorer_of
+
+_KINDS: dict[str, Kind] = {"b": "binary", "f": "regression"}  # of a problem, by that of labels
+
+
+class When:
+    """Conditions that must all hold, and the score of the rows for which they do, if it is known.
+
+    A condition is (field, test, value); tests are <, <=, >, >=, ==, !=, `in`, with a list, and
+    `missing`, without a value. score: a probability, a number, or probabilities by class.
+    """
+
+    def __init__(self, *conditions: tuple[Any, ...], score: Given | None = None) -> None:
+        self.conditions = [msgspec.convert(condition, Condition) for condition in conditions]
+        self.score = score
+
+
+class Rule:
+    """A candidate that is fitted and asked like those of scikit-learn, without being one."""
+
+    kind = "rule"
+
+    def __init__(self, *branches: When, otherwise: Given | None = None) -> None:
+        self.branches = branches
+        self.otherwise = otherwise
+        self.fitted: RuleFile | None = None
+
+    def check(self, schema: JsonSchema) -> None:
+        """Raise ValueError for a condition that no row of a schema could be tested by."""
+        for condition in (found for branch in self.branches for found in branch.conditions):
+            spec = schema["properties"].get(condition.field)
+            if spec is None:
+                raise ValueError(f"{condition.field!r} is not a field of `row`")
+            given = condition.value
+            values = given if isinstance(given, list) else [given]
+            fits = all(isinstance(value, str) is is_text(spec) for value in values)
+            ordered = condition.test in ("==", "!=", "in", "missing") or not is_text(spec)
+            listed = (condition.test == "in") is isinstance(given, list)
+            empty = condition.test == "missing"
+            if not (given is None if empty else fits and ordered and listed and given is not None):
+                raise ValueError(f"{msgspec.to_builtins(condition)} cannot test {condition.field}")
+
+    def fit(self, frame: Any, labels: npt.NDArray[Any]) -> "Rule":
+        """Learn the scores that are not given, from the rows of each branch.
+
+        frame: a DataFrame with a column per field. labels: shape (rows,), booleans, floats or text.
+        A branch has the share of its rows, or of their classes, with one row more that is like all
+        others, so that few rows do not make certain; of a regression it has their median.
+        Raises CandidateError for a score that the problem cannot have.
+        """
+        found = problem.of(_KINDS.get(labels.dtype.kind, "multiclass"), labels)
+        inside = places([branch.conditions for branch in self.branches], columns_from(frame))
+        everywhere = found.constant(labels)
+        given = [*(branch.score for branch in self.branches), self.otherwise]
+        scores = [
+            _learnt(found, labels[inside == number], everywhere)
+            if score is None
+            else _checked(found, score)
+            for number, score in enumerate(given)
+        ]
+        branches = [
+            Branch(when=branch.conditions, score=score)
+            for branch, score in zip(self.branches, scores, strict=False)
+        ]
+        self.fitted = RuleFile(problem=found, branches=branches, otherwise=scores[-1])
+        return self
+
+    @property
+    def is_regression(self) -> bool:
+        """Say whether it has been fitted to numbers."""
+        return self.fitted is not None and self.fitted.problem.kind == "regression"
+
+    @property
+    def classes_(self) -> list[Any]:
+        """The classes whose probabilities `predict_proba` returns."""
+        return self.file.problem.classes or [False, True]
+
+    @property
+    def predict_proba(self) -> Any:
+        """A function from a frame to probabilities, shape (rows, classes); regressions have none.
+
+        Raises AttributeError for these, as scikit-learn's regressors do.
+        """
+        if self.is_regression:
+            raise AttributeError("a rule for a number has no probabilities")
+        return lambda frame: probabilities(self.scores(columns_from(frame)))
+
+    def predict(self, frame: Any) -> npt.NDArray[Any]:
+        """Return the label of each row, shape (rows,)."""
+        return self.file.problem.answered(self.scores(columns_from(frame)))
+
+    def scores(self, columns: Columns) -> Floats:
+        """Return the scores of columns: (rows,), or (rows, classes) for multiclass."""
+        return scorer_of(self.file)(columns)
+
+    def artifact(self) -> bytes:
+        """Return the rule as JSON, for people and for runtime_rule."""
+        return msgspec.json.format(msgspec.json.encode(self.file), indent=2)
+
+    @property
+    def file(self) -> RuleFile:
+        """What was fitted. Raises CandidateError before."""
+        if self.fitted is None:
+            raise CandidateError("this rule has not been fitted: its scores are not known yet")
+        return self.fitted
+
+
+def probabilities(scores: Floats) -> Floats:
+    """Return scores as scikit-learn's classifiers do, shape (rows, classes)."""
+    return scores if scores.ndim == 2 else np.column_stack([1 - scores, scores])
+
+
+def columns_from(frame: Any) -> Columns:
+    """Return the columns of a DataFrame as a version reads them."""
+    found = {name: frame[name].to_numpy() for name in frame.columns}
+    return {
+        name: column.astype(np.float32 if column.dtype.kind in "fiub" else object, copy=False)
+        for name, column in found.items()
+    }
+
+
+def _learnt(found: Problem, labels: npt.NDArray[Any], everywhere: Floats) -> Given:
+    rows = len(labels)
+    if not rows:
+        score = everywhere
+    elif found.kind == "regression":
+        score = found.constant(labels)
+    else:
+        score = (found.constant(labels) * rows + everywhere) / (rows + 1)
+    if found.kind == "multiclass":
+        return dict(zip(found.classes, score.tolist(), strict=True))
+    return float(score)
+
+
+def _checked(found: Problem, score: Given) -> Given:
+    """Return a score that was written by hand, if the problem can have it."""
+    if found.kind != "multiclass":
+        low, high = (0.0, 1.0) if found.kind == "binary" else (-np.inf, np.inf)
+        if not isinstance(score, dict) and np.isfinite(score) and low <= score <= high:
+            return float(score)
+    elif isinstance(score, dict) and set(score) <= set(found.classes):
+        if min(score.values(), default=-1) >= 0 and abs(sum(score.values()) - 1) < 1e-6:
+            return score
+    else:
+        raise CandidateError(f"its score {score} is not by the classes {', '.join(found.classes)}")
+    raise CandidateError(f"its score {score} is none that a {found.kind} problem can have")

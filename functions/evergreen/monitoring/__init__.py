@@ -1,0 +1,1 @@
+"""Have the data or the quality of the predictions moved?"""

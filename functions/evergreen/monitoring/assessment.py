@@ -1,0 +1,140 @@
+"""What a check concludes from counts, rows and outcomes: a function of its arguments."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+
+from evergreen.contract.schema import Columns, columns_of
+from evergreen.monitoring import domain_classifier, drift, reference_profile
+from evergreen.monitoring.domain_classifier import MIN_AUC, separation
+from evergreen.monitoring.hourly_profiles import Hour
+from evergreen.monitoring.report import (
+    AlarmKind,
+    CheckReport,
+    FeatureDrift,
+    Multivariate,
+    Performance,
+    alarm,
+    trend,
+)
+from evergreen.registry.manifest import FeatureProfile, Manifest
+
+EXAMPLES = 5  # ids shown of the rows that moved
+DAY = timedelta(days=1)
+
+
+def assess(
+    manifest: Manifest,
+    total: Hour,
+    reference: Columns,
+    performance: Performance,
+    *,
+    start: datetime,
+    end: datetime,
+    first: datetime | None,
+    last_trained: datetime,
+    repeat: timedelta,
+    before: CheckReport | None,
+) -> CheckReport:
+    """Conclude from the sum of a window's hours.
+
+    reference: rows of the training data. first: the hour of the window's first prediction.
+    last_trained: the time of the newest version. repeat: after which an alarm that goes on is
+    announced again. before: the check before this one.
+    """
+    sample = _columns(manifest, total)
+    counts = {name: np.array(rows, dtype=np.float64) for name, rows in total.counts.items()}
+    known = before.began if before and before.rows else None  # after silence it begins anew
+    began = min((at for at in (first, known) if at), default=None)
+    full = began is not None and began <= start + DAY
+    features = drift.compare(manifest.reference, counts) if full and counts else None
+    found = CheckReport(
+        endpoint=manifest.endpoint,
+        version=manifest.version,
+        start=start,
+        end=end,
+        rows=total.rows,
+        versions=total.versions,
+        set_aside=total.set_aside,
+        status="insufficient data" if features is None else "steady",
+        features=[_with_examples(feature, manifest, total, sample) for feature in features or ()],
+        prediction=None if features is None else _prediction(manifest, total),
+        multivariate=None if features is None else _together(manifest, sample, reference),
+        violations=drift.violations(
+            manifest.reference, counts, total.set_aside.get("wrong schema", 0)
+        ),
+        confirmed=[],
+        alarms=[],
+        performance=performance,
+        trend=trend(before),
+        began=began,
+        model_age_days=(end - manifest.created) / DAY,
+        trained_days_ago=(end - last_trained) / DAY,
+    )
+    comparable = before if before and before.version == manifest.version else None
+    recent = comparable if comparable and comparable.end >= start else None
+    confirmed = sorted(found.flagged & recent.flagged) if recent else []
+    about: dict[AlarmKind, list[str]] = {
+        "drift": confirmed,
+        "schema": sorted(found.violated),
+        "performance": [performance.bounded_metric] if performance.status == "degraded" else [],
+    }
+    alarms = [
+        alarm(kind, names, end=end, before=recent, repeat=repeat) for kind, names in about.items()
+    ]
+    return msgspec.structs.replace(
+        found,
+        status="drifted" if confirmed else found.status,
+        confirmed=confirmed,
+        alarms=[each for each in alarms if each],
+    )
+
+
+def _prediction(manifest: Manifest, total: Hour) -> FeatureDrift | None:
+    """Compare the scores with those on the holdout, which the model had not seen either."""
+    expected = manifest.expected.scores if manifest.expected else None
+    if expected is None or not total.scores:
+        return None
+    scores = np.array(total.scores, dtype=np.float64)
+    found = drift.compare({"prediction": expected}, {"prediction": scores})
+    return found[0] if found else None
+
+
+def _together(manifest: Manifest, sample: Columns, reference: Columns) -> Multivariate | None:
+    """Ask a classifier; what it may find is what it found between holdout and fitted rows."""
+    found = separation(reference, sample) if reference else None
+    if found is None:
+        return None
+    limit = max(MIN_AUC, manifest.expected.auc if manifest.expected else 0.0)
+    return Multivariate(
+        auc=found.auc,
+        p=found.p,
+        limit=limit,
+        rows=found.rows,
+        flagged=found.p < domain_classifier.P and found.auc >= limit,
+    )
+
+
+def _columns(manifest: Manifest, total: Hour) -> Columns:
+    """Return the rows of the sample."""
+    fields = list(manifest.schema["properties"])
+    values = (msgspec.json.decode(row.values) for row in total.sample)
+    rows = [dict(zip(fields, row, strict=True)) for row in values]
+    return columns_of(manifest.schema, rows)
+
+
+def _with_examples(
+    feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Columns
+) -> FeatureDrift:
+    """Name some predictions in the bin that grew the most."""
+    if feature.severity == "none":
+        return feature
+    share = np.array(feature.window) / max(sum(feature.window), 1)
+    was = np.array(feature.reference) / max(sum(feature.reference), 1)
+    profile: FeatureProfile = manifest.reference[feature.feature]
+    there = reference_profile.pooled_places(profile, sample[feature.feature]) == int(
+        np.argmax(share - was)
+    )
+    ids = [row.id for row, inside in zip(total.sample, there, strict=True) if inside]
+    return msgspec.structs.replace(feature, rows=ids[:EXAMPLES])

@@ -1,0 +1,122 @@
+"""Have the requests moved away from the training data, and by enough to matter?
+
+Each feature is counted in the bins of its reference profile, and the test asks whether the
+divergence is more than this feature shows from week to week anyway; not whether anything moved at
+all, for with enough rows something always has. Shares of rows that training never saw are tested
+exactly. Everything works on counts: its cost does not grow with the rows.
+"""
+
+import numpy as np
+
+from evergreen.monitoring import reference_profile, two_sample_tests
+from evergreen.monitoring.reference_profile import MIN_ROWS
+from evergreen.monitoring.report import FeatureDrift, Severity, Violation, ViolationKind
+from evergreen.monitoring.two_sample_tests import Counts
+from evergreen.registry.manifest import FeatureProfile
+
+MODERATE, MAJOR = 0.1, 0.25  # corrected PSI, nats
+MIN_SHARE = 0.01  # of rows, above the bound; a smaller violation is shown and raises nothing
+
+
+def compare(
+    reference: dict[str, FeatureProfile], window: dict[str, Counts]
+) -> list[FeatureDrift] | None:
+    """Compare the counts of a window with the reference, or return None for insufficient data."""
+    rows = max((counts.sum() for counts in window.values()), default=0)
+    if rows < MIN_ROWS:
+        return None
+    pairs = {
+        name: (_pooled(profile, profile.counts), _pooled(profile, window[name]))
+        for name, profile in reference.items()
+    }
+    ps = [
+        two_sample_tests.minimum_effect_p(*pairs[name], profile.delta)
+        for name, profile in reference.items()
+    ]
+    found = two_sample_tests.significant(ps)
+    return [
+        _feature_drift(name, profile, window[name], pairs[name], p, significant)
+        for (name, profile), p, significant in zip(reference.items(), ps, found, strict=True)
+    ]
+
+
+def _pooled(profile: FeatureProfile, counts: Counts | list[int]) -> Counts:
+    return reference_profile.pooled(profile, np.asarray(counts, dtype=np.float64))
+
+
+def _feature_drift(
+    name: str,
+    profile: FeatureProfile,
+    counts: Counts,
+    pair: tuple[Counts, Counts],
+    p: float,
+    significant: bool,
+) -> FeatureDrift:
+    index = two_sample_tests.psi(*pair)
+    severity: Severity = "major" if index >= MAJOR else "moderate" if index >= MODERATE else "none"
+    rows = counts.sum()
+    numbers = profile.categories is None
+    own = np.asarray(profile.counts, dtype=np.float64)
+    distance = two_sample_tests.wasserstein(profile.edges or [], pair[0][:-1], pair[1][:-1])
+    return FeatureDrift(
+        feature=name,
+        p=p,
+        psi=index,
+        delta=profile.delta,
+        severity=severity,
+        wasserstein=distance,
+        missing=float(counts[-1] / rows),
+        unseen=0.0 if numbers else _more(counts[-2:-1], own[-2:-1], rows, own.sum()),
+        outside=_more(counts[[0, -2]], own[[0, -2]], rows, own.sum()) if profile.edges else 0.0,
+        flagged=significant and severity == "major",
+        bins=reference_profile.labels(profile),
+        reference=[int(n) for n in pair[0]],
+        window=[int(n) for n in pair[1]],
+    )
+
+
+def _more(there: Counts, were: Counts, rows: float, of: float) -> float:
+    """Return the share of rows in some bins that is more than the reference's."""
+    return max(0.0, float(there.sum() / rows - were.sum() / max(of, 1.0)))
+
+
+def violations(
+    reference: dict[str, FeatureProfile], window: dict[str, Counts], misfits: int
+) -> list[Violation]:
+    """Test the shares of rows that training had less of, or never; the strangest first.
+
+    misfits: rows of the version's own requests that its schema cannot read. A number beyond the
+    smallest and largest is listed and never flagged: seasons bring such, and drift judges them.
+    """
+    rows = max((counts.sum() for counts in window.values()), default=0)
+    if rows + misfits < MIN_ROWS:
+        return []
+    found: list[tuple[str, ViolationKind, float, float, float]]
+    found = [("", "wrong schema", misfits, rows + misfits, 0.0)]
+    for name, profile in reference.items() if rows else ():
+        own, counts = np.asarray(profile.counts, dtype=np.float64), window[name]
+        n = own.sum()
+        missing = max(profile.missing, two_sample_tests.upper_bound(own[-1], n))
+        found.append((name, "missing values", counts[-1], rows, missing))
+        if profile.categories is not None:
+            unseen = max(profile.unseen, two_sample_tests.upper_bound(own[-2], n))
+            found.append((name, "unseen categories", counts[-2], rows, unseen))
+        else:
+            ends = [0, -2] if profile.edges else [-2]
+            outside = two_sample_tests.upper_bound(own[ends].sum(), n)
+            found.append((name, "outside the range", counts[ends].sum(), rows, outside))
+    found = [(name, kind, float(k), float(n), bound) for name, kind, k, n, bound in found]
+    ps = [two_sample_tests.more_than(bound, k, n) if k else 1.0 for _, _, k, n, bound in found]
+    flags = two_sample_tests.significant(ps)
+    tested = [
+        Violation(
+            feature=name,
+            kind=kind,
+            share=k / n,
+            bound=bound,
+            p=p,
+            flagged=flag and k / n >= bound + MIN_SHARE and kind != "outside the range",
+        )
+        for (name, kind, k, n, bound), p, flag in zip(found, ps, flags, strict=True)
+    ]
+    return sorted((v for v in tested if v.share > v.bound), key=lambda v: (v.p, v.feature))

@@ -1,0 +1,251 @@
+"""How good were the predictions, and have they become worse than the version's holdout promised?
+
+The alarm is an e-CUSUM on the bounded loss of each labelled row (see contract.problem). Each of a
+few bets keeps a wealth that grows when losses are higher than the limit, and starts again from 1
+when it was lost:
+W_j = LR_j max(W_{j-1}, 1); their mean is evidence that may be looked at every day. Source: Shin,
+Ramdas & Rinaldo, E-detectors, arXiv 2203.03532. What a day of rows does to a wealth is two numbers,
+so days are kept as such and never read again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2
+from scipy.stats import t as student
+from sklearn.isotonic import IsotonicRegression
+
+from evergreen.contract.problem import THRESHOLD as TRUE
+from evergreen.contract.problem import Bools, Floats, Problem
+from evergreen.monitoring.report import CalibrationBin, DayPerformance, Outcome, SlicePerformance
+from evergreen.registry.manifest import Expected
+
+Evidence = list[tuple[float, float]]
+
+LEVEL = 0.05  # of the upper end of what is expected, one-sided
+CAUTION = 0.1  # chance that the design effect is higher than assumed, as days are few
+BETS = (0.05, 0.125, 0.2, 0.4)  # shares of the wealth; best for errors 0.2 -> 0.24, 0.3, 0.36, 0.52
+THRESHOLD = 20_000.0  # 1 / alpha, measured: see docs/monitoring.md
+START = [0.0] * len(BETS)  # log wealth
+CAP = float(np.log(len(BETS) * THRESHOLD)) + 1.0  # log; more would only make a recovery invisible
+TENTHS = 10
+RECENT = 7  # closed days; without labels in them nothing is known of today
+MAX_SLICES = 20  # values of a field that are told apart
+MAX_POINTS = 50  # of the calibration map
+MIN_LIMIT = 1e-6  # a limit of 0 would turn any loss into infinite evidence
+
+
+def expected(
+    labels: npt.NDArray[Any],
+    scores: Floats,
+    days: npt.NDArray[np.datetime64],
+    problem: Problem = Problem(),  # noqa: B008 - it is immutable
+) -> Expected:
+    """Measure on a holdout what to expect of a version.
+
+    labels, days: shape (rows,); days have the unit day. scores: shape (rows,), or (rows, classes)
+    for multiclass.
+
+    The limit is not below 3 / rows, the 95 % bound on what was never seen (rule of three). One day
+    does not show how days differ: its limit is that of its rows, and it counts as one row.
+    """
+    rows = len(labels)
+    if not rows:
+        return Expected(bounded=1.0, upper=1.0, similarity=1.0, calibration=[])
+    bounded = problem.bounded(labels, scores)
+    sizes = np.unique(days, return_counts=True)[1]
+    count, size = len(sizes), float((sizes**2).sum() / rows)  # the size of a row's day
+    effect = max(_design_effect(bounded, days), 1.0) if count > 1 else 1.0
+    error = float(np.sqrt(effect * bounded.var() / max(rows - 1, 1)))
+    units = count if count > 1 else rows
+    width = float(student.ppf(1 - LEVEL, max(units - 1, 1))) * error
+    return Expected(
+        bounded=float(bounded.mean()),
+        upper=min(max(float(bounded.mean()) + width, 3 / rows), 1.0),
+        similarity=_similarity(effect, count, size) if count > 1 and size > 1 else 1.0,
+        calibration=_calibration(*problem.came_true(labels, scores)),
+    )
+
+
+def _design_effect(losses: Floats, days: npt.NDArray[np.datetime64]) -> float:
+    """Return the variance of the mean by days over that by rows (Kish); 1 for independent rows."""
+    _, place, sizes = np.unique(days, return_inverse=True, return_counts=True)
+    rows, count = len(losses), len(sizes)
+    by_rows = losses.var() * rows**2 / (rows - 1)
+    off = np.bincount(place, weights=losses - losses.mean())  # of each day's sum
+    return float((off**2).sum() * count / (count - 1) / by_rows) if by_rows > 0 else 1.0
+
+
+def _similarity(effect: float, days: int, size: float) -> float:
+    """Return the upper end of a 90 % interval: few days often look more alike than they are."""
+    cautious = effect * (days - 1) / float(chi2.ppf(CAUTION, days - 1))
+    return float(np.clip((cautious - 1) / (size - 1), 0.0, 1.0))
+
+
+def _calibration(scores: Floats, true: Bools) -> list[tuple[float, float]]:
+    """Return points of the ascending map from score to the share of what came true."""
+    if not len(scores):
+        return []
+    fitted = IsotonicRegression(y_min=0, y_max=1).fit(scores, true.astype(np.float64))
+    x, y = fitted.X_thresholds_, fitted.y_thresholds_
+    kept = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).round().astype(int))
+    return [(float(x[i]), float(y[i])) for i in kept]
+
+
+def evidence(losses: Floats, limit: float, design_effect: float) -> Evidence:
+    """Return what the rows of a day do to the log wealth of each bet: its total and best suffix.
+
+    losses: in [0, 1], shape (rows,), in order. limit: the highest mean loss that is still fine.
+
+    A row multiplies the wealth by LR = 1 - f + f loss / limit, whose mean is at most 1 as long as
+    the mean loss is at most the limit; for 0/1 errors it is the likelihood ratio of an error rate
+    of limit + f (1 - limit). Rows of one day are alike, by weather, a campaign, an outage: d of
+    them tell as much as one (Kish's design effect), so each counts as LR^(1/d). For d rows that
+    depend on each other in any way that is still a fair bet, by Hölder's inequality.
+
+    >>> evidence(np.array([0.2, 0.2]), 0.2, 1.0)[0]
+    (0.0, 0.0)
+    """
+    fair = np.maximum(losses, 0) / max(limit, MIN_LIMIT)
+    found: Evidence = []
+    for stake in BETS if len(losses) else ():
+        path = np.cumsum(np.log1p(stake * (fair - 1)) / design_effect)
+        before = np.concatenate([[0.0], path[:-1]])
+        found.append((float(path[-1]), float(path[-1] - before.min())))
+    return found
+
+
+def accumulate(state: Sequence[float], evidence: Evidence) -> list[float]:
+    """Return the log wealth of each bet after a day; no rows change nothing.
+
+    The wealth is capped, so that a long bad time is over soon after it is over.
+    """
+    if not evidence:
+        return list(state)
+    pairs = zip(state, evidence, strict=True)
+    return [min(max(wealth + total, best), CAP) for wealth, (total, best) in pairs]
+
+
+def e_value(state: Sequence[float]) -> float:
+    """Return the evidence that the loss is above its limit: the mean wealth of the bets."""
+    return float(np.exp(np.asarray(state)).mean())
+
+
+def judge(
+    days: Iterable[DayPerformance], version: str, expected: Expected | None
+) -> tuple[Outcome, float]:
+    """Decide from the days of a version, oldest first, whether it is worse than its limit.
+
+    Only closed days are evidence: what has few of its labels has the labels that came early, and
+    those are not like the rest. Returns the e-value too; `THRESHOLD` is degraded.
+    """
+    own = [day for day in days if day.version == version]
+    state = START
+    for day in own if expected else ():
+        state = accumulate(state, day.evidence) if day.closed else state
+    found = e_value(state)
+    recent = [day for day in own if day.closed][-RECENT:] or own
+    if not any(day.labelled for day in recent):
+        return "no labels", found
+    return ("degraded" if found >= THRESHOLD else "steady"), found
+
+
+def summarize(
+    day: date,
+    version: str,
+    problem: Problem,
+    scores: Floats,
+    labels: npt.NDArray[Any],
+    captured_scores: Floats,
+    slices_values: Mapping[str, npt.NDArray[np.generic]],
+    expected: Expected | None,
+    closed: bool,
+) -> DayPerformance:
+    """Summarize the predictions of a version on one day.
+
+    scores, labels: of the labelled rows, shape (rows,) or of scores (rows, classes), ordered by
+    time and id; only the evidence depends on the order. captured_scores: of the answers of all
+    rows, labelled or not. slices_values: by field, the value of each labelled row, shape (rows,).
+    """
+    bounded, loss = problem.bounded(labels, scores), problem.losses(labels, scores)
+    numbers = problem.kind == "regression"  # which no answer hits, and no score is a chance of
+    mean, low, high = _interval(loss)
+    effect = 1 + (len(labels) - 1) * expected.similarity if expected and len(labels) else 1.0
+    return DayPerformance(
+        day=day,
+        version=version,
+        captured=len(captured_scores),
+        labelled=len(labels),
+        loss=mean,
+        low=low,
+        high=high,
+        bounded=_mean(bounded),
+        accuracy=None if numbers else _mean(problem.answered(scores) == labels),
+        estimate=None
+        if numbers or expected is None
+        else _estimate(captured_scores, expected.calibration, problem),
+        calibration=[] if numbers else calibration_bins(*problem.came_true(labels, scores)),
+        slices={field: _slices(values, loss) for field, values in slices_values.items()},
+        evidence=evidence(bounded, expected.upper, effect) if expected else [],
+        closed=closed,
+    )
+
+
+def _mean(values: npt.NDArray[Any]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _interval(values: Floats) -> tuple[float | None, float | None, float | None]:
+    """Return the mean and its 95 % interval; of a single row there is no spread to know."""
+    if not len(values):
+        return None, None, None
+    mean = float(values.mean())
+    width = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return mean, mean - width, mean + width
+
+
+def _estimate(
+    scores: Floats, calibration: Sequence[tuple[float, float]], problem: Problem
+) -> float | None:
+    """Return the accuracy that calibrated scores promise, without any label.
+
+    The chance that the answer is right, and not max(c, 1 - c): a score of 0.6 answers true even
+    where it means 0.3, as it does after class_weight="balanced".
+    """
+    points = np.array(calibration).reshape(-1, 2)
+    chance = np.interp(scores, points[:, 0], points[:, 1]) if len(points) else scores
+    if problem.kind == "multiclass":  # the score is that of the answer
+        return _mean(chance)
+    return _mean(np.where(scores >= TRUE, chance, 1 - chance))
+
+
+def calibration_bins(scores: Floats, true: Bools) -> list[CalibrationBin]:
+    """Return ten bins of equal width, of which those without rows are all zeros."""
+    tenths = np.clip((scores * TENTHS).astype(int), 0, TENTHS - 1)
+    rows = np.bincount(tenths, minlength=TENTHS)
+    score, positive = (
+        np.bincount(tenths, weights=values, minlength=TENTHS) / np.maximum(rows, 1)
+        for values in (scores, true)
+    )
+    found = zip(rows, score, positive, strict=True)
+    return [CalibrationBin(int(n), float(s), float(p)) for n, s, p in found]
+
+
+def _slices(values: npt.NDArray[np.generic], loss: Floats) -> dict[str, SlicePerformance]:
+    """Return the performance by value, of the values with the most rows; the rest is one."""
+    found = [str(value) for value in values.tolist()]
+    counts = Counter(value for value in found if value != "other")
+    named = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_SLICES]
+    index = {value: place for place, value in enumerate(named)}
+    places = np.array([index.get(value, len(named)) for value in found], dtype=np.intp)
+    rows = np.bincount(places, minlength=len(named) + 1)
+    sums = np.bincount(places, weights=loss, minlength=len(named) + 1)
+    return {
+        value: SlicePerformance(int(n), float(total / n))
+        for value, n, total in zip([*named, "other"], rows, sums, strict=True)
+        if n
+    }

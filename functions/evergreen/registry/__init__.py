@@ -1,0 +1,1 @@
+"""Versions, which one serves, and how that changes."""

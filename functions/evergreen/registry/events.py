@@ -1,0 +1,270 @@
+"""The events that Evergreen puts on its bus, and the commands that it takes from it.
+
+Delivery is at least once and unordered: whoever handles one of them reads the state anew.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from evergreen.captures.records import Moment
+from evergreen.contract.errors import DeliveryError
+from evergreen.registry.state import Decision
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE = "evergreen"
+CLOCK_SKEW = timedelta(minutes=5)  # that an event may be ahead of our clock by
+ENTRIES_PER_CALL = 10  # the limit of PutEvents
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What all have; the name of a class, in words, is its detail type."""
+
+    endpoint: str
+
+
+class RetrainRequested(Event, frozen=True, kw_only=True):
+    """A schedule or a person asks for a training; `time` is the same in every repetition."""
+
+    time: Moment
+    trigger: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z-]{0,19}\Z")]
+
+
+class TrainingSkipped(Event, frozen=True, kw_only=True):
+    """A training did not start, or stopped at the data."""
+
+    run: str
+    trigger: str
+    reason: str
+
+
+class ModelTrained(Event, frozen=True, kw_only=True):
+    """A version was written, with a loss on its holdout; what becomes of it is another event."""
+
+    run: str
+    trigger: str
+    version: str
+    candidate: str
+    metric: str
+    loss: float
+
+
+class CandidateRejected(Event, frozen=True, kw_only=True):
+    """A version will not serve: by its gate (stage `training`), a comparison, or a person.
+
+    run, trigger: of the training, where that rejected it; version: None where none came of it.
+    """
+
+    stage: str
+    reason: str
+    version: str | None = None
+    run: str | None = None
+    trigger: str | None = None
+
+
+class ModelPromoted(Event, frozen=True, kw_only=True):
+    """A version is champion now."""
+
+    version: str
+    previous: str | None
+    generation: int
+    reason: str
+
+
+class ModelRolledBack(ModelPromoted, frozen=True, kw_only=True):
+    """A version that was champion before is champion again; `previous` will not be tried again."""
+
+
+class ChallengerStarted(Event, frozen=True, kw_only=True):
+    """A version is compared with the champion: in `shadow`, or with a share of the requests."""
+
+    version: str
+    stage: str
+    share: float
+    reason: str
+
+
+class ExperimentStarted(Event, frozen=True, kw_only=True):
+    """A person has begun an A/B test."""
+
+    experiment: str
+    control: str
+    treatment: str
+    share: float
+    hypothesis: str
+
+
+class ExperimentEnded(Event, frozen=True, kw_only=True):
+    """An A/B test has its verdict, or was stopped."""
+
+    experiment: str
+    verdict: str
+    reason: str
+
+
+class EndpointPaused(Event, frozen=True, kw_only=True):
+    """A person has stopped triggers and rollout; predictions go on."""
+
+    reason: str
+
+
+class EndpointResumed(Event, frozen=True, kw_only=True):
+    """A person lets triggers and rollout go on."""
+
+    reason: str
+
+
+class Noticed(Event, frozen=True, kw_only=True):
+    """What a check announces when an alarm begins, and again while it goes on.
+
+    time: the end of the window, the same in every repetition. since: the end of the first window
+        that showed it. features: what it is about. report: its key in the data bucket.
+    """
+
+    version: str
+    time: Moment
+    since: Moment
+    features: list[str]
+    report: str
+
+
+class DriftDetected(Noticed, frozen=True, kw_only=True):
+    """The requests are no longer like the training data, in two windows in a row."""
+
+
+class SchemaViolated(Noticed, frozen=True, kw_only=True):
+    """More requests lack a value, or have one that training never saw, than can be chance."""
+
+
+class PerformanceDegraded(Noticed, frozen=True, kw_only=True):
+    """The labels say that the champion is worse than it was on its holdout."""
+
+
+TYPES: dict[str, type[Event]] = {
+    "Retrain Requested": RetrainRequested,
+    "Training Skipped": TrainingSkipped,
+    "Model Trained": ModelTrained,
+    "Candidate Rejected": CandidateRejected,
+    "Model Promoted": ModelPromoted,
+    "Model Rolled Back": ModelRolledBack,
+    "Challenger Started": ChallengerStarted,
+    "Experiment Started": ExperimentStarted,
+    "Experiment Ended": ExperimentEnded,
+    "Endpoint Paused": EndpointPaused,
+    "Endpoint Resumed": EndpointResumed,
+    "Drift Detected": DriftDetected,
+    "Schema Violated": SchemaViolated,
+    "Performance Degraded": PerformanceDegraded,
+}
+_NAMES = {kind: name for name, kind in TYPES.items()}
+
+
+def time_of(text: str) -> datetime:
+    """Return a time that an event names, in UTC; one without a zone is meant so."""
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def emit(client: "EventBridgeClient", *events: Event) -> None:
+    """Put events on the bus of this stack; raises DeliveryError unless it took all of them."""
+    for batch in batched(events, ENTRIES_PER_CALL, strict=False):
+        _put(client, batch)
+
+
+def _put(client: "EventBridgeClient", events: Sequence[Event]) -> None:
+    answer = client.put_events(
+        Entries=[
+            {
+                "EventBusName": os.environ["EVENT_BUS"],
+                "Source": SOURCE,
+                "DetailType": _NAMES[type(event)],
+                "Detail": msgspec.json.encode(event).decode(),
+            }
+            for event in events
+        ]
+    )
+    if answer["FailedEntryCount"]:
+        reasons = {entry.get("ErrorMessage", "") for entry in answer["Entries"]} - {""}
+        raise DeliveryError("the event bus", answer["FailedEntryCount"], len(events), str(reasons))
+
+
+def announcer(client: "EventBridgeClient", endpoint: str) -> Callable[[Decision], None]:
+    """Return what puts a decision about an endpoint on the bus, as far as it is an event."""
+
+    def announce(decision: Decision) -> None:
+        emit(client, *announcements(endpoint, decision))
+
+    return announce
+
+
+def announcements(endpoint: str, decision: Decision) -> list[Event]:
+    """Return the events that a decision is; entering and refusing are those of its training."""
+    version, reason, said = decision.version, decision.reason, decision.figures
+    found: list[Event] = []
+    match decision.type:
+        case "promoted" | "rolled back":
+            kind = ModelPromoted if decision.type == "promoted" else ModelRolledBack
+            found.append(
+                kind(
+                    endpoint=endpoint,
+                    version=version,
+                    previous=decision.previous,
+                    generation=decision.generation,
+                    reason=reason,
+                )
+            )
+        case "shadow started" | "canary started" | "canary widened":
+            stage, share = decision.type.split()[0], said.get("share", 0.0)
+            found.append(
+                ChallengerStarted(
+                    endpoint=endpoint, version=version, stage=stage, share=share, reason=reason
+                )
+            )
+        case "challenger rejected":
+            stage = said.get("stage", "comparison")
+            found.append(
+                CandidateRejected(endpoint=endpoint, stage=stage, reason=reason, version=version)
+            )
+        case "experiment started":
+            asked = said["experiment"]
+            found.append(
+                ExperimentStarted(
+                    endpoint=endpoint,
+                    experiment=asked["id"],
+                    control=asked["control"],
+                    treatment=asked["treatment"],
+                    share=asked["share"],
+                    hypothesis=asked["hypothesis"],
+                )
+            )
+        case "paused":
+            found.append(EndpointPaused(endpoint=endpoint, reason=reason))
+        case "resumed":
+            found.append(EndpointResumed(endpoint=endpoint, reason=reason))
+        case "candidate entered" | "candidate refused" | "experiment ended":
+            pass
+    if ended := ended_by(decision):
+        found.append(ExperimentEnded(endpoint=endpoint, reason=reason, **ended))
+    return found
+
+
+def ended_by(decision: Decision) -> dict[str, str] | None:
+    """Return the experiment that ended by a decision, and its verdict."""
+    said = decision.figures
+    if "verdict" in said:
+        return {"experiment": said["id"], "verdict": said["verdict"]}
+    ended = said.get("experiment", {})
+    if "verdict" not in ended:
+        return None
+    return {"experiment": ended["id"], "verdict": ended["verdict"]}
+
+
+def schemas() -> dict[str, Any]:
+    """Return the JSON Schema of each detail type."""
+    return {name: msgspec.json.schema(kind) for name, kind in TYPES.items()}

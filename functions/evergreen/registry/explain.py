@@ -1,0 +1,218 @@
+"""Why a version serves, or why it does not: its training and each decision on it, in words.
+
+All of it stands in the registry, so it can be told years later.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from evergreen.contract.errors import ModelUnavailableError, UnknownVersionError
+from evergreen.contract.identifiers import is_version
+from evergreen.registry.events import CLOCK_SKEW, ended_by
+from evergreen.registry.manifest import Evaluation, Manifest, version_time
+from evergreen.registry.registry import Registry
+from evergreen.registry.state import Decision, Document, Status
+
+MAX_DECISIONS = 1_000  # that are looked through for those on a version
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a version serves or not, for people in `paragraphs`, for machines in what follows."""
+
+    endpoint: str
+    version: str
+    status: Status | None
+    serves: bool
+    paragraphs: list[str]
+    training: dict[str, Any] | None
+    decisions: list[Decision]
+
+
+def explain(registry: Registry, document: Document, version: str | None = None) -> Explanation:
+    """Return why a version of an endpoint serves, or not; of the champion where none is named.
+
+    Raises UnknownVersionError.
+    """
+    version = document.champion if version is None else version
+    manifest, damage = _manifest(registry, document.endpoint, version)
+    status = document.statuses.get(version)
+    if manifest is None and damage is None and status is None and version != document.champion:
+        raise UnknownVersionError(document.endpoint, version)
+    decisions = _decisions_on(registry, document, version)
+    paragraphs = [
+        _now(document, version, status),
+        *(_training(manifest) if manifest else [damage or "Its manifest is gone."]),
+        *map(decided, decisions),
+    ]
+    if not decisions:
+        paragraphs.append("No decision on it stands in the history.")
+    return Explanation(
+        endpoint=document.endpoint,
+        version=version,
+        status=status,
+        serves=version == document.champion or version in document.arms,
+        paragraphs=paragraphs,
+        training=_record(manifest) if manifest else None,
+        decisions=decisions,
+    )
+
+
+def _manifest(
+    registry: Registry, endpoint: str, version: str
+) -> tuple[Manifest | None, str | None]:
+    """Return a version's manifest, or why it cannot be read."""
+    if not is_version(version):
+        return None, None
+    try:
+        return registry.manifest(endpoint, version), None
+    except ModelUnavailableError as error:
+        return None, f"{error}."
+
+
+def _decisions_on(registry: Registry, document: Document, version: str) -> list[Decision]:
+    """Return the decisions that concern a version, oldest first: none is older than itself."""
+    made = version_time(version) - CLOCK_SKEW
+    found: list[Decision] = []
+    oldest = max(0, document.generation - MAX_DECISIONS)
+    for generation in range(document.generation, oldest, -1):
+        last = generation == document.generation
+        decision = document.last if last else registry.decision(document.endpoint, generation)
+        if decision is None:
+            continue
+        if decision.time < made:
+            break
+        if version in _named(decision):
+            found.append(decision)
+    return found[::-1]
+
+
+def _named(decision: Decision) -> set[str]:
+    experiment = decision.figures.get("experiment", {})
+    arms = {experiment.get("control", ""), experiment.get("treatment", "")}
+    changed = {decision.previous or ""} if decision.type in ("promoted", "rolled back") else set()
+    return {decision.version, *decision.moves, *arms, *changed}
+
+
+def _now(document: Document, version: str, status: Status | None) -> str:
+    name, champion = document.endpoint, document.champion
+    paused = f" The endpoint is paused: {document.paused}." if document.paused else ""
+    when = f"generation {document.generation}"
+    if version == champion:
+        return f"{version} is the champion of {name} since {_at(document.since)} ({when}).{paused}"
+    serves = f"{champion} is the champion of {name}"
+    if version in document.arms:
+        share = document.arms[version]
+        return (
+            f"{version} is {_words(status)} and answers {share:.0%} of the requests; {serves} "
+            f"({when}).{paused}"
+        )
+    why = {
+        "candidate": "it waits to be compared or approved",
+        "shadow": "it is compared with the champion on recorded requests",
+        "retired": "another version took its place",
+        "rejected": "it was refused, and is not tried again",
+    }.get(status or "", "it was never entered")
+    if version == document.fallback:
+        why = "it is the rule that answers where no model can be loaded"
+    return f"{version} does not serve: {why}; {serves} ({when}).{paused}"
+
+
+def _words(status: Status | None) -> str:
+    return {"canary": "in canary", "ab": "an arm of an experiment"}.get(status or "", f"{status}")
+
+
+def _training(manifest: Manifest) -> Iterator[str]:
+    lineage, metrics = manifest.lineage, manifest.metrics
+    yield (
+        f"It is {manifest.candidate} ({manifest.kind}), trained at {_at(manifest.created)} by run "
+        f"{lineage.run}, trigger {lineage.trigger}, to predict: {manifest.target}. It was fitted "
+        f"on {lineage.fitted_rows:,} rows until {_at(lineage.fitted_until)}, of "
+        f"{lineage.data_rows:,} from {_at(lineage.data_start)} to {_at(lineage.data_end)}; data "
+        f"{lineage.data_sha256[:12]}, code {lineage.code_sha256[:12]}, seed {lineage.seed}."
+    )
+    yield _measured(manifest.problem.metric, metrics, lineage.previous)
+    for gate in metrics.gates:
+        yield f"Gate {gate.name} {'passed' if gate.passed else 'refused it'}: {gate.said}."
+
+
+def _measured(metric: str, metrics: Evaluation, champion: str | None) -> str:
+    text = (
+        f"On its holdout, {metrics.rows:,} rows from {_at(metrics.start)} to {_at(metrics.end)}, "
+        f"its {metric} was {metrics.loss:.4f}, a constant's {metrics.baseline:.4f}"
+    )
+    if metrics.champion is None:
+        return f"{text}; there was no champion to compare it with."
+    text += f", that of the champion then, {champion}, {metrics.champion:.4f}"
+    if metrics.improvement is None or metrics.improvement_lower is None:
+        return f"{text}."
+    return (
+        f"{text}: better by {metrics.improvement:+.4f}, at least {metrics.improvement_lower:+.4f} "
+        "with 95 % confidence."
+    )
+
+
+def decided(decision: Decision) -> str:
+    """Return a decision as a paragraph: when, what, by whom, why, on which figures and rules."""
+    text = (
+        f"Generation {decision.generation}, {_at(decision.time)}: {decision.type}, "
+        f"{decision.version}, by {decision.by}: {decision.reason}."
+    )
+    if decision.moves:
+        moves = ", ".join(f"{name} became {status}" for name, status in decision.moves.items())
+        text += f" {moves}."
+    for title, known in (("Figures", decision.figures), ("Policy", decision.policy)):
+        if shown := ", ".join(_flat(known)):
+            text += f" {title}: {shown}."
+    return text
+
+
+def _flat(known: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield figures as "name value", those of objects as "object.name value"."""
+    for name, value in known.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            yield f"{prefix}{name} {value:.4g}"
+        elif isinstance(value, int | str):
+            yield f"{prefix}{name} {value}"
+        elif isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
+            yield f"{prefix}{name} {' / '.join(map(str, value))}"
+
+
+def _at(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _record(manifest: Manifest) -> dict[str, Any]:
+    return {
+        name: getattr(manifest, name)
+        for name in ("candidate", "kind", "created", "lineage", "metrics", "libraries", "artifacts")
+    }
+
+
+def experiments(history: list[Decision]) -> list[dict[str, Any]]:
+    """Return the experiments that have ended, with what was asked and the verdict, oldest first."""
+    started: dict[str, Decision] = {}
+    found = []
+    for decision in history:
+        if decision.type == "experiment started":
+            started[decision.figures["experiment"]["id"]] = decision
+        elif ended := ended_by(decision):
+            begin = started.get(ended["experiment"])
+            found.append(
+                {
+                    "experiment": begin.figures["experiment"]
+                    if begin
+                    else {"id": ended["experiment"]},
+                    "verdict": ended["verdict"],
+                    "reason": decision.reason,
+                    "time": decision.time,
+                    "generation": decision.generation,
+                    "by": decision.by,
+                    "figures": decision.figures,
+                }
+            )
+    return found

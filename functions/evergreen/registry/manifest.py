@@ -1,0 +1,194 @@
+"""The JSON that describes a model version: all that a reader needs to trust and use it."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from evergreen.contract.problem import Problem
+from evergreen.contract.schema import JsonSchema
+
+FORMAT = 1
+VersionKind = Literal["model", "rule", "external"]
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file of the version: its size in bytes and its SHA-256 as hex."""
+
+    bytes: int
+    sha256: str
+
+
+class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Counts of one feature in the training data, in bins that every later window is counted in.
+
+    edges: of numbers, ascending; bin i counts edges[i-1] < x <= edges[i], with an open bin at each
+        end that the training data left empty. None for text.
+    categories: of text; the bin after them counts all others. None for numbers.
+    counts: rows per bin; the last bin counts the missing values.
+    delta: the divergence that this feature shows from week to week without having drifted.
+    missing, unseen: how large a share of a week's rows may be without a value, and with a category
+        that no other week has, as the weeks of the training data vary.
+    """
+
+    counts: list[int]
+    edges: list[float] | None = None
+    categories: list[str] | None = None
+    delta: float = 0.01
+    missing: float = 0.0
+    unseen: float = 0.0
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What to expect of the version, measured on its holdout.
+
+    bounded: mean bounded loss (see contract.problem); upper: end of its one-sided 95 % interval
+    over days.
+    similarity: of the losses of one day (intraclass correlation, cautiously), 0 to 1: n rows of a
+        day tell as much as n / (1 + (n - 1) similarity) independent ones.
+    calibration: points of the isotonic map from the score that is answered to the probability that
+    it is right (binary: that the label is true), ascending; none for a regression.
+    scores: how the scores are distributed. auc: how well a classifier tells the holdout from the
+        rows that were fitted, which is how unlike two seasons of this data are anyway.
+    """
+
+    bounded: float = msgspec.field(name="brier")  # as binary problems, which came first, have it
+    upper: float
+    similarity: float
+    calibration: list[tuple[float, float]]
+    scores: FeatureProfile | None = None
+    auc: float = 0.5
+
+
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric of the problem (lower is better) of one candidate on the holdout.
+
+    rows: that it fitted. parameters: of its last step, and those that a search chose. searched: how
+    many combinations that search tried, 0 for none.
+    """
+
+    candidate: str
+    window_days: int | None
+    rows: int
+    loss: float
+    twin_difference: float
+    parameters: dict[str, Any] = {}
+    searched: int = 0
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """A check that a version had to pass, its verdict in words, and the figures it rests on."""
+
+    name: str
+    passed: bool
+    said: str
+    figures: dict[str, Any] = {}
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """How the version compared on the holdout, the newest slice of time that nobody fitted.
+
+    loss: the metric of the problem, lower is better; baseline, simple: that of a constant and of a
+        tree of two questions.
+    improvement: of the metric over the champion, per row, with the lower end of its one-sided 95 %
+        interval by block bootstrap over days; None where there was no champion, or one whose inputs
+        the data no longer has. failed: candidates that could not be fitted or served, and why.
+    gates: in order; the first that did not let it pass is the reason.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int
+    loss: float
+    baseline: float
+    simple: float | None = None
+    champion: float | None = None
+    improvement: float | None = None
+    improvement_lower: float | None = None
+    candidates: list[Scores] = []
+    failed: dict[str, str] = {}
+    gates: list[Gate] = []
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the version came from."""
+
+    run: str
+    trigger: str
+    previous: str | None
+    data_sha256: str
+    data_start: datetime
+    data_end: datetime
+    data_rows: int
+    fitted_rows: int
+    fitted_until: datetime
+    code_sha256: str
+    seed: int
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """A service that a version asks: where, how long it waits, and what one call costs."""
+
+    host: str
+    timeout_seconds: float
+    cost_per_call: float
+    currency: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One model version, as it stands beside its artifacts; written once.
+
+    fallback: the rule that answers when this version cannot be loaded.
+    kind: a scikit-learn model, a rule, or another service that is asked over HTTP. labels: how
+    those that it was fitted on are distributed. external: the service, where that is the kind.
+    """
+
+    format: int = FORMAT
+    endpoint: str
+    version: str
+    created: datetime
+    candidate: str
+    target: str
+    schema: JsonSchema
+    inputs: list[str]
+    artifacts: dict[str, Artifact]
+    libraries: dict[str, str]
+    lineage: Lineage
+    metrics: Evaluation
+    reference: dict[str, FeatureProfile]
+    golden: list[tuple[dict[str, Any], float | list[float]]]
+    expected: Expected | None = None
+    labels: FeatureProfile | None = None
+    kind: VersionKind = "model"
+    problem: Problem = Problem()
+    fallback: str | None = None
+    external: Service | None = None
+
+    @property
+    def categories(self) -> dict[str, frozenset[str]]:
+        """The values of each text field in the training data, where the profile has all of them."""
+        return {
+            name: frozenset(profile.categories) | ({""} if profile.counts[-1] else set())
+            for name, profile in self.reference.items()
+            if profile.categories is not None and not profile.counts[-2]
+        }
+
+
+def version_id(created: datetime, *parts: str) -> str:
+    """Return the id of a version: its time in UTC, and a hash of what it was made from.
+
+    >>> version_id(datetime(2013, 2, 1, tzinfo=UTC), "data", "code")[:17]
+    '20130201T000000Z-'
+    """
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
+    return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def version_time(version: str) -> datetime:
+    """Return the time in the id of a version.
+
+    >>> version_time("20130201T000000Z-0123abcd")
+    datetime.datetime(2013, 2, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%S%z")

@@ -1,0 +1,381 @@
+"""The model registry: versions, endpoint documents, their history and training runs, in one bucket.
+
+    models/{endpoint}/{version}/model.onnx, model.joblib, manifest.json    written once
+    endpoints/{endpoint}.json                                              compare-and-set
+    endpoints/{endpoint}/history/{generation}.json                         written once
+    runs/{endpoint}/{run}.json                                             see Registry.claim
+
+Manifests and documents are sealed (see aws.signing) and not decoded before that was checked.
+
+Writes go artifact, manifest, document, history: a crash at any point leaves the old champion or the
+new one. The history line of a generation is written once the decision has been announced; where a
+crash left it out, the next one to `settle` the document announces the decision and writes it.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from evergreen.aws.s3 import Store, Stored
+from evergreen.aws.signing import Seal
+from evergreen.contract.errors import (
+    CorruptArtifactError,
+    CorruptDocumentError,
+    DocumentChangedError,
+    ModelUnavailableError,
+    OldDocumentError,
+)
+from evergreen.registry.manifest import FORMAT, Artifact, Gate, Manifest
+from evergreen.registry.state import Decision, Document
+from evergreen.registry.transitions import Change, apply
+
+Announce = Callable[[Decision], None]
+
+MOST_BYTES = 8_000_000  # of a manifest or document; a hundred times what they have
+_HISTORY = re.compile(r"/([0-9]{6,})\.json$")  # the end of a decision's key
+RUN_LIMIT = timedelta(minutes=15)  # a Lambda function is ended by then, and its claim with it
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A training run, from its claim (`outcome` is None) to its end.
+
+    owner: the invocation that holds the claim; a retry of the same invocation has the same.
+    at: the newest moment that the run may know of; started: when its owner began.
+    seconds: that its last attempt took. outcome: promoted (as the first), entered as candidate,
+    rejected or skipped, for the reason.
+    labels: how many met their predictions, and what became of the others; conflicting: ids of
+    predictions for which two different labels came. data: its rows, their span and SHA-256.
+    previous: the champion that it was compared with. All from there on describes the version.
+    """
+
+    run: str
+    owner: str
+    trigger: str
+    at: datetime
+    started: datetime
+    outcome: str | None = None
+    reason: str = ""
+    version: str | None = None
+    labels: dict[str, int] = {}
+    conflicting: list[str] = []
+    seconds: float | None = None
+    data: dict[str, Any] = {}
+    code_sha256: str | None = None
+    libraries: dict[str, str] = {}
+    previous: str | None = None
+    candidate: str | None = None
+    parameters: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    gates: list[Gate] = []
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An endpoint document as it was read, with the ETag that its replacement must name."""
+
+    document: Document
+    etag: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Reads and writes the artifact bucket; documents and manifests are sealed."""
+
+    store: Store
+    seal: Seal
+
+    # Documents
+
+    def endpoints(self) -> list[str]:
+        """Return the names of all endpoints that have a document."""
+        names = self.store.names("endpoints/")
+        return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
+    def document(self, endpoint: str) -> Seen | None:
+        """Return the endpoint's document, or None where nothing has been promoted yet.
+
+        Raises CorruptDocumentError where it is not as one of this stack's functions wrote it.
+        """
+        return self._seen(endpoint, self.store.get(_document_key(endpoint), MOST_BYTES))
+
+    def document_if_changed(self, endpoint: str, etag: str) -> Seen | None:
+        """Return the endpoint's document if it is no longer the one with `etag`."""
+        return self._seen(endpoint, self.store.changed(_document_key(endpoint), etag, MOST_BYTES))
+
+    def _seen(self, endpoint: str, stored: Stored | None) -> Seen | None:
+        if stored is None:
+            return None
+        key = _document_key(endpoint)
+        body = self.seal.open(key, stored.body)
+        if body is None:
+            raise CorruptDocumentError(key, "it is not as this stack wrote it")
+        return Seen(_read(key, body, Document), stored.etag)
+
+    def write_document(
+        self, document: Document, seen: Seen | None, announce: Announce = lambda _: None
+    ) -> None:
+        """Put a document in place of the one that was seen (None: there was none).
+
+        announce: tells others of a decision; once for each, and again only after a crash.
+        Raises DocumentChangedError where another writer was faster; the loser has changed nothing.
+        """
+        if seen is not None:
+            self.settle(seen.document, announce)
+        elif next(self.store.keys(_history_prefix(document.endpoint)), None):
+            if self.document(document.endpoint):
+                raise DocumentChangedError(document.endpoint, 0)
+            raise OldDocumentError(document.endpoint, 0)  # it has been deleted
+        key = _document_key(document.endpoint)
+        body = self.seal.seal(key, _encode(document))
+        won = (
+            self.store.create(key, body)
+            if seen is None
+            else self.store.replace(key, body, seen.etag)
+        )
+        if not won and not self._was_written(document):
+            raise DocumentChangedError(document.endpoint, document.generation - 1)
+        self._told(document, announce)
+
+    def change(
+        self, seen: Seen, change: Change, time: datetime, announce: Announce = lambda _: None
+    ) -> Document:
+        """Change a document as `evergreen.registry.transitions` allows, write it and return it.
+
+        With a champion comes the rule that stands in for it: another could not answer its requests.
+        """
+        if change.type in ("promoted", "rolled back"):
+            manifest = self.manifest(seen.document.endpoint, change.version)
+            rule = manifest.fallback if manifest else None
+            change = msgspec.structs.replace(change, fallback=rule)
+        changed = apply(seen.document, change, time, seen.document.generation)
+        self.write_document(changed, seen, announce)
+        return changed
+
+    def settle(self, document: Document, announce: Announce) -> None:
+        """Announce the last decision and keep it in the history, unless that has been done.
+
+        Raises OldDocumentError where the history goes on after the document, and
+        DocumentChangedError where that is because another writer has been faster.
+        """
+        endpoint, generation = document.endpoint, document.generation
+        if self._told(document, announce) <= generation:
+            return
+        now = self.document(endpoint)
+        if now and now.document.generation > generation:
+            raise DocumentChangedError(endpoint, generation)
+        raise OldDocumentError(endpoint, generation)
+
+    def _told(self, document: Document, announce: Announce) -> int:
+        """Announce and keep what has not been, and return the newest generation of the history."""
+        endpoint, generation = document.endpoint, document.generation
+        before = _history_key(endpoint, generation - 1)
+        keys = self.store.keys(_history_prefix(endpoint), after=before)
+        told = [int(found[1]) for found in map(_HISTORY.search, keys) if found]
+        if not told:
+            announce(document.last)
+            self.store.create(_history_key(endpoint, generation), _encode(document.last))
+            return generation
+        return max(told)
+
+    def _was_written(self, document: Document) -> bool:
+        """Say whether a document stood there, and the next one has already been put in its place.
+
+        Its writer settled ours first. Before that the document itself says whose it is: two may
+        have decided alike at the same moment, but not with the same nonce.
+        """
+        now = self.document(document.endpoint)
+        if now is None or now.document.generation <= document.generation:
+            return False
+        return self.decision(document.endpoint, document.generation) == document.last
+
+    def decision(self, endpoint: str, generation: int) -> Decision | None:
+        """Return the decision that made a generation of an endpoint's document."""
+        key = _history_key(endpoint, generation)
+        stored = self.store.get(key, MOST_BYTES)
+        return _read(key, stored.body, Decision) if stored else None
+
+    def history(self, document: Document, newest: int = 50) -> list[Decision]:
+        """Return the last decisions that led to a document, oldest first."""
+        earlier = (
+            self.decision(document.endpoint, generation)
+            for generation in range(max(1, document.generation - newest), document.generation)
+        )
+        return [*filter(None, earlier), document.last]
+
+    # Versions
+
+    def versions(self, endpoint: str) -> list[str]:
+        """Return the ids of all versions of an endpoint, oldest first."""
+        return sorted(name.rstrip("/") for name in self.store.names(f"models/{endpoint}/"))
+
+    def write_version(self, manifest: Manifest, artifacts: dict[str, bytes]) -> None:
+        """Write a version's artifacts and then its manifest; none of them can be written again."""
+        folder = _folder(manifest.endpoint, manifest.version)
+        for name, body in artifacts.items():
+            self._create(manifest, f"{folder}/{name}", body)
+        key = _manifest_key(manifest.endpoint, manifest.version)
+        self._create(manifest, key, self.seal.seal(key, _encode(manifest)))
+
+    def _create(self, manifest: Manifest, key: str, body: bytes) -> None:
+        if not self.store.create(key, body):
+            raise ModelUnavailableError(
+                manifest.endpoint, manifest.version, f"{key} exists already with other content"
+            )
+
+    def manifest(self, endpoint: str, version: str) -> Manifest | None:
+        """Return the manifest of a version, or None where there is no such version.
+
+        Raises ModelUnavailableError where it is not as this stack's training wrote it.
+        """
+        key = _manifest_key(endpoint, version)
+        stored = self.store.get(key, MOST_BYTES)
+        if stored is None:
+            return None
+        body = self.seal.open(key, stored.body)
+        if body is None:
+            raise ModelUnavailableError(
+                endpoint, version, "its manifest is not as this stack's training wrote it"
+            )
+        try:
+            manifest = _decode(body, Manifest)
+        except msgspec.DecodeError as error:
+            raise ModelUnavailableError(
+                endpoint, version, f"its manifest cannot be read: {error}"
+            ) from error
+        if (manifest.endpoint, manifest.version) != (endpoint, version):
+            raise ModelUnavailableError(
+                endpoint, version, f"its manifest is that of {manifest.endpoint} {manifest.version}"
+            )
+        if manifest.format != FORMAT:
+            raise ModelUnavailableError(
+                endpoint, version, f"its manifest has format {manifest.format}, not {FORMAT}"
+            )
+        return manifest
+
+    def manifest_sha256(self, endpoint: str, version: str) -> str | None:
+        """Return the hash of a version's manifest as it stands there, or None."""
+        stored = self.store.get(_manifest_key(endpoint, version))
+        return fingerprint(stored.body).sha256 if stored else None
+
+    def known(self, endpoint: str, version: str) -> Manifest:
+        """Return the manifest of a version that there should be, or raise ModelUnavailableError."""
+        manifest = self.manifest(endpoint, version)
+        if manifest is None:
+            raise ModelUnavailableError(endpoint, version, "its manifest is missing")
+        return manifest
+
+    def artifact(self, manifest: Manifest, name: str) -> bytes:
+        """Return the bytes of an artifact, after checking their size and hash."""
+        folder, said = _folder(manifest.endpoint, manifest.version), manifest.artifacts.get(name)
+        # One byte more than there should be tells that it is too large: it may be of any size.
+        stored = self.store.get(f"{folder}/{name}", said.bytes + 1) if said else None
+        if stored is None or said is None:
+            raise ModelUnavailableError(manifest.endpoint, manifest.version, f"{name} is missing")
+        found = fingerprint(stored.body)
+        if found != said:
+            raise CorruptArtifactError(
+                manifest.endpoint,
+                manifest.version,
+                name,
+                f"{found.bytes} bytes with SHA-256 {found.sha256}",
+                f"{said.bytes} with {said.sha256}",
+            )
+        return stored.body
+
+    # Training runs
+
+    def claim(self, endpoint: str, claim: Run) -> Run:
+        """Claim a training run; the caller may go on if the run that is returned has its owner.
+
+        One slot is trained for once: a duplicate of its event gets the run of the first, whether
+        that is under way or done. A claim whose owner must have been ended by now is taken over,
+        and a retry of its owner, which Lambda gives as long again, holds it as long again.
+        """
+        key = _run_key(endpoint, claim.run)
+        if self.store.create(key, _encode(claim)):
+            return claim
+        known = self._run(key)
+        if known is None:
+            raise DocumentChangedError(endpoint, 0)
+        found, etag = known
+        free = found.owner == claim.owner or claim.started - found.started > RUN_LIMIT
+        if found.outcome is not None or not free:
+            return found
+        held = msgspec.structs.replace(found, owner=claim.owner, started=claim.started)
+        if self.store.replace(key, _encode(held), etag):
+            return held
+        return self.claim(endpoint, claim)  # somebody else was faster
+
+    def run(self, endpoint: str, prefix: str) -> Run | None:
+        """Return the training run whose name begins so, or None where none has begun."""
+        key = next(self.store.keys(_run_key(endpoint, prefix).removesuffix(".json")), None)
+        known = self._run(key) if key else None
+        return known[0] if known else None
+
+    def _run(self, key: str) -> tuple[Run, str] | None:
+        stored = self.store.get(key, MOST_BYTES)
+        return (_read(key, stored.body, Run), stored.etag) if stored else None
+
+    def finish(self, endpoint: str, run: Run) -> bool:
+        """Record how a claimed run ended; False where the claim has been taken over meanwhile."""
+        key = _run_key(endpoint, run.run)
+        known = self._run(key)
+        if known is None or (known[0].owner, known[0].started) != (run.owner, run.started):
+            return False
+        return self.store.replace(key, _encode(run), known[1])
+
+
+def fingerprint(body: bytes) -> Artifact:
+    """Return the size and hash by which an artifact is known."""
+    return Artifact(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+
+
+def _encode(value: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+# Made here, by one thread: two that make msgspec's first decoder of a type at once may crash.
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (Document, Decision, Manifest, Run)
+}
+
+
+def _decode[T](body: bytes, kind: type[T]) -> T:
+    found: T = _DECODERS[kind].decode(body)
+    return found
+
+
+def _read[T](key: str, body: bytes, kind: type[T]) -> T:
+    try:
+        return _decode(body, kind)
+    except msgspec.DecodeError as error:
+        raise CorruptDocumentError(key, str(error)) from error
+
+
+def _document_key(endpoint: str) -> str:
+    return f"endpoints/{endpoint}.json"
+
+
+def _history_prefix(endpoint: str) -> str:
+    return f"endpoints/{endpoint}/history/"
+
+
+def _history_key(endpoint: str, generation: int) -> str:
+    return f"{_history_prefix(endpoint)}{generation:06d}.json"
+
+
+def _run_key(endpoint: str, run: str) -> str:
+    return f"runs/{endpoint}/{run}.json"
+
+
+def _folder(endpoint: str, version: str) -> str:
+    return f"models/{endpoint}/{version}"
+
+
+def _manifest_key(endpoint: str, version: str) -> str:
+    return f"{_folder(endpoint, version)}/manifest.json"

@@ -1,0 +1,234 @@
+"""What the rollout does next: a function of a document, evidence and a policy.
+
+    candidate -> shadow -> canary 5 -> 25 -> 50 % -> champion, watched for policy.watch_days
+
+One change at a time, the most urgent first. Only autopilot (level 4) decides on challengers; the
+verdict on an experiment, which a person asked for, falls at every level.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from evergreen.contract.endpoint import Policy
+from evergreen.registry.state import Challenger, Document, Experiment, Type
+from evergreen.registry.transitions import Change
+from evergreen.rollout.confidence_sequence import Bound
+from evergreen.rollout.evidence import Evidence, faults, figures, gain, standing
+
+AUTOPILOT = 4
+BY = "rollout"
+RULES = (
+    "promotion", "margin", "alpha", "shadow_days", "max_shadow_days", "canary", "canary_days",
+    "canary_rows", "watch_days", "watch_min_days", "label_days", "max_latency_ms",
+)  # fmt: skip
+
+
+def decide(document: Document, evidence: Evidence, policy: Policy, level: int) -> Change | None:
+    """Return what should become of an endpoint now, or None to leave it as it is.
+
+    A tie, too little evidence, or none, leaves the champion where it is, and so does evidence that
+    is older than the last decision: that may have changed what it is about.
+    """
+    if document.paused or evidence.at < document.last.time:
+        return None
+    change = None
+    if level >= AUTOPILOT:
+        change = _watch(document, evidence, policy)
+        if change is None and document.challenger:
+            change = _compare(document, document.challenger, evidence, policy)
+        if change is None and document.challenger is None:
+            change = _admit(document, evidence)
+    if change is None and document.experiment:
+        change = _judge(document, document.experiment, evidence, policy)
+    return change and msgspec.structs.replace(change, policy=rules(policy))
+
+
+def rules(policy: Policy) -> dict[str, Any]:
+    """Return the part of a policy that decisions are made by, as it stands in a decision."""
+    return {name: getattr(policy, name) for name in RULES}
+
+
+def _watch(document: Document, evidence: Evidence, policy: Policy) -> Change | None:
+    """Roll back a young champion that turns out to be worse than the one before it.
+
+    An alarm about its outcomes is no reason where the one before would surely have been worse yet.
+    """
+    if document.previous is None or document.previous in evidence.broken or evidence.one_way:
+        return None
+    if evidence.at > document.since + timedelta(days=policy.watch_days):
+        return None
+    back = gain(evidence.watched, policy.alpha)
+    alarms = () if back and back.upper < 0 else evidence.alarms
+    reasons = [*alarms, *faults(evidence.champion, policy)]
+    if document.champion in evidence.broken:
+        reasons.append(evidence.broken[document.champion])
+    if back and back.lower > 0 and len(evidence.watched) >= policy.watch_min_days:
+        reasons.append(
+            f"{document.previous} would have been better by {back.mean:.4f}, at least "
+            f"{back.lower:.4f}, on {back.days} days"
+        )
+    if not reasons:
+        return None
+    return Change(
+        type="rolled back",
+        version=document.previous,
+        by=BY,
+        reason="; ".join(reasons),
+        figures=figures(evidence.watched, back)
+        | {"champion": msgspec.to_builtins(evidence.champion)},
+    )
+
+
+def _compare(
+    document: Document, challenger: Challenger, evidence: Evidence, policy: Policy
+) -> Change | None:
+    """Advance a challenger that has shown enough, and reject one that has shown too little."""
+    found = gain(evidence.paired, policy.alpha)
+    known = figures(evidence.paired, found)
+    if challenger.stage == "canary":
+        known |= {"canary": msgspec.to_builtins(evidence.canary)}
+
+    def change(kind: Type, reason: str, share: float = 0.0) -> Change:
+        return Change(
+            type=kind, version=challenger.version, by=BY, reason=reason, figures=known, share=share
+        )
+
+    if challenger.version in evidence.broken:
+        return change("challenger rejected", evidence.broken[challenger.version])
+    if wrong := faults(evidence.canary, policy):
+        return change("challenger rejected", "; ".join(wrong))
+    enough = found is not None and found.days >= policy.shadow_days
+    said = _said(found)
+    if found and enough and found.upper < 0:
+        return change("challenger rejected", f"worse than the champion: {said}")
+    if found and enough and _has_won(found, policy):
+        if document.experiment:
+            return None  # it has the traffic
+        if step := _next_step(challenger, evidence, policy):
+            kind, share = step
+            return change(kind, f"{policy.promotion}: {said}", share)
+    if _is_overdue(challenger, evidence, policy, found):
+        return change("challenger rejected", f"inconclusive: {said}")
+    return None
+
+
+def _said(found: Bound | None) -> str:
+    if found is None:
+        return "fewer than two days have labels"
+    return (
+        f"gain {found.mean:+.4f}, from {found.lower:+.4f} to {found.upper:+.4f}, {found.days} days"
+    )
+
+
+def _has_won(found: Bound, policy: Policy) -> bool:
+    """Say whether a challenger has shown what the policy asks for; a tie is never enough."""
+    needed = 0.0 if policy.promotion == "superior" else -policy.margin
+    return found.lower > needed and found.mean > 0
+
+
+def _next_step(
+    challenger: Challenger, evidence: Evidence, policy: Policy
+) -> tuple[Type, float] | None:
+    """Return what comes next for one that has won, and with which share of the requests."""
+    in_canary = challenger.stage == "canary"
+    waited = evidence.at - challenger.since >= timedelta(days=policy.canary_days)
+    if in_canary and not (waited and evidence.canary.rows >= policy.canary_rows):
+        return None
+    wider = [share for share in sorted(policy.canary) if challenger.share < share < 1]
+    if not wider:
+        return "promoted", 0.0
+    return "canary widened" if in_canary else "canary started", wider[0]
+
+
+def _is_overdue(
+    challenger: Challenger, evidence: Evidence, policy: Policy, found: Bound | None
+) -> bool:
+    """Say whether a stage had its longest time, by the days with labels or by the calendar.
+
+    A challenger without enough traffic or labels would otherwise be in the way of all later ones.
+    Labels that have begun to come are given the time that the policy allows them.
+    """
+    days = found.days if found and not _has_won(found, policy) else 0
+    longest = timedelta(days=policy.max_shadow_days + (policy.label_days if found else 0))
+    return days >= policy.max_shadow_days or evidence.at - challenger.since > longest
+
+
+def _admit(document: Document, evidence: Evidence) -> Change | None:
+    """Start the comparison of the candidate that waits."""
+    waiting, candidate = evidence.waiting, document.candidate
+    if candidate is None:
+        return None
+    wrong = evidence.broken.get(candidate)
+    if wrong is None:
+        if waiting is None or waiting.version != candidate:
+            return None
+        if waiting.compared_with != document.champion:
+            wrong = stale(waiting.compared_with, document.champion)
+        elif waiting.alone:
+            return None  # without a comparison a person has to say so
+    return Change(
+        type="challenger rejected" if wrong else "shadow started",
+        version=candidate,
+        by=BY,
+        reason=wrong or "it passed the gate against the champion",
+    )
+
+
+def stale(compared_with: str | None, champion: str) -> str:
+    """Return why a candidate's gate says nothing of the present champion."""
+    return (
+        f"stale: its gate compared it with {compared_with or 'no champion'}, and {champion} is the "
+        "champion by now: train again"
+    )
+
+
+def _judge(
+    document: Document, experiment: Experiment, evidence: Evidence, policy: Policy
+) -> Change | None:
+    """End an experiment that has its verdict, or has had its time."""
+    at = standing(evidence, split(document, experiment), policy.alpha)
+    enough = min(at.labelled) >= experiment.min_rows
+    days = at.gain.days if at.gain else 0
+    over = evidence.at >= experiment.end
+    known: dict[str, Any] = {"id": experiment.id, "rows": at.rows, "labelled": at.labelled}
+    if at.gain:
+        known |= {"days": days, "gain": at.gain.mean}
+        known |= {"lower": at.gain.lower, "upper": at.gain.upper}
+    said = (
+        f"gain {at.gain.mean:+.4f} on {days} days" if at.gain else "no labelled day on both sides"
+    )
+    won = at.gain is not None and at.gain.lower > 0
+    lost = at.gain is not None and at.gain.upper < 0
+    wins = experiment.promote and experiment.control == document.champion
+    ready = enough and days >= policy.shadow_days
+
+    def ended(verdict: Any, reason: str) -> Change:
+        return Change(
+            type="promoted" if verdict == "challenger wins" and wins else "experiment ended",
+            version=experiment.treatment,
+            by=BY,
+            reason=reason,
+            figures=known,
+            verdict=verdict,
+        )
+
+    for arm in (experiment.control, experiment.treatment):
+        if arm in evidence.broken:
+            return ended("inconclusive", evidence.broken[arm])
+    if at.invalid and over:
+        return ended("inconclusive", f"invalid: {at.invalid}")
+    if ready and won and not at.invalid:
+        return ended("challenger wins", said)
+    if ready and lost and not at.invalid:
+        return ended("champion stays", said)
+    if over:
+        return ended("inconclusive", f"its time is over: {said}")
+    return None
+
+
+def split(document: Document, experiment: Experiment) -> tuple[float, float]:
+    """Return the shares of the requests that control and treatment were to get."""
+    treated = experiment.share
+    return (1 - treated if experiment.control == document.champion else treated), treated

@@ -1,0 +1,193 @@
+"""The evidence for the rollout, from what was recorded: captures, labels and check reports."""
+
+from array import array
+from datetime import UTC, datetime
+from itertools import groupby
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from evergreen.aws.s3 import Store
+from evergreen.captures.records import ARRIVAL
+from evergreen.contract.endpoint import Policy
+from evergreen.contract.schema import columns_of, not_accepted
+from evergreen.monitoring import drift, reference_profile, report
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.state import Document
+from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
+from evergreen.rollout.experiment_metrics import with_arms
+from evergreen.rollout.paired_comparison import (
+    DAY,
+    SERVED,
+    Gathering,
+    Load,
+    answers,
+    paired,
+    request_of,
+)
+from evergreen.serving.model import Model
+
+
+def gather(data: Store, document: Document, policy: Policy, load: Load, at: datetime) -> Evidence:
+    """Return all that is known at a time of the versions that a document names."""
+    sources = Gathering(data, document, policy, load, at)
+    challenger = document.challenger
+    watching = document.previous and at <= document.since + policy.watch_days * DAY
+    if not (watching or challenger or document.candidate or document.experiment):
+        return Evidence(at=at)
+    champion = sources.model(document.champion)
+    evidence = Evidence(
+        at=at,
+        waiting=_waiting(sources, champion),
+        paired=_shadowed(sources, champion) if challenger else (),
+        watched=_watched(sources, champion) if watching else (),
+        canary=_canary(sources, champion),
+        champion=_failures(sources, champion) if watching else Guard(),
+        alarms=_alarms(sources) if watching else (),
+        broken=sources.broken,
+        one_way=_one_way(sources, champion) if watching else None,
+    )
+    if document.experiment:
+        return with_arms(sources, document.experiment, evidence)
+    return evidence
+
+
+def _waiting(sources: Gathering, champion: Model | None) -> Waiting | None:
+    candidate = sources.model(sources.document.candidate)
+    if candidate is None:
+        return None
+    manifest = candidate.manifest
+    alone = _alone(champion.manifest, manifest) if champion else None
+    return Waiting(manifest.version, manifest.lineage.previous, alone)
+
+
+def _alone(champion: Manifest, candidate: Manifest) -> str | None:
+    """Return why a candidate cannot answer what the champion is asked, or None."""
+    if candidate.problem.kind != champion.problem.kind:
+        return (
+            f"it answers a {candidate.problem.kind} problem, and not a {champion.problem.kind} one"
+        )
+    return not_accepted(champion.schema, candidate.schema)
+
+
+def _one_way(sources: Gathering, champion: Model | None) -> str | None:
+    """Return why a rollback would turn away requests that the champion answers."""
+    before = sources.model(sources.document.previous)
+    return _alone(champion.manifest, before.manifest) if champion and before else None
+
+
+def _alarms(sources: Gathering) -> list[str]:
+    """Return what the newest check says of the outcomes of this champion."""
+    newest = report.previous(sources.data, sources.endpoint, sources.at + DAY)
+    if newest is None or newest.version != sources.document.champion:
+        return []
+    return [
+        f"performance degraded since {alarm.since:%Y-%m-%d}"
+        for alarm in newest.alarms
+        if alarm.kind == "performance"
+    ]
+
+
+def _shadowed(sources: Gathering, champion: Model | None) -> list[PairedDay]:
+    """Compare on the days after the newest row that the challenger's training has seen."""
+    challenger = sources.document.challenger
+    other = sources.model(challenger.version) if challenger else None
+    if champion is None or other is None:
+        return []
+    return paired(sources, champion, other, other.manifest.lineage.data_end.date() + DAY)
+
+
+def _watched(sources: Gathering, champion: Model | None) -> list[PairedDay]:
+    """Compare on the days that the promotion was not decided on, and its training has not seen.
+
+    Losses of two kinds of problem are no comparison.
+    """
+    other = sources.model(sources.document.previous)
+    if champion is None or other is None:
+        return []
+    if champion.manifest.problem.kind != other.manifest.problem.kind:
+        return []
+    known = sources.document.since - ARRIVAL - (1 + sources.policy.label_days) * DAY
+    seen = max(known, champion.manifest.lineage.data_end)
+    return paired(sources, champion, other, seen.astimezone(UTC).date() + DAY)
+
+
+# What came of requests
+
+
+def _canary(sources: Gathering, champion: Model | None) -> Guard:
+    """Return what came of the canary's requests, beside what the champion makes of them."""
+    challenger = sources.document.challenger
+    if challenger is None or challenger.canary is None:
+        return Guard()
+    other = sources.model(challenger.version)
+    if other is None:
+        return Guard()
+    asked: list[msgspec.Raw] = []
+    guard = _guard(sources, other, challenger.canary, asked)
+    if champion and guard.drifted:
+        # Where what it is asked is unlike the holdout, so are the champion's answers to it.
+        rows = [msgspec.json.decode(row) for row in asked]
+        alike = champion.scores(columns_of(champion.manifest.schema, rows))
+        usual, _ = _drift(champion, champion.manifest.problem.top(alike))
+        guard = msgspec.structs.replace(
+            guard, drifted=(guard.psi or 0.0) - (usual or 0.0) >= drift.MAJOR
+        )
+    if champion and guard.slow:
+        beside = _guard(sources, champion, challenger.canary)
+        expected = guard.requests * beside.slow / max(beside.requests, 1)
+        guard = msgspec.structs.replace(guard, slow=max(0, guard.slow - round(expected)))
+    return guard
+
+
+def _failures(sources: Gathering, champion: Model | None) -> Guard:
+    """Return what came of the champion's requests.
+
+    What drifts may be the season's doing, and what is slow was so in its canary too.
+    """
+    if champion is None:
+        return Guard()
+    found = _guard(sources, champion, sources.document.since)
+    return msgspec.structs.replace(found, drifted=False, slow=0)
+
+
+def _guard(
+    sources: Gathering, model: Model, start: datetime, asked: list[msgspec.Raw] | None = None
+) -> Guard:
+    """Return what came of a version's requests; asked: gets the rows that it answered."""
+    version = model.manifest.version
+    answered = failed = slow = 0
+    scores = array("d")
+    for _, rows in groupby(answers(sources, start, sources.at), key=request_of):
+        one, *others = rows
+        if one.variant == "requested":
+            continue  # by somebody who tries a version, maybe one that fails
+        if one.failed == version:
+            failed += 1
+        elif one.version == version and one.variant in SERVED:
+            answered += 1
+            slow += (one.ms or 0.0) > sources.policy.max_latency_ms * (1 + len(others))
+            scores.extend(row.score for row in (one, *others))
+            if asked is not None:
+                asked += [row.features for row in (one, *others)]
+    psi, drifted = _drift(model, np.array(scores))
+    return Guard(
+        requests=answered + failed,
+        rows=len(scores),
+        failed=failed,
+        slow=slow,
+        psi=psi,
+        drifted=drifted,
+    )
+
+
+def _drift(model: Model, scores: npt.NDArray[np.float64]) -> tuple[float | None, bool]:
+    """Return how unlike answers are to those on the holdout, and whether that is drift."""
+    expected = model.manifest.expected.scores if model.manifest.expected else None
+    if expected is None or not len(scores):
+        return None, False
+    found = drift.compare(
+        {"answers": expected}, {"answers": reference_profile.count(expected, scores)}
+    )
+    return (found[0].psi, found[0].flagged) if found else (None, False)

@@ -1,0 +1,58 @@
+"""What people may send to control, and the decoder of it; predict and feedback have their own."""
+
+from typing import Annotated, get_type_hints
+
+import msgspec
+
+from evergreen.contract.schema import UNDECODABLE, faults_of_object, refusal
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Generation = Annotated[int, msgspec.Meta(ge=1, le=2**53)]  # a number that every reader of JSON has
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of pause and resume; generation: of the document that was decided on."""
+
+    generation: Generation
+    reason: Text
+
+
+class VersionAsked(Asked, frozen=True, kw_only=True):
+    """The body of approve, reject and promote."""
+
+    version: Text
+
+
+class RollbackAsked(Asked, frozen=True, kw_only=True):
+    """The body of rollback; without a version it goes to the champion before."""
+
+    version: Text | None = None
+
+
+class ExperimentAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body that starts an experiment; control: the champion where it is not named."""
+
+    generation: Generation
+    treatment: Text
+    control: Text | None = None
+    share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    hypothesis: Text
+    min_rows: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+    days: Annotated[float, msgspec.Meta(gt=0, le=365)]
+    promote: bool = False
+
+
+class RetrainAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of retrain, which has nothing to say."""
+
+
+def asked[Body: msgspec.Struct](body: bytes, kind: type[Body]) -> Body:
+    """Return what a body asks for; raises InvalidRequestError with every fault in it."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except UNDECODABLE as error:
+        types = get_type_hints(kind, include_extras=True)
+        required = [field.name for field in msgspec.structs.fields(kind) if field.required]
+        raise refusal(
+            body, error, lambda value: faults_of_object("$", value, types, required)
+        ) from None

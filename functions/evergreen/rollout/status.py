@@ -1,0 +1,128 @@
+"""What an endpoint knows of its versions by now, what it does next by itself, what it waits for."""
+
+from datetime import timedelta
+from typing import Any
+
+from evergreen.contract.endpoint import Policy
+from evergreen.registry.state import Challenger, Document, Experiment
+from evergreen.rollout import decide
+from evergreen.rollout.evidence import Evidence, Standing, faults, figures, gain, standing
+
+
+def seen(document: Document, evidence: Evidence, policy: Policy, level: int) -> dict[str, Any]:
+    """Return the evidence as figures, the change that the rollout would make, and what is missing.
+
+    next: None where nothing is decided yet; below level 4 the rollout ends experiments at most.
+    """
+    paired, watched = (
+        figures(days, gain(days, policy.alpha)) for days in (evidence.paired, evidence.watched)
+    )
+    return {
+        "level": level,
+        "evidence": {
+            "at": evidence.at,
+            "waiting": evidence.waiting,
+            "comparison": paired | {"by_day": evidence.paired},
+            "watched": watched,
+            "canary": evidence.canary,
+            "champion": evidence.champion,
+            "faults": faults(evidence.canary, policy),
+            "alarms": evidence.alarms,
+            "broken": evidence.broken,
+        },
+        "next": decide.decide(document, evidence, policy, level),
+        "waits": waits(document, evidence, policy, level),
+    }
+
+
+def running(document: Document, evidence: Evidence, policy: Policy) -> dict[str, Any] | None:
+    """Return how the experiment stands, or None where there is none."""
+    if document.experiment is None:
+        return None
+    found = standing(evidence, decide.split(document, document.experiment), policy.alpha)
+    return {"experiment": document.experiment, "standing": found, "says": words(found)}
+
+
+def waits(document: Document, evidence: Evidence, policy: Policy, level: int) -> list[str]:
+    """Return what the endpoint waits for, the most urgent first."""
+    if document.paused:
+        return [f"paused ({document.paused}): a person has to resume it"]
+    found = []
+    if document.challenger:
+        found.append(_challenger(document.challenger, evidence, policy, level))
+    if document.candidate:
+        found.append(_candidate(document.candidate, document, evidence, level))
+    if document.experiment:
+        found.append(_experiment(document, document.experiment, evidence, policy))
+    if level >= decide.AUTOPILOT and document.previous:
+        until = document.since + timedelta(days=policy.watch_days)
+        if evidence.at <= until:
+            found.append(
+                f"the champion is watched beside {document.previous} until {until:%Y-%m-%d %H:%M} "
+                f"UTC, on {len(evidence.watched)} labelled days so far"
+            )
+    return found or ["nothing: no version waits; the next training may bring one"]
+
+
+def _candidate(version: str, document: Document, evidence: Evidence, level: int) -> str:
+    waiting = evidence.waiting
+    if version in evidence.broken:
+        return f"candidate {version} cannot be loaded: {evidence.broken[version]}"
+    if waiting and waiting.compared_with != document.champion:
+        return f"candidate {version} is {decide.stale(waiting.compared_with, document.champion)}"
+    if level < decide.AUTOPILOT:
+        return f"candidate {version} waits for a person: approve or reject it"
+    if waiting and waiting.alone:
+        return f"candidate {version} waits for a person, as {waiting.alone}: approve or reject it"
+    if document.challenger:
+        return f"candidate {version} waits until {document.challenger.version} is decided on"
+    return f"candidate {version} goes to shadow at the next tick"
+
+
+def _challenger(challenger: Challenger, evidence: Evidence, policy: Policy, level: int) -> str:
+    found = gain(evidence.paired, policy.alpha)
+    needed = 0.0 if policy.promotion == "superior" else -policy.margin
+    so_far = (
+        f"gain {found.mean:+.4f}, at least {found.lower:+.4f} of the {needed:+.4f} needed, on "
+        f"{found.days} of {policy.shadow_days} labelled days"
+        if found
+        else f"{len(evidence.paired)} of {policy.shadow_days} labelled days"
+    )
+    if challenger.stage == "canary":
+        since = challenger.since + timedelta(days=policy.canary_days)
+        text = (
+            f"{challenger.version} answers {challenger.share:.0%} of the requests until "
+            f"{since:%Y-%m-%d %H:%M} UTC at least, {evidence.canary.rows:,} of "
+            f"{policy.canary_rows:,} rows so far; {so_far}"
+        )
+    else:
+        text = (
+            f"{challenger.version} is compared in shadow: {so_far}; inconclusive after "
+            f"{policy.max_shadow_days} days"
+        )
+    return text if level >= decide.AUTOPILOT else f"{text}; a person has to promote or reject it"
+
+
+def _experiment(
+    document: Document, experiment: Experiment, evidence: Evidence, policy: Policy
+) -> str:
+    found = standing(evidence, decide.split(document, experiment), policy.alpha)
+    return (
+        f"experiment {experiment.id} ends on {experiment.end:%Y-%m-%d %H:%M} UTC at the latest: "
+        f"{words(found)}, of {experiment.min_rows:,} rows for each arm and "
+        f"{policy.shadow_days} days"
+    )
+
+
+def words(found: Standing) -> str:
+    """Return how an experiment stands, in words."""
+    if found.invalid:
+        return f"invalid: {found.invalid}"
+    labelled = f"{found.labelled[0]:,} and {found.labelled[1]:,} labelled rows"
+    if found.gain is None:
+        return f"no gain to tell from {labelled}"
+    over = found.gain
+    return (
+        f"gain {over.mean:+.4f}, from {over.lower:+.4f} to {over.upper:+.4f}, on {over.days} days "
+        f"and {labelled}"
+    )

@@ -1,0 +1,1 @@
+"""Load a version, and answer with it."""

@@ -1,0 +1,99 @@
+"""A service of somebody else as a candidate: asked over HTTP, with a rule for when it is away."""
+
+from typing import Any
+
+import msgspec
+import numpy.typing as npt
+
+from evergreen.contract.errors import CandidateError, ExternalError
+from evergreen.contract.problem import Floats
+from evergreen.contract.rule import Rule, columns_from, probabilities
+from evergreen.contract.schema import Columns
+from evergreen.registry.manifest import Service
+from evergreen.serving.runtime_external import Client, ExternalFile, service_of
+
+MAX_CALLS = 200  # of one training, to score its holdout and what is written down of the version
+
+
+class External:
+    """A candidate of which nothing is fitted but the rule that stands in for it.
+
+    url: https, or http to 127.0.0.1. timeout_seconds: at most 5. cost_per_call: in `currency`, of
+    each request with up to 1,000 rows. token_variable: the environment variable, EXTERNAL_..., with
+    a bearer token. Raises ValueError for what may not be asked.
+    """
+
+    kind = "external"
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        timeout_seconds: float = 1.0,
+        cost_per_call: float = 0.0,
+        currency: str = "USD",
+        rule: Rule | None = None,
+        token_variable: str | None = None,
+    ) -> None:
+        self.url = url
+        self.timeout_seconds = timeout_seconds
+        self.cost_per_call = cost_per_call
+        self.currency = currency
+        self.rule = rule or Rule()
+        self.token_variable = token_variable
+        self.classes_: list[Any] = []
+        self._client: Client | None = None
+        self.service()
+
+    def service(self) -> Service:
+        """Return what the manifest says of it."""
+        return service_of(
+            self.url, self.timeout_seconds, self.token_variable, self.cost_per_call, self.currency
+        )
+
+    def fit(self, frame: Any, labels: npt.NDArray[Any]) -> "External":
+        """Fit the rule."""
+        self.rule.fit(frame, labels)
+        self.classes_ = self.rule.classes_
+        self._client = Client(self._file(), list(frame.columns), limit=MAX_CALLS)
+        return self
+
+    @property
+    def predict_proba(self) -> Any:
+        """A function from a frame to probabilities, shape (rows, classes); regressions have none.
+
+        Raises AttributeError for these, as scikit-learn's regressors do.
+        """
+        if self.rule.is_regression:
+            raise AttributeError("a service for a number has no probabilities")
+        return lambda frame: probabilities(self.scores(columns_from(frame)))
+
+    def predict(self, frame: Any) -> npt.NDArray[Any]:
+        """Return the label of each row, shape (rows,)."""
+        return self._file().rule.problem.answered(self.scores(columns_from(frame)))
+
+    def scores(self, columns: Columns) -> Floats:
+        """Return the scores of columns: (rows,), or (rows, classes) for multiclass.
+
+        Raises CandidateError where the service fails, or has been asked MAX_CALLS times.
+        """
+        if self._client is None:
+            raise CandidateError("it has not been fitted: its rule is not known yet")
+        try:
+            return self._client(columns)
+        except ExternalError as error:
+            raise CandidateError(str(error)) from error
+
+    def artifact(self) -> bytes:
+        """Return what runtime_external reads."""
+        return msgspec.json.format(msgspec.json.encode(self._file()), indent=2)
+
+    def _file(self) -> ExternalFile:
+        return ExternalFile(
+            url=self.url,
+            timeout_seconds=self.timeout_seconds,
+            token_variable=self.token_variable,
+            cost_per_call=self.cost_per_call,
+            currency=self.currency,
+            rule=self.rule.file,
+        )

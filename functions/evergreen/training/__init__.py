@@ -1,0 +1,1 @@
+"""From labelled examples to a version that has passed its gates."""

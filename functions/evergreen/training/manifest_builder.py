@@ -1,0 +1,158 @@
+"""What is written down of a version: its manifest, and the rows that later checks compare with."""
+
+import gzip
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version as installed
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from evergreen.captures.examples import Examples, utc
+from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.schema import JsonSchema, columns_of
+from evergreen.monitoring import domain_classifier, performance, reference_profile
+from evergreen.registry.manifest import (
+    Evaluation,
+    Expected,
+    FeatureProfile,
+    Lineage,
+    Manifest,
+    version_id,
+)
+from evergreen.registry.registry import fingerprint
+from evergreen.serving.model import REFERENCE
+
+if TYPE_CHECKING:
+    from evergreen.training.fitting import Fitted, Request
+
+LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
+GOLDEN_ROWS = 50
+WEEKS = 4  # of the fitted rows, that a classifier is tried on
+
+
+def describe(
+    request: "Request",
+    endpoint: Endpoint,
+    schema: JsonSchema,
+    examples: Examples,
+    best: "Fitted",
+    evaluation: Evaluation,
+    champion: Manifest | None,
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Return the manifest and the artifacts of the best candidate."""
+    artifacts = best.artifacts | {REFERENCE: _sample(best.examples, schema)}
+    prints = {name: fingerprint(body) for name, body in artifacts.items()}
+    hashes = (print_.sha256 for print_ in prints.values())
+    lineage = Lineage(
+        run=request.run,
+        trigger=request.trigger,
+        previous=champion.version if champion else None,
+        data_sha256=examples.sha256(),
+        data_start=utc(examples.times[0]),
+        data_end=utc(examples.times[-1]),
+        data_rows=len(examples),
+        fitted_rows=len(best.examples),
+        fitted_until=utc(best.examples.times[-1]),
+        code_sha256=request.code_sha256,
+        seed=request.seed,
+    )
+    manifest = Manifest(
+        endpoint=request.endpoint,
+        version=version_id(request.at, request.run, *hashes),
+        created=request.at,
+        candidate=best.scores.candidate,
+        target=endpoint.target,
+        schema=schema,
+        inputs=best.inputs,
+        artifacts=prints,
+        libraries=libraries(),
+        lineage=lineage,
+        metrics=evaluation,
+        reference=reference_profile.profile(best.examples, schema),
+        golden=_golden(best, schema),
+        expected=_expected(best),
+        labels=labels_profile(best.examples),
+        kind=best.kind,
+        problem=best.problem,
+        external=best.service,
+    )
+    return manifest, artifacts
+
+
+def _expected(best: "Fitted") -> Expected:
+    """Describe the holdout as the weeks to come will be described, and compared with it.
+
+    How much scores move from week to week is learnt from the fitted weeks: the holdout has too few.
+    """
+    holdout, fitted = best.holdout, best.examples
+    problem, days = best.problem, holdout.times.astype("datetime64[D]")
+    found = performance.expected(holdout.labels, best.holdout_scores, days, problem)
+    scores = reference_profile.profile_of(problem.top(best.holdout_scores), holdout.times)
+    season = scores.delta
+    if best.kind != "external":  # which is paid by the call
+        season = reference_profile.profile_of(
+            problem.top(best.score(fitted.columns)), fitted.times
+        ).delta
+    return msgspec.structs.replace(
+        found,
+        scores=msgspec.structs.replace(scores, delta=season),
+        auc=max(_separations(fitted, holdout), default=0.5),
+    )
+
+
+def _separations(fitted: Examples, holdout: Examples) -> Iterator[float]:
+    """Yield how well the holdout and the newest fitted weeks are told from other fitted rows."""
+    weeks = (fitted.times[-1] - fitted.times) // np.timedelta64(reference_profile.SEASON)
+    pairs = [(fitted, holdout)]
+    for number in range(WEEKS):
+        own, others = np.flatnonzero(weeks == number), np.flatnonzero(weeks != number)
+        few = others[domain_classifier.spread(len(others), domain_classifier.REFERENCE_ROWS)]
+        pairs.append((fitted.take(few), fitted.take(own)))
+    for rest, week in pairs:
+        if found := domain_classifier.separation(rest.columns, week.columns):
+            yield found.auc
+
+
+def _sample(examples: Examples, schema: JsonSchema) -> bytes:
+    """Return rows spread over the fitted ones, for tests that need rows and not counts."""
+    rows = _plain(examples, domain_classifier.REFERENCE_ROWS, schema)
+    return gzip.compress(msgspec.json.encode(rows), mtime=0)
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of what a model is made with."""
+    versions = {name: installed(name) for name in LIBRARIES}
+    return versions | {"python": platform.python_version()}
+
+
+def _golden(best: "Fitted", schema: JsonSchema) -> list[tuple[dict[str, Any], Any]]:
+    """Return rows spread over the training data with their scores, as serving must repeat them."""
+    rows = _plain(best.examples, GOLDEN_ROWS, schema)
+    scores = best.score(columns_of(schema, rows)).tolist()
+    return list(zip(rows, scores, strict=True))
+
+
+def labels_profile(examples: Examples) -> FeatureProfile:
+    """Return how labels are distributed, in the bins that later ones are counted in."""
+    text = examples.kind == "multiclass"
+    return reference_profile.profile_of(plain_labels(examples), examples.times, text=text)
+
+
+def plain_labels(examples: Examples) -> npt.NDArray[Any]:
+    """Return labels as bins count them: text, or numbers."""
+    labels = examples.labels
+    return labels if labels.dtype == object else labels.astype(np.float64)
+
+
+def _plain(examples: Examples, wanted: int, schema: JsonSchema) -> list[dict[str, Any]]:
+    """Return up to `wanted` rows, spread over the examples, as plain values."""
+    chosen = examples.take(domain_classifier.spread(len(examples), wanted))
+    names = list(schema["properties"])
+    values = zip(*(chosen.columns[name].tolist() for name in names), strict=True)
+    return [
+        {name: None if value != value else value for name, value in zip(names, row, strict=True)}
+        for row in values
+    ]

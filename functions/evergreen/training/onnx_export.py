@@ -1,0 +1,117 @@
+"""The ONNX twin of a fitted scikit-learn pipeline: what predict runs."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import skl2onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+from sklearn.base import is_classifier
+
+from evergreen.contract.errors import CandidateError, worded
+from evergreen.contract.problem import Problem
+from evergreen.contract.schema import Columns, JsonSchema, Score, is_text
+from evergreen.training.onnx_converters import ESTIMATORS, TRANSFORMERS, declare_float64
+
+TOLERANCE = 1e-5
+NAMED_ROWS = 10
+UNSEEN = "\x01unseen"  # a text that no data has
+OPSET = {"": 21, "ai.onnx.ml": 3}  # the newest for which skl2onnx has been tested
+TREE_OPSET = 5  # which has TreeEnsemble, and all else that skl2onnx writes unchanged
+WAY_OUT = (
+    "deploy with ServingRuntime=sklearn, which serves the pipeline itself, or leave this one out"
+)
+
+
+def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
+    """Return a pipeline as an ONNX model whose inputs are its columns, each of shape (rows, 1).
+
+    Its last output holds the scores: the probabilities of all classes, or a regression's values.
+    Raises CandidateError where there is no converter for one of its steps.
+    """
+    types = [
+        (
+            name,
+            StringTensorType([None, 1])
+            if is_text(schema["properties"][name])
+            else FloatTensorType([None, 1]),
+        )
+        for name in inputs
+    ]
+    last = pipeline
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
+    try:
+        model = skl2onnx.convert_sklearn(
+            pipeline,
+            name="model",  # the default is a random one, and the same data must give the same bytes
+            initial_types=types,
+            options={"zipmap": False} if is_classifier(pipeline) else None,
+            target_opset=OPSET,
+            custom_conversion_functions=ESTIMATORS | TRANSFORMERS,
+            custom_shape_calculators={type(last): declare_float64}
+            if type(last) in ESTIMATORS
+            else None,
+        )
+    except Exception as error:  # converters raise whatever they like
+        reason = worded(error)
+        if isinstance(error, NotImplementedError | MissingShapeCalculator | MissingConverter):
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]  # names an operator
+        raise CandidateError(f"there is no ONNX twin of it: {reason}; {WAY_OUT}") from error
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    trees = any(node.op_type == "TreeEnsemble" for node in model.graph.node)
+    for opset in opsets:
+        if trees and opset.domain == "ai.onnx.ml":
+            opset.version = TREE_OPSET
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)  # skl2onnx orders them by hash, another in each process
+    return bytes(model.SerializeToString())
+
+
+def difference(
+    scores: npt.NDArray[np.float64],
+    expected: npt.NDArray[np.float64],
+    problem: Problem = Problem(),  # noqa: B008 - it is immutable
+) -> float:
+    """Return the largest difference between a twin's scores and its pipeline's.
+
+    scores, expected: shape (rows,), or (rows, classes). That of a regression is in units of its
+    scale. Raises CandidateError over TOLERANCE, for NaN, or for another label: what is measured
+    must be what serves.
+    """
+    difference = np.abs(scores - expected) / problem.scale
+    difference = difference.reshape(len(scores), -1).max(axis=1)
+    said = problem.answered(scores) != problem.answered(expected)
+    flipped = said & (problem.kind != "regression")
+    rows = np.flatnonzero(~(difference <= TOLERANCE) | flipped)
+    if len(rows):
+        named = ", ".join(map(str, rows[:NAMED_ROWS].tolist()))
+        more = f" and {len(rows) - NAMED_ROWS:,} more" if len(rows) > NAMED_ROWS else ""
+        also = f" and in {flipped.sum():,} labels" if flipped.any() else ""
+        raise CandidateError(
+            f"its ONNX twin differs from scikit-learn by up to {difference[rows].max():.2g}{also}, "
+            f"in rows {named}{more} of the {len(scores):,} in the holdout; {WAY_OUT}"
+        )
+    return float(difference.max())
+
+
+def check_robust(score: Score, schema: JsonSchema, rows: Columns) -> None:
+    """Raise CandidateError for a model that has no score for a missing value or a new category."""
+    for name, spec in schema["properties"].items():
+        odd: list[Any] = []
+        if name not in schema.get("required", ()) or "anyOf" in spec:
+            odd.append("" if is_text(spec) else np.nan)
+        if is_text(spec) and "enum" not in spec:
+            odd.append(UNSEEN)
+        for value in odd:
+            column = np.full(len(rows[name]), value, dtype=rows[name].dtype)
+            try:
+                finite = bool(np.isfinite(score(rows | {name: column})).all())
+            except Exception:  # it is the user's pipeline, and may raise whatever it likes
+                finite = False
+            if not finite:
+                what = "a category that training has not seen" if value == UNSEEN else "missing"
+                raise CandidateError(
+                    f"it has no score where {name} is {what}: see docs/endpoints.md, candidates"
+                )

@@ -1,0 +1,120 @@
+"""What a training run finds in the registry, and what its record says."""
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any
+
+import msgspec
+
+from evergreen.captures.examples import Examples, utc
+from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.schema import JsonSchema
+from evergreen.registry.manifest import Evaluation, Manifest
+from evergreen.registry.registry import Registry, Run, Seen
+from evergreen.registry.state import Decision, Document
+from evergreen.serving import model
+from evergreen.training.fitting import FALLBACK
+
+NOT_FIGURES = ("candidates", "failed", "gates")  # of an evaluation; they stand in the manifest
+
+
+def decision_by(run: Run, registry: Registry, seen: Seen | None) -> Decision | None:
+    """Return the decision that an earlier attempt at this run made before it was cut off."""
+    history = registry.history(seen.document) if seen else []
+    return next((found for found in history if found.by == run.run), None)
+
+
+def written_by(run: Run, name: str, registry: Registry) -> Manifest | None:
+    """Return the version that an earlier attempt at this run wrote, apart from its fallback."""
+    newer = takewhile(lambda found: found.created >= run.at, manifests(name, registry))
+    own = (found for found in newer if found.lineage.run == run.run)
+    return next((found for found in own if found.candidate != FALLBACK), None)
+
+
+def manifests(name: str, registry: Registry) -> Iterator[Manifest]:
+    """Yield the manifests of all versions, newest first."""
+    found = (registry.manifest(name, version) for version in reversed(registry.versions(name)))
+    return (manifest for manifest in found if manifest)
+
+
+def in_flight(registry: Registry, document: Document) -> str | None:
+    """Return why another candidate must wait; one that is stale waits in vain and stops nobody."""
+    if document.challenger:
+        return f"{document.challenger.version} is being compared with the champion"
+    waiting = document.candidate
+    manifest = registry.manifest(document.endpoint, waiting) if waiting else None
+    if manifest is None or manifest.lineage.previous != document.champion:
+        return None
+    return f"{waiting} waits: approve or reject it first"
+
+
+def data_of(examples: Examples) -> dict[str, Any]:
+    """Return what a run's record says of the data: which rows, and their hash."""
+    start, end = utc(examples.times[0]), utc(examples.times[-1])
+    return {"sha256": examples.sha256(), "rows": len(examples), "start": start, "end": end}
+
+
+def made_from_same(
+    last: Manifest,
+    data_sha256: str | None,
+    code_sha256: str,
+    libraries: dict[str, str],
+    runtime: str,
+) -> bool:
+    """Say whether a training would be from what the last one was from, for the same runtime."""
+    made_from = (last.lineage.data_sha256, last.lineage.code_sha256, last.libraries)
+    served = model.artifact_of(last.kind, runtime) in last.artifacts
+    return served and made_from == (data_sha256, code_sha256, libraries)
+
+
+def champion_of(
+    name: str, registry: Registry, seen: Seen | None, runtime: str
+) -> model.Model | None:
+    """Return the champion to beat; one that cannot be loaded must not be replaced unseen."""
+    if seen is None:
+        return None
+    manifest = registry.known(name, seen.document.champion)
+    if model.artifact_of(manifest.kind, runtime) not in manifest.artifacts:
+        runtime = "sklearn"  # every model has its pipeline
+    return model.fetch(registry, manifest, runtime, to_serve=False)
+
+
+def needs_fallback(
+    registry: Registry, seen: Seen | None, schema: JsonSchema, endpoint: Endpoint
+) -> bool:
+    """Say whether the rule that answers without a model is missing, or is for other requests."""
+    if seen is None or seen.document.fallback is None:
+        return True
+    found = registry.manifest(seen.document.endpoint, seen.document.fallback)
+    return found is None or (found.schema, found.problem.kind) != (schema, endpoint.problem)
+
+
+def described(run: Run, version: Manifest) -> Run:
+    """Return the record of a run with what it made, so that it can be read without the manifest.
+
+    Its data too: an attempt that finds the version of an earlier one has read none.
+    """
+    metrics, made_from = version.metrics, version.lineage
+    best = next((each for each in metrics.candidates if each.loss == metrics.loss), None)
+    return msgspec.structs.replace(
+        run,
+        data={
+            "sha256": made_from.data_sha256,
+            "rows": made_from.data_rows,
+            "start": made_from.data_start,
+            "end": made_from.data_end,
+        },
+        code_sha256=made_from.code_sha256,
+        libraries=version.libraries,
+        previous=made_from.previous,
+        candidate=version.candidate,
+        parameters=best.parameters if best else {},
+        metrics={"metric": version.problem.metric} | figures_of(metrics),
+        gates=metrics.gates,
+    )
+
+
+def figures_of(metrics: Evaluation) -> dict[str, Any]:
+    """Return the numbers of an evaluation, as they stand in a decision and in a run's record."""
+    said = msgspec.to_builtins(metrics).items()
+    return {name: value for name, value in said if name not in NOT_FIGURES}

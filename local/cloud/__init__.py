@@ -1,0 +1,1 @@
+"""AWS as moto plays it: its resources, its permissions and its faults."""

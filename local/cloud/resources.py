@@ -1,0 +1,144 @@
+"""Amazon's services as moto plays them, with the resources of the template in them."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import moto.kms.models
+import moto.s3.urls
+from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.s3.models import S3Backend
+
+from local.plane.template import ACCOUNT, REGION, Template, TemplateError, key_id, physical_name
+
+# moto shows Amazon's own events to the rules of every bus; at Amazon, only to the default bus's.
+OURS = {"source": [{"anything-but": {"prefix": "aws."}}]}
+EVERYTHING = "everything"  # a rule of our own on each bus, for those who watch
+TIMESTAMP_PREFIX = "!{timestamp:yyyy/MM/dd/HH}/"  # what moto appends to a prefix by itself
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@contextmanager
+def started() -> Iterator[None]:
+    """Answer every AWS call of this process by moto, with credentials that are nobody's."""
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(os.environ, CREDENTIALS))
+        stack.enter_context(mock_aws())
+        stack.enter_context(_atomic())
+        # moto compiles its table of S3 addresses anew for each request: a tenth of the time.
+        stack.enter_context(patch.object(S3Backend, "_url_module", moto.s3.urls))
+        stack.enter_context(patch.object(S3Backend, "list_objects", _list_objects))
+        yield
+
+
+_LIST_OBJECTS = S3Backend.list_objects
+
+
+def _list_objects(
+    self: S3Backend, bucket: Any, prefix: str | None, *more: Any, **named: Any
+) -> Any:
+    """Let moto look at the keys under a prefix only; it looks at each object of the bucket."""
+    names = [name for name in list(bucket.keys) if name.startswith(prefix or "")]
+    under = SimpleNamespace(keys={name: bucket.keys[name] for name in names})
+    return _LIST_OBJECTS(self, under, prefix, *more, **named)
+
+
+@contextmanager
+def _atomic() -> Iterator[None]:
+    """Let one request in at a time: moto checks a condition and writes in two steps."""
+    lock = threading.RLock()
+    original = BotocoreStubber.process_request
+
+    def process_request(self: Any, request: Any) -> Any:
+        with lock:
+            return original(self, request)
+
+    with patch.object(BotocoreStubber, "process_request", process_request):
+        yield
+
+
+def create(template: Template) -> None:
+    """Create the template's queues, buckets, streams, buses and rules."""
+    for name in template.of_type("AWS::SQS::Queue"):
+        boto3.client("sqs").create_queue(QueueName=physical_name(name))
+    for name, key in template.of_type("AWS::KMS::Key").items():
+        _create_key(key_id(name), key)
+    for name, bucket in template.of_type("AWS::S3::Bucket").items():
+        _create_bucket(physical_name(name), bucket)
+    for name, stream in template.of_type("AWS::KinesisFirehose::DeliveryStream").items():
+        _create_stream(physical_name(name), stream["ExtendedS3DestinationConfiguration"])
+    for name in template.of_type("AWS::Events::EventBus"):
+        boto3.client("events").create_event_bus(Name=physical_name(name))
+        _create_rule(EVERYTHING, physical_name(name), OURS)
+    for name, rule in template.of_type("AWS::Events::Rule").items():
+        _create_rule(name, rule.get("EventBusName", "default"), rule["EventPattern"])
+
+
+def _create_key(name: str, properties: dict[str, Any]) -> None:
+    """Create a key with the id that the template's references resolve to; moto would draw one."""
+    with patch.object(moto.kms.models, "generate_key_id", lambda _: name):
+        boto3.client("kms").create_key(
+            KeySpec=properties["KeySpec"], KeyUsage=properties["KeyUsage"]
+        )
+
+
+def _create_bucket(name: str, properties: dict[str, Any]) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    if properties.get("VersioningConfiguration"):
+        s3.put_bucket_versioning(
+            Bucket=name, VersioningConfiguration=properties["VersioningConfiguration"]
+        )
+    notifications = properties.get("NotificationConfiguration", {})
+    if set(notifications) - {"EventBridgeConfiguration"}:
+        raise TemplateError(f"{name}: only notifications through EventBridge are played here")
+    if notifications:
+        s3.put_bucket_notification_configuration(
+            Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+
+
+def _create_stream(name: str, destination: dict[str, Any]) -> None:
+    prefix = destination["Prefix"]
+    if not prefix.endswith(TIMESTAMP_PREFIX):
+        raise TemplateError(f"{name}: the prefix must end with {TIMESTAMP_PREFIX}")
+    boto3.client("firehose").create_delivery_stream(
+        DeliveryStreamName=name,
+        ExtendedS3DestinationConfiguration={
+            "RoleARN": destination["RoleARN"],
+            "BucketARN": destination["BucketARN"],
+            "Prefix": prefix.removesuffix(TIMESTAMP_PREFIX),
+        },
+    )
+
+
+def _create_rule(name: str, bus: str, pattern: dict[str, Any]) -> None:
+    """Let moto match the pattern, and put what matches into a queue of the rule's own."""
+    queue = inbox(name)
+    boto3.client("sqs").create_queue(QueueName=queue)
+    client = boto3.client("events")
+    client.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
+    client.put_targets(
+        Rule=name,
+        EventBusName=bus,
+        Targets=[{"Id": "inbox", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"}],
+    )
+
+
+def inbox(rule: str) -> str:
+    """Return the name of the queue where the events that a rule matched wait for delivery."""
+    return f"inbox-{rule}"

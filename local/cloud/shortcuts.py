@@ -1,0 +1,154 @@
+"""Short ways into moto for the calls that a replay makes by the ten thousand.
+
+botocore writes a request for each call and moto reads it, then the other way round with the answer:
+milliseconds for what is one look into a dictionary. What is not answered here goes the long way,
+and gets the same answer there; tests compare the two.
+"""
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from io import BytesIO
+from itertools import takewhile
+from typing import Any
+from unittest.mock import patch
+
+from botocore.client import BaseClient
+from botocore.response import StreamingBody
+from botocore.signers import RequestSigner
+from botocore.useragent import UserAgentString
+from jsonpath_ng.ext.parser import parse
+from moto.firehose.models import firehose_backends
+from moto.s3.models import FakeDeleteMarker, s3_backends
+from moto.sqs.models import sqs_backends
+
+from local.plane.template import ACCOUNT, REGION
+
+OK = {"ResponseMetadata": {"HTTPStatusCode": 200}}
+SIGNED = f"AWS4-HMAC-SHA256 Credential=testing/20130101/{REGION}/any/aws4_request, Signature=none"
+NO_CHECKSUMS = {
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+}
+
+
+@contextmanager
+def taken() -> Iterator[None]:
+    """Take them, within `resources.started`. Of a signature moto reads the region alone."""
+    listings = _Listings()
+    ways = {
+        "GetObject": _get_object,
+        "ListObjectsV2": listings.list_objects,
+        "PutObject": _put_object,
+        "PutRecordBatch": _put_record_batch,
+        "ReceiveMessage": _receive_message,
+    }
+    long_way = vars(BaseClient)["_make_api_call"]
+
+    def call(self: Any, operation: str, params: dict[str, Any]) -> Any:
+        way = ways.get(operation)
+        answer = way(self, params) if way else None
+        return long_way(self, operation, params) if answer is None else answer
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(os.environ, NO_CHECKSUMS))
+        stack.enter_context(patch.object(BaseClient, "_make_api_call", call))
+        stack.enter_context(patch.object(RequestSigner, "sign", _sign))
+        stack.enter_context(patch("jsonpath_ng.ext.parse", cache(parse)))
+        stack.enter_context(patch.object(UserAgentString, "to_string", lambda _: "local"))
+        yield
+
+
+def _sign(_: Any, __: str, request: Any, *___: Any, **____: Any) -> None:
+    request.headers["Authorization"] = SIGNED
+
+
+def _s3() -> Any:
+    return s3_backends[ACCOUNT]["aws"]
+
+
+def _get_object(client: Any, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Return an object; raise what the client raises where there is none, or it is the same."""
+    bucket = _s3().buckets.get(params["Bucket"])
+    if bucket is None or params.keys() - {"Bucket", "Key", "IfNoneMatch"}:
+        return None
+    found = bucket.keys.get(params["Key"])
+    code, status = ("NoSuchKey", 404) if found is None else ("304", 304)
+    if found is not None and not isinstance(found, FakeDeleteMarker):
+        if params.get("IfNoneMatch") != found.etag:
+            body = found.value
+            return {"Body": StreamingBody(BytesIO(body), len(body)), "ETag": found.etag, **OK}
+    elif found is not None:
+        code, status = "NoSuchKey", 404
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    raise client.exceptions.from_code(code)(answer, "GetObject")
+
+
+def _put_object(_: Any, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Write an object, if there is no condition to look at."""
+    bucket = _s3().buckets.get(params["Bucket"])
+    body = params.get("Body")
+    if bucket is None or params.keys() - {"Bucket", "Key", "Body"} or not isinstance(body, bytes):
+        return None
+    written = _s3().put_object(params["Bucket"], params["Key"], body, storage="STANDARD")
+    written.set_acl(bucket.acl)
+    return {"ETag": written.etag, **OK}
+
+
+class _Listings:
+    """The keys of each bucket in order, kept while there are as many and the newest is the same."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, str | None, list[str]]] = {}
+
+    def list_objects(self, _: Any, params: dict[str, Any]) -> dict[str, Any] | None:
+        """Return all keys under a prefix at once, however many; of each no more than its name."""
+        bucket = _s3().buckets.get(params["Bucket"])
+        known = {"Bucket", "Prefix", "StartAfter", "Delimiter"}
+        if bucket is None or params.keys() - known or not params.get("Prefix"):
+            return None
+        prefix, after = params["Prefix"], params.get("StartAfter", "")
+        names = self._names(bucket)
+        start = bisect_left(names, max(prefix, after))
+        under = takewhile(lambda name: name.startswith(prefix), names[start:])
+        found = [name for name in under if name > after and _stands(bucket, name)]
+        folders = {}
+        if delimiter := params.get("Delimiter"):
+            rests = ((name, name[len(prefix) :].partition(delimiter)) for name in found)
+            folders = {prefix + first + middle: None for _, (first, middle, _) in rests if middle}
+            found = [name for name in found if delimiter not in name[len(prefix) :]]
+        answer: dict[str, Any] = {"IsTruncated": False, "KeyCount": len(found) + len(folders), **OK}
+        if found:
+            answer["Contents"] = [{"Key": name} for name in found]
+        if folders:
+            answer["CommonPrefixes"] = [{"Prefix": name} for name in folders]
+        return answer
+
+    def _names(self, bucket: Any) -> list[str]:
+        keys = bucket.keys
+        newest = next(reversed(keys), None)
+        kept = self._kept.get(bucket.name)
+        if kept is None or kept[:2] != (len(keys), newest):
+            kept = (len(keys), newest, sorted(keys))
+            self._kept[bucket.name] = kept
+        return kept[2]
+
+
+def _stands(bucket: Any, name: str) -> bool:
+    return not isinstance(bucket.keys.get(name), FakeDeleteMarker | None)
+
+
+def _put_record_batch(_: Any, params: dict[str, Any]) -> dict[str, Any] | None:
+    backend = firehose_backends[ACCOUNT][REGION]
+    name = params["DeliveryStreamName"]
+    if name not in backend.delivery_streams:
+        return None
+    return {**backend.put_record_batch(name, params["Records"]), **OK}
+
+
+def _receive_message(_: Any, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Answer for an empty queue, which most looks find."""
+    queue = sqs_backends[ACCOUNT][REGION].queues.get(params["QueueUrl"].rpartition("/")[2])
+    return None if queue is None or queue._messages else {**OK}

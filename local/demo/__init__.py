@@ -1,0 +1,1 @@
+"""A year of real flights at four levels of maturity."""

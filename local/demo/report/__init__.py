@@ -1,0 +1,1 @@
+"""The demo's report: its tables, its charts and its page."""

@@ -1,0 +1,92 @@
+"""How the demo ends in the terminal: a table, and what it was worth in a few lines."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from rich.table import Table
+
+from local.demo.levels import NAMES
+from local.demo.summary import Summary, Turned
+from local.samples.flights import YEAR
+
+
+def closing_table(summary: Summary) -> Table:
+    """Return the table that the demo ends with."""
+    names = "; ".join(f"{level} {NAMES[int(level)]}" for level in summary.levels)
+    title = f"Log-loss by month, lower is better. Levels: {names}"
+    table = Table(title=title, title_justify="left")
+    levels = [f"level {level}" for level in summary.levels]
+    for name in ("month", "flights", "base rate", *levels):
+        table.add_column(name, justify="right")
+    for month in summary.months:
+        losses = [level.months[str(month.month)] for level in summary.levels.values()]
+        name = f"{date(YEAR, month.month, 1):%b}"
+        table.add_row(name, *_cells(month.rows, month.log_loss.base_rate, *losses))
+    table.add_section()
+    rows = sum(month.rows for month in summary.months)
+    losses = [level.log_loss for level in summary.levels.values()]
+    table.add_row("all", *_cells(rows, summary.log_loss.base_rate, *losses))
+    return table
+
+
+def _cells(rows: int, *losses: float) -> list[str]:
+    return [f"{rows:,}", *(f"{loss:.4f}" for loss in losses)]
+
+
+def closing_lines(summary: Summary) -> str:
+    """Return the lines after the table: what it was worth, and that nothing was lost."""
+    better = 1 - summary.log_loss.evergreen / summary.log_loss.frozen
+    promoted = max(summary.levels[str(summary.top)].promotions - 1, 0)
+    lines = [
+        f"Level {summary.top} ({NAMES[summary.top]}): log-loss {better:.1%} below the frozen "
+        f"model's, after {promoted} promotion{'' if promoted == 1 else 's'} of a challenger.",
+        f"Refused: {_counted(summary.refused)}. Rolled back: {_counted(summary.rolled_back)}. "
+        f"From the first alarm to another champion: {_days(summary)}.",
+        f"{summary.requests['answered']:,} of {summary.requests['sent']:,} requests answered, "
+        f"{len(summary.levels)} level{'' if len(summary.levels) == 1 else 's'} together; at level "
+        f"{summary.top}, {summary.captures['distinct']:,} predictions captured and "
+        f"{summary.labels['joined']:,} of {summary.labels['sent']:,} labels joined.",
+        _alarms(summary.alarms),
+        said_share(summary.share),
+        f"{summary.seconds:.0f} s, {summary.peak_memory_mb:,} MB at the peak of a level. "
+        "See build/demo/report.html, report.png, summary.json, and level-N/ for what each level "
+        "left.",
+    ]
+    return "\n".join(lines)
+
+
+def said_share(share: int) -> str:
+    """Say which flights were replayed."""
+    if share == 1:
+        return "Every flight was replayed."
+    return (
+        f"One flight of {share} was replayed, by a hash of the flight and the same ones at all "
+        "levels; `make demo` replays every one."
+    )
+
+
+def _counted(found: Sequence[Turned]) -> str:
+    """Say how many versions at which levels, and how many of them the demo had injected."""
+    by_level = [
+        f"{sum(turned.level == level for turned in found)} at level {level}"
+        for level in sorted({turned.level for turned in found})
+    ]
+    injected = sum(turned.injected is not None for turned in found)
+    more = f" ({injected} injected)" if injected else ""
+    return (", ".join(by_level) or "none") + more
+
+
+def _days(summary: Summary) -> str:
+    if summary.days_to_recover is None:
+        return "no alarm was followed by one"
+    return f"{summary.days_to_recover:.1f} days at level {summary.top} (median)"
+
+
+def _alarms(days: dict[str, list[date]]) -> str:
+    """Say on how many days each kind of alarm went on, and since when it first did."""
+    parts = [
+        f"{kind} on {len(found)} day{'' if len(found) == 1 else 's'} from {found[0]:%d %b}"
+        for kind, found in days.items()
+        if found
+    ]
+    return f"Alarms: {', '.join(parts) or 'none'}."

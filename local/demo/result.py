@@ -1,0 +1,181 @@
+"""What one level leaves behind: its losses, events and decisions, and what stands in its buckets.
+
+Each level runs in a process of its own, and writes this to build/demo/level-N/result.json.
+"""
+
+import resource
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import msgspec
+import numpy as np
+
+import endpoints
+from evergreen.captures.label_join import join
+from evergreen.contract.problem import Problem
+from evergreen.contract.schema import schema_of
+from evergreen.monitoring.report import CheckReport
+from evergreen.registry.state import Decision
+from local.demo.injected import Injected
+from local.plane import template
+
+if TYPE_CHECKING:
+    from local.demo.replay import Replay
+
+EVERY_DECISION = 1_000_000
+LATE = Problem()  # late or not: the losses are log-losses
+
+
+class LogLoss(msgspec.Struct):
+    """Mean log-loss in nats of the three on the same rows."""
+
+    frozen: float
+    evergreen: float
+    base_rate: float
+
+
+class Event(msgspec.Struct):
+    """Something that the system announced on its bus."""
+
+    time: datetime
+    type: str
+    detail: dict[str, Any]
+
+
+@dataclass
+class Tally:
+    """The losses of one month, as they come in: of the answers, and of two that are beside them."""
+
+    rows: int = 0
+    frozen: float = 0.0
+    evergreen: float = 0.0
+    base_rate: float = 0.0
+
+    def add(self, late: np.ndarray[Any, Any], **scores: np.ndarray[Any, Any]) -> None:
+        """Add the rows of one request."""
+        self.rows += len(late)
+        for name, values in scores.items():
+            setattr(self, name, getattr(self, name) + float(LATE.losses(late, values).sum()))
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Return the tally of both."""
+        return Tally(
+            self.rows + other.rows,
+            self.frozen + other.frozen,
+            self.evergreen + other.evergreen,
+            self.base_rate + other.base_rate,
+        )
+
+    def mean(self) -> LogLoss:
+        """Return the losses per row."""
+        rows = max(self.rows, 1)
+        return LogLoss(self.frozen / rows, self.evergreen / rows, self.base_rate / rows)
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What a level comes to.
+
+    kinds: the candidate of each version. decisions: the history of the endpoint, oldest first.
+    reports: what each check found, oldest first, without the days that it carries.
+    """
+
+    level: int
+    tallies: dict[int, Tally]
+    events: list[Event]
+    decisions: list[Decision]
+    injected: list[Injected]
+    kinds: dict[str, str]
+    reports: list[CheckReport]
+    requests: dict[str, int]
+    captures: dict[str, int]
+    labels: dict[str, int]
+    dead_letters: int
+    peak_memory_mb: int
+    seconds: float
+
+    @property
+    def total(self) -> Tally:
+        """Return the tally of all months."""
+        total = Tally()
+        for tally in self.tallies.values():
+            total = total.plus(tally)
+        return total
+
+
+def collect(replayed: "Replay", start: datetime, seconds: float) -> Result:
+    """Return what came of a replay that began at `start`."""
+    written, distinct = _captured(replayed)
+    seen = replayed.registry.document(replayed.endpoint)
+    return Result(
+        level=replayed.level,
+        tallies=replayed.tallies,
+        events=replayed.events,
+        decisions=replayed.registry.history(seen.document, EVERY_DECISION) if seen else [],
+        injected=replayed.injected,
+        kinds=_kinds(replayed),
+        reports=_reports(replayed),
+        requests={
+            "sent": replayed.sent,
+            "answered": replayed.answered,
+            "errors": replayed.sent - replayed.answered,
+        },
+        captures={"written": written, "distinct": distinct},
+        labels={"sent": replayed.labels, "joined": _joined(replayed, start) if written else 0},
+        dead_letters=_dead_letters(),
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        seconds=seconds,
+    )
+
+
+def pages(replayed: "Replay") -> dict[str, bytes]:
+    """Return the pages that checks wrote, by the name of a file."""
+    prefix = f"drift/{replayed.endpoint}/"
+    names = [key for key in replayed.data.keys(prefix) if key.endswith(".html")]
+    found = {name: replayed.data.get(name) for name in names}
+    return {name.removeprefix(prefix): stored.body for name, stored in found.items() if stored}
+
+
+def _joined(replayed: "Replay", start: datetime) -> int:
+    """Return how many labels met their predictions."""
+    schema = schema_of(replayed.endpoint, endpoints.load(replayed.endpoint).row)
+    end = datetime.now(UTC) + timedelta(seconds=1)  # the last labels came this very moment
+    return join(replayed.data, replayed.endpoint, schema, start, end).joined
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+def _captured(replayed: "Replay") -> tuple[int, int]:
+    """Return how many captures the stream wrote, and how many predictions they are of."""
+    decoder = msgspec.json.Decoder(_Id)
+    ids = [
+        line.id
+        for key in replayed.data.keys("captures/")
+        if (stored := replayed.data.get(key))
+        for line in decoder.decode_lines(stored.body)
+    ]
+    return len(ids), len(set(ids))
+
+
+def _dead_letters() -> int:
+    url = template.queue_url(template.physical_name("DeadLetterQueue"))
+    answer = boto3.client("sqs").get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def _reports(replayed: "Replay") -> list[CheckReport]:
+    keys = replayed.data.keys(f"drift/{replayed.endpoint}/")
+    found = (replayed.data.get(key) for key in keys if key.endswith(".json"))
+    decoded = (msgspec.json.decode(stored.body, type=CheckReport) for stored in found if stored)
+    return [msgspec.structs.replace(each, performance=None, trend=[]) for each in decoded]
+
+
+def _kinds(replayed: "Replay") -> dict[str, str]:
+    versions = replayed.registry.versions(replayed.endpoint)
+    found = (replayed.registry.manifest(replayed.endpoint, version) for version in versions)
+    return {manifest.version: manifest.candidate for manifest in found if manifest}

@@ -1,0 +1,222 @@
+"""What the levels come to together: the figures of summary.json."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from evergreen.monitoring.report import CheckReport
+from local.demo.levels import Options
+from local.demo.result import Event, LogLoss, Result
+from local.demo.stages import stories
+
+DAY = timedelta(days=1)
+ALARMS = {"Drift Detected": "drift", "Performance Degraded": "performance"}
+
+
+class Month(msgspec.Struct):
+    """One month of the replay."""
+
+    month: int
+    rows: int
+    log_loss: LogLoss
+
+
+class Level(msgspec.Struct, kw_only=True):
+    """What one level is worth.
+
+    months: its log-loss by month. alarms: on how many days a check found one, by kind.
+    """
+
+    log_loss: float
+    months: dict[str, float]
+    promotions: int
+    alarms: dict[str, int]
+    days_to_recover: float | None
+    requests: dict[str, int]
+    dead_letters: int
+    seconds: float
+
+
+class Turned(msgspec.Struct, kw_only=True):
+    """A version that was refused or rolled back, and why; injected: what was wrong on purpose.
+
+    figures: that a rollback was decided on.
+    """
+
+    level: int
+    time: datetime
+    version: str | None
+    reason: str
+    injected: str | None = None
+    figures: dict[str, Any] = {}
+
+
+class Recovery(msgspec.Struct, kw_only=True):
+    """An episode of drift or of worse answers.
+
+    alarm: when the first alarm of the episode was announced; promoted: when another version became
+    champion, which ends the episode, whether by a promotion or by a rollback; None if none did.
+    """
+
+    level: int
+    kind: str
+    alarm: datetime
+    promoted: datetime | None = None
+
+    @property
+    def days(self) -> float | None:
+        """Return how long it took."""
+        return (self.promoted - self.alarm) / DAY if self.promoted else None
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What is written to summary.json.
+
+    share: of the flights from February on, one in so many was replayed. levels: by number. The
+    fields from months to alarms are those of the highest level; log_loss: over all rows, frozen is
+    the first model, which is what level 1 answers with. alarms: the days on which a check found one
+    going on, by its kind. refused, rolled_back: of all levels; what had begun to answer was rolled
+    back. days_to_recover: median over the recoveries of the highest level that came to an end; None
+    if none did. requests: of all levels together.
+    """
+
+    endpoint: str
+    seed: int
+    share: int
+    levels: dict[str, Level]
+    months: list[Month]
+    log_loss: LogLoss
+    events: list[Event]
+    captures: dict[str, int]
+    labels: dict[str, int]
+    alarms: dict[str, list[date]]
+    refused: list[Turned]
+    rolled_back: list[Turned]
+    recoveries: list[Recovery]
+    days_to_recover: float | None
+    requests: dict[str, int]
+    dead_letters: int
+    peak_memory_mb: int
+    seconds: float
+
+    @property
+    def top(self) -> int:
+        """Return the highest level that was replayed."""
+        return max(map(int, self.levels))
+
+
+def merge(results: Mapping[int, Result], options: Options, seconds: float) -> Summary:
+    """Return what the results of the levels come to."""
+    top = results[max(results)]
+    found = [episode for result in results.values() for episode in recoveries(result)]
+    return Summary(
+        endpoint=options.endpoint,
+        seed=options.seed,
+        share=options.share,
+        levels={str(level): _level(results[level]) for level in sorted(results)},
+        months=[
+            Month(month, tally.rows, tally.mean()) for month, tally in sorted(top.tallies.items())
+        ],
+        log_loss=top.total.mean(),
+        events=top.events,
+        captures=top.captures,
+        labels=top.labels,
+        alarms=alarm_days(top.reports),
+        refused=[turned for level in sorted(results) for turned in refused(results[level])],
+        rolled_back=[turned for level in sorted(results) for turned in rolled_back(results[level])],
+        recoveries=sorted(found, key=lambda episode: (episode.level, episode.alarm)),
+        days_to_recover=_median(recoveries(top)),
+        requests={
+            name: sum(result.requests[name] for result in results.values())
+            for name in ("sent", "answered", "errors")
+        },
+        dead_letters=sum(result.dead_letters for result in results.values()),
+        peak_memory_mb=max(result.peak_memory_mb for result in results.values()),
+        seconds=seconds,
+    )
+
+
+def _level(result: Result) -> Level:
+    return Level(
+        log_loss=result.total.mean().evergreen,
+        months={str(m): tally.mean().evergreen for m, tally in sorted(result.tallies.items())},
+        promotions=sum(decision.type == "promoted" for decision in result.decisions),
+        alarms={kind: len(days) for kind, days in alarm_days(result.reports).items() if days},
+        days_to_recover=_median(recoveries(result)),
+        requests=result.requests,
+        dead_letters=result.dead_letters,
+        seconds=result.seconds,
+    )
+
+
+def refused(result: Result) -> list[Turned]:
+    """Return the candidates that a gate, a comparison or a person rejected, oldest first."""
+    back = {turned.version for turned in rolled_back(result)}
+    return [
+        _turned(result, event.time, event.detail.get("version"), event.detail["reason"])
+        for event in result.events
+        if event.type == "Candidate Rejected" and event.detail.get("version") not in back
+    ]
+
+
+def rolled_back(result: Result) -> list[Turned]:
+    """Return the versions that had begun to answer and were taken out again, oldest first."""
+    back = {story.version for story in stories(result.decisions) if story.how == "rolled back"}
+    return [
+        _turned(result, decision.time, version, decision.reason, decision.figures)
+        for decision in result.decisions
+        for version, status in decision.moves.items()
+        if status == "rejected" and version in back
+    ]
+
+
+def _turned(
+    result: Result,
+    time: datetime,
+    version: str | None,
+    reason: str,
+    figures: dict[str, Any] | None = None,
+) -> Turned:
+    names = {injected.version: injected.name for injected in result.injected if injected.version}
+    return Turned(
+        level=result.level,
+        time=time,
+        version=version,
+        reason=reason,
+        injected=names.get(version) if version else None,
+        figures=figures or {},
+    )
+
+
+def recoveries(result: Result) -> list[Recovery]:
+    """Return the episodes of a level: from the first alarm to the change of champion that ended it.
+
+    An episode begins with the first Drift Detected or Performance Degraded while none is open, and
+    takes the kind of that alarm. It ends when another version becomes champion.
+    """
+    found: list[Recovery] = []
+    for event in result.events:
+        open_one = found[-1] if found and found[-1].promoted is None else None
+        if event.type in ALARMS and open_one is None:
+            kind = ALARMS[event.type]
+            found.append(Recovery(level=result.level, kind=kind, alarm=event.time))
+        if event.type in ("Model Promoted", "Model Rolled Back") and open_one:
+            open_one.promoted = event.time
+    return found
+
+
+def _median(episodes: Iterable[Recovery]) -> float | None:
+    days = [episode.days for episode in episodes if episode.days is not None]
+    return round(median(days), 2) if days else None
+
+
+def alarm_days(reports: Sequence[CheckReport]) -> dict[str, list[date]]:
+    """Return the days on which alarms went on, by kind."""
+    days: dict[str, list[date]] = {"drift": [], "schema": [], "performance": []}
+    for report in reports:
+        for alarm in report.alarms:
+            days[alarm.kind].append(report.end.date())
+    return days

@@ -1,0 +1,198 @@
+"""A vendor's model, which the team of the demo tries in autumn: good until it is in use.
+
+The vendor has seen the whole year, so its answers beat everything that was learnt until then: they
+pass the gate and the comparison. Once a quarter of the requests are its own to answer, it updates
+its service, and from then on says late where it said on time.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+import endpoints
+from evergreen.contract.identifiers import endpoint_file
+from evergreen.contract.schema import columns_of, schema_of
+from evergreen.serving.external import External
+from local.cloud.ports import HOST
+from local.demo.injected import Injected
+from local.samples import flights
+
+if TYPE_CHECKING:
+    from local.demo.replay import Replay
+    from local.demo.result import Event
+
+NAME = "a vendor’s service that drifts away"
+CANDIDATE = "vendor"
+LEVEL = 4  # where a canary would notice
+FROM = datetime(flights.YEAR, 9, 20, 9, 5, tzinfo=UTC)  # a morning, before the rollout looks
+DAY = timedelta(days=1)
+AGAIN, TRIES = 7 * DAY, 3  # where the training does not come to a candidate
+UPDATED_AT = 0.25  # of the requests
+PORT = 8813  # if it is free: the address is part of the version, and so of its name
+STRONG = {"max_iter": 80, "max_leaf_nodes": 63}
+
+
+class _Asked(msgspec.Struct):
+    instances: list[dict[str, Any]]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers requests with scores."""
+
+    protocol_version = "HTTP/1.1"  # one connection for all of them
+    wbufsize = -1  # one segment for head and body
+    server: "_Server"
+
+    def do_POST(self) -> None:
+        """Score the rows."""
+        asked = msgspec.json.decode(
+            self.rfile.read(int(self.headers["content-length"])), type=_Asked
+        )
+        body = msgspec.json.encode({"scores": self.server.score(asked.instances)})
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # each client keeps its connection
+
+    def __init__(self, listener: socket.socket, score: Callable[[Any], list[float]]) -> None:
+        super().__init__((HOST, 0), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket, self.score = listener, score
+        self.server_address = listener.getsockname()
+
+
+def _listener() -> socket.socket:
+    try:
+        return socket.create_server((HOST, PORT))
+    except OSError:
+        return socket.create_server((HOST, 0))
+
+
+@dataclass
+class Service:
+    """What the vendor runs: a model of all the flights of the year.
+
+    updated: its scores have been turned round.
+    """
+
+    endpoint: str
+    table: pd.DataFrame
+    seed: int
+    updated: bool = False
+
+    def __post_init__(self) -> None:
+        found = endpoints.load(self.endpoint)
+        self._schema = schema_of(self.endpoint, found.row)
+        self._model = found.candidates(self.seed)["hist-gradient-boosting"]
+        strong = {f"histgradientboostingclassifier__{name}": n for name, n in STRONG.items()}
+        examples = found.examples(self.table)
+        frame = examples[list(self._schema["properties"])]
+        self._model.set_params(**strong).fit(frame, examples["label"].astype(bool))
+        self._server = _Server(_listener(), self.scores)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Return where it answers."""
+        return f"http://{HOST}:{self._server.server_address[1]}/late"
+
+    def scores(self, rows: list[Mapping[str, Any]]) -> list[float]:
+        """Return the chance of each row to be late."""
+        found = self._model.predict_proba(pd.DataFrame(columns_of(self._schema, rows)))[:, 1]
+        return list(np.where(self.updated, 1 - found, found).tolist())
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@dataclass
+class Trial:
+    """What the team does about the vendor, on the agenda of a replay; close() ends it."""
+
+    replayed: "Replay"
+    table: pd.DataFrame
+    seed: int
+    service: Service | None = None
+    version: str | None = None
+    tries: int = 0
+    _contract: ExitStack = field(default_factory=ExitStack)
+
+    def plan(self) -> None:
+        """Begin on the first free day of autumn."""
+        self.replayed.plan(FROM, self.look)
+
+    def look(self) -> None:
+        """Try the vendor if nothing waits or is compared, else look again tomorrow."""
+        seen = self.replayed.registry.document(self.replayed.endpoint)
+        assert seen is not None
+        if seen.document.candidate or seen.document.challenger:
+            self.replayed.plan(datetime.now(UTC) + DAY, self.look)
+            return
+        self.tries += 1
+        self._sign()
+        before = len(self.replayed.events)
+        path = f"/control/endpoints/{self.replayed.endpoint}/retrain"
+        self.replayed.post(path, {})
+        self.replayed.plane.settle()
+        trained = [e.detail for e in self.replayed.events[before:] if e.type == "Model Trained"]
+        seen = self.replayed.registry.document(self.replayed.endpoint)
+        waits = seen.document.candidate if seen else None
+        if any(d["version"] == waits and d["candidate"] == CANDIDATE for d in trained):
+            self.version = waits
+            self.replayed.injected.append(Injected(NAME, datetime.now(UTC), waits))
+            return
+        self._contract.close()
+        if self.tries < TRIES:
+            self.replayed.plan(datetime.now(UTC) + AGAIN, self.look)
+
+    def _sign(self) -> None:
+        """Add the vendor to the candidates, as a deployment of a changed file would."""
+        name = self.replayed.endpoint
+        if self.service is None:
+            self.service = Service(name, self.table, self.seed)
+        usual, vendor = endpoints.load(name), self.service.url
+        changed = replace(
+            usual,
+            candidates=lambda seed: {**usual.candidates(seed), CANDIDATE: External(url=vendor)},
+        )
+        module = import_module(f"endpoints.{endpoint_file(name).stem}")
+        self._contract.enter_context(patch.object(module, "endpoint", changed))
+
+    def hear(self, event: "Event") -> None:
+        """Do what follows from an event: the vendor's update, or the end of its contract."""
+        detail = event.detail
+        if self.version is None or self.service is None:
+            return
+        if event.type == "Challenger Started" and detail["version"] == self.version:
+            self.service.updated = detail["share"] >= UPDATED_AT
+        gone = {"Candidate Rejected": "version", "Model Rolled Back": "previous"}.get(event.type)
+        if gone and detail.get(gone) == self.version:
+            self._contract.close()
+
+    def close(self) -> None:
+        """End the contract and the service."""
+        self._contract.close()
+        if self.service:
+            self.service.stop()

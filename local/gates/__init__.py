@@ -1,0 +1,1 @@
+"""What `make check` asks besides style and types."""

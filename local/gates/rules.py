@@ -1,0 +1,318 @@
+"""What must hold for every resource of the template as it is deployed, whatever its level.
+
+A rule takes the resolved template of one level and yields what breaks it: a logical id, and what
+to do. A type that is not known here is a finding too, so that nothing new goes unlooked at.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from local.cloud.permissions import listed
+from local.plane.template import ACCOUNT, ROOT, Resource, Template, physical_name
+
+Found = Iterator[tuple[str, str]]
+
+BUCKET, QUEUE, TOPIC = "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SNS::Topic"
+FUNCTION, PERMISSION, ROLE = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::IAM::Role"
+LOG_GROUP, KEY, STAGE = "AWS::Logs::LogGroup", "AWS::KMS::Key", "AWS::ApiGatewayV2::Stage"
+STREAM, RULE = "AWS::KinesisFirehose::DeliveryStream", "AWS::Events::Rule"
+SCHEDULE, INVOCATIONS = "AWS::Scheduler::Schedule", "AWS::Lambda::EventInvokeConfig"
+KNOWN = {
+    BUCKET, QUEUE, TOPIC, FUNCTION, PERMISSION, ROLE, LOG_GROUP, KEY, STAGE, STREAM, RULE,
+    SCHEDULE, INVOCATIONS, f"{BUCKET}Policy", f"{QUEUE}Policy", f"{TOPIC}Policy",
+    # and what needs nothing
+    "AWS::ApiGatewayV2::Api", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard",
+    "AWS::Events::EventBus", "AWS::Lambda::Alias", "AWS::Lambda::LayerVersion",
+    "AWS::Lambda::Version", "AWS::SNS::Subscription",
+}  # fmt: skip
+
+ENCRYPTION = {  # one of these properties of each type
+    BUCKET: ("BucketEncryption",),
+    QUEUE: ("SqsManagedSseEnabled", "KmsMasterKeyId"),
+    TOPIC: ("KmsMasterKeyId",),
+    STREAM: ("DeliveryStreamEncryptionConfigurationInput",),
+    LOG_GROUP: ("KmsKeyId",),
+}
+POLICIES = {  # the property of its policy that names it, and what that must deny
+    BUCKET: ("Bucket", "s3:*"),
+    QUEUE: ("Queues", "sqs:*"),
+    TOPIC: ("Topics", "sns:Publish"),
+}
+BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+RETAINING = ("DeletionPolicy", "UpdateReplacePolicy")
+LONGEST_IN_A_QUEUE = 1_209_600  # seconds: what SQS allows, 14 days
+LONGEST_BEHIND_THE_API = 29  # seconds: the API gives up after 30
+LONGEST = 900  # seconds: what Lambda allows
+SECRET_NAME = re.compile(r"passw|secret|token|credential|private_?key|api_?key", re.IGNORECASE)
+SECRET = re.compile(
+    r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"  # an access key of AWS
+    r"|-----BEGIN"
+    r"|\bgh[a-z]_\w{36}"  # a token of GitHub
+    r"|://[^/\s:]+:[^/\s@]+@"  # a password in a URL
+)
+
+
+def known_type(template: Template) -> Found:
+    """Each type is one that these rules were written for; a function's URL is none of them."""
+    for name, resource in template.resources.items():
+        if resource["Type"] not in KNOWN:
+            yield (
+                name,
+                f"no rule knows {resource['Type']}: say in local/gates/rules.py what it must have",
+            )
+
+
+def unsilenced(template: Template) -> Found:
+    """No resource silences a scanner: exceptions.toml does, with a reason, and while it must."""
+    for name, resource in template.resources.items():
+        if {"cfn-lint", "checkov", "cfn_nag"} & set(resource.get("Metadata", {})):
+            yield name, "silences a scanner in its Metadata: say it in local/exceptions.toml"
+
+
+def encrypted(template: Template) -> Found:
+    """What keeps data keeps it encrypted."""
+    for kind, properties in ENCRYPTION.items():
+        for name, spec in template.of_type(kind).items():
+            if not any(spec.get(one) for one in properties):
+                yield name, f"is not encrypted: give it {' or '.join(properties)}"
+
+
+def tls_only(template: Template) -> Found:
+    """A policy denies what does not come over TLS."""
+    for kind, (named, action) in POLICIES.items():
+        for name in template.of_type(kind):
+            denied = {
+                resource
+                for policy in template.of_type(f"{kind}Policy").values()
+                if any(one.endswith(physical_name(name)) for one in listed(policy[named]))
+                for statement in policy["PolicyDocument"]["Statement"]
+                if statement["Effect"] == "Deny"
+                and statement["Principal"] == "*"
+                and listed(statement["Action"]) == [action]
+                and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+                for resource in listed(statement["Resource"])
+            }
+            own = physical_name(name)
+            whole = [own, f"{own}/*"] if kind == BUCKET else [own]
+            if not all(any(arn.endswith(end) for arn in denied) for end in whole):
+                yield name, f"answers without TLS: deny {action} where aws:SecureTransport is false"
+
+
+def private(template: Template) -> Found:
+    """Nobody outside this account may touch a resource or take a role."""
+    for name, bucket in template.of_type(BUCKET).items():
+        blocked = bucket.get("PublicAccessBlockConfiguration", {})
+        if not all(blocked.get(one) is True for one in BLOCKS):
+            yield name, f"may become public: set {', '.join(BLOCKS)}"
+    for name, resource in template.resources.items():
+        for statement in statements(resource):
+            if statement["Effect"] == "Allow" and (
+                "NotPrincipal" in statement
+                or any(map(is_foreign, principals(statement["Principal"])))
+            ):
+                yield name, "lets others in: name a principal of this account, or a service"
+    for name, permission in template.of_type(PERMISSION).items():
+        service = permission["Principal"].endswith(".amazonaws.com")
+        if not service or not {"SourceArn", "SourceAccount"} & set(permission):
+            yield name, "lets others invoke: name a service as Principal, and its SourceArn"
+
+
+def kept_as_long_as_said(template: Template) -> Found:
+    """State outlives the stack, what was overwritten and what is logged does not stay for ever."""
+    for kind in (BUCKET, KEY):
+        for name in template.of_type(kind):
+            policies = {template.resources[name].get(one) for one in RETAINING}
+            if policies != {"Retain"}:
+                yield (
+                    name,
+                    f"would be deleted with the stack: set {' and '.join(RETAINING)}: Retain",
+                )
+    for name, bucket in template.of_type(BUCKET).items():
+        if bucket.get("VersioningConfiguration", {}).get("Status") != "Enabled":
+            yield name, "forgets what is overwritten: enable VersioningConfiguration"
+        rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        ending = {key for rule in rules if rule["Status"] == "Enabled" for key in rule}
+        if not {"NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"} <= ending:
+            yield name, "keeps old versions or half uploads for ever: set LifecycleConfiguration"
+    for name, group in template.of_type(LOG_GROUP).items():
+        if not group.get("RetentionInDays"):
+            yield name, "keeps logs for ever: set RetentionInDays"
+    for name, queue in template.of_type(QUEUE).items():
+        if int(queue.get("MessageRetentionPeriod", 0)) < LONGEST_IN_A_QUEUE:
+            yield name, f"forgets early: set MessageRetentionPeriod to {LONGEST_IN_A_QUEUE}"
+
+
+def dead_letters(template: Template) -> Found:
+    """What cannot be delivered, or handled, waits in a queue of this template."""
+    for name, target in targets(template):
+        if not is_a_queue(template, target.get("DeadLetterConfig", {}).get("Arn")):
+            yield name, "loses what it cannot deliver: give its target a DeadLetterConfig"
+    for name in invoked(template):
+        waiting = [template.of_type(FUNCTION)[name].get("DeadLetterConfig", {}).get("TargetArn")]
+        waiting += [
+            config["DestinationConfig"]["OnFailure"]["Destination"]
+            for config in template.of_type(INVOCATIONS).values()
+            if config["FunctionName"] == physical_name(name)
+        ]
+        if not any(is_a_queue(template, arn) for arn in waiting):
+            yield name, "loses events that it cannot handle: give it a destination OnFailure"
+
+
+def reserved_concurrency(template: Template) -> Found:
+    """Whatever events start, and whatever writes, cannot take every execution of the account."""
+    for name, function in template.of_type(FUNCTION).items():
+        role = template.of_type(ROLE)[f"{name}Role"]
+        writes = any("s3:PutObject" in listed(one.get("Action")) for one in granted(role))
+        if (writes or name in invoked(template)) and "ReservedConcurrentExecutions" not in function:
+            yield name, "writes or is started by events: set ReservedConcurrentExecutions"
+
+
+def scoped(template: Template) -> Found:
+    """A role names each action, and the resources it is for."""
+    for name, role in template.of_type(ROLE).items():
+        for statement in granted(role):
+            if any("*" in action for action in listed(statement.get("Action", "*"))):
+                yield name, "may do what no list says: name each action"
+            if any(map(is_wide, listed(statement.get("Resource", "*")))):
+                yield name, "may touch everything of a kind: name its resources"
+
+
+def policies_of_our_own(template: Template) -> Found:
+    """A role has no policy that stands elsewhere, and could grow there."""
+    for name, role in template.of_type(ROLE).items():
+        for arn in role.get("ManagedPolicyArns", ()):
+            yield name, f"has {arn.rpartition('/')[2]}, whose resources are '*': write a policy"
+
+
+def no_secrets(template: Template) -> Found:
+    """No secret stands in the template, nor in the environment of a function."""
+    for name, resource in template.resources.items():
+        for key, value in strings(resource.get("Properties", {})):
+            hidden = value.startswith("{{resolve:")
+            if SECRET.search(value) or (SECRET_NAME.search(key) and value and not hidden):
+                yield name, f"says a secret in {key}: let Secrets Manager keep it"
+
+
+def traced(template: Template) -> Found:
+    """Each request can be followed."""
+    for name, function in template.of_type(FUNCTION).items():
+        if function.get("TracingConfig", {}).get("Mode") != "Active":
+            yield name, "is not traced: set Tracing to Active"
+
+
+def logged(template: Template) -> Found:
+    """Logs go where their retention is said, the API's too."""
+    groups = set(map(physical_name, template.of_type(LOG_GROUP)))
+    for name, function in template.of_type(FUNCTION).items():
+        if function.get("LoggingConfig", {}).get("LogGroup") not in groups:
+            yield name, "makes a log group by itself, for ever: set LoggingConfig.LogGroup"
+    for name, stage in template.of_type(STAGE).items():
+        destination = stage.get("AccessLogSettings", {}).get("DestinationArn", "")
+        if not any(destination.endswith(f":log-group:{group}:*") for group in groups):
+            yield name, "does not say who asked: set AccessLogSettings"
+
+
+def supported_runtime(template: Template) -> Found:
+    """Functions run the Python that everything is tested with."""
+    version = (ROOT / ".python-version").read_text().strip()
+    for name, function in template.of_type(FUNCTION).items():
+        if function.get("PackageType") == "Image":
+            file = ROOT / template.resources[name]["Metadata"]["Dockerfile"]
+            runs = re.findall(r"^FROM .*/python:([\d.]+)$", file.read_text(), re.MULTILINE)
+        else:
+            runs = re.findall(r"^python([\d.]+)$", function.get("Runtime", ""))
+        if runs != [version]:
+            yield name, f"does not run Python {version}, which .python-version names"
+
+
+def ends(template: Template) -> Found:
+    """A function ends before whoever waits for it gives up."""
+    asked = {
+        permission["FunctionName"]
+        for permission in template.of_type(PERMISSION).values()
+        if permission["Principal"] == "apigateway.amazonaws.com"
+    }
+    for name, function in template.of_type(FUNCTION).items():
+        behind_the_api = any(is_of(name, arn) for arn in asked)
+        longest = LONGEST_BEHIND_THE_API if behind_the_api else LONGEST
+        if not 0 < int(function.get("Timeout", 0)) <= longest:
+            yield name, f"may run too long: set Timeout, to {longest} s at most"
+
+
+RULES: dict[str, Callable[[Template], Found]] = {
+    rule.__name__.replace("_", "-"): rule
+    for rule in (
+        known_type, unsilenced, encrypted, tls_only, private, kept_as_long_as_said, dead_letters,
+        reserved_concurrency, scoped, policies_of_our_own, no_secrets, traced, logged,
+        supported_runtime, ends,
+    )
+}  # fmt: skip
+
+
+def granted(role: Resource) -> Iterator[Resource]:
+    """Yield the statements by which a role may do something."""
+    for policy in role.get("Policies", ()):
+        yield from (
+            one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"
+        )
+
+
+def statements(resource: Resource) -> Iterator[Resource]:
+    """Yield the statements of the policies that say who may touch a resource."""
+    for key in ("PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument"):
+        yield from resource["Properties"].get(key, {}).get("Statement", [])
+
+
+def principals(named: Any) -> list[str]:
+    """Return whom a statement is about, without the kinds that they are of."""
+    if isinstance(named, dict):
+        return [one for several in named.values() for one in listed(several)]
+    return listed(named)
+
+
+def targets(template: Template) -> list[tuple[str, Resource]]:
+    """Return all that events and schedules start, by the rule or schedule."""
+    found = [(name, spec["Target"]) for name, spec in template.of_type(SCHEDULE).items()]
+    for name, spec in template.of_type(RULE).items():
+        found += [(name, target) for target in spec["Targets"]]
+    return found
+
+
+def invoked(template: Template) -> list[str]:
+    """Return the functions that nobody waits for."""
+    arns = {target["Arn"] for _, target in targets(template)}
+    return [n for n in template.of_type(FUNCTION) if any(is_of(n, arn) for arn in arns)]
+
+
+def is_of(function: str, arn: str) -> bool:
+    """Return whether an ARN is that of a function, or of a version or alias of it."""
+    return re.search(rf"(^|:function:){physical_name(function)}(:|$)", arn) is not None
+
+
+def is_a_queue(template: Template, arn: str | None) -> bool:
+    """Return whether an ARN is that of a queue which is deployed."""
+    return any((arn or "").endswith(f":{physical_name(name)}") for name in template.of_type(QUEUE))
+
+
+def is_foreign(principal: str) -> bool:
+    """Return whether a principal is neither a service of AWS nor in this account."""
+    own = rf"[a-z-]+\.amazonaws\.com|{ACCOUNT}|arn:aws:(iam|sts)::{ACCOUNT}:[^*]+"
+    return re.fullmatch(own, principal) is None
+
+
+def is_wide(resource: str) -> bool:
+    """Return whether an ARN is of everything of a kind, or of all of a bucket."""
+    *place, what = resource.split(":", 5)
+    wide = r"[^/*]*/?\*" if place[2:3] != ["s3"] else r"\*.*|[^/]*\*[^/]*(/.*)?|[^/]*/\*"
+    return "*" in "".join(place) or re.fullmatch(wide, what) is not None
+
+
+def strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text within a value, with the name that it stands under."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict | list):
+        named = value.items() if isinstance(value, dict) else ((key, item) for item in value)
+        for name, item in named:
+            yield from strings(item, str(name))

@@ -1,0 +1,1 @@
+"""The event plane: it reads template.yaml and calls the real handlers."""

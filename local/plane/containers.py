@@ -1,0 +1,162 @@
+"""Runs the template's functions in containers of Lambda's runtime, over a moto that they reach."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import boto3
+import docker
+from botocore.config import Config
+from docker.errors import DockerException
+
+from local.cloud import ports, resources, server
+from local.cloud.ports import HOST
+from local.plane import template
+from local.plane.plane import Plane
+from local.plane.process import Process
+from local.plane.template import REGION, ROOT, Template
+
+SAM = ROOT / ".venv" / "bin" / "sam"
+BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
+START_SECONDS = 120
+STOP_SECONDS = 30
+INVOKE_SECONDS = 900
+ONCE = Config(read_timeout=INVOKE_SECONDS, retries={"total_max_attempts": 1})
+
+
+class FunctionError(Exception):
+    """What a function raised, as Lambda tells it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where this machine listens so that containers can reach it, and what they call that."""
+
+    host: str
+    name: str
+
+    def seen_by_containers(self, url: str) -> str:
+        return url.replace(self.host, self.name)
+
+
+def address() -> Address:
+    """Return where a server for containers must listen: on Linux, at our end of Docker's bridge.
+
+    Raises SystemExit that says what to do where Docker does not answer.
+    """
+    try:
+        client = docker.from_env()
+        client.ping()
+        if platform.system() != "Linux":
+            return Address(HOST, "host.docker.internal")  # Docker Desktop leads there
+        gateway = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    except (DockerException, LookupError) as error:
+        raise SystemExit(f"Docker does not answer ({error}): start it") from error
+    return Address(gateway, gateway)
+
+
+def check_built() -> None:
+    """Raise SystemExit that says what to do unless everything is built, from the sources of now."""
+    if not BUILT.is_file():
+        raise SystemExit("nothing is built yet: run `make build`")
+    sources = [
+        ROOT / "template.yaml",
+        *(ROOT / "functions").rglob("*.py"),
+        *(ROOT / "layers").rglob("*"),
+    ]
+    newest = max(sources, key=lambda path: path.stat().st_mtime)
+    if newest.stat().st_mtime > BUILT.stat().st_mtime:
+        raise SystemExit(
+            f"{newest.relative_to(ROOT)} has changed since the build: run `make build`"
+        )
+
+
+def write_environment(template: Template, file: Path) -> None:
+    """Write the variables of each function for --env-vars: sam knows no resource by its name."""
+    functions = template.of_type("AWS::Lambda::Function").items()
+    variables = {name: found["Environment"]["Variables"] for name, found in functions}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(variables, indent=2) + "\n")
+
+
+@contextmanager
+def deployed(
+    environment: Path, log: IO[str] | None = None, port: int = 0, /, **parameters: str
+) -> Iterator[Plane]:
+    """Deploy the template into a moto that containers reach, and write their `--env-vars`.
+
+    The functions run in this process all the same, until the plane gets another runtime. Raises
+    SystemExit where Docker does not answer, nothing is built, or the port is in use.
+    """
+    check_built()
+    where = address()
+    with server.served(where.host, port) as url:
+        translated = template.translate()
+        here = template.resolve(translated, {**parameters, "AwsEndpointUrl": url})
+        there = template.resolve(
+            translated, {**parameters, "AwsEndpointUrl": where.seen_by_containers(url)}
+        )
+        resources.create(here)
+        write_environment(there, environment)
+        yield Plane(here, log, runtime=Process(log))
+
+
+@dataclass(frozen=True)
+class Containers:
+    """Functions behind `sam local start-lambda`."""
+
+    url: str
+
+    @cached_property
+    def _client(self) -> Any:
+        return boto3.client(
+            "lambda",
+            endpoint_url=self.url,
+            config=ONCE,
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",  # noqa: S106 - nobody's
+        )
+
+    def invoke(self, function: str, _: dict[str, Any], event: Any, __: str) -> Any:
+        """Invoke a function and wait for its answer; FunctionError with what it raised."""
+        answer = self._client.invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        body = json.loads(answer["Payload"].read() or b"null")
+        if isinstance(body, dict) and {"errorType", "errorMessage"} <= set(body):
+            raise FunctionError(f"{body['errorType']}: {body['errorMessage']}")
+        return body
+
+
+@contextmanager
+def started(environment: Path, log: IO[str], **parameters: str) -> Iterator[Containers]:
+    """Run the functions behind `sam local start-lambda`, until the end of the block."""
+    command = [str(SAM), "local", "start-lambda", "--env-vars", str(environment)]
+    if parameters:
+        overrides = (f"{name}={value}" for name, value in parameters.items())
+        command += ["--parameter-overrides", *overrides]
+    with listening(command, log) as url:
+        yield Containers(url)
+
+
+@contextmanager
+def listening(command: list[str], log: IO[str]) -> Iterator[str]:
+    """Run `sam local start-lambda` or `start-api` at a free port, and yield its URL."""
+    (port,) = ports.free()
+    command = [*command, "--host", HOST, "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        ports.wait_for("sam local", process, port, START_SECONDS)
+        yield f"http://{HOST}:{port}"
+    finally:
+        process.terminate()  # and sam stops its containers
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:  # as when it was still starting, and had none
+            process.kill()
+            process.wait()

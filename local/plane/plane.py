@@ -1,0 +1,252 @@
+"""The event plane that moto lacks: it routes requests, events and schedules to the real handlers.
+
+Routes, rules and schedules come from the template. A function that fails is tried again as Lambda
+would, and its event then goes to the dead-letter queue that the template names. Faults may happen
+on the way; the account says what became of everything that was accepted.
+"""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import IO, Any, Protocol
+from urllib.parse import unquote
+
+import boto3
+
+from local.cloud.faults import CutOffError, Faults, Invocation
+from local.cloud.iam_actions import Need
+from local.cloud.permissions import Role, roles
+from local.cloud.resources import EVERYTHING, inbox
+from local.plane.gateway import Answer, Route, http_event
+from local.plane.process import Process
+from local.plane.schedule import next_time
+from local.plane.template import ACCOUNT, REGION, Template, TemplateError, physical_name, queue_url
+
+RETRIES = 2  # of an asynchronous invocation, unless the template says otherwise
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+
+
+class Runtime(Protocol):
+    """What runs the functions of a template."""
+
+    def invoke(self, function: str, properties: dict[str, Any], event: Any, request_id: str) -> Any:
+        """Return what a function answers an event; raise what it raises."""
+
+
+@dataclass
+class Plane:
+    """One deployment of a template, within `local.cloud.resources.started`.
+
+    log: gets a line for each invocation that failed.
+    on_event: called with each event on a bus of the template.
+    runtime: runs the functions; this process, if nothing else is said.
+    faults: what happens to events on their way; nothing, if nothing else is said.
+    waiting: what Lambda has accepted and not ended yet; it is empty between two calls unless
+        faults delay something. account: how many were accepted, processed, dead-lettered and lost.
+    """
+
+    template: Template
+    log: IO[str] | None = None
+    on_event: Callable[[dict[str, Any]], None] = lambda _: None
+    runtime: Runtime = field(default_factory=Process)
+    faults: Faults = field(default_factory=Faults)
+    waiting: list[Invocation] = field(default_factory=list)
+    account: Counter[str] = field(default_factory=Counter)
+    _created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _ticked: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return boto3.client("sqs")
+
+    # Functions
+
+    @cached_property
+    def roles(self) -> dict[str, Role]:
+        """Return what each function may do, and has done."""
+        return roles(self.template)
+
+    @cached_property
+    def _functions(self) -> dict[str, dict[str, Any]]:
+        """Return the functions, each with its role itself in place of the role's ARN."""
+        functions = self.template.of_type("AWS::Lambda::Function").items()
+        return {name: {**found, "Role": self.roles[name]} for name, found in functions}
+
+    def invoke(self, function: str, event: dict[str, Any], request_id: str = "") -> Any:
+        """Run a function once and return what it returns; its errors come through."""
+        properties = self._functions.get(function)
+        if properties is None:
+            raise TemplateError(f"the template has no function {function}")
+        return self.runtime.invoke(function, properties, event, request_id or str(uuid.uuid4()))
+
+    def deliver(self, function: str, event: dict[str, Any]) -> None:
+        """Invoke a function asynchronously: with retries, and its dead-letter queue after them."""
+        self._accept(function, event)
+        self._work()
+
+    def _accept(self, function: str, event: dict[str, Any]) -> None:
+        arriving = self.faults.arriving(Invocation(function, event, str(uuid.uuid4())))
+        self.account["accepted"] += max(1, len(arriving))
+        self.account["lost"] += not arriving
+        self.waiting += arriving
+
+    def _work(self) -> None:
+        """Try what waits, and what fails again after the others."""
+        delayed = []
+        while self.waiting:
+            invocation = self.waiting.pop(self.faults.next_of(len(self.waiting)))
+            if self.faults.delays():
+                delayed.append(invocation)
+            else:
+                self._try(invocation)
+        self.waiting += delayed
+
+    def _try(self, invocation: Invocation) -> None:
+        function, crash = invocation.function, self.faults.crash()
+        try:
+            if crash != "before":
+                self.invoke(function, invocation.event, invocation.request_id)
+            if crash:
+                raise CutOffError(f"{function} was cut off {crash} its work")
+        except Exception as error:  # whatever a handler raises, Lambda tries again
+            if self.log:
+                print(f"{function} failed: {error!r}", file=self.log)
+            failed = replace(invocation, attempts=invocation.attempts + 1)
+            config = self._invocations.get(function, {})
+            if failed.attempts <= config.get("MaximumRetryAttempts", RETRIES):
+                self.waiting.append(failed)
+            else:
+                self._give_up(failed, config, error)
+        else:
+            self.account["processed"] += 1
+
+    @cached_property
+    def _invocations(self) -> dict[str, dict[str, Any]]:
+        """Return what the template says of asynchronous invocations, by function."""
+        configs = self.template.of_type("AWS::Lambda::EventInvokeConfig").values()
+        names = {physical_name(name): name for name in self._functions}
+        return {names[config["FunctionName"]]: config for config in configs}
+
+    def _give_up(self, failed: Invocation, config: dict[str, Any], error: Exception) -> None:
+        """Send an event where the template wants those that failed, in the words of Lambda."""
+        function, name = failed.function, physical_name(failed.function)
+        if "OnFailure" not in config.get("DestinationConfig", {}):
+            raise TemplateError(f"{function} has no dead-letter queue") from error
+        queue = config["DestinationConfig"]["OnFailure"]["Destination"]
+        self.roles[function].check(Need("sqs:SendMessage", queue), "SendMessage")
+        letter = {
+            "version": "1.0",
+            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "requestContext": {
+                "requestId": failed.request_id,
+                "functionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": failed.attempts,
+            },
+            "requestPayload": failed.event,
+            "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+            "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
+        }
+        url = queue_url(queue.rpartition(":")[2])
+        self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(letter))
+        self.account["dead-lettered"] += 1
+
+    # Requests
+
+    @cached_property
+    def routes(self) -> list[Route]:
+        """Return the routes of the API, those with fewer variables first."""
+        routes = []
+        for api in self.template.of_type("AWS::ApiGatewayV2::Api").values():
+            for path, methods in api["Body"]["paths"].items():
+                for method, spec in methods.items():
+                    uri = spec["x-amazon-apigateway-integration"]["uri"]
+                    function = self._function_at(uri.partition("/functions/")[2].rpartition("/")[0])
+                    routes.append(Route(method.upper(), path, function))
+        return sorted(routes, key=lambda route: (route.path.count("{"), route.path))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Answer an HTTP request as API Gateway would; nobody is asked to sign it here."""
+        raw_path, _, query = path.partition("?")
+        plain = unquote(raw_path)
+        for route in self.routes:
+            match = route.pattern.fullmatch(plain)
+            if route.method == method and match:
+                event = http_event(route, plain, query, match.groupdict(), body, headers or {})
+                return self._answer(route.function, event)
+        return Answer(404, {"content-type": "application/json"}, '{"message":"Not Found"}')
+
+    def _answer(self, function: str, event: dict[str, Any]) -> Answer:
+        try:
+            result = self.invoke(function, event)
+        except Exception as error:  # API Gateway hides what a function raised
+            if self.log:
+                print(f"{function} failed: {error!r}", file=self.log)
+            return Answer(500, {}, '{"message":"Internal Server Error"}')
+        headers = {key.lower(): str(value) for key, value in result.get("headers", {}).items()}
+        return Answer(result["statusCode"], headers, result.get("body", ""))
+
+    # Events
+
+    def settle(self) -> None:
+        """Deliver the events that rules have matched, and those that these lead to."""
+        self._work()
+        while self._matched():
+            self._work()
+        for event in self._received(EVERYTHING):
+            self.on_event(event)
+
+    def _matched(self) -> bool:
+        """Hand what rules have matched to Lambda; return whether there was anything."""
+        before = self.account["accepted"]
+        for rule, properties in self.template.enabled("AWS::Events::Rule").items():
+            for event in self._received(rule):
+                for target in properties["Targets"]:
+                    self._accept(self._function_at(target["Arn"]), event)
+        return self.account["accepted"] > before
+
+    def _received(self, rule: str) -> Iterator[dict[str, Any]]:
+        """Yield the events that a rule matched; each leaves its queue once it has been taken."""
+        url = queue_url(inbox(rule))
+        while messages := self._sqs.receive_message(QueueUrl=url).get("Messages"):
+            yield json.loads(messages[0]["Body"])
+            self._sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+
+    def _function_at(self, arn: str) -> str:
+        named = arn.partition(":function:")[2].partition(":")[0]  # an alias may follow
+        found = [f for f in self._functions if physical_name(f) == named]
+        if not found:
+            raise TemplateError(f"{arn} is none of the template's functions")
+        return found[0]
+
+    # Schedules
+
+    def due(self, until: datetime) -> list[tuple[datetime, str]]:
+        """Return the times and names of schedules that fire from the last tick up to `until`."""
+        fired = []
+        for name, schedule in self.template.enabled("AWS::Scheduler::Schedule").items():
+            time = next_time(schedule, self._ticked, self._created)
+            while time <= until:
+                fired.append((time, name))
+                time = next_time(schedule, time, self._created)
+        return sorted(fired)
+
+    def tick(self, until: datetime, move: Callable[[datetime], None] = lambda _: None) -> None:
+        """Fire the schedules that are due up to `until`; `move` is told each time first."""
+        for time, name in self.due(until):
+            move(time)
+            target = self.template.of_type("AWS::Scheduler::Schedule")[name]["Target"]
+            text = target["Input"].replace(SCHEDULED_TIME, f"{time:%Y-%m-%dT%H:%M:%SZ}")
+            self.deliver(self._function_at(target["Arn"]), json.loads(text))
+            self.settle()
+        self._ticked = until

@@ -1,0 +1,73 @@
+"""A deployment in this process, from nothing to a champion: what serve and train stand on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import boto3
+
+import endpoints
+from evergreen.aws.s3 import Store
+from evergreen.aws.signing import Seal
+from evergreen.contract.errors import EvergreenError
+from evergreen.registry.registry import Registry
+from local.cloud import resources, shortcuts
+from local.cloud.permissions import check_refused
+from local.plane import template
+from local.plane.plane import Plane
+from local.plane.process import Process
+from local.samples import flights, packaged
+
+FLIGHTS = ("flight-delay", "air-time")  # learn from those of January
+
+
+@contextmanager
+def deployed(log: IO[str] | None = None, **parameters: str) -> Iterator[Plane]:
+    """Deploy the template into moto; parameters override its defaults.
+
+    Raises TemplateError at the end where a function's role lacked something.
+    """
+    resolved = template.load(parameters)
+    with resources.started(), shortcuts.taken():
+        resources.create(resolved)
+        plane = Plane(resolved, log, runtime=Process(log))
+        yield plane
+        check_refused(plane.roles)
+
+
+def registry() -> Registry:
+    """Return the model registry of the deployment."""
+    seal = Seal(boto3.client("kms"), template.key_id("ManifestKey"))
+    return Registry(Store(boto3.client("s3"), template.physical_name("ArtifactBucket")), seal)
+
+
+def data() -> Store:
+    """Return the data bucket of the deployment."""
+    return Store(boto3.client("s3"), template.physical_name("DataBucket"))
+
+
+def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
+    """Return the training data that was named, or that of an endpoint of the template.
+
+    Raises SystemExit that says what to do where there is none, or the endpoint's file is faulty.
+    """
+    try:
+        endpoints.load(endpoint)
+    except EvergreenError as error:
+        raise SystemExit(str(error)) from error
+    if data is not None:
+        if not data.is_file():
+            raise SystemExit(f"{data} is not a file")
+        return data
+    if endpoint in FLIGHTS:
+        return flights.january(flights.flights(), folder)
+    if endpoint == "weather-tomorrow":
+        return packaged.folder("vega_datasets", "_data") / "seattle-weather.csv"
+    raise SystemExit(f"{endpoint} needs its training data: ENDPOINT={endpoint} DATA=file")
+
+
+def upload(plane: Plane, endpoint: str, file: Path) -> None:
+    """Put a training file into the data bucket, and let what follows from it happen."""
+    data().put(f"training/{endpoint}/{file.name}", file.read_bytes())
+    plane.settle()

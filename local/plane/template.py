@@ -1,0 +1,246 @@
+"""template.yaml as AWS would deploy it: translated by SAM, with its functions resolved.
+
+Nothing that the template says is written a second time here. What cannot be understood is an error,
+so that wiring which is wrong in the template fails on your own machine.
+"""
+
+import logging
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from samcli.lib.translate.sam_template_validator import SamTemplateValidator
+from samcli.yamlhelper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "template.yaml"
+REGION: Literal["eu-west-1"] = "eu-west-1"
+ACCOUNT = "123456789012"
+STACK = "evergreen"
+
+Resource = dict[str, Any]
+
+
+class TemplateError(Exception):
+    """The template says something that does not hold together, or that nobody here understands."""
+
+
+class _NoManagedPolicies:
+    """The translator asks for a map of managed policies, which it needs for none of ours."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Template:
+    """The resources and outputs that a deployment would have, by logical id."""
+
+    resources: dict[str, Resource]
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def of_type(self, kind: str) -> dict[str, Resource]:
+        """Return the properties of all resources of a type."""
+        return {
+            name: resource.get("Properties", {})
+            for name, resource in self.resources.items()
+            if resource["Type"] == kind
+        }
+
+    def enabled(self, kind: str) -> dict[str, Resource]:
+        """Return the properties of the rules or schedules that are not switched off."""
+        return {
+            name: properties
+            for name, properties in self.of_type(kind).items()
+            if properties.get("State", "ENABLED") == "ENABLED"
+        }
+
+
+def load(parameters: Mapping[str, str] | None = None, path: Path = TEMPLATE) -> Template:
+    """Translate and resolve a template; parameters override its defaults.
+
+    Raises TemplateError for a reference to nothing, or a function that is not known here.
+    """
+    return resolve(translate(path), parameters or {})
+
+
+def translate(path: Path = TEMPLATE) -> dict[str, Any]:
+    """Return the CloudFormation template that SAM makes of ours."""
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it would like to send metrics
+    source = yaml_parse(path.read_text())
+    validator = SamTemplateValidator(source, _NoManagedPolicies(), region=REGION)
+    return dict(yaml_parse(validator.get_translated_template_if_valid()))
+
+
+def resolve(translated: dict[str, Any], parameters: Mapping[str, str]) -> Template:
+    """Resolve conditions, references and functions of a translated template."""
+    resolver = _Resolver(translated, parameters)
+    resources = {
+        name: {**resource, "Properties": resolver.value(resource.get("Properties", {}))}
+        for name, resource in resolver.deployed(translated["Resources"])
+    }
+    outputs = {
+        name: resolver.value(output["Value"])
+        for name, output in resolver.deployed(translated.get("Outputs", {}))
+    }
+    return Template(resources, outputs)
+
+
+def physical_name(logical_id: str) -> str:
+    """Return the name that a resource gets here; lower case, as buckets need."""
+    return f"{STACK}-{logical_id.lower()}"
+
+
+def key_id(logical_id: str) -> str:
+    """Return the id of a KMS key, which is a UUID."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, physical_name(logical_id)))
+
+
+def queue_url(name: str) -> str:
+    """Return the URL of a queue."""
+    return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+
+
+class _Resolver:
+    def __init__(self, translated: dict[str, Any], parameters: Mapping[str, str]) -> None:
+        self.resources = translated["Resources"]
+        self.conditions = translated.get("Conditions", {})
+        declared = translated.get("Parameters", {})
+        if unknown := set(parameters) - set(declared):
+            raise TemplateError(f"the template has no parameter {', '.join(sorted(unknown))}")
+        self.refs: dict[str, Any] = {
+            "AWS::Region": REGION,
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Partition": "aws",
+            "AWS::StackName": STACK,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+        for name, spec in declared.items():
+            self.refs[name] = parameters.get(name, spec.get("Default"))
+
+    def deployed(self, parts: dict[str, Any]) -> list[tuple[str, Any]]:
+        return [
+            (name, part)
+            for name, part in parts.items()
+            if "Condition" not in part or self.condition(part["Condition"])
+        ]
+
+    def condition(self, name: str) -> bool:
+        if name not in self.conditions:
+            raise TemplateError(f"there is no condition {name}")
+        return bool(self.value(self.conditions[name]))
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            kept = (self.value(item) for item in value)
+            return [item for item in kept if item is not _NOTHING]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            ((key, argument),) = value.items()
+            if key == "Ref" or key == "Condition" or key.startswith("Fn::"):
+                return self.call(key, argument)
+        resolved = {key: self.value(item) for key, item in value.items()}
+        return {key: item for key, item in resolved.items() if item is not _NOTHING}
+
+    def call(self, function: str, argument: Any) -> Any:
+        match function:
+            case "Ref":
+                return self.ref(argument)
+            case "Fn::GetAtt":
+                parts = argument.split(".", 1) if isinstance(argument, str) else argument
+                return self.attribute(*parts)
+            case "Fn::Sub":
+                return self.substitute(argument)
+            case "Fn::Join":
+                return argument[0].join(str(part) for part in self.value(argument[1]))
+            case "Fn::Select":
+                return self.value(argument[1])[int(argument[0])]
+            case "Fn::If":
+                return self.value(argument[1 if self.condition(argument[0]) else 2])
+            case "Fn::Equals":
+                first, second = self.value(argument)
+                return str(first) == str(second)
+            case "Fn::Not":
+                return not self.value(argument)[0]
+            case "Fn::And":
+                return all(self.value(argument))
+            case "Fn::Or":
+                return any(self.value(argument))
+            case "Condition":
+                return self.condition(argument)
+        raise TemplateError(f"{function} is not known here")
+
+    def ref(self, name: str) -> Any:
+        if name == "AWS::NoValue":
+            return _NOTHING
+        if name in self.refs:
+            return self.refs[name]
+        self.known(name)
+        match self.resources[name]["Type"]:
+            case "AWS::SQS::Queue":
+                return queue_url(physical_name(name))
+            case "AWS::KMS::Key":
+                return key_id(name)
+            case "AWS::SNS::Topic":
+                return f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"
+            case "AWS::Lambda::Alias":
+                alias = self.resources[name]["Properties"]
+                return f"{self.attribute(alias['FunctionName']['Ref'], 'Arn')}:{alias['Name']}"
+        return physical_name(name)
+
+    def attribute(self, name: str, attribute: str) -> str:
+        self.known(name)
+        kind = self.resources[name]["Type"]
+        own = physical_name(name)
+        arns = {
+            "AWS::S3::Bucket": f"arn:aws:s3:::{own}",
+            "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{own}",
+            "AWS::KinesisFirehose::DeliveryStream": (
+                f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{own}"
+            ),
+            "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{own}",
+            "AWS::Events::EventBus": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{own}",
+            "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{own}",
+            "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{own}",
+            "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key_id(name)}",
+            "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{own}:*",
+        }
+        if attribute == "Arn" and kind in arns:
+            return arns[kind]
+        if attribute == "QueueName" and kind == "AWS::SQS::Queue":
+            return own
+        if attribute == "Version" and kind == "AWS::Lambda::Version":
+            return "1"
+        if attribute == "ApiEndpoint" and kind == "AWS::ApiGatewayV2::Api":
+            return f"https://{own}.execute-api.{REGION}.amazonaws.com"
+        raise TemplateError(f"{name} is a {kind}, whose attribute {attribute} is not known here")
+
+    def substitute(self, argument: Any) -> str:
+        text, own = argument if isinstance(argument, list) else (argument, {})
+        values = {name: self.value(item) for name, item in own.items()}
+
+        def replacement(match: re.Match[str]) -> str:
+            name = match[1]
+            if name in values:
+                return str(values[name])
+            if "." in name:
+                return self.attribute(*name.split(".", 1))
+            return str(self.ref(name))
+
+        return re.sub(r"\$\{([^!}]+)\}", replacement, text)
+
+    def known(self, name: str) -> None:
+        if name not in self.resources:
+            raise TemplateError(f"there is no resource or parameter {name}")
+        condition = self.resources[name].get("Condition")
+        if condition and not self.condition(condition):
+            raise TemplateError(f"{name} is not deployed under these parameters ({condition})")
+
+
+_NOTHING = object()

@@ -1,0 +1,215 @@
+"""`make bench-drift` draws counts in place of rows, and decides many checks at once."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from benchmarks.drift import alarms, ecusum, report, rules
+from benchmarks.drift.columns import (
+    CATEGORIES,
+    CAUCHY,
+    KINDS,
+    LOGNORMAL,
+    MISSING,
+    NORMAL,
+    column,
+    draws,
+)
+from benchmarks.drift.counts import REFERENCE_ROWS, references
+from evergreen.monitoring import drift, performance, reference_profile, two_sample_tests
+from evergreen.registry.manifest import FeatureProfile
+from local import marked
+
+BEGIN, END = marked.begin(report.COMMAND), marked.END
+REFERENCES = 30
+
+
+def profiled(kind: str, random: np.random.Generator) -> FeatureProfile:
+    values = column(kind, REFERENCE_ROWS, random)
+    times = np.zeros(REFERENCE_ROWS, dtype="datetime64[us]")
+    return reference_profile.profile_of(values, times, text=kind == CATEGORIES)
+
+
+def padded(counts: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """Return counts with bins that only other references have, before the last two."""
+    return np.concatenate([counts[:-1], np.zeros(size - len(counts)), counts[-1:]])
+
+
+@pytest.mark.parametrize("kind", [NORMAL, LOGNORMAL, CAUCHY])
+def test_a_reference_of_numbers_has_as_many_rows_in_each_bin_as_its_quantiles_say(
+    kind: str,
+) -> None:
+    random = np.random.default_rng(0)
+
+    drawn = references(kind, 2, random)
+
+    assert drawn.reference[1].tolist() == profiled(kind, random).counts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counts_are_drawn_as_rows_would_be_counted(kind: str) -> None:
+    random = np.random.default_rng(1)
+    drawn = references(kind, 2_000, random)
+    size = drawn.reference.shape[1]
+    reference, window = np.zeros((2, size))
+
+    for _ in range(REFERENCES):
+        profile = profiled(kind, random)
+        assert profile.delta == reference_profile.MIN_DELTA  # as the rules assume
+        reference += padded(np.array(profile.counts), size)
+        window += padded(
+            reference_profile.count(profile, column(kind, REFERENCE_ROWS, random)), size
+        )
+
+    rows = REFERENCES * REFERENCE_ROWS
+    for found, expected in (
+        (reference / rows, drawn.reference.mean(0) / REFERENCE_ROWS),
+        (window / rows, drawn.chances.mean(0)),
+    ):
+        # a bin is a random share of the rows, which doubles the variance of counting
+        assert (abs(found - expected) <= 4 * np.sqrt(3 * expected / rows) + 2 / rows).all()
+
+
+def test_the_chances_of_a_row_that_has_moved_are_those_of_moved_rows() -> None:
+    seed = np.random.default_rng(2).integers(2**32)
+    still, moved = (
+        references(NORMAL, 500, np.random.default_rng(seed), moved=step).chances.mean(0)
+        for step in (0.0, 1.0)
+    )
+
+    assert moved[-3:-1].sum() > 10 * still[-3:-1].sum()
+    assert moved.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [200, 3_000])
+def test_many_checks_at_once_are_decided_as_each_of_them(kind: str, rows: int) -> None:
+    random = np.random.default_rng(3)
+    drawn = references(kind, 60, random)
+    window = drawn.window(rows, random)
+    mixed = random.dirichlet(np.ones(window.shape[1]), 60) * (drawn.chances > 0)
+    away = window + random.multinomial(rows, mixed / mixed.sum(1, keepdims=True)) * (
+        np.arange(60)[:, None] % 3 == 0
+    )
+
+    for begin in range(0, 60, 20):
+        some = slice(begin, begin + 20)
+        rules.audited(kind, drawn.reference[some], window[some])
+        rules.audited(kind, drawn.reference[some], away[some])
+
+
+@pytest.mark.parametrize("more", [0.005, 0.015, 0.03, 0.1])
+@pytest.mark.parametrize(("kind", "place"), [(MISSING, -1), (NORMAL, -1), (CATEGORIES, -2)])
+def test_violations_of_the_schema_are_decided_as_the_product_does(
+    kind: str, place: int, more: float
+) -> None:
+    random = np.random.default_rng(6)
+    drawn = references(kind, 5, random)
+    window = drawn.window(2_000, random)
+
+    window[0, place] += more * 2_000
+
+    rules.audited(kind, drawn.reference, window)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [(two_sample_tests, "psi", lambda *_: 0.3), (drift, "MIN_SHARE", 0.5)],
+)
+def test_a_rule_that_is_not_the_products_ends_the_run(
+    module: Any, name: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = references(MISSING, 5, np.random.default_rng(4))
+    window = drawn.window(500, np.random.default_rng(4))
+    window[0, -1] += 100
+    monkeypatch.setattr(module, name, value)
+
+    with pytest.raises(SystemExit, match=r"not those of evergreen\.drift"):
+        rules.audited(MISSING, drawn.reference, window)
+
+
+def test_findings_are_corrected_for_their_number() -> None:
+    p = np.array([[0.001, 0.5, 0.004], [0.009, 0.5, 0.5]])
+
+    assert rules.significant(p).tolist() == [[True, False, True], [False, False, False]]
+
+
+def test_a_window_is_the_sum_of_seven_days() -> None:
+    daily = np.arange(9.0)[:, None]
+
+    assert alarms.slid(daily).tolist() == [[21.0], [28.0], [35.0]]
+
+
+def test_an_alarm_takes_two_checks_in_a_row_and_begins_once() -> None:
+    found = np.array([[0, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 0]], dtype=bool)
+
+    twice = alarms._twice(found)
+
+    assert twice.tolist() == [False, False, False, True, True, False]
+    assert alarms._begun(twice).tolist() == [False, False, False, True, False, False]
+
+
+def test_a_large_step_is_found_within_days_and_no_step_is_not() -> None:
+    assert alarms.delay(2.0, 3).alarm_days in (2.0, 3.0, 4.0)
+    assert alarms.delay(0.0, 3).missed == 1.0
+
+
+def test_a_stream_of_errors_has_the_evidence_that_the_product_gives_it() -> None:
+    errors = np.random.default_rng(5).random(900) < 0.22
+
+    state = performance.START
+    for day in np.split(errors, 3):
+        evidence = performance.evidence(day.astype(np.float64), ecusum.ERROR, 1.0)
+        state = performance.accumulate(state, evidence)
+
+    assert ecusum.e_values(errors)[-1] == pytest.approx(performance.e_value(state))
+
+
+def test_the_rival_sees_the_same_rows() -> None:
+    ours, theirs = (draws(KINDS, 300, 200, seed=7) for _ in range(2))
+
+    for one, other in zip(ours, theirs, strict=True):
+        assert [len(side) for side in one] == [300, 200]
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+
+
+def test_the_document_keeps_what_stands_around_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}old{END}\nafter\n")
+    monkeypatch.setattr(report, "conditions", lambda _: "now")
+    monkeypatch.setattr(report, "tables", lambda _: [("T", "", ["", "n"], [["a", "1"]])])
+    measured: Any = None
+
+    report.write_document(measured, page)
+
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "now\n\n**T**\n\n|  | n |\n| --- | ---: |\n| a | 1 |" in text
+    assert "old" not in text
+
+
+def test_a_document_without_markers_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("mine\n")
+    monkeypatch.setattr(report, "conditions", lambda _: "now")
+    monkeypatch.setattr(report, "tables", lambda _: [])
+    measured: Any = None
+
+    with pytest.raises(SystemExit, match="markers"):
+        report.write_document(measured, page)
+
+    assert page.read_text() == "mine\n"
+
+
+def test_the_page_has_a_place_for_the_tables() -> None:
+    text = report.DOCUMENT.read_text()
+
+    assert 0 < text.index(BEGIN) < text.index(END)

@@ -1,0 +1,135 @@
+"""The contract of a file in endpoints/."""
+
+import dataclasses
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import given as hypothesis_given
+from hypothesis import strategies as st
+from msgspec import Meta
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from evergreen.contract.endpoint import Endpoint, Policy, check_endpoint
+from evergreen.contract.errors import EndpointFileError
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    """A valid row."""
+
+    x: Annotated[float, Meta(description="a number")]
+    y: Annotated[float, Meta(description="another")] | None = None
+
+
+GOOD = Endpoint(
+    row=Row,
+    examples=lambda table: table,
+    candidates=lambda _: {"linear": LogisticRegression()},
+    target="something happens",
+)
+
+
+def described(**fields: Any) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        "Row",
+        [(name, Annotated[kind, Meta(description="x")]) for name, kind in fields.items()],
+        forbid_unknown_fields=True,
+    )
+
+
+def test_a_good_endpoint_passes() -> None:
+    check_endpoint("good", GOOD)
+    check_endpoint("sliced", dataclasses.replace(GOOD, slices=("y", "x")))
+
+
+class Lax(msgspec.Struct):
+    """A row that takes unknown fields."""
+
+    x: Annotated[float, Meta(description="a number")]
+
+
+class Silent(msgspec.Struct, forbid_unknown_fields=True):
+    """A row whose field says nothing."""
+
+    x: float
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"row": dict}, "subclass of msgspec.Struct"),
+        ({"row": Lax}, "forbid_unknown_fields"),
+        ({"row": Silent}, "field `x` has no description"),
+        ({"row": described(x=list[int])}, "field `x`"),
+        ({"row": described(label=float)}, "field `label`"),
+        ({"row": described(time=float)}, "field `time`"),
+        ({"target": ""}, "target"),
+        ({"candidates": lambda _: {}}, "no pipeline"),
+        ({"candidates": lambda _: {"r": LinearRegression()}}, "candidate 'r'"),
+        ({"policy": Policy(schedule="hourly")}, "hourly"),  # type: ignore[arg-type]
+        ({"policy": Policy(holdout_days=0)}, "holdout_days"),
+        ({"policy": Policy(min_rows=0)}, "min_rows"),
+        ({"policy": Policy(drift_window_days=0)}, "drift_window_days"),
+        ({"policy": Policy(cooldown_days=0)}, "cooldown_days"),
+        ({"policy": Policy(label_days=0)}, "label_days"),
+        ({"slices": ("x", "z")}, "slices: 'z' is not a field"),
+        ({"policy": Policy(windows_days=())}, "windows_days"),
+        ({"policy": Policy(windows_days=(None, 0))}, "windows_days"),
+        ({"policy": Policy(margin=-0.1)}, "margin"),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, str) else "",
+)
+def test_a_breach_of_the_contract_is_named_with_its_file(
+    changes: dict[str, Any], message: str
+) -> None:
+    broken = dataclasses.replace(GOOD, **changes)
+
+    with pytest.raises(EndpointFileError, match=message) as raised:
+        check_endpoint("my-endpoint", broken)
+
+    assert str(raised.value).startswith("endpoints/my_endpoint.py: ")
+
+
+@pytest.mark.parametrize("thing", [None, "endpoint", Endpoint])
+def test_a_file_without_an_endpoint_is_told_what_to_define(thing: object) -> None:
+    with pytest.raises(EndpointFileError, match=r"endpoint = Endpoint\(\.\.\.\)"):
+        check_endpoint("good", thing)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "days"),
+    [("daily", 365), ("weekly", 52), ("monthly", 12), ("never", 0)],
+)
+def test_a_schedule_is_due_as_often_as_it_says(schedule: Any, days: int) -> None:
+    policy = Policy(schedule=schedule)
+    start = datetime(2013, 1, 1, 6, tzinfo=UTC)
+
+    assert sum(policy.is_due(start + timedelta(days=day)) for day in range(365)) == days
+
+
+@hypothesis_given(hours=st.integers(0, 10**5), zone=st.integers(-12, 14))
+def test_what_is_due_does_not_depend_on_the_zone_of_the_slot(hours: int, zone: int) -> None:
+    slot = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+
+    for schedule in ("daily", "weekly", "monthly", "never"):
+        policy = Policy(schedule=schedule)
+        assert policy.is_due(slot) is policy.is_due(
+            slot.astimezone(timezone(timedelta(hours=zone)))
+        )
+
+
+def test_an_endpoint_has_candidates_that_say_what_its_problem_asks() -> None:
+    regression: dict[str, Any] = {
+        "problem": "regression",
+        "candidates": lambda _: {"linear": LinearRegression()},
+    }
+
+    check_endpoint("good", dataclasses.replace(GOOD, problem="multiclass"))
+    check_endpoint("good", dataclasses.replace(GOOD, **regression))
+    with pytest.raises(
+        EndpointFileError, match=r"must have fit and predict_proba \(a classifier\)"
+    ):
+        check_endpoint("bad", dataclasses.replace(GOOD, **regression | {"problem": "multiclass"}))
+    with pytest.raises(EndpointFileError, match="problem 'ranking' is none of"):
+        check_endpoint("bad", dataclasses.replace(GOOD, problem="ranking"))  # type: ignore[arg-type]

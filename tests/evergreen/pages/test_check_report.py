@@ -1,0 +1,262 @@
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from evergreen.monitoring.report import CheckReport, DayPerformance, SlicePerformance, TrendDay
+from evergreen.pages import check_report as pages
+from evergreen.pages.check_report import RUNBOOK, page, since
+from evergreen.pages.summary import headline
+from evergreen.pages.svg import HEAT
+from tests.support import checks, given
+
+HOSTILE = "</svg><script>alert(1)</script> \"' & $x$ ${css} \x00\u202e飛"
+RUNBOOK_FILE = Path(__file__).parents[3] / "docs" / "runbook.md"
+
+
+class Seen(HTMLParser):
+    """The text of a page as a reader sees it, and the tags that were opened and not closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.open, self.tags = "", list[str](), set[str]()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - as it is called
+        self.tags.add(tag)
+        if tag not in {"meta", "html", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "html":
+            assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - as above
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(params=list(checks.STATES))
+def report(request: pytest.FixtureRequest) -> CheckReport:
+    return checks.STATES[request.param]()
+
+
+def test_every_section_says_something_in_every_state(report: CheckReport) -> None:
+    html = page(report)
+
+    assert re.findall(r"<h2>(.*?)</h2>", html) == checks.SECTIONS
+    for part in re.findall(r"<section>.*?</section>", html, flags=re.DOTALL):
+        assert re.search(r'<p class="caption">[A-Z0-9][^\n]+\.</p>', part), part[:200]
+
+
+def test_the_page_is_well_formed_and_no_id_comes_twice(report: CheckReport) -> None:
+    html = page(report)
+
+    ids = re.findall(r'(?<!\w)id="([^"]*)"', html)
+
+    assert Seen(html).open == []
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', html)) <= set(ids)
+
+
+def test_the_page_fetches_nothing(report: CheckReport) -> None:
+    html = page(report)
+
+    assert set(re.findall(r"https?://[^\"' )<]*", html)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert not Seen(html).tags & {"script", "link", "img", "iframe", "object", "embed", "a"}
+    assert not re.search(r"@import|@font-face", html)
+    assert {link[:5] for link in re.findall(r'(?:href|src)="([^#][^"]*)', html)} <= {"data:"}
+    assert set(re.findall(r"url\((.)", html)) <= {"#"}
+
+
+def test_the_same_report_gives_the_same_bytes(report: CheckReport) -> None:
+    assert page(report) == page(report)
+
+
+def test_colours_follow_the_readers_screen() -> None:
+    html = page(checks.drifted())
+
+    drawn = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
+
+    assert "prefers-color-scheme: dark" in html
+    assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) <= {HEAT, "#808080"}  # of strips, see-through
+    assert set(re.findall(r"var\(--(\w+)\)", html)) <= set(re.findall(r"--(\w+):", html))
+
+
+def test_what_came_from_elsewhere_is_shown_as_text() -> None:
+    bins = ["a", HOSTILE]
+    moved = checks.feature(HOSTILE, 2.0, bins=bins, reference=[9, 1], window=[1, 9], rows=[HOSTILE])
+    lone = checks.day(3, slices={HOSTILE: {HOSTILE: SlicePerformance(9, 0.5)}})
+    hostile = checks.healthy(
+        endpoint=HOSTILE,
+        version=HOSTILE,
+        versions={HOSTILE: 1},
+        set_aside={HOSTILE: 1},
+        features=[moved],
+        violations=[checks.violation(HOSTILE, "unseen categories", 0.1, 0.0, flagged=True)],
+        alarms=[checks.alarm("drift", checks.END, [HOSTILE])],
+        performance=checks.performance([lone], labels={HOSTILE: 1}, delays={HOSTILE: 1}),
+    )
+
+    seen = Seen(page(hostile))
+
+    assert "script" not in seen.tags
+    assert seen.open == []
+    assert seen.text.count("</svg><script>alert(1)</script> \"' & $x$ ${css}") >= 12
+    assert not [sign for sign in seen.text if not sign.isprintable() and sign != "\n"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "No feature has moved; performance is as expected."),
+        (
+            {"features": [checks.feature("temp", 0.5)]},
+            "1 feature may have moved, as the next check will tell; performance is as expected.",
+        ),
+        (
+            {"confirmed": ["temp"], "alarms": [checks.alarm("drift", checks.END, ["temp"])]},
+            "1 feature has moved since 17 March; performance is as expected.",
+        ),
+        (
+            {"confirmed": ["all together"]},
+            "How the features go together has moved; performance is as expected.",
+        ),
+        (
+            {"confirmed": ["prediction"], "performance": None},
+            "The predictions have moved; without labels, performance is unknown.",
+        ),
+        (
+            {"violations": [checks.violation("", "wrong schema", 0.5, 0.0, flagged=True)]},
+            "No feature has moved; requests do not fit the schema; performance is as expected.",
+        ),
+        (
+            {"status": "insufficient data", "rows": 1},
+            "1 prediction is too few to judge drift; performance is as expected.",
+        ),
+    ],
+)
+def test_the_headline_says_what_matters(changes: dict[str, Any], sentence: str) -> None:
+    assert headline(checks.healthy(**changes)) == sentence
+
+
+def test_the_worst_state_is_all_in_the_headline() -> None:
+    assert headline(checks.drifted()) == (
+        "2 features and the predictions have moved since 12 March; 1 field breaks the schema; "
+        "performance is worse than expected since 14 March."
+    )
+
+
+def test_since_is_the_first_day_of_the_run_that_still_goes_on() -> None:
+    days = [0.9, 0.1, 0.3, 0.25]  # of the checks before, the last of them yesterday
+    ends = [checks.END - timedelta(days=4 - n) for n in range(4)]
+    trend = [
+        TrendDay(end, checks.CHAMPION, "steady", {"temp": psi}, [])
+        for end, psi in zip(ends, days, strict=True)
+    ]
+
+    report = checks.healthy(features=[checks.feature("temp", 0.5)], trend=trend)
+    calm = checks.healthy(features=[checks.feature("temp", 0.2)], trend=trend)
+
+    assert since(report, "temp") == "15 March 2013"
+    assert since(calm, "temp") == ""
+    assert since(report, "unknown") == ""
+
+
+def test_the_most_moved_come_first_and_the_prediction_last() -> None:
+    names = [each.feature for each in pages.compared(checks.drifted())]
+
+    assert names[:3] == ["temp", "dewp", "humid"]
+    assert names[-1] == "prediction"
+
+
+def test_of_many_features_twenty_are_drawn_and_all_are_in_the_table() -> None:
+    many = [checks.feature(f"feature {n}", n / 1000) for n in range(100)]
+
+    html = page(checks.healthy(features=many))
+
+    assert len(re.findall(r'aria-label="Bar chart: shares of rows', html)) == 21
+    assert {f"feature {n}" for n in range(100)} <= set(re.findall(r"<td>(feature \d+)</td>", html))
+
+
+@pytest.mark.parametrize("kind", RUNBOOK)
+def test_each_alarm_names_a_section_that_the_runbook_has(kind: str) -> None:
+    headings = re.findall(r"^## (.+)$", RUNBOOK_FILE.read_text(encoding="utf-8"), flags=re.M)
+
+    assert RUNBOOK[kind] in {heading.lower().replace(" ", "-") for heading in headings}
+    assert f"docs/runbook.md#{RUNBOOK[kind]}" in page(checks.drifted())
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [],
+        [checks.day(0, labelled=0.0, captured=0, estimate=None)],
+        [checks.day(3, low=None, high=None, slices={}, calibration=[])],
+        [checks.day(3), checks.day(3, version=checks.OLD), checks.day(1, labelled=0.0)],
+    ],
+    ids=["none", "empty", "one row", "two versions on a day"],
+)
+def test_any_days_of_performance_can_be_shown(days: list[DayPerformance]) -> None:
+    found = checks.performance(days, expected=None, limit=None, labels={}, delays={})
+
+    html = page(checks.healthy(performance=found, set_aside={"not gzip": 0}))
+
+    assert re.findall(r"<h2>(.*?)</h2>", html) == checks.SECTIONS
+    assert "nan" not in Seen(html).text
+
+
+def test_slices_are_the_means_of_the_last_week_with_labels() -> None:
+    one, other = SlicePerformance(100, 0.4), SlicePerformance(300, 0.8)
+    days = [
+        checks.day(16, slices={"carrier": {"UA": SlicePerformance(900, 9.0)}}),
+        checks.day(9, slices={"carrier": {"UA": one}}),
+        checks.day(8, slices={"carrier": {"UA": other}}),
+        checks.day(0, labelled=0.0),
+    ]
+
+    html = page(checks.healthy(performance=checks.performance(days)))
+
+    assert "<td>carrier</td><td>UA</td><td>400</td><td>0.700</td>" in html
+
+
+def test_a_report_read_from_json_gives_the_same_page() -> None:
+    report = checks.drifted()
+
+    read = msgspec.json.decode(msgspec.json.encode(report), type=CheckReport)
+
+    assert page(read) == page(report)
+    assert given.NAME in page(read)
+
+
+def test_a_regression_is_shown_in_its_own_metric_and_without_chances() -> None:
+    found = checks.STATES["healthy"]()
+    assert found.performance is not None
+    days = [
+        msgspec.structs.replace(day, accuracy=None, estimate=None, calibration=[])
+        for day in found.performance.days
+    ]
+    told = msgspec.structs.replace(
+        found.performance,
+        days=days,
+        metric="relative absolute error",
+        bounded_metric="clipped relative error",
+    )
+
+    text = Seen(page(msgspec.structs.replace(found, performance=told))).text
+
+    assert "Relative absolute error, lower is better" in text
+    assert "had a clipped relative error of 0.151" in text
+    assert "Mean relative absolute error of the" in text
+    assert "The scores of a regression are no probabilities." in text
+    assert "There are no probabilities to estimate it from." in text
+    assert "log-loss" not in text.lower()

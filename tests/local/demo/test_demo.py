@@ -1,0 +1,204 @@
+"""The demo over its first days: what it must be over the year holds there too."""
+
+import io
+import multiprocessing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import endpoints
+from local.demo import __main__ as main
+from local.demo import injected, levels
+from local.demo.levels import Options, chosen, play
+from local.demo.replay import BaseRate
+from local.demo.report.closing import closing_lines, closing_table
+from local.demo.result import Result
+from local.demo.summary import merge
+from local.samples import flights
+
+DAYS = 4
+SHARE = 4
+OPTIONS = Options(months=1, seed=3, share=SHARE)
+AT = datetime(2013, 10, 31, 15, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def year() -> pd.DataFrame:
+    found = flights.flights()
+    assert len(found) == 327_346
+    return found
+
+
+@pytest.fixture(scope="module")
+def table(year: pd.DataFrame) -> pd.DataFrame:
+    days = (year["month"] == 1) | ((year["month"] == 2) & (year["day"] <= DAYS))
+    return chosen(year[days].reset_index(drop=True), SHARE)
+
+
+@pytest.fixture(scope="module")
+def results(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """Return levels 1 and 4, and 4 again."""
+    return [
+        play(level, OPTIONS, table, tmp_path_factory.mktemp("level"), lambda *_: None)
+        for level in (1, 4, 4)
+    ]
+
+
+def test_every_request_is_answered_captured_and_joined(
+    results: list[Result], table: pd.DataFrame
+) -> None:
+    rows = int((table["month"] == 2).sum())
+    seen = results[1]
+
+    assert seen.requests["sent"] == seen.requests["answered"] >= 70
+    assert seen.captures == {"written": rows, "distinct": rows}
+    assert seen.labels == {"sent": rows, "joined": rows}
+    assert {month: tally.rows for month, tally in seen.tallies.items()} == {2: rows}
+    assert seen.dead_letters == 0
+
+
+def test_the_same_seed_gives_the_same_result(results: list[Result]) -> None:
+    first, second = (
+        {
+            name: value
+            for name, value in msgspec.to_builtins(result).items()
+            if name not in ("seconds", "peak_memory_mb")
+        }
+        for result in results[1:]
+    )
+
+    assert first == second
+
+
+def test_all_levels_answer_alike_until_something_is_promoted(results: list[Result]) -> None:
+    frozen, autopilot = results[0], results[1]
+
+    assert frozen.requests == autopilot.requests
+    assert frozen.total.evergreen == frozen.total.frozen == autopilot.total.evergreen
+    assert frozen.captures["written"] == 0
+    assert [decision.type for decision in autopilot.decisions] == ["promoted"]
+
+
+def test_the_closing_table_has_a_column_for_each_level_and_a_line_for_each_month(
+    results: list[Result],
+) -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    summary = merge({1: results[0], 4: results[1]}, OPTIONS, 9.0)
+
+    console.print(closing_table(summary))
+    console.print(closing_lines(summary))
+
+    text = console.export_text()
+    for part in ("level 1", "level 4", "Feb", "all", "One flight of 4 was replayed"):
+        assert part in text
+    both = 2 * results[0].requests["sent"]
+    assert f"{both} of {both} requests answered" in text
+
+
+def test_a_share_is_the_same_flights_each_time_and_leaves_the_first_training_as_it_is(
+    year: pd.DataFrame,
+) -> None:
+    third = chosen(year, 3)
+    april = chosen(year[year["month"] == 4].reset_index(drop=True), 3)
+
+    later = third["month"] > 1
+    assert abs(later.sum() / (year["month"] > 1).sum() - 1 / 3) < 0.01
+    assert (third["month"] == 4).sum() == len(april)
+    assert (third["month"] == 1).sum() == (year["month"] == 1).sum()
+    assert chosen(year, 1) is year
+
+
+def test_the_base_rate_knows_the_days_before_and_not_the_day_itself(table: pd.DataFrame) -> None:
+    rate = BaseRate(table)
+    changed = table.copy()
+    today = (changed["month"] == 2) & (changed["day"] == DAYS)
+    changed.loc[today, "arr_delay"] = 500.0
+
+    day = pd.Timestamp(2013, 2, DAYS).date()
+
+    assert BaseRate(changed).at(day) == rate.at(day)
+    assert 0.1 < rate.at(day) < 0.4
+
+
+def test_an_impossible_reading_of_the_weather_is_a_missing_one(year: pd.DataFrame) -> None:
+    assert year["wind_speed"].max() < flights.MAX_WIND_SPEED
+    assert year["wind_speed"].isna().sum() > year["temp"].isna().sum()
+
+
+def test_no_request_of_the_demo_has_a_field_that_is_known_only_after_departure(
+    table: pd.DataFrame,
+) -> None:
+    fields = list(endpoints.load("flight-delay").row.__struct_fields__)
+    hour = next(flights.hours(table, fields, 2, 2))
+
+    assert set(hour.rows[0]) == set(fields)
+    assert not set(fields) & {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
+
+
+def test_a_bad_file_has_nothing_of_the_future_nor_of_the_holdout(year: pd.DataFrame) -> None:
+    later = year["time_hour"] >= f"{AT:%Y-%m-%dT%H:%M:%SZ}"
+    changed = year.copy()
+    changed.loc[later, "arr_delay"] = 500.0
+
+    rows = injected.shuffled(year, AT, 0)
+
+    times = pd.to_datetime(rows["time_hour"])
+    assert times.max() <= AT - injected.SETTLED
+    assert times.min() >= AT - injected.RECENT
+    pd.testing.assert_frame_equal(rows, injected.shuffled(changed, AT, 0))
+
+
+def test_shuffled_labels_are_late_as_often_and_go_with_no_flight(year: pd.DataFrame) -> None:
+    rows = injected.shuffled(year, AT, 0)
+
+    hours = year["time_hour"]
+    past = year[(hours >= "2013-09-11T15") & (hours < "2013-10-22T15")]
+    late = rows["arr_delay"] > flights.LATE_MINUTES
+    truth = np.tile(past["arr_delay"].to_numpy() > flights.LATE_MINUTES, injected.COPIES)
+    assert late.mean() == pytest.approx(truth.mean())
+    assert abs(np.corrcoef(late, truth)[0, 1]) < 0.02
+    assert not rows.duplicated(["carrier", "flight", "origin", "time_hour"]).any()
+
+
+def _obedient(level: int, _: Options, folder: Path, told: Any) -> None:
+    (folder / "started").touch()
+    told.put((level, "ended", None if level != 3 else "it was asked to"))
+
+
+def _silent(*_: Any) -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("child", "said"), [(_obedient, "level 3 failed: it was asked to"), (_silent, "ended with 3")]
+)
+def test_a_level_that_fails_ends_the_demo_with_its_reason_and_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: Any, said: str
+) -> None:
+    monkeypatch.setattr(levels, "_child", child)
+
+    with pytest.raises(SystemExit, match=said):
+        levels.run((3,), OPTIONS, tmp_path, lambda *_: None)
+
+    assert not multiprocessing.active_children()
+
+
+def test_the_progress_shows_each_level_and_its_decisions(results: list[Result]) -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    with main.bar(console) as progress:
+        show = main.shower(progress, (1, 4), 10)
+        show(4, "rows", (AT, 10))
+        for event in results[1].events:
+            show(4, "event", event)
+        show(4, "ended", None)
+
+    text = console.export_text()
+    assert "4 autopilot, 31 Oct" in text
+    assert "Model Promoted" in text
+    assert "Model Trained" not in text

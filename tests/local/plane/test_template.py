@@ -1,0 +1,364 @@
+import copy
+import json
+import re
+from fnmatch import fnmatch
+from typing import Any
+
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+from local.plane.template import ROOT, TEMPLATE, Template, TemplateError, load, resolve, translate
+
+TRANSLATED = translate()
+
+
+def minimal(**properties: Any) -> dict[str, Any]:
+    return {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": properties}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Fn::Sub": "${AWS::Region}/${Stage}"}, "eu-west-1/test"),
+        ({"Fn::Sub": ["${Own}-${!Literal}", {"Own": {"Ref": "Stage"}}]}, "test-${!Literal}"),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Stage"}]]}, "a-test"),
+        ({"Fn::Select": ["1", ["a", "b"]]}, "b"),
+        ({"Fn::If": ["IsTest", "yes", "no"]}, "yes"),
+        ({"Fn::GetAtt": ["Queue", "Arn"]}, "arn:aws:sqs:eu-west-1:123456789012:evergreen-queue"),
+        ({"Fn::GetAtt": ["Queue", "QueueName"]}, "evergreen-queue"),
+        ({"Ref": "Queue"}, "https://sqs.eu-west-1.amazonaws.com/123456789012/evergreen-queue"),
+        ([{"Ref": "AWS::NoValue"}, 1], [1]),
+    ],
+)
+def test_each_function_of_cloudformation_is_resolved(value: Any, expected: Any) -> None:
+    source = minimal(Value=value) | {
+        "Parameters": {"Stage": {"Type": "String", "Default": "test"}},
+        "Conditions": {"IsTest": {"Fn::Equals": [{"Ref": "Stage"}, "test"]}},
+    }
+
+    assert resolve(source, {}).resources["Queue"]["Properties"]["Value"] == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"Ref": "Nowhere"},
+        {"Fn::GetAtt": ["Nowhere", "Arn"]},
+        {"Fn::GetAtt": ["Queue", "Colour"]},
+        {"Fn::Sub": "${Nowhere}"},
+        {"Fn::Transform": {}},
+        {"Fn::If": ["Nowhere", 1, 2]},
+    ],
+)
+def test_a_reference_to_nothing_is_an_error_that_names_it(value: Any) -> None:
+    with pytest.raises(TemplateError, match=r"Nowhere|Colour|Transform"):
+        resolve(minimal(Value=value), {})
+
+
+def test_a_resource_whose_condition_is_false_is_not_deployed_and_cannot_be_named() -> None:
+    source = minimal(Value={"Ref": "Other"}) | {"Conditions": {"No": {"Fn::Equals": ["a", "b"]}}}
+    source["Resources"]["Other"] = {"Type": "AWS::SQS::Queue", "Condition": "No"}
+
+    with pytest.raises(TemplateError, match="Other is not deployed"):
+        resolve(source, {})
+
+
+def test_an_output_is_resolved_and_one_whose_condition_is_false_is_not_there() -> None:
+    source = minimal() | {"Conditions": {"No": {"Fn::Equals": ["a", "b"]}}}
+    source["Outputs"] = {
+        "Url": {"Value": {"Ref": "Queue"}},
+        "Other": {"Value": {"Ref": "Nowhere"}, "Condition": "No"},
+    }
+
+    assert resolve(source, {}).outputs == {
+        "Url": "https://sqs.eu-west-1.amazonaws.com/123456789012/evergreen-queue"
+    }
+
+
+def test_an_unknown_parameter_is_an_error() -> None:
+    with pytest.raises(TemplateError, match="Colour"):
+        load({"Colour": "green"})
+
+
+def test_a_parameter_reaches_the_environment_of_a_function() -> None:
+    functions = load({"EndpointTtl": "7"}).of_type("AWS::Lambda::Function")
+
+    assert functions["PredictFunction"]["Environment"]["Variables"]["ENDPOINT_TTL"] == "7"
+
+
+# What the template promises
+
+
+def test_every_route_asks_for_a_signed_request(template: Template) -> None:
+    (api,) = template.of_type("AWS::ApiGatewayV2::Api").values()
+
+    methods = [spec for path in api["Body"]["paths"].values() for spec in path.values()]
+
+    assert len(methods) == 23
+    assert all(method["security"] == [{"AWS_IAM": []}] for method in methods)
+
+
+def test_there_is_a_dead_letter_queue_behind_every_target(template: Template) -> None:
+    schedules = template.of_type("AWS::Scheduler::Schedule").values()
+    rules = template.of_type("AWS::Events::Rule").values()
+    targets = [schedule["Target"] for schedule in schedules]
+    targets += [target for rule in rules for target in rule["Targets"]]
+    named = {target["Arn"] for target in targets}
+    configs = template.of_type("AWS::Lambda::EventInvokeConfig").values()
+    kept = {
+        config["FunctionName"]: config["DestinationConfig"]["OnFailure"]["Destination"]
+        for config in configs
+    }
+
+    assert len(targets) == 9
+    assert all("DeadLetterConfig" in target for target in targets)
+    assert {arn.rpartition(":")[2] for arn in named} == set(kept)
+    assert set(kept.values()) == {target["DeadLetterConfig"]["Arn"] for target in targets}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("AWS::S3::Bucket", "BucketName"),
+        ("AWS::Lambda::Function", "FunctionName"),
+        ("AWS::SQS::Queue", "QueueName"),
+        ("AWS::Scheduler::Schedule", "Name"),
+        ("AWS::Events::Rule", "Name"),
+        ("AWS::KinesisFirehose::DeliveryStream", "DeliveryStreamName"),
+        ("AWS::IAM::Role", "RoleName"),
+        ("AWS::Logs::LogGroup", "LogGroupName"),
+        ("AWS::CloudWatch::Alarm", "AlarmName"),
+        ("AWS::CloudWatch::Dashboard", "DashboardName"),
+        ("AWS::SNS::Topic", "TopicName"),
+    ],
+)
+def test_nothing_has_a_physical_name(template: Template, kind: str, name: str) -> None:
+    found = template.of_type(kind)
+
+    assert found
+    assert [logical for logical, properties in found.items() if name in properties] == []
+
+
+def test_no_role_has_a_wildcard_action_and_predict_writes_nothing_to_s3(template: Template) -> None:
+    roles = template.of_type("AWS::IAM::Role")
+    actions = {
+        name: [
+            action
+            for policy in role.get("Policies", ())
+            for statement in policy["PolicyDocument"]["Statement"]
+            for action in _listed(statement["Action"])
+        ]
+        for name, role in roles.items()
+    }
+
+    assert not [a for found in actions.values() for a in found if a.endswith("*")]
+    assert set(actions["PredictFunctionRole"]) == {
+        "s3:GetObject",
+        "s3:ListBucket",
+        "firehose:PutRecordBatch",
+        "kms:VerifyMac",
+    }
+
+
+CONTROL = "/control/endpoints/{endpoint}"
+ACTIONS = {
+    "retrain", "approve", "reject", "promote", "rollback", "pause", "resume", "experiments",
+    "experiments/stop",
+}  # fmt: skip
+VIEWS = {
+    "status", "experiments", "decisions", "decisions/{generation}", "explain", "predictions/{id}",
+}  # fmt: skip
+
+
+def test_what_people_decide_lies_under_control_and_nothing_else_does(template: Template) -> None:
+    (api,) = template.of_type("AWS::ApiGatewayV2::Api").values()
+    asked = {
+        (method, path, spec["x-amazon-apigateway-integration"]["uri"])
+        for path, methods in api["Body"]["paths"].items()
+        for method, spec in methods.items()
+    }
+
+    controlled = {(method, path) for method, path, uri in asked if "controlfunction" in uri}
+
+    assert controlled == {
+        *(("post", f"{CONTROL}/{action}") for action in ACTIONS),
+        *(("get", f"{CONTROL}/{view}") for view in VIEWS),
+    }
+    assert controlled == {(m, path) for m, path, _ in asked if path.startswith("/control")}
+
+
+def policies() -> list[list[str]]:
+    """Return the routes that each policy of docs/deploying.md lets its holder ask, as patterns."""
+    text = (ROOT / "docs" / "deploying.md").read_text().partition("## Who may do what")[2]
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    return [
+        [resource.partition("/$default/")[2] for resource in block["Statement"][0]["Resource"]]
+        for block in blocks
+    ]
+
+
+def test_callers_may_ask_everything_but_what_is_for_people_who_decide(template: Template) -> None:
+    (api,) = template.of_type("AWS::ApiGatewayV2::Api").values()
+    paths = api["Body"]["paths"]
+    routes = {f"{method.upper()}{path}" for path, methods in paths.items() for method in methods}
+    for_people = {route for route in routes if "/control/" in route}
+
+    callers, people = (
+        {route for route in routes if any(fnmatch(route, pattern) for pattern in patterns)}
+        for patterns in policies()
+    )
+
+    assert callers == routes - for_people
+    assert for_people <= people
+    assert not {route for route in people if route.startswith("POST") and route not in for_people}
+
+
+def granted(template: Template, function: str) -> dict[str, set[str]]:
+    """Return the resources that a function may touch, as suffixes of their ARNs, by action."""
+    found: dict[str, set[str]] = {}
+    for policy in template.of_type("AWS::IAM::Role")[f"{function}Role"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for action in _listed(statement["Action"]):
+                resources = {one.rpartition(":")[2] for one in _listed(statement["Resource"])}
+                found.setdefault(action, set()).update(resources)
+    return found
+
+
+@pytest.mark.parametrize("function", ["RolloutFunction", "ControlFunction"])
+def test_who_promotes_can_change_no_model_no_capture_and_no_label(
+    template: Template, function: str
+) -> None:
+    written = granted(template, function)["s3:PutObject"]
+
+    assert written == {
+        "evergreen-artifactbucket/endpoints/*",
+        "evergreen-databucket/days/*",
+        "evergreen-databucket/evidence/*",
+    }
+
+
+def test_a_training_sees_whether_the_data_is_broken(template: Template) -> None:
+    assert "evergreen-databucket/drift/*" in granted(template, "TrainFunction")["s3:GetObject"]
+
+
+def test_all_that_is_derived_from_captures_expires_with_them(template: Template) -> None:
+    bucket = template.of_type("AWS::S3::Bucket")["DataBucket"]
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    written = {
+        resource.partition("/")[2].removesuffix("*")
+        for function in ("CheckFunction", "RolloutFunction", "ControlFunction")
+        for resource in granted(template, function)["s3:PutObject"]
+        if resource.startswith("evergreen-databucket/")
+    }
+
+    assert written == {"days/", "profiles/", "drift/", "quarantine/", "evidence/"}
+    for prefix in written:
+        rule = rules[prefix.removesuffix("/")]
+        assert (rule["Prefix"], rule["ExpirationInDays"]) == (
+            prefix, rules["captures"]["ExpirationInDays"],
+        )  # fmt: skip
+
+
+def test_the_concurrency_that_is_reserved_is_what_the_first_deployment_asks_for(
+    template: Template,
+) -> None:
+    functions = template.of_type("AWS::Lambda::Function").values()
+
+    reserved = sum(int(f.get("ReservedConcurrentExecutions", 0)) for f in functions)
+
+    words = ("no", "one", "two", "three", "four", "five")
+    text = (ROOT / "docs" / "deploying.md").read_text()
+    assert f"reserve {words[reserved]} concurrent executions" in text
+
+
+HTTP = ("PredictFunction", "FeedbackFunction")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "layer"),
+    [({}, "OnnxLayer"), ({"ServingRuntime": "onnx"}, "OnnxLayer"),
+     ({"ServingRuntime": "sklearn"}, "SklearnLayer")],
+    ids=str,
+)  # fmt: skip
+def test_the_http_functions_have_the_layer_of_their_runtime_and_no_other_is_deployed(
+    parameters: dict[str, str], layer: str
+) -> None:
+    found = resolve(TRANSLATED, parameters)
+
+    (name,) = found.of_type("AWS::Lambda::LayerVersion")
+    functions = found.of_type("AWS::Lambda::Function")
+    layers = {name: f["Layers"] for name, f in functions.items() if "Layers" in f}
+    assert name.startswith(layer)
+    assert layers == {function: [f"evergreen-{name.lower()}"] for function in HTTP}
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_layers_and_functions_are_for_the_same_processor(architecture: str) -> None:
+    found = resolve(TRANSLATED, {"Architecture": architecture})
+
+    (layer,) = found.of_type("AWS::Lambda::LayerVersion").values()
+    functions = found.of_type("AWS::Lambda::Function").values()
+    assert layer["CompatibleArchitectures"] == [architecture]
+    assert all(function["Architectures"] == [architecture] for function in functions)
+
+
+@pytest.mark.parametrize("applies_on", ["None", "PublishedVersions"])
+def test_snapshots_are_of_published_versions_and_requests_go_to_these(applies_on: str) -> None:
+    found = resolve(TRANSLATED, {"SnapStart": applies_on})
+
+    functions = found.of_type("AWS::Lambda::Function")
+    snapshots = {name: f["SnapStart"] for name, f in functions.items() if "SnapStart" in f}
+    assert snapshots == {name: {"ApplyOn": applies_on} for name in HTTP}
+    aliases = {name: f"{name}Aliaslive" for name in HTTP}
+    assert set(found.of_type("AWS::Lambda::Alias")) == set(aliases.values())
+    (api,) = found.of_type("AWS::ApiGatewayV2::Api").values()
+    methods = [spec for path in api["Body"]["paths"].values() for spec in path.values()]
+    asked = {
+        m["x-amazon-apigateway-integration"]["uri"].partition("/functions/")[2] for m in methods
+    }
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:evergreen"
+    assert asked == {
+        *(f"{arn}-{name.lower()}:live/invocations" for name in HTTP),
+        f"{arn}-controlfunction/invocations",
+    }
+
+
+def shared(resources: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what sam writes into while it builds and two resources have in common."""
+    written = [
+        (name, part, resource[part])
+        for name, resource in resources.items()
+        for part in ("Metadata", "Properties")
+        if part in resource
+    ]
+    return [
+        (f"{name}.{part}", f"{other}.{another}")
+        for index, (name, part, value) in enumerate(written)
+        for other, another, same in written[:index]
+        if value is same
+    ]
+
+
+def test_no_two_resources_share_what_sam_writes_into_while_it_builds() -> None:
+    """With one Metadata for both layers, it built the second from the folder of the first."""
+    assert shared(yaml_parse(TEMPLATE.read_text())["Resources"]) == []
+
+
+def test_what_an_alias_shares_is_seen() -> None:
+    source = "A: {Metadata: &m {x: 1}, Properties: &p {y: 1}}\nB: {Metadata: *m, Properties: *p}"
+
+    found = shared(yaml_parse(source))
+
+    assert found == [("B.Metadata", "A.Metadata"), ("B.Properties", "A.Properties")]
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_translating_leaves_the_template_as_it_is() -> None:
+    before = copy.deepcopy(TRANSLATED)
+
+    resolve(TRANSLATED, {"Seed": "1"})
+
+    assert before == TRANSLATED

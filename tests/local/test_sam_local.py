@@ -1,0 +1,42 @@
+"""The commands that `make local` prints: each event with the function that it starts."""
+
+import shlex
+
+import pytest
+
+from local import sam_local
+from local.plane.template import ROOT, Template
+from tests.local.plane.test_events import STARTS
+
+INVOCATIONS = [command for command in sam_local.commands() if " invoke " in command]
+
+
+def test_every_event_is_printed_with_each_function_that_it_starts() -> None:
+    printed = [(event, function) for function, names in sam_local.EVENTS.items() for event in names]
+
+    assert sorted(printed) == sorted(STARTS)
+
+
+def test_every_function_of_the_template_is_invoked(template: Template) -> None:
+    assert set(sam_local.EVENTS) == set(template.of_type("AWS::Lambda::Function"))
+
+
+@pytest.mark.parametrize("command", INVOCATIONS, ids=lambda command: shlex.split(command)[5])
+def test_a_command_that_is_printed_names_files_that_there_are(
+    command: str, template: Template
+) -> None:
+    sam, *words = shlex.split(command)
+    function, event, environment = words[2], words[4], words[6]
+
+    assert words == [*("local", "invoke", function), *("-e", event), *("--env-vars", environment)]
+    assert function in template.of_type("AWS::Lambda::Function")
+    assert (ROOT / event).is_file()
+    assert ROOT / environment == sam_local.ENVIRONMENT
+    assert sam == ".venv/bin/sam"
+
+
+def test_each_invocation_is_printed_and_what_serves_them_all() -> None:
+    rest = [command.split()[2] for command in sam_local.commands() if command not in INVOCATIONS]
+
+    assert len(set(INVOCATIONS)) == len(STARTS)
+    assert rest == ["start-api", "start-lambda"]
