@@ -1,4 +1,4 @@
-"""The defences, how each is removed, and a test that must then fail: tests/mutation/mutations.toml."""
+"""The defences, how each is removed, and a test that must fail without: mutations.toml."""
 
 import tomllib
 from dataclasses import dataclass
