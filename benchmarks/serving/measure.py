@@ -30,7 +30,7 @@ class Plan:
 
 
 FULL = Plan(processes=11, warm_processes=5, requests={1: 300, 100: 40, 1_000: 15})
-QUICK = Plan(processes=3, warm_processes=2, requests={1: 300, 100: 20, 1_000: 10})
+QUICK = Plan(processes=3, warm_processes=1, requests={1: 50, 100: 10, 1_000: 5})
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_a_rule_that_is_not_the_products_ends_the_run(
     window[0, -1] += 100
     monkeypatch.setattr(module, name, value)
 
-    with pytest.raises(SystemExit, match=r"not those of evergreen\.drift"):
+    with pytest.raises(SystemExit, match=r"not those of evergreen\.monitoring\.drift"):
         rules.audited(MISSING, drawn.reference, window)
 
 
