@@ -18,48 +18,48 @@ SEED ?= 0
 CONFIG_ENV ?= default
 
 .PHONY: help
-help: ## Show what there is
+help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: .venv/ready ## Replay 2013 at four levels: MONTHS=11 SHARE=1 SEED=0 RUNTIME=process (or sam, after a build)
+demo: .venv/ready ## Replay a year of real flights at four levels: MONTHS=11 SHARE=1 SEED=0 RUNTIME=process (or sam)
 	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED) \
 		--runtime $(RUNTIME) --share $(SHARE)
 
 .PHONY: test
-test: .venv/ready ## Run every test that needs no Docker, but for those of test-faults
+test: .venv/ready ## Run every test that needs no Docker, except those of test-faults
 	@$(RUN) -m pytest --ignore=tests/sam --ignore=tests/faults
 
 .PHONY: test-faults
-test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises.md promises
+test-faults: .venv/ready ## Test the promises of docs/promises.md against faults, attacks and mistakes
 	@$(RUN) -m pytest tests/faults
 
 .PHONY: mutate
-mutate: .venv/ready ## Remove each defence in turn, and see that a test notices: ONLY=signature
+mutate: .venv/ready ## Remove each defence in turn and check that a test notices: ONLY=signature
 	@$(RUN) -m tests.mutation.mutate $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: test-sam
-test-sam: .venv/ready ## Build, and run the functions in their containers (needs Docker)
+test-sam: .venv/ready ## Build the functions and test them in containers (needs Docker)
 	@$(RUN) -m pytest tests/sam
 
 .PHONY: bench
-bench: .venv/ready ## Measure predict beside the common pattern, in Lambda's emulator: QUICK=1
+bench: .venv/ready ## Measure predict beside the common joblib pattern: QUICK=1
 	@$(RUN) -m benchmarks.serving $(if $(QUICK),--quick)
 
 .PHONY: bench-drift
-bench-drift: .venv/ready ## Measure false alarms, what is found, and the cost of monitoring: QUICK=1
+bench-drift: .venv/ready ## Measure how often alarms are wrong, what they find and cost: QUICK=1
 	@$(RUN) -m benchmarks.drift $(if $(QUICK),--quick)
 
 .PHONY: bench-promotion
-bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon it is, and its cost: QUICK=1
+bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon it comes, what caution costs: QUICK=1
 	@$(RUN) -m benchmarks.promotion $(if $(QUICK),--quick)
 
 .PHONY: load
-load: .venv/ready ## Put make serve and sam local (after a build) under load: QUICK=1 SOAK=240
+load: .venv/ready ## Put the API under load, and sam local after a build: QUICK=1 SOAK=240
 	@$(RUN) -m benchmarks.load $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK))
 
 .PHONY: check
-check: .venv/ready .checkov/ready ## Lint, types, the lock file, and what looks for holes in code and template
+check: .venv/ready .checkov/ready ## Check style, types, the lock file, and the security of code and template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
@@ -77,7 +77,7 @@ serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT
 	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(LEVEL),--level $(LEVEL))
 
 .PHONY: train
-train: .venv/ready ## Train one model here and show how it did: ENDPOINT=flight-delay DATA=file SEED=0
+train: .venv/ready ## Train a model on this machine and show its figures: ENDPOINT=flight-delay DATA=file SEED=0
 	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: setup
@@ -101,41 +101,41 @@ build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARC
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 
 .PHONY: deploy
-deploy: build ## Build, and deploy the stack of an environment in samconfig.toml: CONFIG_ENV=default
+deploy: build ## Build and deploy an environment of samconfig.toml: CONFIG_ENV=default
 	$(if $(filter file,$(origin ARCHITECTURE)),,$(error samconfig.toml says what is deployed: set Architecture there, and ARCHITECTURE in the Makefile))
 	@$(RUN) -m pytest tests/project/test_lock.py # a change that publishes no version would change nothing
 	@.venv/bin/sam deploy --config-env $(CONFIG_ENV)
 
 .PHONY: smoke
-smoke: .venv/ready ## Send signed requests to an API: URL=https://… ENDPOINT=flight-delay BODY=file
+smoke: .venv/ready ## Test a deployed API with signed requests: URL=https://… ENDPOINT=flight-delay BODY=file
 	@$(RUN) -m local.smoke --url "$(URL)" --endpoint "$(ENDPOINT)" $(if $(BODY),--body "$(BODY)") \
 		$(if $(ALLOW_NO_CHAMPION),--allow-no-champion)
 
 .PHONY: destroy
-destroy: .venv/ready ## Delete a stack but for the buckets that it retains: CONFIG_ENV=default STACK=name
+destroy: .venv/ready ## Delete a stack, except the buckets that it retains: CONFIG_ENV=default STACK=name
 	@$(RUN) -m local.destroy --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)") \
 		$(if $(YES),--yes)
 
 .PHONY: redrive
-redrive: .venv/ready ## Send the events again that a stack could not handle: CONFIG_ENV=default STACK=name YES=1
+redrive: .venv/ready ## Send a stack's dead letters again: CONFIG_ENV=default STACK=name YES=1
 	@$(RUN) -m local.redrive --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)") \
 		$(if $(YES),--yes)
 
 .PHONY: local
 local: PORT ?= 5555
-local: .venv/ready ## Start moto and a champion for sam local (needs Docker and a build): PORT=5555
+local: .venv/ready ## Start moto with a champion, for sam local (needs Docker and a build): PORT=5555
 	@$(RUN) -m local.sam_local --port $(PORT)
 
 .PHONY: size
-size: .venv/ready ## Show what was built against Lambda's limits and our budgets
+size: .venv/ready ## Compare the built packages with Lambda's limits and our budgets
 	@$(RUN) -m local.size
 
 .PHONY: cost
-cost: .venv/ready ## Reckon what a stack costs at each level, and write docs/cost.md
+cost: .venv/ready ## Reckon the cost of a stack at each level, and write docs/cost.md
 	@$(RUN) -m local.cost
 
 .PHONY: clean
-clean: ## Remove what was built and installed
+clean: ## Remove everything built and installed
 	rm -rf .uv .venv .checkov .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: schemas
@@ -147,7 +147,7 @@ schemas: .venv/ready ## Write events/schemas.json and docs/report.schema.json fr
 NOT_IN_LAYER := flatbuffers packaging protobuf
 
 .PHONY: lock
-lock: $(UV) ## Write uv.lock and the requirements of the layers, the image, uv and checkov
+lock: $(UV) ## Write uv.lock and all requirements files
 	@$(UV) lock --quiet
 	@for layer in onnx sklearn; do \
 		$(UV) export --locked --quiet --no-header --only-group $$layer \

@@ -1,6 +1,5 @@
 """How a long benchmark runs as a command, and shows its figures: terminal, JSON, a document."""
 
-import argparse
 import json
 import signal
 import sys
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.installed import BUILD
 from benchmarks.serving.report import machine, markdown
-from local import marked
+from local import command_line, marked
 from local.plane.template import ROOT
 
 Shown = tuple[str, str, list[str], list[list[str]]]  # title, remark, heads, rows
@@ -37,7 +36,8 @@ class Timed(Protocol):
 
 
 def command[Found: Timed](
-    prog: str,
+    module: str,
+    make: str,
     description: str | None,
     limit_seconds: int,
     bench: Callable[[bool], Found],
@@ -47,8 +47,10 @@ def command[Found: Timed](
 
     bench: measures, quickly or in full. write: shows what was found, and returns what it wrote.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("--quick", action="store_true", help="fewer of all, and no document")
+    parser = command_line.parser(module, description, f"{make} QUICK=1")
+    parser.add_argument(
+        "--quick", action="store_true", help="repeat less, and leave the page alone"
+    )
     quick = parser.parse_args().quick
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGALRM, _stop)

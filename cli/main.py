@@ -1,11 +1,12 @@
-"""Watch endpoints, and decide about them: `evergreen status flight-delay`.
+"""Watch the endpoints of a stack, and decide about them.
 
-Exit codes: 0 done, 1 refused, 2 not understood, 3 nobody answers.
+Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +15,27 @@ from cli.api import AddressError, RefusedError, UnreachableError, address, api_o
 from cli.commands import Session
 
 DONE, REFUSED, UNREACHABLE = 0, 1, 3
+
+VERSION = "20130201T080000Z-1537bccf"
+EXAMPLES = {  # what --help of each command ends with
+    "endpoints": "endpoints",
+    "status": "status flight-delay",
+    "versions": "versions flight-delay --status candidate",
+    "decisions": "decisions flight-delay --limit 5",
+    "explain": "explain flight-delay",
+    "replay": "replay 01a2072871c9650410fd45c5f86bb5d7-000",
+    "retrain": "retrain flight-delay --wait",
+    "approve": 'approve flight-delay --reason "the figures are good"',
+    "reject": 'reject flight-delay --reason "the data was broken"',
+    "promote": f'promote flight-delay {VERSION} --reason "we know better"',
+    "rollback": 'rollback flight-delay --reason "it was a mistake"',
+    "pause": 'pause flight-delay --reason "an airport is closed"',
+    "resume": 'resume flight-delay --reason "the airport is open"',
+    "experiment": "experiment show flight-delay",
+    "start": f"experiment start flight-delay {VERSION} --share 0.2 --hypothesis better",
+    "show": "experiment show flight-delay",
+    "stop": 'experiment stop flight-delay --reason "seen enough"',
+}
 
 Adder = Callable[..., argparse.ArgumentParser]
 
@@ -51,21 +73,24 @@ def run(words: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
     made = argparse.ArgumentParser(
-        prog="evergreen", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="evergreen",
+        description=__doc__,
+        epilog="Example: evergreen status flight-delay",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.set_defaults(url=None, config_env="default", json=False)
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     for each in (made, shared):  # before the command, or after it
-        each.add_argument("--url", help="of the API; else EVERGREEN_URL, else that of the stack")
-        each.add_argument("--config-env", metavar="NAME", help="of samconfig.toml, for the stack")
-        each.add_argument("--json", action="store_true", help="print the answer as it comes")
+        each.add_argument("--url", help="address of the API; else EVERGREEN_URL, else the stack's")
+        each.add_argument("--config-env", metavar="NAME", help="environment of samconfig.toml")
+        each.add_argument("--json", action="store_true", help="print the API's answer as it is")
     groups = made.add_subparsers(required=True, metavar="COMMAND")
 
     def add(
         name: str, command: Callable[..., bool], text: str, within: object = groups
     ) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = within.add_parser(  # type: ignore[attr-defined]
-            name, parents=[shared], help=text, description=text
+            name, parents=[shared], **_said(name, text)
         )
         found.set_defaults(command=command)
         return found
@@ -73,54 +98,68 @@ def parser() -> argparse.ArgumentParser:
     add("endpoints", commands.endpoints, "list the endpoints and their champions")
     _views(add)
     _actions(add)
-    experiment = groups.add_parser("experiment", help="begin, look at or stop an A/B test")
+    text = "start, show or stop an A/B test"
+    experiment = groups.add_parser("experiment", **_said("experiment", text))
     _experiments(add, experiment.add_subparsers(required=True, metavar="COMMAND"))
     return made
 
 
+def _said(name: str, text: str) -> dict[str, Any]:
+    """Return what a command says of itself: in the list of commands, and to --help."""
+    sentence = f"{text[0].upper()}{text[1:]}."
+    return {"help": text, "description": sentence, "epilog": f"Example: evergreen {EXAMPLES[name]}"}
+
+
 def _views(add: Adder) -> None:
-    _of_one(add("status", commands.status, "show the champion, the evidence, and what comes next"))
+    _of_one(add("status", commands.status, "show the champion, the evidence, and the next step"))
     versions = _of_one(add("versions", commands.versions, "list the versions of an endpoint"))
-    versions.add_argument("--status", help="only those that are this, such as candidate")
+    versions.add_argument("--status", help="only versions with this status")
     decisions = _of_one(add("decisions", commands.decisions, "show the last decisions"))
     decisions.add_argument("--limit", type=_count, default=20, help="how many")
-    explain = _of_one(add("explain", commands.explain, "say why a version serves, or does not"))
-    explain.add_argument("--version", help="the champion if it is not given")
+    explain = _of_one(add("explain", commands.explain, "say why a version serves, or why not"))
+    explain.add_argument("--version", help="default: the champion")
     replay = add("replay", commands.replay, "score a recorded prediction again, step by step")
     replay.add_argument("id", metavar="PREDICTION_ID")
-    replay.add_argument("--endpoint", help="that answered it; else each is asked")
+    replay.add_argument("--endpoint", help="the one that answered; default: ask each")
 
 
 def _actions(add: Adder) -> None:
-    retrain = _of_one(add("retrain", commands.retrain, "ask for a training"))
-    retrain.add_argument("--wait", action="store_true", help="until it has ended")
+    retrain = _of_one(add("retrain", commands.retrain, "ask for a training run"))
+    retrain.add_argument("--wait", action="store_true", help="wait until the training has ended")
     for name, command, text in (
         ("approve", commands.approve, "promote the candidate that waits"),
-        ("reject", commands.reject, "reject the candidate or the challenger"),
+        ("reject", commands.reject, "reject the candidate or the challenger for good"),
     ):
         found = _deciding(add(name, command, text))
-        found.add_argument("version", nargs="?", help="the one that waits if it is not given")
-    promote = _deciding(add("promote", commands.promote, "promote a candidate or challenger"))
+        found.add_argument("version", nargs="?", help="default: the one that waits")
+    promote = _deciding(add("promote", commands.promote, "promote a version at once"))
     promote.add_argument("version")
     rollback = _deciding(add("rollback", commands.rollback, "return to an earlier champion"))
-    rollback.add_argument("version", nargs="?", help="the one before if it is not given")
-    _deciding(add("pause", commands.pause, "stop triggers and rollout; predictions go on"))
+    rollback.add_argument("version", nargs="?", help="default: the previous champion")
+    _deciding(add("pause", commands.pause, "stop triggers and rollout, while predictions go on"))
     _deciding(add("resume", commands.resume, "let triggers and rollout go on"))
 
 
 def _experiments(add: Adder, within: object) -> None:
     start = _deciding(
-        add("start", commands.start_experiment, "begin an A/B test", within), reason=False
+        add("start", commands.start_experiment, "start an A/B test", within), reason=False
     )
-    start.add_argument("treatment", metavar="VERSION", help="what is tried")
-    start.add_argument("--control", help="beside what: the champion if it is not given")
-    start.add_argument("--share", type=float, required=True, help="of the requests, 0 to 1")
-    start.add_argument("--hypothesis", required=True, help="what it is to show")
-    start.add_argument("--min-rows", type=_count, default=1_000, help="labelled, for each arm")
-    start.add_argument("--days", type=float, default=30.0, help="at most")
-    start.add_argument("--promote", action="store_true", help="the treatment if it wins")
-    _of_one(add("show", commands.show_experiments, "show the one that runs, and the past", within))
-    _deciding(add("stop", commands.stop_experiment, "end it with the verdict of now", within))
+    start.add_argument("treatment", metavar="VERSION", help="the version to try")
+    start.add_argument("--control", help="the version to compare with; default: the champion")
+    start.add_argument("--share", type=float, required=True, help="share of requests, 0 to 1")
+    start.add_argument("--hypothesis", required=True, help="what the test is to show")
+    start.add_argument("--min-rows", type=_count, default=1_000, help="labelled rows for each arm")
+    start.add_argument("--days", type=float, default=30.0, help="how long it may take")
+    start.add_argument("--promote", action="store_true", help="promote the winner")
+    _of_one(
+        add(
+            "show",
+            commands.show_experiments,
+            "show experiments, running and past",
+            within,
+        )
+    )
+    _deciding(add("stop", commands.stop_experiment, "end it with its present verdict", within))
 
 
 def _of_one(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -131,9 +170,9 @@ def _of_one(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _deciding(command: argparse.ArgumentParser, *, reason: bool = True) -> argparse.ArgumentParser:
     _of_one(command)
     if reason:
-        command.add_argument("--reason", required=True, help="why; it is kept for good")
-    command.add_argument("--yes", action="store_true", help="do not ask")
-    command.add_argument("--generation", type=_count, help="that was decided on; else the present")
+        command.add_argument("--reason", required=True, help="why; stays in the history")
+    command.add_argument("--yes", action="store_true", help="do not ask first")
+    command.add_argument("--generation", type=_count, help="that you saw; default: the present")
     return command
 
 

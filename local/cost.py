@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from local import marked
+from local import command_line, marked
 from local.plane.schedule import next_time
 from local.plane.template import ROOT, Template, resolve, translate
 
@@ -294,4 +294,5 @@ def _markdown(rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
+    command_line.parser("local.cost", __doc__, "make cost").parse_args()
     main()

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from samcli.lib.bootstrap.companion_stack.data_types import CompanionStack
 from samcli.yamlhelper import yaml_parse
 
+from local import command_line
 from local.plane.template import ROOT
 
 SAM = Path(sys.executable).parent / "sam"
@@ -33,7 +34,7 @@ class DestroyError(Exception):
 
 def main() -> None:
     """Ask, delete, and say what stays."""
-    arguments = arguments_of("make destroy", __doc__)
+    arguments = arguments_of("destroy", __doc__)
     try:
         session, name = stack_of(arguments)
         client = session.client("cloudformation")
@@ -42,12 +43,12 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def arguments_of(program: str, description: str | None) -> argparse.Namespace:
+def arguments_of(name: str, description: str | None) -> argparse.Namespace:
     """Read the options of a command that changes a stack."""
-    parser = argparse.ArgumentParser(prog=program, description=description)
-    parser.add_argument("--config-env", default="default", help="of samconfig.toml")
-    parser.add_argument("--stack", help="another stack than that of the environment")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser = command_line.parser(f"local.{name}", description, f"make {name} CONFIG_ENV=staging")
+    parser.add_argument("--config-env", default="default", help="environment of samconfig.toml")
+    parser.add_argument("--stack", help="name of another stack")
+    parser.add_argument("--yes", action="store_true", help="do not ask first")
     return parser.parse_args()
 
 

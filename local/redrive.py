@@ -52,7 +52,7 @@ class Letter:
 
 def main() -> None:
     """List what waits, ask, and send it again."""
-    arguments = arguments_of("make redrive", __doc__)
+    arguments = arguments_of("redrive", __doc__)
     try:
         session, name = stack_of(arguments)
         queue, functions = parts_of(session.client("cloudformation"), name)

@@ -4,7 +4,6 @@ Prints the commands that work while it runs: each function with each event that 
 and Lambda's own.
 """
 
-import argparse
 import sys
 import tempfile
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from local import command_line
 from local.plane import containers, stack, template
 
 BUILD = template.ROOT / "build" / "local"
@@ -37,8 +37,8 @@ EVENTS = {  # who takes what; those that Evergreen announces start nothing
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="make local", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT)
+    parser = command_line.parser("local.sam_local", __doc__, "make local PORT=5555")
+    parser.add_argument("--port", type=int, default=PORT, help="where moto listens")
     arguments = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     console = Console()

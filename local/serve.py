@@ -6,7 +6,6 @@ January are moved to the weeks before today, and the last of them come second: s
 champion, and a candidate beside it, to try everything on.
 """
 
-import argparse
 import signal
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 import endpoints
+from local import command_line
 from local.plane import stack, template
 from local.plane.gateway import joined
 from local.plane.plane import Plane
@@ -34,13 +34,15 @@ EXAMPLE = (template.ROOT / "events" / "bodies" / "predict.json").relative_to(tem
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="make serve", description=__doc__)
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--endpoint", default="flight-delay", choices=endpoints.names())
+    parser = command_line.parser("local.serve", __doc__, "make serve PORT=8000 LEVEL=4")
+    parser.add_argument("--port", type=int, default=8000, help="where the API listens")
+    parser.add_argument(
+        "--endpoint", default="flight-delay", choices=endpoints.names(), help="which one to serve"
+    )
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--level", choices=("1", "2", "3", "4"), default="3", help="MaturityLevel")
     parser.add_argument("--ttl", type=int, default=60, help="EndpointTtl, seconds")
-    parser.add_argument("--keep", type=Path, help="a folder for what was recorded, at the end")
+    parser.add_argument("--keep", type=Path, help="a folder that gets the records at the end")
     arguments = parser.parse_args()
     endpoint, port = arguments.endpoint, arguments.port
     if not 0 <= port <= 65_535:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from samcli.yamlhelper import yaml_parse
 
+from local import command_line
 from local.plane import template
 
 BUILT = template.ROOT / ".aws-sam" / "build"
@@ -82,4 +83,5 @@ def images(built: Path) -> Iterator[Package]:
 
 
 if __name__ == "__main__":
+    command_line.parser("local.size", __doc__, "make size").parse_args()
     main()

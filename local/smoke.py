@@ -4,7 +4,6 @@ It leaves no trace in what is learned: its rows are asked of one version, which 
 count, and it reports no outcome, so that training never sees them.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -17,6 +16,7 @@ from botocore import exceptions
 from botocore.awsrequest import AWSRequest
 
 from cli.api import AddressError, Api, api_of
+from local import command_line
 from local.plane.template import ROOT
 
 EXAMPLE = ROOT / "events" / "bodies" / "predict.json"
@@ -28,9 +28,9 @@ OK, FAILED, NO_CHAMPION = "ok", "FAILED", "no champion"
 
 def main() -> None:
     """Check, and end with 1 if anything does not hold."""
-    parser = argparse.ArgumentParser(prog="make smoke", description=__doc__)
+    parser = command_line.parser("local.smoke", __doc__, "make smoke URL=https://…")
     parser.add_argument("--url", required=True, help="the output ApiUrl of the stack")
-    parser.add_argument("--endpoint", default="flight-delay")
+    parser.add_argument("--endpoint", default="flight-delay", help="which one to ask")
     parser.add_argument("--body", type=Path, help="a predict request to send, JSON")
     parser.add_argument("--allow-no-champion", action="store_true", help="nothing is trained yet")
     arguments = parser.parse_args()

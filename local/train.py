@@ -1,6 +1,5 @@
 """Train a model of an endpoint here, with the code that runs in Lambda, and show how it did."""
 
-import argparse
 import logging
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from rich.table import Table
 import endpoints
 from evergreen.registry.manifest import Manifest
 from evergreen.training.fitting import FALLBACK
+from local import command_line
 from local.plane import stack, template
 
 BUILD = template.ROOT / "build" / "train"
@@ -21,10 +21,12 @@ BUILD = template.ROOT / "build" / "train"
 
 def main() -> None:
     """Train, show the figures and keep the version's files under build/train/."""
-    parser = argparse.ArgumentParser(prog="make train", description=__doc__)
-    parser.add_argument("--endpoint", required=True, choices=endpoints.names())
+    parser = command_line.parser("local.train", __doc__, "make train ENDPOINT=flight-delay SEED=1")
+    parser.add_argument(
+        "--endpoint", required=True, choices=endpoints.names(), help="which one to train"
+    )
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")
     arguments = parser.parse_args()
     own = logging.getLogger(
         "evergreen.contract.errors"

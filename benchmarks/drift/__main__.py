@@ -72,6 +72,7 @@ PAIRS = ((0.5, 1_000), (0.0, 1_000))
 def main() -> None:
     """Measure everything, and write it down."""
     shown.command(
+        "benchmarks.drift",
         report.COMMAND,
         __doc__,
         LIMIT_SECONDS,

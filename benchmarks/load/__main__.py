@@ -5,7 +5,6 @@ many clients as fast as they can, with a rollback in its middle; and a soak of a
 nothing, whose memory must stand still. Ends with 1 if anything is lost, mixed up or wrong.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -34,6 +33,7 @@ from benchmarks.load.requests import (
 )
 from benchmarks.load.results import Loaded, Measured, Phase, Played, claims
 from benchmarks.load.targets import TTL_SECONDS, Target, sam_local, sampled, served
+from local import command_line
 from local.plane import containers
 
 SOAK_SECONDS = 240
@@ -61,10 +61,10 @@ def phases(target: str, soak: int, *, quick: bool) -> list[Phase]:
 
 def main() -> None:
     """Measure everything, write it down, and end with 1 if something does not hold."""
-    parser = argparse.ArgumentParser(prog="make load", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute of all, and no document")
+    parser = command_line.parser("benchmarks.load", __doc__, "make load QUICK=1")
+    parser.add_argument("--quick", action="store_true", help="a minute, and leave the page alone")
     parser.add_argument("--soak", type=int, help="seconds of each soak")
-    parser.add_argument("--target", choices=TARGETS, help="only this one, and no document")
+    parser.add_argument("--target", choices=TARGETS, help="only this one, and leave the page alone")
     asked = parser.parse_args()
     soak = asked.soak or (10 if asked.quick else SOAK_SECONDS)
     signal.signal(signal.SIGTERM, _stop)

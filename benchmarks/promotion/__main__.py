@@ -33,6 +33,7 @@ class Plan:
 def main() -> None:
     """Measure everything, and write it down."""
     shown.command(
+        "benchmarks.promotion",
         report.COMMAND,
         __doc__,
         LIMIT_SECONDS,

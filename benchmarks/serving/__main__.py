@@ -1,6 +1,5 @@
 """Measure what a user gets from predict, beside an empty function and the common pattern."""
 
-import argparse
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from benchmarks.serving import cloud, measure, report
 from benchmarks.serving.contenders import contenders
 from benchmarks.serving.measure import Plan, Run
 from benchmarks.serving.results import results
+from local import command_line
 from local.plane.template import ROOT
 
 LIMIT_SECONDS = 15 * 60  # nothing here may run for ever
@@ -23,8 +23,10 @@ LIMIT_SECONDS = 15 * 60  # nothing here may run for ever
 
 def main() -> None:
     """Measure everything, and write it down."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, and no document")
+    parser = command_line.parser("benchmarks.serving", __doc__, "make bench QUICK=1")
+    parser.add_argument(
+        "--quick", action="store_true", help="repeat less, and leave the page alone"
+    )
     quick = parser.parse_args().quick
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGALRM, _stop)

@@ -6,7 +6,6 @@ training file is uploaded at the levels that retrain (injected.py), and at level
 model is tried that turns bad once it answers (vendor.py).
 """
 
-import argparse
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from local import command_line
 from local.demo import levels
 from local.demo.levels import NAMES, Options, chosen
 from local.demo.report import page
@@ -63,12 +63,21 @@ def main() -> None:
 
 
 def _options() -> Options:
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--months", type=int, default=11, help="how many, from February (1-11)")
-    parser.add_argument("--endpoint", choices=ENDPOINTS, default=ENDPOINTS[0])
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same summary")
-    parser.add_argument("--runtime", choices=("process", "sam"), default="process")
-    parser.add_argument("--share", type=int, default=1, help="one flight of so many, to be quick")
+    parser = command_line.parser("local.demo", __doc__, "make demo MONTHS=2 SHARE=3")
+    parser.add_argument("--months", type=int, default=11, help="how many from February on, 1 to 11")
+    parser.add_argument(
+        "--endpoint", choices=ENDPOINTS, default=ENDPOINTS[0], help="whose requests to replay"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same gives the same summary on one machine"
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("process", "sam"),
+        default="process",
+        help="sam: level 4 alone, in containers of Lambda's runtime",
+    )
+    parser.add_argument("--share", type=int, default=1, help="replay one flight in so many")
     arguments = parser.parse_args()
     if not 1 <= arguments.months <= 11:
         parser.error("--months must be from 1 to 11")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from local import command_line
 from local.gates import scanners
 from local.gates.scanners import SEEDED, Finding, ScanError, UnreachedError
 from local.plane.template import ROOT
@@ -111,4 +112,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command_line.parser("local.gates", __doc__, "make check").parse_args()
     main()

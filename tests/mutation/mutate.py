@@ -3,7 +3,6 @@
 Ends with 1 if a test still passes without its defence, or fails with it.
 """
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from queue import SimpleQueue
 
 from rich.console import Console
 
+from local import command_line
 from tests.mutation.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
@@ -62,8 +62,8 @@ def removed(mutation: Mutation, project: Path) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Remove those defences whose name has a word in it, or all of them."""
-    parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
-    parser.add_argument("--only", default="", help="a part of the names of defences")
+    parser = command_line.parser("tests.mutation.mutate", __doc__, "make mutate ONLY=signature")
+    parser.add_argument("--only", default="", help="only defences with this word in their name")
     only = parser.parse_args(arguments).only
     chosen = [mutation for mutation in MUTATIONS if only in mutation.defence]
     if not chosen:
