@@ -45,7 +45,8 @@ from evergreen.rollout.requests import (
 from evergreen.serving import replay
 from evergreen.serving.model import Model, fetch
 from evergreen.training import manifest_builder
-from http_api import Answer, Request, answer, respond
+from http_api import Answer, Request, answer, operations, respond
+from routes import ROUTES
 
 MAX_DECISIONS = 500
 IN_THE_HISTORY = "see the history"  # what people give as a reason is not for logs
@@ -290,27 +291,13 @@ def _decided(registry: Registry, seen: Seen, change: Change) -> Answer:
     )
 
 
-_PATH = "/control/endpoints/{endpoint}"
-ROUTES = {
-    f"POST {_PATH}/retrain": retrain,
-    f"POST {_PATH}/approve": approve,
-    f"POST {_PATH}/reject": reject,
-    f"POST {_PATH}/promote": promote,
-    f"POST {_PATH}/rollback": roll_back,
-    f"POST {_PATH}/pause": pause,
-    f"POST {_PATH}/resume": resume,
-    f"POST {_PATH}/experiments": start_experiment,
-    f"POST {_PATH}/experiments/stop": stop_experiment,
-    f"GET {_PATH}/experiments": experiments,
-    f"GET {_PATH}/status": show_status,
-    f"GET {_PATH}/decisions": decisions,
-    f"GET {_PATH}/decisions/{{generation}}": decision,
-    f"GET {_PATH}/explain": explained,
-    f"GET {_PATH}/predictions/{{id}}": prediction,
-}
+OPERATIONS = operations(
+    retrain, approve, reject, promote, roll_back, pause, resume, start_experiment, stop_experiment,
+    experiments, show_status, decisions, decision, explained, prediction,
+)  # fmt: skip
 
 
 @observed
 def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
-    return respond(ROUTES, event, context)
+    return respond(ROUTES["control"], OPERATIONS, event, context)

@@ -24,7 +24,8 @@ from evergreen.contract.errors import Fault, TooLargeError
 from evergreen.contract.identifiers import PREDICTION, check_endpoint_file, check_endpoint_name
 from evergreen.contract.problem import KINDS, Kind, Problem, Text
 from evergreen.contract.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
-from http_api import Answer, Request, answer, respond
+from http_api import Answer, Request, answer, operations, respond
+from routes import ROUTES
 
 register_before_snapshot(bootstrap.warm)
 register_after_restore(bootstrap.reopen)
@@ -107,10 +108,10 @@ def _faults(value: object, kind: Kind | None) -> list[Fault]:
     return faults_in_body(value, "labels", fields, set(fields), {})
 
 
-ROUTES = {"POST /endpoints/{endpoint}/feedback": feedback}
+OPERATIONS = operations(feedback)
 
 
 @observed
 def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
-    return respond(ROUTES, event, context)
+    return respond(ROUTES["feedback"], OPERATIONS, event, context)

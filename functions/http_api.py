@@ -40,6 +40,7 @@ from evergreen.contract.errors import (
     worded,
 )
 from evergreen.contract.schema import printable
+from routes import Route
 
 Answer = dict[str, Any]
 
@@ -69,15 +70,6 @@ ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
     DeliveryError: (503, "delivery_failed"),
 }
 CODES = {code: status for status, code in ANSWERS.values()} | {"unavailable": 503}
-
-# The query parameters that a route knows; no route takes another.
-QUERIES: dict[str, tuple[str, ...]] = {
-    "POST /endpoints/{endpoint}/predict": ("version", "status"),
-    "GET /endpoints/{endpoint}/versions": ("status",),
-    "GET /control/endpoints/{endpoint}/status": ("evidence", "run"),
-    "GET /control/endpoints/{endpoint}/decisions": ("limit",),
-    "GET /control/endpoints/{endpoint}/explain": ("version",),
-}
 
 
 @dataclass(frozen=True)
@@ -133,6 +125,9 @@ class Request:
         return body
 
 
+Operation = Callable[[Request], Answer]
+
+
 def answer(status: int, body: Any, **headers: str) -> Answer:
     """Return a JSON answer; msgspec refuses to write NaN as a number, so none leaves."""
     return {
@@ -180,8 +175,16 @@ def _check_query(request: Request, known: tuple[str, ...]) -> None:
         raise InvalidRequestError([Fault(f"?{printable(unknown[0])}", "unknown parameter")])
 
 
+def operations(*functions: Operation) -> dict[str, Operation]:
+    """Return functions by the names that the table of routes has for them."""
+    return {function.__name__: function for function in functions}
+
+
 def respond(
-    routes: Mapping[str, Callable[[Request], Answer]], event: dict[str, Any], context: Any
+    routes: Mapping[str, Route],
+    operations: Mapping[str, Operation],
+    event: dict[str, Any],
+    context: Any,
 ) -> Answer:
     """Answer a request by its route, and every error of ours, or of a service, as JSON.
 
@@ -193,9 +196,9 @@ def respond(
     request = Request(event)
     seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     try:
-        _check_query(request, QUERIES.get(event["routeKey"], ()))
+        _check_query(request, route.query)
         with deadline.until(time.monotonic() + seconds):
-            return route(request)
+            return operations[route.operation](request)
     except EvergreenError as error:
         return error_answer(error, request)
     except (ClientError, BotoCoreError) as error:

@@ -31,7 +31,8 @@ from evergreen.contract.errors import (
 from evergreen.contract.problem import Floats
 from evergreen.contract.schema import PredictRequest
 from evergreen.serving.model_cache import Chosen, Served, Serving
-from http_api import Answer, Request, answer, respond
+from http_api import Answer, Request, answer, operations, respond
+from routes import ROUTES
 
 CAPTURE_SECONDS = 0.5  # of http_api.RESERVE_SECONDS
 
@@ -215,19 +216,13 @@ def _capture(
         logger.error("captures were lost", extra={"count": len(captures), "reason": worded(error)})
 
 
-ROUTES = {
-    "POST /endpoints/{endpoint}/predict": predict,
-    "GET /openapi.json": show.openapi,
-    "GET /endpoints": show.endpoints,
-    "GET /endpoints/{endpoint}": show.endpoint,
-    "GET /endpoints/{endpoint}/versions": show.versions,
-    "GET /endpoints/{endpoint}/versions/{version}": show.version,
-    "GET /endpoints/{endpoint}/versions/{version}/report": show.report,
-}
+OPERATIONS = operations(
+    predict, show.openapi, show.endpoints, show.endpoint, show.versions, show.version, show.report
+)
 
 
 @after_answer.invocation()
 @observed
 def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
-    return respond(ROUTES, event, context)
+    return respond(ROUTES["predict"], OPERATIONS, event, context)

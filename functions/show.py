@@ -24,7 +24,7 @@ from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.registry.state import Document, Status
 from evergreen.serving.model import REPORT, kinds
-from http_api import CODES, QUERIES, Answer, Request, answer, described
+from http_api import Answer, Request, answer, described
 
 STATUSES = get_args(Status)
 PAGE = {  # a version's page is a file of ours that asks for nothing, and may do nothing
@@ -46,7 +46,7 @@ def openapi(_: Request) -> Answer:
             if seen := registry.document(name):
                 manifest = registry.known(name, seen.document.champion)
                 champions[name] = (manifest.schema, manifest.problem)
-    return answer(200, openapi.description(champions, CODES, QUERIES))
+    return answer(200, openapi.description(champions))
 
 
 def endpoints(_: Request) -> Answer:

@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -16,13 +16,9 @@ from http_api import MAX_BYTES
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from local.plane.template import ACCOUNT, REGION, Template, physical_name, resolve, translate
+from routes import ROUTES
 from tests.support import given
 
-ROUTES: dict[str, Mapping[str, Any]] = {
-    "PredictFunction": predict.ROUTES,
-    "FeedbackFunction": feedback.ROUTES,
-    "ControlFunction": control.ROUTES,
-}
 DECLARED = sorted(route for routes in ROUTES.values() for route in routes)
 PATHS = sorted({route.partition(" ")[2] for route in DECLARED})
 METHODS = (
@@ -64,14 +60,15 @@ def at_level(request: pytest.FixtureRequest) -> Template:
     return resolve(TRANSLATED, {"MaturityLevel": request.param})
 
 
-def test_every_route_is_one_that_its_function_has_written_and_there_is_no_other(
+def test_the_routes_of_the_template_are_those_of_the_table_and_no_others(
     at_level: Template,
 ) -> None:
     wired = {
         name: sorted(
             route
             for route, spec in methods_of(at_level).items()
-            if f":{physical_name(name)}" in spec["x-amazon-apigateway-integration"]["uri"]
+            if physical_name(f"{name.title()}Function")
+            in spec["x-amazon-apigateway-integration"]["uri"]
         )
         for name in ROUTES
     }
@@ -80,6 +77,15 @@ def test_every_route_is_one_that_its_function_has_written_and_there_is_no_other(
     assert sorted(methods_of(at_level)) == DECLARED
     assert {route.partition(" ")[0] for route in DECLARED} == {"GET", "POST"}  # and neither ANY
     assert all(path.startswith("/") for path in PATHS)  # nor $default
+
+
+def test_each_function_has_an_operation_for_each_of_its_routes_and_no_other() -> None:
+    handlers = {"predict": predict, "feedback": feedback, "control": control}
+
+    assert {name: sorted(handler.OPERATIONS) for name, handler in handlers.items()} == {
+        name: sorted(route.operation for route in routes.values())
+        for name, routes in ROUTES.items()
+    }
 
 
 def test_every_route_asks_for_a_signature_and_none_says_otherwise(at_level: Template) -> None:

@@ -10,8 +10,9 @@ from evergreen.aws.s3 import Store
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import JsonSchema, RowDecoder
 from evergreen.registry.manifest import Manifest
-from http_api import ANSWERS, CODES, QUERIES
+from http_api import ANSWERS
 from local.plane.plane import Plane
+from routes import ROUTES
 from tests.support import given
 from tests.support.given import NAME
 
@@ -26,16 +27,10 @@ def operations(document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def described(schema: JsonSchema) -> dict[str, Any]:
-    return openapi.description({NAME: (schema, Problem())}, CODES, QUERIES)
+    return openapi.description({NAME: (schema, Problem())})
 
 
-def test_its_routes_are_those_of_the_template(plane: Plane, described: dict[str, Any]) -> None:
-    wired = {f"{route.method} {route.path}" for route in plane.routes}
-
-    assert set(operations(described)) == wired
-
-
-def test_its_queries_are_those_that_the_routes_know(described: dict[str, Any]) -> None:
+def test_its_routes_and_queries_are_those_of_the_table(described: dict[str, Any]) -> None:
     found = {
         key: tuple(
             each["name"] for each in operation.get("parameters", []) if each["in"] == "query"
@@ -43,7 +38,7 @@ def test_its_queries_are_those_that_the_routes_know(described: dict[str, Any]) -
         for key, operation in operations(described).items()
     }
 
-    assert {key: names for key, names in found.items() if names} == QUERIES
+    assert found == {key: route.query for own in ROUTES.values() for key, route in own.items()}
 
 
 def test_each_code_of_an_error_stands_at_its_status(described: dict[str, Any]) -> None:
@@ -74,7 +69,7 @@ def test_rows_and_labels_are_those_of_the_champions(described: dict[str, Any]) -
 def test_what_it_refers_to_is_there(schema: JsonSchema, champions: int) -> None:
     known = {f"endpoint-{n}": (schema, Problem()) for n in range(champions)}
 
-    document = openapi.description(known, CODES, QUERIES)
+    document = openapi.description(known)
 
     text = json.dumps(document)
     named = {part.partition('"')[0] for part in text.split('"$ref": "#/components/schemas/')[1:]}

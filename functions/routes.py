@@ -1,0 +1,169 @@
+"""Every route of the API, written once.
+
+http_api answers requests by this table, openapi describes it, and a test compares it with
+template.yaml. It names what it needs and imports none of it: predict reads it at each cold start.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What answers a request, and what a caller may send and get.
+
+    operation: the name of the handler's function that answers.
+    answer: the shape of what it answers: a dict is an object, a list of one shape an array, `str`,
+        `int` and `object` (anything) are values, and a text names a schema of the OpenAPI document.
+    may: codes of errors besides those of every route. body: the name of its schema; "rows" and
+        "labels" are those of the champions. query: the parameters that it takes, and no others.
+    """
+
+    operation: str
+    summary: str
+    answer: Any
+    may: tuple[str, ...] = ()
+    body: str | None = None
+    query: tuple[str, ...] = ()
+    status: int = 200
+    media: str = "application/json"
+
+
+def _decides(operation: str, summary: str, body: str, *may: str) -> Route:
+    """Return a route of a decision on the generation of the document that its body names."""
+    decided = {"endpoint": str, "generation": int, "decision": "Decision"}
+    return Route(operation, summary, decided, ("no_champion", "changed", "forbidden", *may), body)
+
+
+_CONTROL = "/control/endpoints/{endpoint}"
+
+# By the file of the Lambda function, and by method and path, as API Gateway names a route.
+ROUTES: dict[str, dict[str, Route]] = {
+    "predict": {
+        "POST /endpoints/{endpoint}/predict": Route(
+            "predict",
+            "Score rows",
+            {"predictions": ["Prediction"], "endpoint": str, "version": str, "variant": str},
+            may=("unknown_version", "no_champion"),
+            body="rows",
+            query=("version", "status"),
+        ),
+        "GET /openapi.json": Route(
+            "openapi", "Describe the API", {"openapi": str, "paths": object}
+        ),
+        "GET /endpoints": Route(
+            "endpoints", "List the endpoints", {"endpoints": [{"endpoint": str}]}
+        ),
+        "GET /endpoints/{endpoint}": Route(
+            "endpoint",
+            "Show an endpoint",
+            {
+                "endpoint": str,
+                "champion": str,
+                "statuses": object,
+                "schema": object,
+                "history": ["Decision"],
+            },
+            may=("no_champion",),
+        ),
+        "GET /endpoints/{endpoint}/versions": Route(
+            "versions",
+            "List the versions of an endpoint",
+            {
+                "endpoint": str,
+                "versions": [{"version": str, "status": object, "kind": object}],
+            },
+            query=("status",),
+        ),
+        "GET /endpoints/{endpoint}/versions/{version}": Route(
+            "version",
+            "Show the manifest of a version",
+            dict.fromkeys(("endpoint", "version", "schema", "metrics"), object),
+            may=("unknown_version",),
+        ),
+        "GET /endpoints/{endpoint}/versions/{version}/report": Route(
+            "report",
+            "Show the page of a version",
+            str,
+            may=("unknown_version", "no_report"),
+            media="text/html",
+        ),
+    },
+    "feedback": {
+        "POST /endpoints/{endpoint}/feedback": Route(
+            "feedback",
+            "Record the outcomes of predictions",
+            {"endpoint": str, "accepted": int, "repeated": int, "conflicting": [str]},
+            body="labels",
+            status=202,
+        ),
+    },
+    "control": {
+        f"POST {_CONTROL}/retrain": Route(
+            "retrain",
+            "Ask for a training run",
+            {"endpoint": str, "time": str, "run": str},
+            body="RetrainAsked",
+            status=202,
+        ),
+        f"POST {_CONTROL}/approve": _decides(
+            "approve", "Promote the candidate", "VersionAsked", "unknown_version"
+        ),
+        f"POST {_CONTROL}/reject": _decides(
+            "reject", "Reject the candidate or the challenger", "VersionAsked"
+        ),
+        f"POST {_CONTROL}/promote": _decides(
+            "promote", "Promote a version at once", "VersionAsked", "unknown_version"
+        ),
+        f"POST {_CONTROL}/rollback": _decides(
+            "roll_back", "Roll back to the champion before, or to a retired version",
+            "RollbackAsked", "unknown_version",
+        ),
+        f"POST {_CONTROL}/pause": _decides("pause", "Pause triggers and rollout", "Asked"),
+        f"POST {_CONTROL}/resume": _decides(
+            "resume", "Resume triggers and rollout", "Asked"
+        ),
+        f"POST {_CONTROL}/experiments": _decides(
+            "start_experiment", "Start an A/B test", "ExperimentAsked", "unknown_version"
+        ),
+        f"POST {_CONTROL}/experiments/stop": _decides(
+            "stop_experiment", "Stop the A/B test", "Asked"
+        ),
+        f"GET {_CONTROL}/experiments": Route(
+            "experiments",
+            "Show the A/B test that runs, and those before it",
+            {"endpoint": str, "running": object, "past": [object]},
+            may=("no_champion",),
+        ),
+        f"GET {_CONTROL}/status": Route(
+            "show_status",
+            "Show the evidence so far, and what happens next",
+            {"document": "Document"},
+            may=("no_champion",),
+            query=("evidence", "run"),
+        ),
+        f"GET {_CONTROL}/decisions": Route(
+            "decisions",
+            "List the last decisions",
+            {"endpoint": str, "decisions": ["Decision"]},
+            may=("no_champion",),
+            query=("limit",),
+        ),
+        f"GET {_CONTROL}/decisions/{{generation}}": Route(
+            "decision",
+            "Show one decision",
+            "Decision",
+            may=("no_champion", "unknown_decision"),
+        ),
+        f"GET {_CONTROL}/explain": Route(
+            "explained",
+            "Explain why a version serves",
+            "Explanation",
+            may=("no_champion", "unknown_version"),
+            query=("version",),
+        ),
+        f"GET {_CONTROL}/predictions/{{id}}": Route(
+            "prediction", "Replay a prediction", "Replay", may=("unknown_prediction",)
+        ),
+    },
+}  # fmt: skip
