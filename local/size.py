@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
-from docker.errors import DockerException
+from docker.errors import ImageNotFound
 from rich.console import Console
 from rich.table import Table
 from samcli.yamlhelper import yaml_parse
 
 from local import command_line
-from local.plane import template
+from local.plane import containers, template
 
 BUILT = template.ROOT / ".aws-sam" / "build"
 MIB = 1024 * 1024
@@ -74,11 +73,9 @@ def images(built: Path) -> Iterator[Package]:
     names = {resource.get("Properties", {}).get("ImageUri") for resource in resources}
     for name in sorted(names - {None}):
         try:
-            size = int(docker.from_env().images.get(name).attrs["Size"])
-        except DockerException as error:
-            raise SystemExit(
-                f"the image {name} cannot be seen ({error}): start Docker and run `make build`"
-            ) from error
+            size = int(containers.client().images.get(name).attrs["Size"])
+        except ImageNotFound as error:
+            raise SystemExit(f"Docker has no image {name}: run `make build`") from error
         yield Package(f"image {name}", size, IMAGE_LIMIT, IMAGE_LIMIT)
 
 

@@ -1,19 +1,22 @@
 """Runs the template's functions in containers of Lambda's runtime, over a moto that they reach."""
 
 import json
+import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import IO, Any
 
 import boto3
 import docker
 from botocore.config import Config
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from local.cloud import ports, resources, server
 from local.cloud.ports import HOST
@@ -48,17 +51,50 @@ class Address:
 def address() -> Address:
     """Return where a server for containers must listen: on Linux, at our end of Docker's bridge.
 
-    Raises SystemExit that says what to do where Docker does not answer.
+    Raises SystemExit that says what is wrong with Docker, and the way out.
     """
-    try:
-        client = docker.from_env()
-        client.ping()
+    with closing(client()) as docker_:
         if platform.system() != "Linux":
             return Address(HOST, "host.docker.internal")  # Docker Desktop leads there
-        gateway = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
-    except (DockerException, LookupError) as error:
-        raise SystemExit(f"Docker does not answer ({error}): start it") from error
-    return Address(gateway, gateway)
+        try:
+            networks = docker_.networks.get("bridge").attrs["IPAM"]["Config"] or []
+        except NotFound as error:
+            raise SystemExit(
+                "Docker has no bridge network: start its daemon without --bridge=none"
+            ) from error
+    for network in networks:
+        subnet = ip_network(network["Subnet"])
+        if subnet.version == 4:  # a fresh engine names no gateway, and takes the first address
+            host = network.get("Gateway") or str(next(subnet.hosts()))
+            return Address(host, host)
+    raise SystemExit("Docker's bridge network has no IPv4: see `docker network inspect bridge`")
+
+
+def client() -> Any:
+    """Return a client of Docker that has had an answer; SystemExit says why there is none."""
+    try:
+        return docker.from_env()
+    except DockerException as error:
+        raise SystemExit(_why_silent(error)) from error
+
+
+def _why_silent(error: BaseException) -> str:
+    """Return what is wrong with Docker, of which its library's error is a symptom."""
+    cause = error
+    while further := cause.__cause__ or cause.__context__:
+        cause = further
+    match cause:
+        case PermissionError():
+            way_out = "`sudo usermod -aG docker $USER`, then log in again"
+            return f"you may not use Docker's socket: {way_out}"
+        case FileNotFoundError() if shutil.which("docker") is None:
+            return "Docker is not installed: see https://docs.docker.com/get-docker/"
+        case FileNotFoundError() | ConnectionRefusedError():
+            where = os.environ.get("DOCKER_HOST")
+            at = f" at DOCKER_HOST={where}" if where else ""
+            way_out = "`sudo systemctl start docker`, or start Docker Desktop"
+            return f"Docker's daemon is not running{at}: {way_out}"
+    return f"Docker does not answer ({error}): see `docker info`"
 
 
 def check_built() -> None:

@@ -6,14 +6,11 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
-import docker
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
-from docker.errors import DockerException, NotFound
 
 from local.cloud.resources import CREDENTIALS
 from local.plane import containers
@@ -30,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     built = tmp_path / ".aws-sam" / "build" / "template.yaml"
     for file in (
         tmp_path / "template.yaml",
-        tmp_path / "functions" / "evergreen" / "model.py",
+        tmp_path / "functions" / "evergreen" / "serving" / "model.py",
         tmp_path / "layers" / "serving" / "onnx.txt",
         built,
     ):
@@ -74,71 +71,6 @@ def test_a_source_that_is_newer_than_the_build_is_named(project: Path, source: s
         containers.check_built()
 
     assert str(caught.value) == f"{source} has changed since the build: run `make build`"
-
-
-# Docker
-
-
-def unreachable() -> None:
-    raise DockerException("Error while fetching server API version")
-
-
-def playing(networks: Callable[[str], Any], ping: Callable[[], None] = lambda: None) -> Any:
-    """Return a client of Docker."""
-    return SimpleNamespace(ping=ping, networks=SimpleNamespace(get=networks))
-
-
-def bridge(name: str) -> Any:
-    assert name == "bridge"
-    return SimpleNamespace(attrs={"IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}})
-
-
-def no_bridge(name: str) -> Any:
-    raise NotFound(f"network {name} not found")
-
-
-def empty_bridge(name: str) -> Any:
-    return SimpleNamespace(attrs={"IPAM": {"Config": []}})
-
-
-@pytest.mark.parametrize(
-    "from_env",
-    [
-        unreachable,
-        lambda: playing(bridge, unreachable),
-        lambda: playing(no_bridge),
-        lambda: playing(empty_bridge),
-    ],
-    ids=["no socket", "no daemon", "no bridge", "a bridge without an address"],
-)
-def test_where_docker_does_not_answer_it_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, from_env: Callable[[], Any]
-) -> None:
-    monkeypatch.setattr(docker, "from_env", from_env)
-    monkeypatch.setattr("platform.system", lambda: "Linux")
-
-    with pytest.raises(SystemExit, match=r"^Docker does not answer \(.+\): start it$"):
-        containers.address()
-
-
-@pytest.mark.parametrize(
-    ("system", "host", "name"),
-    [
-        ("Linux", "172.17.0.1", "172.17.0.1"),
-        ("Darwin", "127.0.0.1", "host.docker.internal"),
-        ("Windows", "127.0.0.1", "host.docker.internal"),
-    ],
-)
-def test_a_server_listens_where_containers_reach_it(
-    monkeypatch: pytest.MonkeyPatch, system: str, host: str, name: str
-) -> None:
-    monkeypatch.setattr(docker, "from_env", lambda: playing(bridge))
-    monkeypatch.setattr("platform.system", lambda: system)
-
-    found = containers.address()
-
-    assert found == Address(host, name)
-    assert found.seen_by_containers(f"http://{host}:5555") == f"http://{name}:5555"
 
 
 # The environment
