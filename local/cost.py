@@ -1,7 +1,7 @@
 """Reckon what a stack costs at each maturity level, from the translated template and list prices.
 
-Prints the tables and writes them to docs/cost.md. It is arithmetic: nothing here was measured, and
-no free tier is taken off.
+Prints the tables and writes them to docs/cost.md. The tables are arithmetic: nothing was measured,
+and free tiers are left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ PRICES = {
     "traces, per million": 5.00,
     "Lambda, per GB-second": 0.0000166667,
     "Lambda requests, per million": 0.20,
-    "schedules, per million runs": 1.00,
+    "schedules, per million invocations": 1.00,
     "events of S3, per million": 1.00,
     "HTTP API requests, per million": 1.00,
     "Firehose, per GB": 0.029,
@@ -43,34 +43,34 @@ PRICES = {
     "requests of a key, per ten thousand": 0.03,
 }
 ASSUMED = {
-    "seconds of an hourly run, imports included": 15,
+    "seconds in which captures are reduced, imports included": 15,
     "seconds of a daily check": 60,
     "seconds in which the daily tick asks for trainings": 10,
-    "seconds of a rollout's tick, imports included": 15,
+    "seconds of a tick, imports included": 15,
     "seconds of a prediction": 0.015,
-    "S3 PUT and LIST requests of a run": 20,
-    "S3 GET requests of an hourly run": 20,
+    "S3 PUT and LIST requests of a scheduled invocation": 20,
+    "S3 GET requests when captures are reduced": 20,
     "S3 GET requests of a daily check": 800,
-    "S3 GET requests of a rollout's tick": 50,
-    "share of the hours in which a version waits or is compared": 0.5,
-    "requests of a key in a run": 5,
-    "KB of logs of a run": 10,
+    "S3 GET requests of a tick": 50,
+    "share of the hours with a candidate or challenger": 0.5,
+    "requests of a key in a scheduled invocation": 5,
+    "KB of logs of a scheduled invocation": 10,
     "KB of logs of a prediction, with the access log": 1.5,
     "KB of a capture as Firehose bills it": 5,
     "KB of a capture in S3, compressed": 0.25,
     "GB of an image in its repository": 0.5,
 }
 SECONDS = {  # of a run, by schedule
-    "CheckFunctionHourly": ASSUMED["seconds of an hourly run, imports included"],
+    "CheckFunctionHourly": ASSUMED["seconds in which captures are reduced, imports included"],
     "CheckFunctionDaily": ASSUMED["seconds of a daily check"],
     "TrainFunctionDaily": ASSUMED["seconds in which the daily tick asks for trainings"],
-    "RolloutFunctionTick": ASSUMED["seconds of a rollout's tick, imports included"],
+    "RolloutFunctionTick": ASSUMED["seconds of a tick, imports included"],
 }
 GETS = {
-    "CheckFunctionHourly": ASSUMED["S3 GET requests of an hourly run"],
+    "CheckFunctionHourly": ASSUMED["S3 GET requests when captures are reduced"],
     "CheckFunctionDaily": ASSUMED["S3 GET requests of a daily check"],
     "TrainFunctionDaily": 0,
-    "RolloutFunctionTick": ASSUMED["S3 GET requests of a rollout's tick"],
+    "RolloutFunctionTick": ASSUMED["S3 GET requests of a tick"],
 }
 # What functions write, as CloudWatch metrics: once for the stack, and once for each endpoint.
 BY_CHECKS = (
@@ -109,8 +109,8 @@ def sentence(template: Template) -> str:
     """Return what a level costs, in two figures."""
     rest, busy = (_dollars(sum(table.values())) for table in (idle(template), traffic(template)))
     return (
-        f"**{rest}** a month without a request, and **{busy}** for each million predictions,\n"
-        "by list prices and [assumptions](cost.md); free tiers are not taken off."
+        f"**{rest}** a month without a request and **{busy}** for each million predictions, by\n"
+        "list prices and [assumptions](cost.md), without free tiers."
     )
 
 
@@ -145,20 +145,25 @@ def idle(template: Template) -> Table:
         "metrics of one endpoint, hours in which they are written": (
             2 * len(BY_CHECKS) * _metric_hours(runs.get("CheckFunctionDaily", 0))
         ),
-        "metrics of a version that waits or is compared": (
+        "metrics of a candidate or challenger": (
             2
             * _metric_hours(runs.get("RolloutFunctionTick", 0))
-            * ASSUMED["share of the hours in which a version waits or is compared"]
+            * ASSUMED["share of the hours with a candidate or challenger"]
         ),
-        "metrics of the runs": sum(_metric_hours(runs[name]) for name in OF_RUNS if name in runs),
-        "hourly and daily runs in Lambda": sum(
+        "metrics of the scheduled functions": sum(
+            _metric_hours(runs[name]) for name in OF_RUNS if name in runs
+        ),
+        "scheduled invocations in Lambda": sum(
             count * _lambda(template, _function(template, name), SECONDS[name])
             for name, count in runs.items()
         ),
-        "their schedules": total * PRICES["schedules, per million runs"] / 1e6,
+        "their schedules": total * PRICES["schedules, per million invocations"] / 1e6,
         "their S3 requests": sum(count * _s3_requests(name) for name, count in runs.items()),
         "their logs and traces": total
-        * (_log(template, ASSUMED["KB of logs of a run"]) + PRICES["traces, per million"] / 1e6),
+        * (
+            _log(template, ASSUMED["KB of logs of a scheduled invocation"])
+            + PRICES["traces, per million"] / 1e6
+        ),
         "images in their repositories": _images(template)
         * ASSUMED["GB of an image in its repository"]
         * PRICES["image storage, per GB and month"],
@@ -230,7 +235,10 @@ def _lambda(template: Template, function: str, seconds: float) -> float:
 
 
 def _s3_requests(schedule: str) -> float:
-    puts = ASSUMED["S3 PUT and LIST requests of a run"] * PRICES["S3 PUT and LIST, per thousand"]
+    puts = (
+        ASSUMED["S3 PUT and LIST requests of a scheduled invocation"]
+        * PRICES["S3 PUT and LIST, per thousand"]
+    )
     return (puts + GETS[schedule] * PRICES["S3 GET, per thousand"]) / 1e3
 
 
@@ -256,7 +264,7 @@ def _months_of_captures(template: Template) -> float:
 
 def _keys(template: Template, runs: int) -> float:
     """Return the price of the template's keys, and of what runs ask of them."""
-    asked = runs * ASSUMED["requests of a key in a run"] / 1e4
+    asked = runs * ASSUMED["requests of a key in a scheduled invocation"] / 1e4
     keys = len(template.of_type("AWS::KMS::Key"))
     return keys * PRICES["key, per month"] + asked * PRICES["requests of a key, per ten thousand"]
 

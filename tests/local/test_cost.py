@@ -79,7 +79,7 @@ def test_runs_are_counted_from_the_schedules_that_are_enabled() -> None:
 
 
 def test_a_run_is_paid_for_by_its_memory_and_seconds() -> None:
-    found = cost.idle(LEVELS["2"])["hourly and daily runs in Lambda"]
+    found = cost.idle(LEVELS["2"])["scheduled invocations in Lambda"]
 
     gigabyte_seconds = (720 * 15 + 720 * 15 + 30 * 60) * 3008 / 1024
     assert found == pytest.approx(gigabyte_seconds * 0.0000166667 + 1470 * 0.20 / 1e6)
@@ -88,11 +88,9 @@ def test_a_run_is_paid_for_by_its_memory_and_seconds() -> None:
 def test_a_metric_is_paid_for_in_the_hours_in_which_it_is_written() -> None:
     found = cost.idle(LEVELS["2"])
 
-    assert found["metrics of the runs"] == pytest.approx(0.30 + 0.30 + 0.30 / 24)
+    assert found["metrics of the scheduled functions"] == pytest.approx(0.30 + 0.30 + 0.30 / 24)
     half_of_the_hours = 2 * 0.30 / 2  # of one metric, for the stack and for the endpoint
-    assert found["metrics of a version that waits or is compared"] == pytest.approx(
-        half_of_the_hours
-    )
+    assert found["metrics of a candidate or challenger"] == pytest.approx(half_of_the_hours)
     once_a_day = 2 * len(cost.BY_CHECKS) * 0.30 / 24  # for the stack and for the endpoint
     assert found["metrics of one endpoint, hours in which they are written"] == pytest.approx(
         once_a_day
