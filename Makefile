@@ -63,6 +63,7 @@ check: .venv/ready .checkov/ready ## Check style, types, the lock file, and the 
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
 	@$(UV) lock --check --quiet
 	@$(RUN) -m local.gates
 

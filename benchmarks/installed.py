@@ -16,7 +16,7 @@ from pathlib import Path
 
 import samcli
 
-from local.plane.template import ROOT
+from local.template import ROOT
 
 BUILD = ROOT / "build" / "bench"
 UV = ROOT / ".uv" / "bin" / "uv"

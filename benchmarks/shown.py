@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.installed import BUILD
 from benchmarks.serving.report import machine, markdown
 from local import command_line, marked
-from local.plane.template import ROOT
+from local.template import ROOT
 
 Shown = tuple[str, str, list[str], list[list[str]]]  # title, remark, heads, rows
 

@@ -25,6 +25,7 @@ from evergreen.aws.telemetry import logger, measure, measure_stack, observed
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import UnknownEventError, worded
 from evergreen.contract.identifiers import is_version
+from evergreen.contract.moments import time_of
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import Columns, columns_of
 from evergreen.monitoring import assessment, daily_performance, report
@@ -67,7 +68,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
 
 def _hour(text: str) -> datetime:
     """Return the beginning of the hour (UTC) of a time, which must not be in the future."""
-    time = events.time_of(text)
+    time = time_of(text)
     if time > datetime.now(UTC) + events.CLOCK_SKEW:
         raise UnknownEventError("check", "a time that is not in the future")
     return time.replace(minute=0, second=0, microsecond=0)

@@ -20,6 +20,7 @@ import bootstrap
 import endpoints
 from evergreen.aws.telemetry import logger, measure, measure_stack, observed
 from evergreen.contract.errors import DocumentChangedError, UnknownEventError, worded
+from evergreen.contract.moments import time_of
 from evergreen.registry import events
 from evergreen.registry.manifest import version_time
 from evergreen.registry.state import Decision, Document
@@ -37,7 +38,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Look at every endpoint, or at the one that an event is about."""
     now = datetime.now(UTC)
     if "slot" in event:
-        at = events.time_of(event["slot"])
+        at = time_of(event["slot"])
         if at > now + events.CLOCK_SKEW:
             raise UnknownEventError("rollout", "a time that is not in the future")
         names = [

@@ -11,7 +11,7 @@ from typing import Any
 
 from local import command_line, marked
 from local.plane.schedule import next_time
-from local.plane.template import ROOT, Template, resolve, translate
+from local.template import ROOT, Template, resolve, translate
 
 DOCUMENT = ROOT / "docs" / "cost.md"
 PAGES = {level: ROOT / "docs" / f"level-{level}.md" for level in "1234"}

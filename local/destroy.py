@@ -19,7 +19,7 @@ from samcli.lib.bootstrap.companion_stack.data_types import CompanionStack
 from samcli.yamlhelper import yaml_parse
 
 from local import command_line
-from local.plane.template import ROOT
+from local.template import ROOT
 
 SAM = Path(sys.executable).parent / "sam"
 RETAINED = {"Retain", "RetainExceptOnCreate"}

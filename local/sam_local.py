@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local import command_line
-from local.plane import containers, stack, template
+from local import command_line, template
+from local.plane import containers, stack
 
 BUILD = template.ROOT / "build" / "local"
 ENVIRONMENT = BUILD / "env.json"

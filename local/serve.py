@@ -17,8 +17,8 @@ from pathlib import Path
 from rich.console import Console
 
 import endpoints
-from local import command_line
-from local.plane import stack, template
+from local import command_line, template
+from local.plane import stack
 from local.plane.gateway import joined
 from local.plane.plane import Plane
 from local.samples import flights

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from samcli.yamlhelper import yaml_parse
 
-from local import command_line
-from local.plane import containers, template
+from local import command_line, template
+from local.plane import containers
 
 BUILT = template.ROOT / ".aws-sam" / "build"
 MIB = 1024 * 1024

@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSRequest
 
 from cli.api import AddressError, Api, api_of
 from local import command_line
-from local.plane.template import ROOT
+from local.template import ROOT
 
 EXAMPLE = ROOT / "events" / "bodies" / "predict.json"
 FAULTY_ROW = b'{"instances": [{"no-such-field": 1}]}'

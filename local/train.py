@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 import endpoints
-from evergreen.registry.manifest import Manifest
-from evergreen.training.fitting import FALLBACK
-from local import command_line
-from local.plane import stack, template
+from evergreen.registry.manifest import FALLBACK, Manifest
+from local import command_line, template
+from local.plane import stack
 
 BUILD = template.ROOT / "build" / "train"
 
@@ -28,9 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")
     arguments = parser.parse_args()
-    own = logging.getLogger(
-        "evergreen.contract.errors"
-    )  # the whole of an error, which no stack logs
+    own = logging.getLogger("evergreen.contract.errors")  # the whole of each, which no stack logs
     own.addHandler(logging.StreamHandler())
     own.setLevel(logging.DEBUG)
     BUILD.mkdir(parents=True, exist_ok=True)

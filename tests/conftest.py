@@ -31,7 +31,7 @@ from local.cloud.permissions import check_refused
 from local.cloud.resources import EVERYTHING, create, inbox, started
 from local.plane.plane import Plane
 from local.plane.process import _OUTPUT
-from local.plane.template import Template, load, physical_name
+from local.template import Template, load, physical_name
 from tests.support import candidates, given, traffic
 from tests.support.registries import registry_of
 
@@ -124,7 +124,7 @@ def trained(schema: JsonSchema) -> train_version.Trained:
     endpoint = given.quick()
     examples = from_table(schema, endpoint.examples(given.table()))
     request = Request(given.NAME, "a run", "manual", given.NOW, 0, "code")
-    found: train_version.Trained = train_version.train(request, endpoint, schema, examples, None)
+    found: train_version.Trained = given.train(request, endpoint, schema, examples, None)
     return found
 
 

@@ -7,7 +7,7 @@ from benchmarks.drift.goals import Measured, goals
 from benchmarks.drift.tables import tables
 from benchmarks.installed import BUILD
 from benchmarks.shown import conditions
-from local.plane.template import ROOT
+from local.template import ROOT
 
 DOCUMENT = ROOT / "docs" / "monitoring.md"
 COMMAND = "make bench-drift"

@@ -19,7 +19,7 @@ from benchmarks.drift.evidently import COLUMNS, RACED_COLUMNS, RACED_ROWS
 from benchmarks.drift.usual import profiled
 from benchmarks.installed import BUILD, PIP_PYTHON, UV, run
 from evergreen.monitoring import drift, reference_profile
-from local.plane.template import ROOT
+from local.template import ROOT
 
 # The newest pandas that it can be imported with.
 PACKAGES = ("evidently==0.7.23", "pandas<3")

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import shown
 from benchmarks.load.results import Loaded, Measured, Played, claims
 from benchmarks.serving.report import machine, markdown
-from local.plane.template import ROOT
+from local.template import ROOT
 
 BUILD = ROOT / "build" / "load"
 DOCUMENT = ROOT / "docs" / "load.md"

@@ -25,8 +25,8 @@ from benchmarks.load.checks import Memory
 from benchmarks.load.requests import ENDPOINT
 from benchmarks.serving.emulator import descendants
 from evergreen.captures import records
-from local import serve
-from local.plane import containers, stack, template
+from local import serve, template
+from local.plane import containers, stack
 
 TTL_SECONDS = 1  # of the endpoint document in a warm function, so that decisions show in time
 START_SECONDS = 120

@@ -8,7 +8,7 @@ from benchmarks.promotion.figure import picture
 from benchmarks.promotion.goals import Measured, goals
 from benchmarks.promotion.tables import tables
 from benchmarks.shown import conditions
-from local.plane.template import ROOT
+from local.template import ROOT
 
 DOCUMENT = ROOT / "docs" / "promotion.md"
 PICTURE = ROOT / "docs" / "promotion.png"

@@ -16,7 +16,7 @@ from benchmarks.serving.contenders import contenders
 from benchmarks.serving.measure import Plan, Run
 from benchmarks.serving.results import results
 from local import command_line
-from local.plane.template import ROOT
+from local.template import ROOT
 
 LIMIT_SECONDS = 15 * 60  # nothing here may run for ever
 

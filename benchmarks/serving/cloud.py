@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local.plane.template import ROOT, load, physical_name, resolve
+from local.template import ROOT, load, physical_name, resolve
 
 ENDPOINT = "flight-delay"
 CANDIDATE = "logistic-regression"

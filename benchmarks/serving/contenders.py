@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.installed import BUILD, Folders
 from benchmarks.serving import cloud
 from local.cloud.resources import CREDENTIALS
-from local.plane.template import translate
+from local.template import translate
 
 HANDLERS = Path(__file__).parent / "handlers"
 

@@ -11,7 +11,7 @@ from benchmarks.installed import BUILD
 from benchmarks.serving import emulator
 from benchmarks.serving.cloud import ROWS
 from benchmarks.serving.contenders import EMPTY, Contender
-from local.plane.template import ROOT
+from local.template import ROOT
 
 EVENT = ROOT / "events" / "predict.json"
 SAME = 1e-5  # what the twin may differ from its pipeline

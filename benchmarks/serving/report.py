@@ -19,7 +19,7 @@ from benchmarks.serving.contenders import EMPTY, PATTERN
 from benchmarks.serving.measure import Plan
 from benchmarks.serving.results import Goal, Result, Times, goals, ratios
 from local import marked
-from local.plane.template import ROOT
+from local.template import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 LIBRARIES = ("scikit-learn", "pandas", "joblib", "numpy", "onnxruntime", "awslambdaric", "botocore")

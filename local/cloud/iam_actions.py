@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.plane.template import ACCOUNT, REGION, TemplateError
+from local.template import ACCOUNT, REGION, TemplateError
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from local.cloud.iam_actions import Need, bucket_of, needs
-from local.plane.template import Template, TemplateError, physical_name
+from local.template import Template, TemplateError, physical_name
 
 ABSENT = {"NoSuchKey", "404"}
 ALWAYS = {"aws:SecureTransport": "true"}

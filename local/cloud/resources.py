@@ -16,7 +16,7 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.s3.models import S3Backend
 
-from local.plane.template import ACCOUNT, REGION, Template, TemplateError, key_id, physical_name
+from local.template import ACCOUNT, REGION, Template, TemplateError, key_id, physical_name
 
 # moto shows Amazon's own events to the rules of every bus; at Amazon, only to the default bus's.
 OURS = {"source": [{"anything-but": {"prefix": "aws."}}]}

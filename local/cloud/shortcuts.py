@@ -24,7 +24,7 @@ from moto.firehose.models import firehose_backends
 from moto.s3.models import FakeDeleteMarker, s3_backends
 from moto.sqs.models import sqs_backends
 
-from local.plane.template import ACCOUNT, REGION
+from local.template import ACCOUNT, REGION
 
 OK = {"ResponseMetadata": {"HTTPStatusCode": 200}}
 SIGNED = f"AWS4-HMAC-SHA256 Credential=testing/20130101/{REGION}/any/aws4_request, Signature=none"

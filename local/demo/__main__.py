@@ -16,14 +16,13 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from local import command_line
+from local import command_line, template
 from local.demo import levels
 from local.demo.levels import NAMES, Options, chosen
 from local.demo.report import page
 from local.demo.report.closing import closing_lines, closing_table, said_share
 from local.demo.result import Event
 from local.demo.summary import merge
-from local.plane import template
 from local.samples import flights
 
 BUILD = template.ROOT / "build" / "demo"

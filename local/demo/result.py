@@ -18,8 +18,8 @@ from evergreen.contract.problem import Problem
 from evergreen.contract.schema import schema_of
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.state import Decision
+from local import template
 from local.demo.injected import Injected
-from local.plane import template
 
 if TYPE_CHECKING:
     from local.demo.replay import Replay

@@ -15,7 +15,7 @@ from pathlib import Path
 from local import command_line
 from local.gates import scanners
 from local.gates.scanners import SEEDED, Finding, ScanError, UnreachedError
-from local.plane.template import ROOT
+from local.template import ROOT
 
 EXCEPTIONS = ROOT / "local" / "exceptions.toml"
 SCANS: dict[str, Callable[[], list[Finding]]] = {  # the longest first

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from local.cloud.permissions import listed
-from local.plane.template import ACCOUNT, ROOT, Resource, Template, physical_name
+from local.template import ACCOUNT, ROOT, Resource, Template, physical_name
 
 Found = Iterator[tuple[str, str]]
 

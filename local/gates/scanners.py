@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.gates.rules import RULES
-from local.plane.template import REGION, ROOT, resolve, translate
+from local.template import REGION, ROOT, resolve, translate
 
 BUILD = ROOT / "build" / "gates"
 BIN, UV = ROOT / ".venv" / "bin", ROOT / ".uv" / "bin" / "uv"

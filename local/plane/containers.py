@@ -18,12 +18,12 @@ import docker
 from botocore.config import Config
 from docker.errors import DockerException, NotFound
 
+from local import template
 from local.cloud import ports, resources, server
 from local.cloud.ports import HOST
-from local.plane import template
 from local.plane.plane import Plane
 from local.plane.process import Process
-from local.plane.template import REGION, ROOT, Template
+from local.template import REGION, ROOT, Template
 
 SAM = ROOT / ".venv" / "bin" / "sam"
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.plane.template import ACCOUNT
+from local.template import ACCOUNT
 
 
 @dataclass(frozen=True)

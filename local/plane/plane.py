@@ -24,7 +24,7 @@ from local.cloud.resources import EVERYTHING, inbox
 from local.plane.gateway import Answer, Route, http_event
 from local.plane.process import Process
 from local.plane.schedule import next_time
-from local.plane.template import ACCOUNT, REGION, Template, TemplateError, physical_name, queue_url
+from local.template import ACCOUNT, REGION, Template, TemplateError, physical_name, queue_url
 
 RETRIES = 2  # of an asynchronous invocation, unless the template says otherwise
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"

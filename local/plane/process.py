@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from unittest.mock import patch
 
-from local.plane.template import ACCOUNT, REGION, ROOT, TemplateError, physical_name
+from local.template import ACCOUNT, REGION, ROOT, TemplateError, physical_name
 
 CODE = ROOT / "functions"
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from local.plane.template import TemplateError
+from local.template import TemplateError
 
 _UNITS = {"minute": 1, "hour": 60, "day": 1440}
 

@@ -12,9 +12,9 @@ from evergreen.aws.s3 import Store
 from evergreen.aws.signing import Seal
 from evergreen.contract.errors import EvergreenError
 from evergreen.registry.registry import Registry
+from local import template
 from local.cloud import resources, shortcuts
 from local.cloud.permissions import check_refused
-from local.plane import template
 from local.plane.plane import Plane
 from local.plane.process import Process
 from local.samples import flights, packaged

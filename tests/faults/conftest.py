@@ -7,7 +7,7 @@ import pytest
 from evergreen.aws.s3 import Store
 from evergreen.training import train_version
 from local.plane.plane import Plane
-from local.plane.template import Template
+from local.template import Template
 from tests.faults.wire import Wire, tapped
 from tests.faults.world import World
 from tests.support.registries import registry_of

@@ -15,7 +15,7 @@ from moto.core.models import botocore_stubber
 import bootstrap
 import http_api
 from local.plane.plane import Plane
-from local.plane.template import REGION
+from local.template import REGION
 from tests.support.servers import SECONDS, Answered, Asked, listening
 
 SERVICES = ("s3", "kms", "firehose")

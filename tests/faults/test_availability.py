@@ -23,7 +23,7 @@ from evergreen.serving.external import External
 from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.plane.template import Template
+from local.template import Template
 from tests.faults.outage import BUDGET, FAILURES, SERVICES, Outage, between
 from tests.handlers.test_predict import JSON, PATH, write
 from tests.support import arms, given

@@ -21,7 +21,7 @@ from evergreen.registry.registry import RUN_LIMIT
 from local import redrive
 from local.cloud.faults import Faults
 from local.plane.plane import Plane
-from local.plane.template import Template, physical_name, queue_url
+from local.template import Template, physical_name, queue_url
 from tests.faults.wire import objects
 from tests.local.plane.test_plane import at_level, put_on_bus
 from tests.support import given

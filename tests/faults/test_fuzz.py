@@ -18,7 +18,7 @@ import openapi
 from evergreen.registry.manifest import Manifest
 from http_api import CODES
 from local.plane.plane import Plane
-from local.plane.template import ROOT
+from local.template import ROOT
 from tests.handlers.test_predict import JSON, example
 from tests.support import candidates, given
 from tests.support.given import NAME, prediction_id

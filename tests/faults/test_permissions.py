@@ -11,7 +11,7 @@ from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from local.cloud.permissions import Grant
 from local.plane.plane import Plane
-from local.plane.template import ROOT
+from local.template import ROOT
 from tests.support import candidates, given, rollouts, traffic
 from tests.support.candidates import document
 from tests.support.given import NAME, NOW

@@ -31,7 +31,7 @@ from evergreen.training.fitting import Request
 from evergreen.training.train_version import Trained
 from local.plane import stack
 from local.plane.plane import Plane
-from local.plane.template import load
+from local.template import load
 from tests.handlers.test_kinds import STORIES, asked_of
 from tests.support import candidates
 from tests.support import given as start

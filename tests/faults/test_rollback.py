@@ -10,7 +10,7 @@ from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.plane.template import Template
+from local.template import Template
 from tests.faults.wire import Wire
 from tests.support import given
 from tests.support.candidates import ONE, TWO, document, move

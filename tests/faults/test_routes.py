@@ -15,7 +15,7 @@ from evergreen.registry.manifest import Manifest
 from http_api import MAX_BYTES
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.plane.template import ACCOUNT, REGION, Template, physical_name, resolve, translate
+from local.template import ACCOUNT, REGION, Template, physical_name, resolve, translate
 from routes import ROUTES
 from tests.support import given
 

@@ -41,7 +41,7 @@ from evergreen.training import train_version
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.plane.process import CODE, Process
-from local.plane.template import Template, physical_name, queue_url
+from local.template import Template, physical_name, queue_url
 from tests.support import candidates, given
 from tests.support.candidates import ONE, TWO
 from tests.support.given import NAME, NOW, csv, injected

@@ -18,7 +18,7 @@ from evergreen.serving import runtime_onnx, runtime_sklearn
 from evergreen.serving.model import JOBLIB, ONNX
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
-from local.plane.template import Template, load
+from local.template import Template, load
 from tests.handlers.test_predict import JSON, ask
 from tests.support import candidates, given
 from tests.support.candidates import ONE, TWO

@@ -260,7 +260,7 @@ def test_a_file_that_is_a_link_is_what_it_links_to_as_data(
 FLIPS = """
 import sys
 from pathlib import Path
-from evergreen import dataset
+from evergreen.training import dataset
 body, folder = bytearray(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
 read = refused = 0
 for place in range(len(body) - 400, len(body), 8):

@@ -17,7 +17,7 @@ from botocore.exceptions import ConnectionClosedError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.s3.models import s3_backends
 
-from local.plane.template import ACCOUNT
+from local.template import ACCOUNT
 
 READS = ("Get", "List", "Head", "Describe", "GenerateMac", "VerifyMac")
 Cut = Literal["before", "after", "unanswered", "severed"]

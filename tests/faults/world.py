@@ -13,7 +13,7 @@ from evergreen.registry.registry import Registry, Run
 from evergreen.registry.state import Decision, Document
 from evergreen.serving import model
 from local.plane.plane import Plane
-from local.plane.template import Template
+from local.template import Template
 from tests.faults.wire import Cut, KilledError, Wire, objects, restore
 from tests.support.given import NAME
 from tests.support.traffic import Announced

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -149,7 +150,7 @@ def described(trained: Trained, table: pd.DataFrame) -> Trained:
         reference=reference_profile.profile(examples, schema),
         artifacts={name: fingerprint(each) for name, each in artifacts.items()},
     )
-    return Trained(manifest, artifacts)
+    return replace(trained, manifest=manifest, artifacts=artifacts, fallback=None)
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from evergreen.aws.s3 import Store
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.plane.process import CODE, Context, Process
-from local.plane.template import Template, load
+from local.template import Template, load
 from tests.handlers.test_predict import ask, captures, example, write
 from tests.support import given
 from tests.support.given import Fault, injected, row, version

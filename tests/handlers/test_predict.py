@@ -18,7 +18,7 @@ from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.plane.template import ROOT
+from local.template import ROOT
 from tests.support import given
 from tests.support.given import NAME, Fault, injected, row, version
 from tests.support.registries import registry_of

@@ -16,7 +16,7 @@ from evergreen.contract.errors import UnknownEventError
 from evergreen.registry.state import Document
 from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
-from local.plane.template import key_id, physical_name
+from local.template import key_id, physical_name
 from tests.support import candidates, given, rollouts
 from tests.support.given import NAME, NOW, Fault, injected
 from tests.support.registries import registry_of

@@ -19,7 +19,7 @@ from evergreen.serving.model import JOBLIB, ONNX, REFERENCE, REPORT
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.plane.process import Process
-from local.plane.template import Template, load
+from local.template import Template, load
 from tests.handlers.test_predict import ask, write
 from tests.support import given
 from tests.support.given import NAME, Bomb, row, version

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from local import cost, marked
-from local.plane.template import ROOT, Template, load
+from local.template import ROOT, Template, load
 
 LEVELS = {level: load({"MaturityLevel": level}) for level in cost.LEVELS}
 FULL = LEVELS["4"]

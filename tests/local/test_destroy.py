@@ -16,7 +16,7 @@ from samcli.lib.bootstrap.companion_stack.data_types import CompanionStack
 from local import destroy
 from local.cloud.resources import CREDENTIALS
 from local.destroy import DestroyError
-from local.plane.template import translate
+from local.template import translate
 
 NAME = "evergreen-staging"
 COMPANION = CompanionStack(NAME).stack_name

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from evergreen.registry.registry import RUN_LIMIT
 from local import redrive
 from local.plane.plane import Plane
-from local.plane.template import physical_name, queue_url
 from local.redrive import RedriveError
+from local.template import physical_name, queue_url
 
 QUEUE = queue_url(physical_name("DeadLetterQueue"))
 TRAIN, CHECK = physical_name("TrainFunction"), physical_name("CheckFunction")

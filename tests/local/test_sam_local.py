@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from local import sam_local
-from local.plane.template import ROOT, Template
+from local.template import ROOT, Template
 from tests.local.plane.test_events import STARTS
 
 INVOCATIONS = [command for command in sam_local.commands() if " invoke " in command]

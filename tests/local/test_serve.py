@@ -14,8 +14,8 @@ from rich.console import Console
 from evergreen.aws.s3 import Store
 from local import serve
 from local.plane.plane import Plane
-from local.plane.template import ROOT
 from local.samples import flights
+from local.template import ROOT
 from tests.support import given
 
 EXAMPLE = (ROOT / serve.EXAMPLE).read_bytes()

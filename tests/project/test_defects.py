@@ -15,7 +15,7 @@ from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.plane.template import Template
+from local.template import Template
 from tests.handlers.test_predict import JSON, ask, captures, refused
 from tests.support import given
 from tests.support.candidates import ONE, THREE, TWO, document

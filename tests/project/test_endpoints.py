@@ -25,9 +25,9 @@ from evergreen.contract.rule import Rule
 from evergreen.contract.schema import JsonSchema, RowDecoder, is_text, schema_of
 from evergreen.serving import runtime_onnx, runtime_rule
 from evergreen.serving.external import External
-from evergreen.training import onnx_export
-from local.plane.template import ROOT
+from evergreen.training.onnx import export
 from local.samples import packaged
+from local.template import ROOT
 from tests.support import given
 
 ROWS = 600
@@ -118,7 +118,7 @@ def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> No
         if isinstance(pipeline, Rule):
             score = runtime_rule.scorer(pipeline.artifact(), inputs)
         else:
-            score = runtime_onnx.scorer(onnx_export.convert(pipeline, schema, inputs), inputs)
+            score = runtime_onnx.scorer(export.convert(pipeline, schema, inputs), inputs)
         scores = score(others.columns)
 
         expected = problem.outputs(pipeline, others.frame(), found)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli import main as cli
-from local.plane.template import ROOT
+from local.template import ROOT
 
 PARTS = {  # what other commands start, and no person
     "benchmarks.drift.cost", "benchmarks.drift.evidently", "benchmarks.serving.cloud",

@@ -16,7 +16,7 @@ from botocore.session import Session
 from evergreen.aws.s3 import Store
 from evergreen.captures.records import send
 from local.plane.process import CODE
-from local.plane.template import ROOT, Template, physical_name
+from local.template import ROOT, Template, physical_name
 from tests.support import given
 
 DATA = Path(botocore.__file__).parent / "data"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli import main as cli
-from local.plane.template import ROOT, Template, resolve, translate
+from local.template import ROOT, Template, resolve, translate
 
 TRANSLATED = translate()
 # Resolving is a test too: it fails where a level names what it does not deploy.

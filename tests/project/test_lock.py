@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from local.plane.template import ROOT, translate
+from local.template import ROOT, translate
 
 UV = ROOT / ".uv" / "bin" / "uv"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.plane.template import ROOT
+from local.template import ROOT
 
 FOLDERS = (ROOT, ROOT / ".github", ROOT / "docs", ROOT / "events", ROOT / "functions")
 PAGES = sorted(

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from local.plane.template import ROOT
+from local.template import ROOT
 from tests.mutation.mutations import MUTATIONS, Mutation
 
 PAGE = (ROOT / "docs" / "promises.md").read_text()

@@ -3,7 +3,7 @@
 import json
 
 from evergreen.monitoring.report import schema
-from local.plane.template import ROOT
+from local.template import ROOT
 
 
 def test_the_documented_schema_of_a_report_is_that_of_the_code() -> None:

@@ -8,7 +8,7 @@ from typing import IO
 import pytest
 
 from local.plane import containers
-from local.plane.template import ROOT
+from local.template import ROOT
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,8 +19,8 @@ from local.demo.levels import chosen
 from local.demo.result import Result
 from local.plane import containers, stack
 from local.plane.plane import Plane
-from local.plane.template import ROOT
 from local.samples import flights
+from local.template import ROOT
 from tests.support import given
 from tests.support.given import NAME
 

@@ -12,7 +12,7 @@ import pytest
 
 from local import sam_local
 from local.plane import containers
-from local.plane.template import ROOT
+from local.template import ROOT
 from tests.local.plane.test_events import REFUSED
 
 START_SECONDS = 120

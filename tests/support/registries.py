@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from evergreen.aws.s3 import Store
 from evergreen.aws.signing import Seal
 from evergreen.registry.registry import Registry
-from local.plane.template import key_id, physical_name
+from local.template import key_id, physical_name
 
 
 class Kms:

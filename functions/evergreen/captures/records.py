@@ -16,12 +16,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from evergreen.aws.s3 import Store
 from evergreen.contract.errors import DeliveryError
+from evergreen.contract.moments import Moment, days_of, midnight
 from evergreen.contract.problem import Answer
 from evergreen.contract.schema import UNDECODABLE
 
@@ -41,9 +42,6 @@ ARRIVAL = timedelta(hours=2)  # how long after a prediction its capture may reac
 BUFFER = timedelta(minutes=15)  # an object's folder is the hour of the oldest record in it
 BATCH_BYTES = 3_500_000
 _GZIP = b"\x1f\x8b"
-
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -134,17 +132,6 @@ def _send_batch(firehose: "FirehoseClient", stream: str, batch: "list[RecordType
         batch = [record for record, _ in failed]
         reason = failed[0][1].get("ErrorCode", "")  # its message may quote
     raise DeliveryError(stream, len(batch), sent, reason)
-
-
-def days_of(start: datetime, end: datetime) -> list[date]:
-    """Return the UTC dates that [start, end) touches."""
-    first, last = start.astimezone(UTC).date(), (end - timedelta.resolution).astimezone(UTC).date()
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-def midnight(day: date) -> datetime:
-    """Return the beginning of a UTC date."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def closing(day: date, label_days: int) -> datetime:

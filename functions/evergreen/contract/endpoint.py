@@ -29,6 +29,11 @@ ZERO = (  # and those that must not be negative
     "max_artifact_mb", "search_seconds", "new_labels", "canary_days", "canary_rows",
 )  # fmt: skip
 
+RULES = (  # and those that decisions on versions are made by
+    "promotion", "margin", "alpha", "shadow_days", "max_shadow_days", "canary", "canary_days",
+    "canary_rows", "watch_days", "watch_min_days", "label_days", "max_latency_ms",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
@@ -103,6 +108,11 @@ class Policy:
         longest = max((math.inf if days is None else days) for days in self.windows_days)
         # Labels come late, so the holdout may end days before the training.
         return None if longest == math.inf else timedelta(days=longest + 2 * self.holdout_days)
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """Return the part that decisions on versions are made by, as it stands in a decision."""
+        return {name: getattr(self, name) for name in RULES}
 
     def is_due(self, slot: datetime) -> bool:
         """Say whether the daily tick at `slot` (UTC) is one that retrains.

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from evergreen.contract import problem
 from evergreen.contract.errors import CandidateError
 from evergreen.contract.problem import Floats, Kind, Problem
+from evergreen.contract.rule_file import Branch, Condition, Given, RuleFile, places, scorer_of
 from evergreen.contract.schema import Columns, JsonSchema, is_text
-from evergreen.serving.runtime_rule import Branch, Condition, Given, RuleFile, places, scorer_of
 
 _KINDS: dict[str, Kind] = {"b": "binary", "f": "regression"}  # of a problem, by that of labels
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import ARRIVAL, DELIVERY, days_of, midnight
+from evergreen.captures.records import ARRIVAL, DELIVERY
 from evergreen.captures.validation import (
     HOUR,
     HOUR_OF,
@@ -33,6 +33,7 @@ from evergreen.captures.validation import (
     Reader,
     take,
 )
+from evergreen.contract.moments import days_of, midnight
 from evergreen.contract.schema import UNDECODABLE, Columns
 from evergreen.monitoring.domain_classifier import WINDOW_ROWS
 from evergreen.monitoring.reference_profile import count

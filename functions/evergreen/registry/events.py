@@ -5,14 +5,14 @@ Delivery is at least once and unordered: whoever handles one of them reads the s
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import batched
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from evergreen.captures.records import Moment
 from evergreen.contract.errors import DeliveryError
+from evergreen.contract.moments import Moment
 from evergreen.registry.state import Decision
 
 if TYPE_CHECKING:
@@ -163,12 +163,6 @@ TYPES: dict[str, type[Event]] = {
     "Performance Degraded": PerformanceDegraded,
 }
 _NAMES = {kind: name for name, kind in TYPES.items()}
-
-
-def time_of(text: str) -> datetime:
-    """Return a time that an event names, in UTC; one without a zone is meant so."""
-    time = datetime.fromisoformat(text)
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def emit(client: "EventBridgeClient", *events: Event) -> None:

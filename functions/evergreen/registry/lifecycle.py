@@ -62,5 +62,13 @@ def moved(document: Document, moves: Mapping[str, Status]) -> dict[str, Status]:
     return statuses
 
 
+def stale(compared_with: str | None, champion: str) -> str:
+    """Return why a candidate's gate says nothing of the present champion."""
+    return (
+        f"stale: its gate compared it with {compared_with or 'no champion'}, and {champion} is the "
+        "champion by now: train again"
+    )
+
+
 def _either(statuses: Iterable[Status | None]) -> str:
     return " or ".join(sorted(status or "new" for status in statuses))

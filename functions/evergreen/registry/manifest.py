@@ -11,6 +11,8 @@ from evergreen.contract.schema import JsonSchema
 
 FORMAT = 1
 VersionKind = Literal["model", "rule", "external"]
+FALLBACK = "fallback"  # the candidate of a version that answers when no model can be loaded
+GOLDEN_ROWS = 50  # with their scores, in a manifest: whoever loads the version repeats them
 
 
 class Artifact(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from evergreen.contract.endpoint import Policy
+from evergreen.registry.lifecycle import stale
 from evergreen.registry.state import Challenger, Document, Experiment, Type
 from evergreen.registry.transitions import Change
 from evergreen.rollout.confidence_sequence import Bound
@@ -19,10 +20,6 @@ from evergreen.rollout.evidence import Evidence, faults, figures, gain, standing
 
 AUTOPILOT = 4
 BY = "rollout"
-RULES = (
-    "promotion", "margin", "alpha", "shadow_days", "max_shadow_days", "canary", "canary_days",
-    "canary_rows", "watch_days", "watch_min_days", "label_days", "max_latency_ms",
-)  # fmt: skip
 
 
 def decide(document: Document, evidence: Evidence, policy: Policy, level: int) -> Change | None:
@@ -42,12 +39,7 @@ def decide(document: Document, evidence: Evidence, policy: Policy, level: int) -
             change = _admit(document, evidence)
     if change is None and document.experiment:
         change = _judge(document, document.experiment, evidence, policy)
-    return change and msgspec.structs.replace(change, policy=rules(policy))
-
-
-def rules(policy: Policy) -> dict[str, Any]:
-    """Return the part of a policy that decisions are made by, as it stands in a decision."""
-    return {name: getattr(policy, name) for name in RULES}
+    return change and msgspec.structs.replace(change, policy=policy.rules)
 
 
 def _watch(document: Document, evidence: Evidence, policy: Policy) -> Change | None:
@@ -173,14 +165,6 @@ def _admit(document: Document, evidence: Evidence) -> Change | None:
         version=candidate,
         by=BY,
         reason=wrong or "it passed the gate against the champion",
-    )
-
-
-def stale(compared_with: str | None, champion: str) -> str:
-    """Return why a candidate's gate says nothing of the present champion."""
-    return (
-        f"stale: its gate compared it with {compared_with or 'no champion'}, and {champion} is the "
-        "champion by now: train again"
     )
 
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import msgspec
 
-from evergreen.captures.records import days_of, midnight
+from evergreen.contract.moments import days_of, midnight
 from evergreen.contract.problem import array
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Experiment

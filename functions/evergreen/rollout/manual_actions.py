@@ -20,6 +20,7 @@ from evergreen.contract.errors import (
 )
 from evergreen.contract.identifiers import is_version
 from evergreen.contract.schema import not_accepted
+from evergreen.registry import lifecycle
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.registry.state import Document, Experiment
@@ -57,7 +58,7 @@ def approval(document: Document, manifest: Manifest, asked: VersionAsked, by: st
             f"{asked.version} is {status or 'unknown'}, and no candidate that waits for approval",
         )
     if manifest.lineage.previous != document.champion:
-        reason = decide.stale(manifest.lineage.previous, document.champion)
+        reason = lifecycle.stale(manifest.lineage.previous, document.champion)
         raise ForbiddenChangeError(document.endpoint, f"{asked.version} is {reason}")
     return promotion(document, manifest, asked, by)
 
@@ -102,9 +103,7 @@ def rejection(document: Document, asked: VersionAsked, by: str) -> Change:
 def with_evidence(change: Change, days: Sequence[PairedDay], policy: Policy) -> Change:
     """Return a change that says what the comparison has shown by now, and by which rules."""
     known = {"comparison": figures(days, gain(days, policy.alpha))}
-    return msgspec.structs.replace(
-        change, figures=change.figures | known, policy=decide.rules(policy)
-    )
+    return msgspec.structs.replace(change, figures=change.figures | known, policy=policy.rules)
 
 
 def rollback_to(document: Document, asked: RollbackAsked) -> str:

@@ -22,12 +22,11 @@ from evergreen.captures.records import (
     answers_of,
     captures_of,
     closing,
-    days_of,
     first_day,
-    midnight,
 )
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
+from evergreen.contract.moments import days_of, midnight
 from evergreen.contract.problem import Kind, array, is_label
 from evergreen.contract.schema import UNDECODABLE, columns_of
 from evergreen.registry.state import Document

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from evergreen.contract.endpoint import Policy
+from evergreen.registry.lifecycle import stale
 from evergreen.registry.state import Challenger, Document, Experiment
 from evergreen.rollout import decide
 from evergreen.rollout.evidence import Evidence, Standing, faults, figures, gain, standing
@@ -69,7 +70,7 @@ def _candidate(version: str, document: Document, evidence: Evidence, level: int)
     if version in evidence.broken:
         return f"candidate {version} cannot be loaded: {evidence.broken[version]}"
     if waiting and waiting.compared_with != document.champion:
-        return f"candidate {version} is {decide.stale(waiting.compared_with, document.champion)}"
+        return f"candidate {version} is {stale(waiting.compared_with, document.champion)}"
     if level < decide.AUTOPILOT:
         return f"candidate {version} waits for a person: approve or reject it"
     if waiting and waiting.alone:

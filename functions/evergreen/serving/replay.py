@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import ARRIVAL, BUFFER, DELIVERY, Capture, days_of, reduced_day
+from evergreen.captures.records import ARRIVAL, BUFFER, DELIVERY, Capture, reduced_day
 from evergreen.contract.errors import (
     EvergreenError,
     Fault,
@@ -21,6 +21,7 @@ from evergreen.contract.errors import (
     UnknownPredictionError,
 )
 from evergreen.contract.identifiers import PREDICTION
+from evergreen.contract.moments import days_of
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import artifact_of, fetch

@@ -22,9 +22,9 @@ import urllib3
 from evergreen.aws import deadline
 from evergreen.contract.errors import ExternalError, worded
 from evergreen.contract.problem import Floats, Problem
+from evergreen.contract.rule_file import RuleFile, scorer_of
 from evergreen.contract.schema import MAX_ROWS, Columns, Score
 from evergreen.registry.manifest import Manifest, Service
-from evergreen.serving.runtime_rule import RuleFile, scorer_of
 
 MAX_BYTES = 4_000_000  # of an answer to MAX_ROWS rows
 MAX_TIMEOUT_SECONDS = 5.0  # predict has ten

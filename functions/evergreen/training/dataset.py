@@ -24,9 +24,10 @@ import pandas as pd
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import Examples, concat, from_table
 from evergreen.captures.label_join import Joined, join
-from evergreen.captures.records import first_day, midnight
+from evergreen.captures.records import first_day
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import DataError, worded
+from evergreen.contract.moments import midnight
 from evergreen.contract.schema import JsonSchema
 
 MAX_BYTES = 400_000_000  # of a file, and of what it unpacks to: Lambda's /tmp holds 512 MB

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,12 +20,11 @@ from evergreen.monitoring import domain_classifier, reference_profile, two_sampl
 from evergreen.registry.manifest import Evaluation, Gate, Manifest
 from evergreen.serving import model
 from evergreen.serving.model import Model
-from evergreen.training import gates, onnx_export
+from evergreen.training import gates
+from evergreen.training.fitting import Contest, Fitted
 from evergreen.training.gates import Slice
 from evergreen.training.manifest_builder import plain_labels
-
-if TYPE_CHECKING:
-    from evergreen.training.fitting import Fitted
+from evergreen.training.onnx import export
 
 SIMPLE_ROWS = 20_000  # that the simple tree is fitted on
 SIMPLE_LEAF = 0.02  # of them, in a leaf at least
@@ -77,20 +76,20 @@ def _label_shift(examples: Examples, champion: Model | None) -> float | None:
 
 
 def compare(
-    endpoint: Endpoint,
-    schema: JsonSchema,
-    best: "Fitted",
-    fitted: Sequence["Fitted"],
+    contest: Contest,
+    best: Fitted,
+    fitted: Sequence[Fitted],
     failed: dict[str, str],
     champion: Model | None,
-    seed: int,
 ) -> tuple[Evaluation, list[Slice]]:
     """Compare the best candidate on the holdout; these gates do not need its manifest."""
-    policy, problem, holdout = endpoint.policy, best.problem, best.holdout
+    policy, seed = contest.endpoint.policy, contest.request.seed
+    problem, holdout = best.problem, best.holdout
     days = holdout.times.astype("datetime64[D]")
     scores = _constant(problem, best.examples, len(holdout))
     constant = float(problem.losses(holdout.labels, scores).mean())
-    tree = problem.losses(holdout.labels, _simple(problem, best.examples, holdout, schema, seed))
+    simplest = _simple(problem, best.examples, holdout, contest.schema, seed)
+    tree = problem.losses(holdout.labels, simplest)
     simple, over_simple = float(tree.mean()), gates.improvement(tree, best.losses, days, seed)
     theirs = over = champion_error = away = None
     if champion is not None and _comparable(champion, holdout):
@@ -101,9 +100,10 @@ def compare(
         over = gates.improvement(theirs, best.losses, days, seed)
     alone = "first champion" if champion is None else "the champion reads other fields"
     alone = f"{problem.metric} {best.scores.loss:.4f} beats the constant's {constant:.4f}; {alone}"
-    values = {field: holdout.columns[field] for field in endpoint.slices}
+    values = {field: holdout.columns[field] for field in contest.endpoint.slices}
     slices = gates.slices_of(values, best.losses, theirs, days, seed)
     margin = 4 * policy.margin if policy.slice_margin is None else policy.slice_margin
+    difference = best.scores.twin_difference if best.has_twin else None
     own_error = _calibration_error(problem, holdout, best.holdout_scores)
     evaluation = Evaluation(
         start=utc(holdout.times[0]),
@@ -122,11 +122,7 @@ def compare(
             gates.champion(over, policy.margin, alone, away),
             gates.slices(slices, margin),
             gates.calibration(own_error, champion_error, policy.max_calibration_error),
-            gates.twin(
-                best.scores.twin_difference if best.has_twin else None,
-                len(holdout),
-                onnx_export.TOLERANCE,
-            ),
+            gates.twin(difference, len(holdout), export.TOLERANCE),
         ],
     )
     return evaluation, slices
@@ -190,7 +186,7 @@ def _comparable(champion: Model, holdout: Examples) -> bool:
 
 def finish(
     manifest: Manifest,
-    best: "Fitted",
+    best: Fitted,
     endpoint: Endpoint,
     data_gate: Gate,
     champion: Manifest | None,

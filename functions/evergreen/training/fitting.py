@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +17,11 @@ from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError, worded
 from evergreen.contract.problem import Floats, Problem
 from evergreen.contract.schema import JsonSchema, Score
-from evergreen.registry.manifest import Scores, Service, VersionKind
+from evergreen.registry.manifest import GOLDEN_ROWS, Scores, Service, VersionKind
 from evergreen.serving.model import ARTIFACTS, JOBLIB, ONNX, OTHERS, runtime
-from evergreen.training import onnx_export, search
-from evergreen.training.manifest_builder import GOLDEN_ROWS
+from evergreen.training import search
+from evergreen.training.onnx import export
 
-FALLBACK = "fallback"  # the name of the rule that answers when no model can be loaded
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -43,6 +42,32 @@ class Request:
     runtime: str = "onnx"
     fallback: bool = False
     rule: str | None = None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What the candidates of a run have in common; problem: as the rows of all windows have it."""
+
+    request: Request
+    endpoint: Endpoint
+    schema: JsonSchema
+    holdout: Examples
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pipeline, and the rows to fit it on; window: their days, None for all of history.
+
+    space: of the parameters to search, for so many seconds.
+    """
+
+    name: str
+    pipeline: Any
+    window: int | None
+    rows: Examples
+    space: search.Space = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,39 +97,26 @@ class Fitted:
         return self.served == ONNX
 
 
-def fit(
-    request: Request,
-    endpoint: Endpoint,
-    schema: JsonSchema,
-    holdout: Examples,
-    whole: Problem,
-    name: str,
-    pipeline: Any,
-    window: int | None,
-    rows: Examples,
-    space: search.Space,
-    seconds: float,
-) -> Fitted:
-    """Fit a candidate, and score the holdout with what would serve; whole: of all windows."""
-    inputs = list(schema["properties"])
-    own = problem.of(endpoint.problem, rows.labels).like(whole)
+def fit(contest: Contest, candidate: Candidate) -> Fitted:
+    """Fit a candidate, and score the holdout with what would serve.
+
+    Raises CandidateError for whatever keeps it from serving.
+    """
+    request, schema, holdout = contest.request, contest.schema, contest.holdout
+    pipeline, rows, inputs = candidate.pipeline, candidate.rows, list(schema["properties"])
     kind: VersionKind = getattr(pipeline, "kind", "model")
+    own = problem.of(contest.endpoint.problem, rows.labels).like(contest.problem)
     artifacts: dict[str, bytes] = {}
+    difference = 0.0
     if own.kind == "binary" and rows.labels.all() == rows.labels.any():
         raise CandidateError("all labels of its history are the same")
     try:
-        found = search.Found({}, 0)
-        if space:
-            found = search.search(pipeline, space, rows, seconds, request.seed)
-            pipeline.set_params(**found.parameters)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            pipeline.fit(rows.frame(), rows.labels)
+        found = _fit_pipeline(candidate, request.seed)
         if kind == "model":
             expected = problem.outputs(pipeline, holdout.frame(), own)
             artifacts[JOBLIB] = _dumped(pipeline)
             if request.runtime == "onnx":
-                artifacts[ONNX] = onnx_export.convert(pipeline, schema, inputs)
+                artifacts[ONNX] = export.convert(pipeline, schema, inputs)
             served = ARTIFACTS[request.runtime]
             score = runtime(request.runtime).scorer(artifacts[served], inputs)
         else:  # its artifact is itself, and it counts how often it may be asked
@@ -115,24 +127,16 @@ def fit(
         if not np.isfinite(scores).all():
             raise CandidateError("it has scores that are no numbers")
         if kind == "model":
-            onnx_export.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
+            export.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
+            difference = export.difference(scores, expected, own)
     except CandidateError:
         raise
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
-        way_out = f"; {onnx_export.WAY_OUT}" if ONNX in artifacts else ""
+        way_out = f"; {export.WAY_OUT}" if ONNX in artifacts else ""
         raise CandidateError(worded(error) + way_out) from error
     losses = own.losses(holdout.labels, scores)
-    described = Scores(
-        candidate=name,
-        window_days=window,
-        rows=len(rows),
-        loss=float(losses.mean()),
-        twin_difference=onnx_export.difference(scores, expected, own) if kind == "model" else 0.0,
-        parameters=_parameters(pipeline) | _plain(found.parameters),
-        searched=found.tried,
-    )
     return Fitted(
-        scores=described,
+        scores=_described(candidate, found, float(losses.mean()), difference),
         problem=own,
         artifacts=artifacts,
         kind=kind,
@@ -146,6 +150,31 @@ def fit(
         losses=losses,
         service=pipeline.service() if kind == "external" else None,
     )
+
+
+def _described(candidate: Candidate, found: search.Found, loss: float, difference: float) -> Scores:
+    return Scores(
+        candidate=candidate.name,
+        window_days=candidate.window,
+        rows=len(candidate.rows),
+        loss=loss,
+        twin_difference=difference,
+        parameters=_parameters(candidate.pipeline) | _plain(found.parameters),
+        searched=found.tried,
+    )
+
+
+def _fit_pipeline(candidate: Candidate, seed: int) -> search.Found:
+    """Fit a pipeline, with the parameters that a search chose where one is wanted."""
+    pipeline, rows = candidate.pipeline, candidate.rows
+    found = search.Found({}, 0)
+    if candidate.space:
+        found = search.search(pipeline, candidate.space, rows, candidate.seconds, seed)
+        pipeline.set_params(**found.parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        pipeline.fit(rows.frame(), rows.labels)
+    return found
 
 
 def _parameters(pipeline: Any) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.captures.examples import Examples, utc
-from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.schema import JsonSchema, columns_of
 from evergreen.monitoring import domain_classifier, performance, reference_profile
 from evergreen.registry.manifest import (
+    GOLDEN_ROWS,
     Evaluation,
     Expected,
     FeatureProfile,
@@ -26,23 +26,21 @@ from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REFERENCE
 
 if TYPE_CHECKING:
-    from evergreen.training.fitting import Fitted, Request
+    from evergreen.training.fitting import Contest, Fitted
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
-GOLDEN_ROWS = 50
 WEEKS = 4  # of the fitted rows, that a classifier is tried on
 
 
 def describe(
-    request: "Request",
-    endpoint: Endpoint,
-    schema: JsonSchema,
+    contest: "Contest",
     examples: Examples,
     best: "Fitted",
     evaluation: Evaluation,
     champion: Manifest | None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and the artifacts of the best candidate."""
+    request, endpoint, schema = contest.request, contest.endpoint, contest.schema
     artifacts = best.artifacts | {REFERENCE: _sample(best.examples, schema)}
     prints = {name: fingerprint(body) for name, body in artifacts.items()}
     hashes = (print_.sha256 for print_ in prints.values())

@@ -9,11 +9,10 @@ import msgspec
 from evergreen.captures.examples import Examples, utc
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.schema import JsonSchema
-from evergreen.registry.manifest import Evaluation, Manifest
+from evergreen.registry.manifest import FALLBACK, Evaluation, Manifest
 from evergreen.registry.registry import Registry, Run, Seen
 from evergreen.registry.state import Decision, Document
 from evergreen.serving import model
-from evergreen.training.fitting import FALLBACK
 
 NOT_FIGURES = ("candidates", "failed", "gates")  # of an evaluation; they stand in the manifest
 

@@ -4,10 +4,9 @@ Everything here is a function of its inputs: same examples, endpoint and seed, s
 what is measured in seconds is not: how many parameters a search has time for.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 
 import msgspec
 import numpy as np
@@ -19,15 +18,13 @@ from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError, DataError, NoCandidateError
 from evergreen.contract.rule import Rule
 from evergreen.contract.schema import JsonSchema
-from evergreen.pages import model_card
-from evergreen.registry.manifest import Evaluation, Manifest
+from evergreen.registry.manifest import FALLBACK, Evaluation, Manifest
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REPORT, Model
 from evergreen.training import evaluation, gates
-from evergreen.training.fitting import FALLBACK, Fitted, Request, fit
+from evergreen.training.fitting import Candidate, Contest, Fitted, Request, fit
+from evergreen.training.gates import Slice
 from evergreen.training.manifest_builder import describe
-
-Fit = Callable[..., Fitted]
 
 
 @dataclass(frozen=True)
@@ -42,12 +39,21 @@ class Version:
 class Trained(Version):
     """The version that the training is about, and a rule to fall back to, if one was wanted."""
 
+    best: Fitted
+    slices: Sequence[Slice]
     fallback: Version | None = None
 
     @property
     def verdict(self) -> gates.Verdict:
         """Return what its gates came to."""
         return gates.verdict(self.manifest.metrics.gates)
+
+    def with_card(self, page: str) -> "Trained":
+        """Return the version with its card, HTML, among its artifacts."""
+        card = page.encode()
+        files = self.manifest.artifacts | {REPORT: fingerprint(card)}
+        manifest = msgspec.structs.replace(self.manifest, artifacts=files)
+        return replace(self, manifest=manifest, artifacts=self.artifacts | {REPORT: card})
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
@@ -70,9 +76,8 @@ def train(
     cut = utc(examples.times[-1]) - timedelta(days=policy.holdout_days)
     if champion is not None:  # what it was fitted on would flatter it
         cut = max(cut, champion.manifest.lineage.fitted_until + timedelta.resolution)
-    holdout = examples.between(cut, None)
+    holdout, earlier = examples.between(cut, None), examples.between(None, cut)
     check_holdout(holdout, min_rows=policy.min_rows)
-    earlier = examples.between(None, cut)
     if not len(earlier):
         raise DataError(
             f"all {len(examples):,} rows are from the newest {policy.holdout_days} days "
@@ -80,34 +85,26 @@ def train(
         )
     check(earlier, schema, at=request.at, min_rows=policy.min_rows)
     whole = problem.of(endpoint.problem, earlier.labels)
-    fit_one = partial(fit, request, endpoint, schema, holdout, whole)
-    fitted, failed = _fit_all(
-        endpoint, request.seed, list(_windows(endpoint, examples, cut)), fit_one
-    )
+    contest = Contest(request, endpoint, schema, holdout, whole)
+    fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, cut)))
     best = min(fitted, key=lambda candidate: candidate.scores.loss)
-    measured, slices = evaluation.compare(
-        endpoint, schema, best, fitted, failed, champion, request.seed
-    )
+    measured, slices = evaluation.compare(contest, best, fitted, failed, champion)
     previous = champion.manifest if champion else None
-    manifest, artifacts = describe(request, endpoint, schema, examples, best, measured, previous)
+    manifest, artifacts = describe(contest, examples, best, measured, previous)
     manifest = evaluation.finish(manifest, best, endpoint, data_gate, previous)
-    page = model_card.page(manifest, best, endpoint, slices).encode()
-    files = manifest.artifacts | {REPORT: fingerprint(page)}
     fallback = None
     if request.fallback:
-        fallback = _fallback(request, endpoint, schema, examples, previous, fit_one, earlier)
+        fallback = _fallback(contest, examples, previous, earlier)
     rule = fallback.manifest.version if fallback else request.rule
-    manifest = msgspec.structs.replace(manifest, artifacts=files, fallback=rule)
-    return Trained(manifest, artifacts | {REPORT: page}, fallback)
+    manifest = msgspec.structs.replace(manifest, fallback=rule)
+    return Trained(manifest, artifacts, best, slices, fallback)
 
 
 def _fit_all(
-    endpoint: Endpoint,
-    seed: int,
-    windows: list[tuple[int | None, Examples]],
-    fit_one: Fit,
+    contest: Contest, windows: list[tuple[int | None, Examples]]
 ) -> tuple[list[Fitted], dict[str, str]]:
     """Fit each pipeline on each window; return those that can serve, and why the others cannot."""
+    endpoint, seed = contest.endpoint, contest.request.seed
     fitted: list[Fitted] = []
     failed: dict[str, str] = {}
     searches = max(len(endpoint.search) * len(windows), 1)
@@ -116,7 +113,7 @@ def _fit_all(
         for name, pipeline in endpoint.candidates(seed).items():
             space = endpoint.search.get(name, {}) if seconds else {}
             try:
-                fitted.append(fit_one(name, pipeline, window, rows, space, seconds))
+                fitted.append(fit(contest, Candidate(name, pipeline, window, rows, space, seconds)))
             except CandidateError as error:
                 failed[name if window is None else f"{name} on {window} days"] = str(error)
     if not fitted:
@@ -137,16 +134,10 @@ def _windows(
 
 
 def _fallback(
-    request: Request,
-    endpoint: Endpoint,
-    schema: JsonSchema,
-    examples: Examples,
-    previous: Manifest | None,
-    fit_one: Fit,
-    earlier: Examples,
+    contest: Contest, examples: Examples, previous: Manifest | None, earlier: Examples
 ) -> Version:
     """Fit the rule that answers when no model can be loaded: the endpoint's, or a constant."""
-    found = fit_one(FALLBACK, endpoint.rule or Rule(), None, earlier, {}, 0.0)
+    found = fit(contest, Candidate(FALLBACK, contest.endpoint.rule or Rule(), None, earlier))
     constant = found.problem.constant(earlier.labels)
     baseline = np.broadcast_to(constant, found.holdout_scores.shape)
     measured = Evaluation(
@@ -157,5 +148,5 @@ def _fallback(
         baseline=float(found.problem.losses(found.holdout.labels, baseline).mean()),
         candidates=[found.scores],
     )
-    manifest, artifacts = describe(request, endpoint, schema, examples, found, measured, previous)
+    manifest, artifacts = describe(contest, examples, found, measured, previous)
     return Version(manifest, artifacts)

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from evergreen.aws.s3 import Store
+from evergreen.captures.records import labels_of
 from evergreen.contract.endpoint import Policy
 from evergreen.registry.manifest import Manifest
+from evergreen.registry.registry import Registry
 from evergreen.registry.state import Document
+from evergreen.training import run_records
 
 COOLED = frozenset({"drift", "performance", "labels"})  # that wait for policy.cooldown_days
 AUTOMATIC = COOLED | {"schedule"}  # all others are a person's, and `upload`
@@ -30,6 +34,24 @@ class State:
 def by_hand(trigger: str) -> bool:
     """Say whether a person asks, who may train anything at any time."""
     return trigger not in AUTOMATIC | {"upload"}
+
+
+def due(name: str, policy: Policy, slot: datetime, registry: Registry, data: Store) -> str | None:
+    """Return what an endpoint should be trained for on a day, or None."""
+    if policy.is_due(slot):
+        return "schedule"
+    last = None
+    if policy.new_labels is not None:
+        last = next(run_records.manifests(name, registry), None)
+    if last is None or cools(slot, last, policy):
+        return None
+    found = {
+        label.id
+        for labels in labels_of(data, name, last.created, slot)
+        for label in labels
+        if label.time > last.created
+    }
+    return "labels" if enough(len(found), last, policy) else None
 
 
 def enough(labels: int, last: Manifest, policy: Policy) -> bool:

@@ -217,7 +217,7 @@ def environment(api: ExtensionsApi) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process in which one invocation returns; what comes after is Lambda's turn."""
     code = """if True:
         import sys, threading
-        from evergreen.after_answer import AfterAnswer
+        from evergreen.aws.extension import AfterAnswer
         with AfterAnswer(sys.argv[1]).invocation():
             pass
         threading.Event().wait()

@@ -19,13 +19,13 @@ from evergreen.captures.records import (
     Capture,
     Label,
     captures_of,
-    days_of,
     first_day,
     labels_of,
     reduced_day,
 )
 from evergreen.contract.errors import DeliveryError
-from local.plane.template import physical_name
+from evergreen.contract.moments import days_of
+from local.template import physical_name
 from tests.support import given
 from tests.support.given import NAME, Fault, capture, deliver, injected, label
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 import bootstrap as clients
 from evergreen.contract.errors import DeliveryError
 from evergreen.registry import events
-from local.plane.template import physical_name
+from local.template import physical_name
 from tests.support import given
 from tests.support.given import NAME, Fault, injected
 

@@ -118,7 +118,7 @@ class Autopilot(RuleBasedStateMachine):
         stack = SimpleNamespace(
             registry=lambda **_: self.registry, data=lambda: None, events=lambda: None
         )
-        self.patch.setattr(rollout, "aws", stack)
+        self.patch.setattr(rollout, "bootstrap", stack)
         self.patch.setattr(rollout, "measure", lambda *_, **__: None)
         self.patch.setattr(rollout, "_measure", lambda *_: None)
         self.patch.setattr(logger, "info", lambda *_, **__: None)

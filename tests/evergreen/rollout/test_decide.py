@@ -12,7 +12,7 @@ from evergreen.contract.endpoint import Policy
 from evergreen.registry import transitions
 from evergreen.registry.state import Document, Experiment
 from evergreen.registry.transitions import Change
-from evergreen.rollout.decide import BY, decide, rules
+from evergreen.rollout.decide import BY, decide
 from evergreen.rollout.evidence import ArmDay, Evidence, Guard, PairedDay, Waiting
 from tests.support import given
 from tests.support.given import NOW
@@ -558,7 +558,7 @@ def test_a_decision_says_by_which_rules_and_on_what_figures() -> None:
 
     assert change is not None
     assert change.by == BY
-    assert change.policy == rules(POLICY)
+    assert change.policy == POLICY.rules
     assert set(change.policy) <= set(Policy.__dataclass_fields__)
     assert {"days", "rows", "gain", "lower", "upper"} <= set(change.figures)
     assert change.reason.startswith("superior: gain +0.0200, from +0.0")

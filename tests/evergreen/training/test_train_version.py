@@ -26,10 +26,11 @@ from evergreen.contract.schema import schema_of
 from evergreen.registry.registry import fingerprint
 from evergreen.serving import model
 from evergreen.serving.model import JOBLIB, ONNX, REFERENCE, REPORT, RULE
-from evergreen.training import onnx_export
 from evergreen.training.fitting import Request
-from evergreen.training.train_version import Trained, train
+from evergreen.training.onnx import export
+from evergreen.training.train_version import Trained
 from tests.support import given
+from tests.support.given import train
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
@@ -190,6 +191,7 @@ def test_the_champion_is_compared_on_the_same_holdout() -> None:
 
     metrics = found.manifest.metrics
     assert metrics.champion is not None
+    assert metrics.improvement is not None
     assert metrics.improvement == pytest.approx(metrics.champion - metrics.loss)
     assert metrics.improvement_lower is not None
     assert metrics.improvement_lower <= metrics.improvement
@@ -276,7 +278,7 @@ def test_a_candidate_that_cannot_be_fitted_does_not_stop_the_others(error: Excep
 
     assert found.manifest.candidate == "good"
     said = found.manifest.metrics.failed["broken"]
-    assert said.startswith(f"{type(error).__name__} in evergreen/fitting.py:")
+    assert said.startswith(f"{type(error).__name__} in evergreen/training/fitting.py:")
     assert "bad" not in said, "its words may quote a row"
 
 
@@ -291,8 +293,8 @@ def test_a_candidate_whose_twin_disagrees_is_not_taken(monkeypatch: pytest.Monke
         another = pipeline(C=0.5).fit(data.frame(), data.labels)
         return real(another, schema, inputs)
 
-    real = onnx_export.convert
-    monkeypatch.setattr(onnx_export, "convert", convert_another)
+    real = export.convert
+    monkeypatch.setattr(export, "convert", convert_another)
 
     with pytest.raises(NoCandidateError, match="differs from scikit-learn"):
         trained()

@@ -22,7 +22,7 @@ from local.cloud.permissions import (
     roles,
 )
 from local.plane.plane import Plane
-from local.plane.template import Template, TemplateError, physical_name
+from local.template import Template, TemplateError, physical_name
 from tests.support import given
 from tests.support.given import NAME
 

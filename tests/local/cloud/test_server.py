@@ -13,7 +13,7 @@ from moto.s3.models import S3Backend
 
 from evergreen.aws.s3 import Store
 from local.cloud import server
-from local.plane.template import REGION
+from local.template import REGION
 
 HOST = "127.0.0.1"
 THREADS = 8

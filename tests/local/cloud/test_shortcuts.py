@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from evergreen.aws.s3 import Store
+from local import template
 from local.cloud import resources, shortcuts
-from local.plane import template
 
 BUCKET, STREAM, QUEUE = "a-bucket", "a-stream", "a-queue"
 Call = Callable[[], Any]

@@ -15,7 +15,7 @@ from local.gates import __main__ as main
 from local.gates import scanners
 from local.gates.__main__ import EXCEPTIONS, SCANS, Kept, blind, judge, kept
 from local.gates.scanners import SEEDED, Finding, ScanError, UnreachedError
-from local.plane.template import ROOT
+from local.template import ROOT
 
 FOUND = Finding("bandit", "B301", "local/demo/__main__.py", "pickle")
 KEPT = Kept("bandit", "B301", ("local/*",), "it is ours")

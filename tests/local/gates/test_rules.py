@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.gates.rules import RULES
-from local.plane.template import resolve, translate
+from local.template import resolve, translate
 
 TRANSLATED = translate()
 Resources = dict[str, Any]

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from local.cloud.resources import CREDENTIALS
 from local.plane import containers
 from local.plane.containers import Address, Containers, FunctionError
-from local.plane.template import load
+from local.template import load
 from tests.support.servers import Answered, Asked, listening
 
 BUILT_AT = 1_000

@@ -11,7 +11,7 @@ import time_machine
 from evergreen.aws.s3 import Store
 from evergreen.registry import events
 from local.plane.plane import Plane
-from local.plane.template import ROOT
+from local.template import ROOT
 from tests.support import given
 
 FOLDER = ROOT / "events"

@@ -11,7 +11,7 @@ import pytest
 from evergreen.aws.s3 import Store
 from local.plane.plane import Plane
 from local.plane.process import Process
-from local.plane.template import (
+from local.template import (
     ROOT,
     Template,
     TemplateError,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.plane.schedule import next_time
-from local.plane.template import TemplateError
+from local.template import TemplateError
 
 FRIDAY = datetime(2013, 2, 1, 6, tzinfo=UTC)
 

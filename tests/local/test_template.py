@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from local.plane.template import ROOT, TEMPLATE, Template, TemplateError, load, resolve, translate
+from local.template import ROOT, TEMPLATE, Template, TemplateError, load, resolve, translate
 
 TRANSLATED = translate()
 

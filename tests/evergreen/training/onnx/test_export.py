@@ -54,7 +54,7 @@ from evergreen.contract.errors import CandidateError
 from evergreen.contract.problem import Kind, Problem, outputs
 from evergreen.contract.schema import Columns, columns_of
 from evergreen.serving.runtime_onnx import run, session_of
-from evergreen.training import onnx_export
+from evergreen.training.onnx import export
 
 NUMBERS = ["temp", "amount", "count"]
 TEXT = ["carrier", "dest"]
@@ -133,7 +133,7 @@ def answers(pipeline: Any, found: Columns) -> npt.NDArray[np.float64]:
 
 
 def scores(pipeline: Any, found: Columns) -> npt.NDArray[np.float64]:
-    return run(session_of(onnx_export.convert(pipeline, SCHEMA, NAMES)), found, NAMES)
+    return run(session_of(export.convert(pipeline, SCHEMA, NAMES)), found, NAMES)
 
 
 def difference(pipeline: Any, found: Columns) -> float:
@@ -141,7 +141,7 @@ def difference(pipeline: Any, found: Columns) -> float:
     expected = answers(pipeline, found)
     assert len(np.unique(expected)) > 2, "a constant model would agree with anything"
     kind: Kind = "binary" if is_classifier(pipeline) else "regression"
-    return onnx_export.difference(scores(pipeline, found), expected, Problem(kind=kind))
+    return export.difference(scores(pipeline, found), expected, Problem(kind=kind))
 
 
 def one_hot() -> Any:
@@ -219,11 +219,8 @@ def test_a_twin_tells_several_classes_as_its_pipeline_does(name: str) -> None:
 
     assert scored.shape == (3_000, 4)
     assert len(set(several.answered(scored))) == 4
-    assert onnx_export.difference(scored, expected, several) < 1e-9
-    assert (
-        onnx_export.difference(scores(pipeline, strange()), answers_of_each(pipeline), several)
-        < 1e-5
-    )
+    assert export.difference(scored, expected, several) < 1e-9
+    assert export.difference(scores(pipeline, strange()), answers_of_each(pipeline), several) < 1e-5
 
 
 def answers_of_each(pipeline: Any) -> npt.NDArray[np.float64]:
@@ -236,15 +233,15 @@ def test_a_class_that_differs_is_refused_however_close_its_score_is() -> None:
     several = Problem(kind="multiclass", classes=list("abc"))
 
     with pytest.raises(CandidateError, match=r"by up to 1e-09 and in 1 labels, in rows 0 of the 2"):
-        onnx_export.difference(scores, expected, several)
+        export.difference(scores, expected, several)
 
 
 def test_a_regression_may_differ_by_a_share_of_its_scale() -> None:
     minutes = Problem(kind="regression", scale=100.0)
 
-    assert onnx_export.difference(np.array([150.0005]), np.array([150.0]), minutes) < 1e-5
+    assert export.difference(np.array([150.0005]), np.array([150.0]), minutes) < 1e-5
     with pytest.raises(CandidateError, match="differs"):
-        onnx_export.difference(np.array([150.002]), np.array([150.0]), minutes)
+        export.difference(np.array([150.002]), np.array([150.0]), minutes)
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -395,9 +392,9 @@ def test_a_pipeline_without_a_column_transformer_reads_all_columns(
     pipeline = make_pipeline(*steps, estimator)
     pipeline.fit(pd.DataFrame(numbers), numbers["temp"] > 55)
 
-    found = run(session_of(onnx_export.convert(pipeline, schema, NUMBERS)), numbers, NUMBERS)
+    found = run(session_of(export.convert(pipeline, schema, NUMBERS)), numbers, NUMBERS)
 
-    assert onnx_export.difference(found, answers(pipeline, numbers)) < 1e-5
+    assert export.difference(found, answers(pipeline, numbers)) < 1e-5
 
 
 class Homemade(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -428,7 +425,7 @@ def test_what_has_no_converter_is_refused_with_the_way_out(step: Any, estimator:
     pipeline = fitted(make_pipeline(step, estimator))
 
     with pytest.raises(CandidateError, match=r"no ONNX twin .*ServingRuntime=sklearn"):
-        onnx_export.convert(pipeline, SCHEMA, NAMES)
+        export.convert(pipeline, SCHEMA, NAMES)
 
 
 def test_a_twin_that_rounds_otherwise_is_refused() -> None:
@@ -449,7 +446,7 @@ def test_a_score_over_the_tolerance_is_refused_with_its_row() -> None:
     scores[[3, 900]] += [2e-5, -0.125]
 
     with pytest.raises(CandidateError) as caught:
-        onnx_export.difference(scores, expected)
+        export.difference(scores, expected)
 
     assert "by up to 0.12, in rows 3, 900 of the 1,200 in the holdout" in str(caught.value)
 
@@ -459,27 +456,27 @@ def test_a_label_that_differs_is_refused_however_close_its_score_is() -> None:
     scores = np.array([0.1, 0.5 - 1e-9, 0.5, 0.9])
 
     with pytest.raises(CandidateError, match=r"by up to 1e-09 and in 1 labels, in rows 1 of the 4"):
-        onnx_export.difference(scores, expected)
+        export.difference(scores, expected)
 
 
 def test_a_regression_has_no_label_that_could_differ() -> None:
-    assert onnx_export.difference(np.array([0.5 - 1e-9]), np.array([0.5]), REGRESSION) < 1e-8
+    assert export.difference(np.array([0.5 - 1e-9]), np.array([0.5]), REGRESSION) < 1e-8
 
 
 @pytest.mark.parametrize("score", [np.nan, 0.5 + 2e-5], ids=["no number", "far away"])
 @pytest.mark.parametrize("problem", [Problem(), REGRESSION])
 def test_a_score_that_is_not_the_same_is_refused(score: float, problem: Problem) -> None:
     with pytest.raises(CandidateError, match="differs from scikit-learn"):
-        onnx_export.difference(np.array([0.5, score]), np.array([0.5, 0.5]), problem)
+        export.difference(np.array([0.5, score]), np.array([0.5, 0.5]), problem)
 
 
 def test_many_rows_are_counted_and_the_first_are_named() -> None:
     with pytest.raises(CandidateError, match=r"rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 1,990 more"):
-        onnx_export.difference(np.zeros(2_000), np.ones(2_000))
+        export.difference(np.zeros(2_000), np.ones(2_000))
 
 
 def test_a_score_within_the_tolerance_is_recorded() -> None:
-    found = onnx_export.difference(np.array([0.2, 0.7]), np.array([0.2 + 5e-6, 0.7]))
+    found = export.difference(np.array([0.2, 0.7]), np.array([0.2 + 5e-6, 0.7]))
 
     assert found == pytest.approx(5e-6)
 
@@ -487,7 +484,7 @@ def test_a_score_within_the_tolerance_is_recorded() -> None:
 def test_a_session_has_one_thread_and_runs_its_nodes_in_order() -> None:
     """More of either would add up in an order that depends on the number of cores."""
     session = session_of(
-        onnx_export.convert(behind_all("HistGradientBoostingClassifier"), SCHEMA, NAMES)
+        export.convert(behind_all("HistGradientBoostingClassifier"), SCHEMA, NAMES)
     )
 
     options = session.get_session_options()
@@ -500,7 +497,7 @@ def test_a_session_has_one_thread_and_runs_its_nodes_in_order() -> None:
 def test_a_row_has_the_same_score_alone_and_in_a_batch_of_any_size(name: str) -> None:
     """Bit by bit, but for a logistic function: several at once are computed otherwise than one."""
     pipeline = behind_all(name)
-    session = session_of(onnx_export.convert(pipeline, SCHEMA, NAMES))
+    session = session_of(export.convert(pipeline, SCHEMA, NAMES))
     found = strange(200)
     together = run(session, found, NAMES)
     logistic = name in ("LogisticRegression", "GradientBoostingClassifier",
@@ -519,7 +516,7 @@ def test_a_row_has_the_same_score_alone_and_in_a_batch_of_any_size(name: str) ->
 def test_a_twin_is_valid_onnx_and_its_last_output_the_scores(name: str) -> None:
     pipeline = behind_all(name)
 
-    model = onnx.load_from_string(onnx_export.convert(pipeline, SCHEMA, NAMES))
+    model = onnx.load_from_string(export.convert(pipeline, SCHEMA, NAMES))
 
     onnx.checker.check_model(model, full_check=True)
     names = [output.name for output in model.graph.output]
@@ -529,7 +526,7 @@ def test_a_twin_is_valid_onnx_and_its_last_output_the_scores(name: str) -> None:
 def test_the_same_pipeline_has_the_same_twin_byte_for_byte() -> None:
     pipeline = behind_all("HistGradientBoostingClassifier")
 
-    first, second = (onnx_export.convert(pipeline, SCHEMA, NAMES) for _ in range(2))
+    first, second = (export.convert(pipeline, SCHEMA, NAMES) for _ in range(2))
 
     assert first == second
 
@@ -537,8 +534,8 @@ def test_the_same_pipeline_has_the_same_twin_byte_for_byte() -> None:
 def test_the_bytes_of_a_twin_do_not_depend_on_the_process_that_makes_it() -> None:
     code = (
         "import hashlib, sys; sys.path[:0] = ['functions', '.'];"
-        "from tests.evergreen.training.test_onnx_export import *;"
-        "made = twin.convert(behind_all('HistGradientBoostingClassifier'), SCHEMA, NAMES);"
+        "from tests.evergreen.training.onnx.test_export import *;"
+        "made = export.convert(behind_all('HistGradientBoostingClassifier'), SCHEMA, NAMES);"
         "print(hashlib.sha256(made).hexdigest())"
     )
 
@@ -546,7 +543,7 @@ def test_the_bytes_of_a_twin_do_not_depend_on_the_process_that_makes_it() -> Non
         subprocess.Popen(
             [sys.executable, "-c", code],
             env=os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"},
-            cwd=Path(__file__).parents[3],
+            cwd=Path(__file__).parents[4],
             stdout=subprocess.PIPE,
         )
         for seed in ("4", "5")  # which order skl2onnx's set of opsets one way, and the other

@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from evergreen.contract.errors import CandidateError, worded
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import Columns, JsonSchema, Score, is_text
-from evergreen.training.onnx_converters import ESTIMATORS, TRANSFORMERS, declare_float64
+from evergreen.training.onnx.converters import ESTIMATORS, TRANSFORMERS, declare_float64
 
 TOLERANCE = 1e-5
 NAMED_ROWS = 10

@@ -24,7 +24,7 @@ from skl2onnx.common.data_types import (
 )
 from sklearn import ensemble, impute, linear_model, preprocessing, tree
 
-from evergreen.training.tree_ensembles import Trees, score_columns, trees_of
+from evergreen.training.onnx.tree_ensembles import Trees, score_columns, trees_of
 
 Values = npt.NDArray[Any]
 Converter = Callable[[Any, Any, Any], None]
