@@ -285,7 +285,7 @@ def test_a_footer_with_any_byte_turned_is_read_or_refused_and_ends_no_process(
 
     found = subprocess.run(
         [sys.executable, "-c", FLIPS, source, tmp_path],
-        cwd=Path(dataset.__file__).parent.parent,
+        cwd=Path(dataset.__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=120,
