@@ -29,7 +29,7 @@ from evergreen.contract.errors import (
     UnknownDecisionError,
 )
 from evergreen.contract.identifiers import RUN, check_endpoint_file, check_endpoint_name
-from evergreen.registry import events, explain
+from evergreen.registry import events, explain, run_claims
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.state import Document
 from evergreen.registry.transitions import Change
@@ -163,7 +163,7 @@ def show_status(request: Request) -> Answer:
         level = int(os.environ["MATURITY_LEVEL"])
         body |= status.seen(seen.document, found, policy, level)
     if run is not None:
-        body["run"] = registry.run(seen.document.endpoint, run)
+        body["run"] = run_claims.find(registry.store, seen.document.endpoint, run)
     return answer(200, body)
 
 

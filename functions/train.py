@@ -26,7 +26,7 @@ from evergreen.contract.errors import UnknownEventError
 from evergreen.contract.moments import time_of
 from evergreen.pages import model_card
 from evergreen.registry import events
-from evergreen.registry.registry import Run
+from evergreen.registry.run_claims import Run
 from evergreen.training import triggers
 from evergreen.training.run import Job, carry_out
 from evergreen.training.train_version import Trained

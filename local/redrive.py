@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from evergreen.registry.registry import RUN_LIMIT
+from evergreen.registry.run_claims import RUN_LIMIT
 from local.destroy import DestroyError, arguments_of, resources_of, stack_of, status_of
 
 HIDDEN_SECONDS = 900  # from others, while a person reads the list

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import bootstrap as clients
 from evergreen.aws.s3 import Store
 from evergreen.contract.errors import DeliveryError
-from evergreen.registry import events
+from evergreen.registry import events, run_claims
 from evergreen.registry.manifest import Manifest
-from evergreen.registry.registry import RUN_LIMIT
+from evergreen.registry.run_claims import RUN_LIMIT
 from local import redrive
 from local.cloud.faults import Faults
 from local.plane.plane import Plane
@@ -170,7 +170,10 @@ def test_after_any_faults_redriving_ends_all_and_redriving_twice_changes_nothing
     assert plane.waiting == []
     assert letters(queue) == []
     registry, before = registry_of(artifacts), objects()[artifacts.bucket]
-    runs = [registry.run(NAME, key.split("/")[2][:-5]) for key in artifacts.keys(f"runs/{NAME}/")]
+    runs = [
+        run_claims.find(registry.store, NAME, key.split("/")[2][:-5])
+        for key in artifacts.keys(f"runs/{NAME}/")
+    ]
     assert all(run and run.outcome for run in runs)
     versions = [run.version for run in runs if run and run.version]
     assert len(versions) == len(set(versions))

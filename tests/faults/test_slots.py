@@ -15,7 +15,9 @@ import time_machine
 
 import train
 from evergreen.aws.s3 import Store
-from evergreen.registry.registry import RUN_LIMIT, Registry, Run
+from evergreen.registry import run_claims
+from evergreen.registry.registry import Registry
+from evergreen.registry.run_claims import RUN_LIMIT, Run
 from evergreen.registry.state import Decision
 from evergreen.training import train_version
 from local.plane.plane import Plane
@@ -145,10 +147,10 @@ def test_a_retry_holds_its_claim_as_long_as_lambda_lets_it_run(registry: Registr
     claimed = Run(run="slot", owner="ours", trigger="schedule", at=NOW, started=NOW)
     again = msgspec.structs.replace(claimed, started=NOW + 0.9 * RUN_LIMIT)
     other = msgspec.structs.replace(claimed, owner="other", started=NOW + 1.5 * RUN_LIMIT)
-    registry.claim(NAME, claimed)
-    registry.claim(NAME, again)
+    run_claims.claim(registry.store, NAME, claimed)
+    run_claims.claim(registry.store, NAME, again)
 
-    assert registry.claim(NAME, other).owner == "ours"
+    assert run_claims.claim(registry.store, NAME, other).owner == "ours"
 
 
 def test_an_owner_that_is_late_does_not_write_over_the_record_of_who_took_its_run_over(
@@ -156,13 +158,15 @@ def test_an_owner_that_is_late_does_not_write_over_the_record_of_who_took_its_ru
 ) -> None:
     first = Run(run="slot", owner="ours", trigger="schedule", at=NOW, started=NOW)
     late = msgspec.structs.replace(first, owner="other", started=NOW + 2 * RUN_LIMIT)
-    registry.claim(NAME, first)
-    registry.claim(NAME, late)
+    run_claims.claim(registry.store, NAME, first)
+    run_claims.claim(registry.store, NAME, late)
 
-    assert not registry.finish(NAME, msgspec.structs.replace(first, outcome="skipped"))
-    assert registry.finish(NAME, msgspec.structs.replace(late, outcome="entered"))
+    assert not run_claims.finish(
+        registry.store, NAME, msgspec.structs.replace(first, outcome="skipped")
+    )
+    assert run_claims.finish(registry.store, NAME, msgspec.structs.replace(late, outcome="entered"))
 
-    found = registry.run(NAME, "slot")
+    found = run_claims.find(registry.store, NAME, "slot")
     assert found is not None
     assert (found.owner, found.outcome) == ("other", "entered")
 

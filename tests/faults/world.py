@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from evergreen.registry.registry import Registry, Run
+from evergreen.registry import run_claims
+from evergreen.registry.registry import Registry
+from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Decision, Document
 from evergreen.serving import model
 from local.plane.plane import Plane
@@ -59,7 +61,10 @@ class World:
             generations = range(1, seen.document.generation + 1)
             decisions = [self.registry.decision(NAME, one) for one in generations]
         keys = list(self.registry.store.keys(f"runs/{NAME}/"))
-        runs = [self.registry.run(NAME, key.split("/")[2].removesuffix(".json")) for key in keys]
+        runs = [
+            run_claims.find(self.registry.store, NAME, key.split("/")[2].removesuffix(".json"))
+            for key in keys
+        ]
         return State(
             document=msgspec.structs.replace(seen.document, nonce="") if seen else None,
             decisions=[found for found in decisions if found],

@@ -14,7 +14,7 @@ from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.monitoring.report import key_of
 from evergreen.registry import transitions
-from evergreen.registry.registry import Run
+from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Document
 from evergreen.registry.transitions import Change
 from evergreen.serving.model import REPORT, RULE

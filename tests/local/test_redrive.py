@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from evergreen.registry.registry import RUN_LIMIT
+from evergreen.registry.run_claims import RUN_LIMIT
 from local import redrive
 from local.plane.plane import Plane
 from local.redrive import RedriveError

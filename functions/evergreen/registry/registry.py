@@ -3,7 +3,7 @@
     models/{endpoint}/{version}/model.onnx, model.joblib, manifest.json    written once
     endpoints/{endpoint}.json                                              compare-and-set
     endpoints/{endpoint}/history/{generation}.json                         written once
-    runs/{endpoint}/{run}.json                                             see Registry.claim
+    runs/{endpoint}/{run}.json                                             see registry.run_claims
 
 Manifests and documents are sealed (see aws.signing) and not decoded before that was checked.
 
@@ -16,8 +16,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import msgspec
 
@@ -30,48 +29,18 @@ from evergreen.contract.errors import (
     ModelUnavailableError,
     OldDocumentError,
 )
-from evergreen.registry.manifest import FORMAT, Artifact, Gate, Manifest
+from evergreen.registry.manifest import FORMAT, Artifact, Manifest
 from evergreen.registry.state import Decision, Document
+from evergreen.registry.stored_json import MOST_BYTES, encode, read
 from evergreen.registry.transitions import Change, apply
 
 Announce = Callable[[Decision], None]
+# Made here, by one thread: two that make msgspec's first decoder of a type at once may crash.
+DOCUMENT = msgspec.json.Decoder(Document)
+DECISION = msgspec.json.Decoder(Decision)
+MANIFEST = msgspec.json.Decoder(Manifest)
 
-MOST_BYTES = 8_000_000  # of a manifest or document; a hundred times what they have
 _HISTORY = re.compile(r"/([0-9]{6,})\.json$")  # the end of a decision's key
-RUN_LIMIT = timedelta(minutes=15)  # a Lambda function is ended by then, and its claim with it
-
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A training run, from its claim (`outcome` is None) to its end.
-
-    owner: the invocation that holds the claim; a retry of the same invocation has the same.
-    at: the newest moment that the run may know of; started: when its owner began.
-    seconds: that its last attempt took. outcome: promoted (as the first), entered as candidate,
-    rejected or skipped, for the reason.
-    labels: how many met their predictions, and what became of the others; conflicting: ids of
-    predictions for which two different labels came. data: its rows, their span and SHA-256.
-    previous: the champion that it was compared with. All from there on describes the version.
-    """
-
-    run: str
-    owner: str
-    trigger: str
-    at: datetime
-    started: datetime
-    outcome: str | None = None
-    reason: str = ""
-    version: str | None = None
-    labels: dict[str, int] = {}
-    conflicting: list[str] = []
-    seconds: float | None = None
-    data: dict[str, Any] = {}
-    code_sha256: str | None = None
-    libraries: dict[str, str] = {}
-    previous: str | None = None
-    candidate: str | None = None
-    parameters: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    gates: list[Gate] = []
 
 
 @dataclass(frozen=True)
@@ -114,7 +83,7 @@ class Registry:
         body = self.seal.open(key, stored.body)
         if body is None:
             raise CorruptDocumentError(key, "it is not as this stack wrote it")
-        return Seen(_read(key, body, Document), stored.etag)
+        return Seen(read(key, body, DOCUMENT), stored.etag)
 
     def write_document(
         self, document: Document, seen: Seen | None, announce: Announce = lambda _: None
@@ -131,7 +100,7 @@ class Registry:
                 raise DocumentChangedError(document.endpoint, 0)
             raise OldDocumentError(document.endpoint, 0)  # it has been deleted
         key = _document_key(document.endpoint)
-        body = self.seal.seal(key, _encode(document))
+        body = self.seal.seal(key, encode(document))
         won = (
             self.store.create(key, body)
             if seen is None
@@ -178,7 +147,7 @@ class Registry:
         told = [int(found[1]) for found in map(_HISTORY.search, keys) if found]
         if not told:
             announce(document.last)
-            self.store.create(_history_key(endpoint, generation), _encode(document.last))
+            self.store.create(_history_key(endpoint, generation), encode(document.last))
             return generation
         return max(told)
 
@@ -197,7 +166,7 @@ class Registry:
         """Return the decision that made a generation of an endpoint's document."""
         key = _history_key(endpoint, generation)
         stored = self.store.get(key, MOST_BYTES)
-        return _read(key, stored.body, Decision) if stored else None
+        return read(key, stored.body, DECISION) if stored else None
 
     def history(self, document: Document, newest: int = 50) -> list[Decision]:
         """Return the last decisions that led to a document, oldest first."""
@@ -219,7 +188,7 @@ class Registry:
         for name, body in artifacts.items():
             self._create(manifest, f"{folder}/{name}", body)
         key = _manifest_key(manifest.endpoint, manifest.version)
-        self._create(manifest, key, self.seal.seal(key, _encode(manifest)))
+        self._create(manifest, key, self.seal.seal(key, encode(manifest)))
 
     def _create(self, manifest: Manifest, key: str, body: bytes) -> None:
         if not self.store.create(key, body):
@@ -242,7 +211,7 @@ class Registry:
                 endpoint, version, "its manifest is not as this stack's training wrote it"
             )
         try:
-            manifest = _decode(body, Manifest)
+            manifest = MANIFEST.decode(body)
         except msgspec.DecodeError as error:
             raise ModelUnavailableError(
                 endpoint, version, f"its manifest cannot be read: {error}"
@@ -287,74 +256,10 @@ class Registry:
             )
         return stored.body
 
-    # Training runs
-
-    def claim(self, endpoint: str, claim: Run) -> Run:
-        """Claim a training run; the caller may go on if the run that is returned has its owner.
-
-        One slot is trained for once: a duplicate of its event gets the run of the first, whether
-        that is under way or done. A claim whose owner must have been ended by now is taken over,
-        and a retry of its owner, which Lambda gives as long again, holds it as long again.
-        """
-        key = _run_key(endpoint, claim.run)
-        if self.store.create(key, _encode(claim)):
-            return claim
-        known = self._run(key)
-        if known is None:
-            raise DocumentChangedError(endpoint, 0)
-        found, etag = known
-        free = found.owner == claim.owner or claim.started - found.started > RUN_LIMIT
-        if found.outcome is not None or not free:
-            return found
-        held = msgspec.structs.replace(found, owner=claim.owner, started=claim.started)
-        if self.store.replace(key, _encode(held), etag):
-            return held
-        return self.claim(endpoint, claim)  # somebody else was faster
-
-    def run(self, endpoint: str, prefix: str) -> Run | None:
-        """Return the training run whose name begins so, or None where none has begun."""
-        key = next(self.store.keys(_run_key(endpoint, prefix).removesuffix(".json")), None)
-        known = self._run(key) if key else None
-        return known[0] if known else None
-
-    def _run(self, key: str) -> tuple[Run, str] | None:
-        stored = self.store.get(key, MOST_BYTES)
-        return (_read(key, stored.body, Run), stored.etag) if stored else None
-
-    def finish(self, endpoint: str, run: Run) -> bool:
-        """Record how a claimed run ended; False where the claim has been taken over meanwhile."""
-        key = _run_key(endpoint, run.run)
-        known = self._run(key)
-        if known is None or (known[0].owner, known[0].started) != (run.owner, run.started):
-            return False
-        return self.store.replace(key, _encode(run), known[1])
-
 
 def fingerprint(body: bytes) -> Artifact:
     """Return the size and hash by which an artifact is known."""
     return Artifact(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
-
-
-def _encode(value: msgspec.Struct) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2)
-
-
-# Made here, by one thread: two that make msgspec's first decoder of a type at once may crash.
-_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (Document, Decision, Manifest, Run)
-}
-
-
-def _decode[T](body: bytes, kind: type[T]) -> T:
-    found: T = _DECODERS[kind].decode(body)
-    return found
-
-
-def _read[T](key: str, body: bytes, kind: type[T]) -> T:
-    try:
-        return _decode(body, kind)
-    except msgspec.DecodeError as error:
-        raise CorruptDocumentError(key, str(error)) from error
 
 
 def _document_key(endpoint: str) -> str:
@@ -367,10 +272,6 @@ def _history_prefix(endpoint: str) -> str:
 
 def _history_key(endpoint: str, generation: int) -> str:
     return f"{_history_prefix(endpoint)}{generation:06d}.json"
-
-
-def _run_key(endpoint: str, run: str) -> str:
-    return f"runs/{endpoint}/{run}.json"
 
 
 def _folder(endpoint: str, version: str) -> str:

@@ -24,9 +24,10 @@ from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError, DataError, NoCandidateError
 from evergreen.contract.schema import schema_of
 from evergreen.monitoring import report
-from evergreen.registry import events, lifecycle, transitions
+from evergreen.registry import events, lifecycle, run_claims, transitions
 from evergreen.registry.manifest import FALLBACK, Manifest
-from evergreen.registry.registry import Registry, Run, Seen
+from evergreen.registry.registry import Registry, Seen
+from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Type
 from evergreen.registry.transitions import Change
 from evergreen.training import (
@@ -71,11 +72,11 @@ class Job:
 def carry_out(job: Job, asked: Run) -> Run:
     """Train for a run that an event asks for, once however often it asks; return its record."""
     began = perf_counter()
-    run = job.registry.claim(job.name, asked)
+    run = run_claims.claim(job.registry.store, job.name, asked)
     if run.outcome is not None or run.owner != asked.owner:
         return run  # a repetition of an event that has been, or is being, dealt with
     ended = msgspec.structs.replace(_attempt(job, run), seconds=round(perf_counter() - began, 3))
-    if not job.registry.finish(job.name, ended):
+    if not run_claims.finish(job.registry.store, job.name, ended):
         logger.warning("another invocation has taken the run over", extra={"run": run.run})
         return ended
     counts = {f"Training{str(ended.outcome).title()}": 1}

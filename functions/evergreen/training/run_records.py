@@ -10,7 +10,8 @@ from evergreen.captures.examples import Examples, utc
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import FALLBACK, Evaluation, Manifest
-from evergreen.registry.registry import Registry, Run, Seen
+from evergreen.registry.registry import Registry, Seen
+from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Decision, Document
 from evergreen.serving import model
 

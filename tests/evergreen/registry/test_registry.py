@@ -18,8 +18,9 @@ from evergreen.contract.errors import (
     ModelUnavailableError,
     OldDocumentError,
 )
-from evergreen.registry import transitions
-from evergreen.registry.registry import Registry, Run, Seen, fingerprint
+from evergreen.registry import run_claims, transitions
+from evergreen.registry.registry import Registry, Seen, fingerprint
+from evergreen.registry.run_claims import Run
 from evergreen.registry.transitions import Change
 from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
@@ -199,7 +200,7 @@ def test_a_line_of_the_history_or_a_run_that_is_damaged_is_an_error_of_ours(
     with pytest.raises(CorruptDocumentError, match="history/000001"):
         registry.decision(NAME, 1)
     with pytest.raises(CorruptDocumentError, match="runs"):
-        registry.run(NAME, "slot")
+        run_claims.find(registry.store, NAME, "slot")
 
 
 def test_a_promotion_that_failed_raises_and_leaves_the_old_champion(registry: Registry) -> None:
@@ -386,17 +387,17 @@ def test_fingerprints_are_equal_exactly_when_the_bytes_are(a: bytes, b: bytes) -
 
 
 def test_a_run_is_claimed_once(registry: Registry) -> None:
-    assert registry.claim(NAME, run()).owner == "first"
+    assert run_claims.claim(registry.store, NAME, run()).owner == "first"
 
-    second = registry.claim(NAME, run(owner="second"))
+    second = run_claims.claim(registry.store, NAME, run(owner="second"))
 
     assert second.owner == "first"
 
 
 def test_a_retry_of_the_same_invocation_keeps_its_claim(registry: Registry) -> None:
-    registry.claim(NAME, run())
+    run_claims.claim(registry.store, NAME, run())
 
-    again = registry.claim(NAME, run(started=given.NOW + timedelta(minutes=1)))
+    again = run_claims.claim(registry.store, NAME, run(started=given.NOW + timedelta(minutes=1)))
 
     assert again.owner == "first"
     assert again.outcome is None
@@ -407,16 +408,20 @@ def test_a_claim_whose_answer_was_lost_is_held(registry: Registry, fault: Fault)
     fault.hit, fault.key = 0, ""
 
     with injected(registry.store.s3, "s3.PutObject", fault):
-        held = registry.claim(NAME, run())
+        held = run_claims.claim(registry.store, NAME, run())
 
     assert held.owner == "first"
 
 
 def test_a_finished_run_is_not_run_again(registry: Registry) -> None:
-    claim = registry.claim(NAME, run())
-    registry.finish(NAME, msgspec.structs.replace(claim, outcome="promoted", version="v1"))
+    claim = run_claims.claim(registry.store, NAME, run())
+    run_claims.finish(
+        registry.store, NAME, msgspec.structs.replace(claim, outcome="promoted", version="v1")
+    )
 
-    later = registry.claim(NAME, run(owner="second", started=given.NOW + timedelta(days=9)))
+    later = run_claims.claim(
+        registry.store, NAME, run(owner="second", started=given.NOW + timedelta(days=9))
+    )
 
     assert (later.owner, later.outcome, later.version) == ("first", "promoted", "v1")
 
@@ -427,34 +432,37 @@ def test_a_finished_run_is_not_run_again(registry: Registry) -> None:
 def test_a_claim_is_taken_over_when_its_owner_must_have_been_ended(
     registry: Registry, minutes: int, owner: str
 ) -> None:
-    registry.claim(NAME, run())
+    run_claims.claim(registry.store, NAME, run())
 
     later = given.NOW + timedelta(minutes=minutes)
-    found = registry.claim(NAME, run(owner="second", started=later))
+    found = run_claims.claim(registry.store, NAME, run(owner="second", started=later))
 
     assert found.owner == owner
 
 
 def test_of_two_that_take_over_the_same_claim_one_holds_it(registry: Registry) -> None:
-    registry.claim(NAME, run())
+    run_claims.claim(registry.store, NAME, run())
     later = given.NOW + timedelta(hours=1)
     race = Fault(0, times=0, key="runs/")
 
     def third_is_faster() -> None:
         race.times = 0
-        assert registry.claim(NAME, run(owner="third", started=later)).owner == "third"
+        assert (
+            run_claims.claim(registry.store, NAME, run(owner="third", started=later)).owner
+            == "third"
+        )
 
     # The first PutObject of the second claim is its failing create, the other its replacement.
     race.first, race.times = 1, 1
     race.status, race.code, race.meanwhile = 409, "ConditionalRequestConflict", third_is_faster
     with injected(registry.store.s3, "s3.PutObject", race):
-        second = registry.claim(NAME, run(owner="second", started=later))
+        second = run_claims.claim(registry.store, NAME, run(owner="second", started=later))
 
     assert race.hit == 1
     assert second.owner != "second"
 
 
 def test_runs_of_different_endpoints_do_not_meet(registry: Registry) -> None:
-    registry.claim(NAME, run())
+    run_claims.claim(registry.store, NAME, run())
 
-    assert registry.claim("other", run(owner="second")).owner == "second"
+    assert run_claims.claim(registry.store, "other", run(owner="second")).owner == "second"
