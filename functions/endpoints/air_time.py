@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from evergreen.contract.endpoint import Endpoint, Policy
+from evergreen import Endpoint, Policy
 
 Code = Annotated[str, Meta(min_length=1, max_length=4)]
 

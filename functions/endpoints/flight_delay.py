@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from evergreen.contract.endpoint import Endpoint, Policy
+from evergreen import Endpoint, Policy
 
 LATE_MINUTES = 15
 Code = Annotated[str, Meta(min_length=1, max_length=4)]

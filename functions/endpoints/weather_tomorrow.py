@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from evergreen.contract.endpoint import Endpoint, Policy
+from evergreen import Endpoint, Policy
 
 Celsius = Annotated[float, Meta(ge=-60, le=60)]
 Rain = Annotated[float, Meta(ge=0, le=2_000)]

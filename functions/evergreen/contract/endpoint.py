@@ -39,6 +39,8 @@ RULES = (  # and those that decisions on versions are made by
 class Policy:
     """When to retrain, and what a candidate must show to be promoted.
 
+    Days and counts are at least 1, shares and margins at least 0, unless a line says otherwise.
+
     schedule: `monthly` retrains on the 1st, `weekly` on Mondays, by UTC date.
     holdout_days: the newest days of data, which no candidate fits and all are compared on.
     windows_days: how much history the candidates fit; each pipeline is fitted on each window, and
@@ -61,15 +63,20 @@ class Policy:
         a thousand, ask for a training; None never does.
     promotion: `superior` promotes a challenger that is better beyond chance, `not worse` one that
         is not worse by more than `margin`. alpha: the chance of doing so wrongly, however often it
-        is looked at.
+        is looked at; between 0 and 0.5.
     shadow_days: labelled days that a comparison needs at least, and max_shadow_days, after which it
-        is inconclusive.
-    canary: the shares of the requests that a challenger gets in turn, each for canary_days and at
-        least canary_rows rows.
+        is inconclusive; not fewer than shadow_days.
+    canary: the shares of the requests that a challenger gets in turn, rising between 0 and 1, each
+        for canary_days and at least canary_rows rows; these two may be 0.
     watch_days: how long the champion before is compared with a new one, and may come back, by
         the comparison of watch_min_days or more.
     max_latency_ms: the time in which a candidate must score a row, and that a canary may exceed in
         1 % of its rows.
+
+    A value out of its range is no error here: `check_endpoint` raises EndpointFileError for it.
+
+    >>> Policy(schedule="weekly", windows_days=(None, 90), canary=(0.1, 0.5)).holdout_days
+    7
     """
 
     schedule: Literal["daily", "weekly", "monthly", "never"] = "monthly"
@@ -146,8 +153,26 @@ class Endpoint:
     slices: fields of `row` by whose values performance is shown, and candidates are compared,
         separately.
     fairness: fields of `row` between whose values a version's card compares rates.
+    rule: what answers when no model can be loaded; None is the constant, `Rule()`.
     search: for candidates by name, the values that parameters may have, by their names in
         `pipeline.get_params()`; see policy.search_seconds.
+
+    A file that breaks the contract is no error here: `check_endpoint` raises EndpointFileError.
+
+    >>> from typing import Annotated
+    >>> from evergreen import Endpoint, Policy
+    >>> from msgspec import Meta
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> class Loan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    ...     euros: Annotated[float, Meta(ge=0, le=1e6, description="what is asked for")]
+    >>> endpoint = Endpoint(
+    ...     row=Loan,
+    ...     target="is paid back",
+    ...     examples=lambda table: table.rename(columns={"paid": "label", "asked": "time"}),
+    ...     candidates=lambda seed: {"logistic": LogisticRegression(random_state=seed)},
+    ...     policy=Policy(label_days=90),
+    ... )
+    >>> check_endpoint("loan", endpoint)
     """
 
     row: type[msgspec.Struct]
@@ -234,7 +259,7 @@ def _check_rule(name: str, where: str, rule: object, schema: JsonSchema) -> None
     if rule is None:
         return
     if not isinstance(rule, Rule):
-        raise EndpointFileError(name, f"{where} must be a Rule of evergreen.contract.rule")
+        raise EndpointFileError(name, f"{where} must be a Rule (from evergreen import Rule)")
     try:
         rule.check(schema)
     except ValueError as error:

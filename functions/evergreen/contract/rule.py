@@ -27,8 +27,16 @@ _KINDS: dict[str, Kind] = {"b": "binary", "f": "regression"}  # of a problem, by
 class When:
     """Conditions that must all hold, and the score of the rows for which they do, if it is known.
 
-    A condition is (field, test, value); tests are <, <=, >, >=, ==, !=, `in`, with a list, and
-    `missing`, without a value. score: a probability, a number, or probabilities by class.
+    conditions: each (field, test, value); tests are <, <=, >, >=, ==, !=, `in`, with a list, and
+        `missing`, without a value.
+    score: a probability, 0 to 1, a number, or probabilities by class, which sum to 1; None is
+        learnt from the data.
+
+    Raises msgspec.ValidationError for what is no condition.
+
+    >>> night = When(("hour", ">=", 22), ("carrier", "in", ["EV", "MQ"]), score=0.4)
+    >>> [condition.field for condition in night.conditions]
+    ['hour', 'carrier']
     """
 
     def __init__(self, *conditions: tuple[Any, ...], score: Given | None = None) -> None:
@@ -37,7 +45,19 @@ class When:
 
 
 class Rule:
-    """A candidate that is fitted and asked like those of scikit-learn, without being one."""
+    """A candidate that is fitted and asked like those of scikit-learn, without being one.
+
+    branches: in order; the first that holds has the score.
+    otherwise: the score of rows for which none holds, as `When` has it; None is learnt.
+
+    >>> import pandas as pd
+    >>> from evergreen import Rule, When
+    >>> hours = pd.DataFrame({"hour": [8, 9, 18, 19]})
+    >>> rule = Rule(When(("hour", ">=", 17)), otherwise=0.1)
+    >>> rule = rule.fit(hours, np.array([False, True, True, True]))
+    >>> rule.predict_proba(hours)[:, 1].round(2).tolist()
+    [0.1, 0.1, 0.92, 0.92]
+    """
 
     kind = "rule"
 

@@ -18,9 +18,17 @@ MAX_CALLS = 200  # of one training, to score its holdout and what is written dow
 class External:
     """A candidate of which nothing is fitted but the rule that stands in for it.
 
-    url: https, or http to 127.0.0.1. timeout_seconds: at most 5. cost_per_call: in `currency`, of
-    each request with up to 1,000 rows. token_variable: the environment variable, EXTERNAL_..., with
-    a bearer token. Raises ValueError for what may not be asked.
+    url: https, or http to 127.0.0.1.
+    timeout_seconds: how long its answer may take, more than 0 and at most 5.
+    cost_per_call: in `currency`, of each request with up to 1,000 rows; at least 0.
+    rule: what answers in its place; None is the constant, `Rule()`.
+    token_variable: the environment variable, EXTERNAL_..., with a bearer token; None sends none.
+
+    Raises ValueError for what may not be asked.
+
+    >>> from evergreen import External
+    >>> External(url="https://scores.example.com/flights", cost_per_call=0.002).service().host
+    'scores.example.com'
     """
 
     kind = "external"
