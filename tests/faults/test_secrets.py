@@ -1,6 +1,6 @@
 """What must not leak: rows, labels and secrets, looked for in all that a deployment says.
 
-Each value is a canary, found nowhere else. They are sent on every path, also where something fails
+Each value is a marker, found nowhere else. They are sent on every path, also where something fails
 with them in its hands, and then looked for in logs, metrics, events, dead letters and the names of
 objects. What is meant to hold them is not looked through: captures, labels and reports in the data
 bucket, the history of decisions in the artifact bucket, and the answer to the caller itself.
@@ -54,26 +54,26 @@ CONTROL = f"/control{PATH}"
 
 TEXT = "ZQ7X"  # as long as a carrier's code may be
 NUMBER = 731.0459  # of distance
-LABEL = "LabelZq7Canary"
-KEY = "KeyZq7Canary"
-REASON = "ReasonZq7Canary"
-QUERY = "QueryZq7Canary"
-TOKEN = "TokenZq7Canary"  # noqa: S105 - a canary
+LABEL = "LabelZq7Marker"
+KEY = "KeyZq7Marker"
+REASON = "ReasonZq7Marker"
+QUERY = "QueryZq7Marker"
+TOKEN = "TokenZq7Marker"  # noqa: S105 - a marker
 HEADERS = {
     "Content-Type": "application/json",
-    "Authorization": "AuthorizationZq7Canary",
-    "X-Amz-Security-Token": "SessionZq7Canary",
-    "Cookie": "session=CookieZq7Canary",
+    "Authorization": "AuthorizationZq7Marker",
+    "X-Amz-Security-Token": "SessionZq7Marker",
+    "Cookie": "session=CookieZq7Marker",
 }
 AWS = {
-    "AWS_ACCESS_KEY_ID": "AKIAZQ7CANARY",
-    "AWS_SECRET_ACCESS_KEY": "SecretZq7Canary",
-    "AWS_SESSION_TOKEN": "StsZq7Canary",
+    "AWS_ACCESS_KEY_ID": "AKIAZQ7MARKER",
+    "AWS_SECRET_ACCESS_KEY": "SecretZq7Marker",
+    "AWS_SESSION_TOKEN": "StsZq7Marker",
 }
-CANARIES = [
+MARKERS = [
     TEXT, str(NUMBER), LABEL, KEY, REASON, QUERY, TOKEN, *HEADERS.values(), *AWS.values(),
 ]  # fmt: skip
-CANARIES.remove("application/json")
+MARKERS.remove("application/json")
 ROW = given.row(carrier=TEXT, distance=NUMBER)
 
 
@@ -99,7 +99,7 @@ class Said:
             return None
 
     def leaks(self, events: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
-        """Return the canaries that are found, and where."""
+        """Return the markers that are found, and where."""
         names = [key for store in self.stores for key in store.keys("")]
         said = {
             "log": self.log.getvalue(),
@@ -109,10 +109,10 @@ class Said:
             "name": "\n".join(names),
         }
         return {
-            canary: f"{place}: …{text[max(0, text.index(canary) - 200) :][:260]}…"
-            for canary in CANARIES
+            marker: f"{place}: …{text[max(0, text.index(marker) - 200) :][:260]}…"
+            for marker in MARKERS
             for place, text in said.items()
-            if canary in text
+            if marker in text
         }
 
 
@@ -146,7 +146,7 @@ def raising(_: Any) -> Any:
 # Every path
 
 
-def test_predictions_of_all_kinds_and_failures_leave_no_canary(
+def test_predictions_of_all_kinds_and_failures_leave_no_marker(
     said: Said,
     serving: Manifest,
     announced: Announced,
@@ -217,7 +217,7 @@ def test_an_arm_that_cannot_read_a_request_does_not_quote_it(
     assert said.leaks(announced()) == {}
 
 
-def test_feedback_leaves_no_canary(said: Said, serving: Manifest, announced: Announced) -> None:
+def test_feedback_leaves_no_marker(said: Said, serving: Manifest, announced: Announced) -> None:
     one = given.prediction_id(1)
     for labels, status in (
         ([{"id": one, "label": True}], 202),
@@ -279,7 +279,7 @@ def test_a_training_file_that_is_refused_is_not_quoted(
 
     assert run["outcome"] == "skipped"
     assert "a.csv" in run["reason"]
-    assert not [canary for canary in CANARIES if canary in json.dumps(run)]
+    assert not [marker for marker in MARKERS if marker in json.dumps(run)]
     assert said.leaks(announced()) == {}
 
 
@@ -319,8 +319,8 @@ def test_an_error_of_a_training_with_a_row_in_its_message_is_not_quoted(
 
     told = json.dumps(run) if run else "".join(said.failures)
     assert "ValueError" in told, "the kind is said"
-    assert not [canary for canary in CANARIES if canary in told]
-    assert not [canary for canary in CANARIES if canary in dead_letters()]
+    assert not [marker for marker in MARKERS if marker in told]
+    assert not [marker for marker in MARKERS if marker in dead_letters()]
     assert said.leaks(announced()) == {}
 
 
@@ -356,7 +356,7 @@ def test_a_check_or_a_tick_that_fails_on_a_row_does_not_quote_it(
     assert said.leaks(announced()) == {}
 
 
-def test_a_check_of_rows_with_canaries_names_features_and_no_values(
+def test_a_check_of_rows_with_markers_names_features_and_no_values(
     said: Said, serving: Manifest, data: Store, announced: Announced, clock: time_machine.Traveller
 ) -> None:
     """A report shows categories, which is what it is for; logs, metrics and events do not."""
@@ -402,7 +402,7 @@ def test_a_service_that_answers_oddly_is_not_quoted(
         with pytest.raises(ExternalError) as refused:
             ask(columns)
 
-    assert not [canary for canary in CANARIES if canary in worded(refused.value)]
+    assert not [marker for marker in MARKERS if marker in worded(refused.value)]
 
 
 def test_a_token_that_cannot_be_a_header_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
