@@ -66,9 +66,9 @@ def _kind(cells: list[Cell], kind: str, level: str) -> list[str]:
 def _years(years: list[Year]) -> Titled:
     return (
         "A year of daily checks",
-        "20 features of all kinds, steady traffic, a window of seven days that slides by one: of "
-        "what there is a year, on average. An alarm needs two checks in a row, a violation of the "
-        "schema one.",
+        "20 features of all kinds, steady traffic, a window of seven days that slides by one. "
+        "Counts are averages for a year. An alarm needs two checks in a row, a schema violation "
+        "one.",
         ["rows a day", "years", "days with a significant feature", "with a flagged one",
          "alarms, were significance enough", "alarms", "worst year", "schema violations"],
         [
@@ -100,8 +100,8 @@ def _usual(usual: list[Usual], evidently: list[Alarms]) -> Titled:
         "is over deciles and uncorrected, Kolmogorov-Smirnov is not corrected for the number of "
         "columns (chi-square for categories), Jensen-Shannon is a distance over a histogram as "
         "libraries choose it. Evidently is DataDriftPreset with its defaults, which counts a "
-        "column as drifted by a method that it chooses by the size of the reference, and a "
-        "dataset when half of its columns are."
+        "column as drifted by a method chosen by the size of the reference, and a dataset when "
+        "half of its columns drifted."
     )
     return "The usual rules on the same data", remark, heads, rows
 
@@ -136,7 +136,7 @@ def _power(found: Statistics) -> Iterator[Titled]:
     yield (
         "Days until an alarm",
         "A step in one of 20 features at 2,000 rows a day; a window of seven days, two checks in a "
-        "row. Medians over all; the last column has no alarm in 60 days.",
+        "row. Medians over all; the last column: no alarm in 60 days.",
         ["step", "repetitions", "warning", "alarm", "95 % by", "none"],
         [
             [f"{one.step:g} σ", f"{one.repetitions:,}",
@@ -154,9 +154,9 @@ def _errors(found: Statistics) -> Iterator[Titled]:
     quiet = found.quiet
     yield (
         "Performance: independent rows",
-        f"The error was promised to be at most 0.2. At exactly that limit {quiet.by_row} of "
-        f"{quiet.streams:,} streams of 400,000 rows had an alarm when looked at after every row, "
-        f"and {quiet.by_day} when looked at once a day (900 rows), as checks do.",
+        f"The promised error is at most 0.2. At exactly that limit {quiet.by_row} of "
+        f"{quiet.streams:,} streams of 400,000 rows had an alarm with a look after every row, "
+        f"and {quiet.by_day} with a look once a day (900 rows), as in a check.",
         ["error becomes", "rows until found, median", "after 2,000 rows at 0.2"],
         [
             [f"{one.error:g}", f"{one.median:,.0f}", f"{one.median_warm:,.0f}"]
@@ -165,8 +165,8 @@ def _errors(found: Statistics) -> Iterator[Titled]:
     )
     yield (
         "Performance: days that differ",
-        "Error rates of days are spread by chance around 0.2; the limit and the likeness of rows "
-        "of a day are measured on a holdout of 900 labels a day. Alarms a year, all of them false.",
+        "Error rates of days vary by chance around 0.2; a holdout of 900 labels a day gives the "
+        "limit and how alike the rows of a day are. Alarms a year, all of them false.",
         ["spread of days", "holdout, days", "labels a day", "years", "limit",
          "similarity / true", "alarms a year", "if rows were independent", "holdouts with any"],
         [
@@ -187,8 +187,8 @@ def _race(measured: Measured) -> Titled:
     versions = ", ".join(f"{name} {version}" for name, version in measured.versions.items())
     remark = (
         f"200,000 rows against 200,000, 15 numbers and 5 categories, {len(race.report)} turns "
-        f"each; medians. Ours takes {median(race.compared):.3f} s with the reference's profile at "
-        f"hand, as every check has it, and {median(race.profiled):.2f} s with the making of it. "
+        f"each; medians. Ours takes {median(race.compared):.3f} s with a ready reference "
+        f"profile, as in every check, and {median(race.profiled):.2f} s including its making. "
         f"{versions}."
     )
     heads = ["evidently", "s", "over ours", "over ours and its profile"]

@@ -32,7 +32,7 @@ class Point:
 
     ratio: the mean of their log-loss from February on, over that of the frozen model; best and
     worst: of the starting points. promoted, back, rejected: a year. worse: promotions a year that
-    were worse than the champion before over the following 60 days.
+    were worse than the previous champion over the following 60 days.
     """
 
     name: str

@@ -33,11 +33,11 @@ def _wrong(found: list[Wrong]) -> Titled:
     end = Policy().max_shadow_days
     remark = (
         f"Shares of {found[0].runs:,} simulated years in which a challenger that is no better was "
-        f"promoted, looked at every day at alpha 5 %, by the least days of the policy; and what of "
-        f"it falls into the {end} days that a comparison may take. The gain of a row is the effect "
-        f"of its day and its own noise of {ROW_SD} nats; a day has {ROWS_A_DAY} rows, and its mean "
-        f"a standard deviation of {DAY_SD} with effects of days, {ROW_SD / ROWS_A_DAY**0.5:.4f} "
-        "without. With a margin, the challenger is worse by just the margin."
+        f"promoted, with a look every day at alpha 5 %, by the policy's fewest days; and the part "
+        f"of them within the {end} days of a comparison. The gain of a row is the effect of its "
+        f"day plus noise of {ROW_SD} nats; a day has {ROWS_A_DAY} rows, and its mean a standard "
+        f"deviation of {DAY_SD} with effects of days, {ROW_SD / ROWS_A_DAY**0.5:.4f} without. "
+        "With a margin, the challenger is worse by exactly the margin."
     )
     heads = ["", *(f"{days} days" for days in MIN_DAYS)]
     heads += [f"{days}, in {end} days" for days in MIN_DAYS if days <= end]
@@ -54,7 +54,7 @@ def _usual(measured: Measured) -> Titled:
     return (
         "Promoted wrongly by the usual rules",
         f"{measured.usual[0].runs:,} simulated years of {ROWS_A_DAY} rows a day, the same process, "
-        "one-sided tests at 5 %, looked at after every 50 rows.",
+        "one-sided tests at 5 %, with a look after every 50 rows.",
         ["", f"within {SHORT:,} rows", "within a year"],
         [
             [one.rule, f"{one.short / one.runs:.1%}", f"{one.year / one.runs:.1%}"]
@@ -83,9 +83,9 @@ def _real(measured: Measured) -> Iterator[Titled]:
         "Real models: promoted wrongly",
         f"The {pairs.worse} of these pairs whose younger model was worse over the 60 days. It was "
         f"promoted as superior, within {POLICY.max_shadow_days} days and unless rejected before.",
-        ["", "promoted", "share", "the most that one lost, nats per flight"],
+        ["", "promoted", "share", "highest loss of one, nats per flight"],
         [
-            ["rows as units, looked at every 50", str(pairs.by_row),
+            ["rows as units, a look every 50", str(pairs.by_row),
              f"{pairs.by_row / pairs.worse:.1%}", f"{pairs.lost_by_row:.4f}"],
             ["days as units", str(pairs.by_day), f"{pairs.by_day / pairs.worse:.1%}",
              f"{pairs.lost_by_day:.4f}"],
@@ -114,7 +114,7 @@ def _power(measured: Measured) -> Iterator[Titled]:
     )
     yield (
         "A worse champion: rolled back",
-        f"Watched for {Policy().watch_days} days beside the one before, by the comparison alone; "
+        f"{Policy().watch_days} days of watch beside the previous champion, by comparison alone; "
         f"spread of days {DAY_SD}. Days since its promotion.",
         ["loss, nats", "rolled back", "median days"],
         [[f"{one.loss:g}", f"{one.share:.1%}", _days(one.median)] for one in measured.rollbacks],
@@ -124,7 +124,7 @@ def _power(measured: Measured) -> Iterator[Titled]:
 def _others(measured: Measured) -> Iterator[Titled]:
     yield (
         "A/B experiments",
-        f"Halves of {ROWS_A_DAY} requests a day for 60 days, looked at daily.",
+        f"Halves of {ROWS_A_DAY} requests a day for 60 days, with a look every day.",
         ["true gain, nats", "treatment wins", "control stays", "median days to win"],
         [
             [f"{one.gain:g}", f"{one.right:.1%}", f"{one.wrong:.1%}", _days(one.median)]
@@ -142,7 +142,7 @@ def _others(measured: Measured) -> Iterator[Titled]:
     )
     yield (
         "Guardrails of a canary",
-        "It may fail to answer, or be too slow, in 1 % of its requests; looked at every 20 of "
+        "It may fail to answer, or be too slow, in 1 % of its requests; a look after every 20 of "
         f"{REQUESTS:,}.",
         ["it fails in", "rejected", "median requests"],
         [
@@ -172,7 +172,7 @@ def _years(points: list[Point]) -> Iterator[Titled]:
     )
     yield (
         "What was decided in these years",
-        "A year, on average: promoted (of these, worse than the champion before over the next 60 "
+        "A year, on average: promoted (of these, worse than the previous champion over the next 60 "
         "days) / rolled back / refused or rejected.",
         heads,
         [[name, *(_decided(by_place[name, schedule]) for schedule in SCHEDULES)] for name in names],
