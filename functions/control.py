@@ -12,36 +12,21 @@ world has moved since.
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 import bootstrap
 import endpoints
-from evergreen.aws.telemetry import logger, observed
-from evergreen.contract.endpoint import Policy
-from evergreen.contract.errors import (
-    DocumentChangedError,
-    Fault,
-    InvalidRequestError,
-    NoChampionError,
-    UnknownDecisionError,
-)
+from bodies import Asked, ExperimentAsked, RetrainAsked, RollbackAsked, VersionAsked, decoded
+from evergreen.aws.telemetry import observed
+from evergreen.contract.errors import Fault, InvalidRequestError, UnknownDecisionError
 from evergreen.contract.identifiers import RUN, check_endpoint_file, check_endpoint_name
-from evergreen.registry import events, explain, run_claims
-from evergreen.registry.registry import Registry, Seen
+from evergreen.registry import explain, run_claims
 from evergreen.registry.state import Document
-from evergreen.registry.transitions import Change
-from evergreen.rollout import gather_evidence, manual_actions, paired_comparison, requests, status
-from evergreen.rollout.evidence import Evidence, PairedDay
-from evergreen.rollout.requests import (
-    Asked,
-    ExperimentAsked,
-    RetrainAsked,
-    RollbackAsked,
-    VersionAsked,
-)
+from evergreen.rollout import manual_actions, status
+from evergreen.rollout.manual_actions import Order, Plan
+from evergreen.rollout.subject import Subject
 from evergreen.serving import replay
 from evergreen.serving.model import Model, fetch
 from evergreen.training import manifest_builder
@@ -49,101 +34,85 @@ from http_api import Answer, Request, answer, operations, respond
 from routes import ROUTES
 
 MAX_DECISIONS = 500
-IN_THE_HISTORY = "see the history"  # what people give as a reason is not for logs
 
 
 def retrain(request: Request) -> Answer:
     """Ask for a training; the name of its run begins with what is answered."""
-    endpoint = _endpoint(request)
-    check_endpoint_file(endpoint)
-    _asked(request, RetrainAsked)
-    time = datetime.now(UTC)
-    event = events.RetrainRequested(endpoint=endpoint, time=time, trigger="manual")
-    events.emit(bootstrap.events(), event)
-    logger.info("asked for a training", extra={"endpoint": endpoint, "by": _caller(request)})
-    return answer(202, {"endpoint": endpoint, "time": time, "run": f"{time:%Y%m%dT%H%M%SZ}-manual"})
+    subject, now = _subject(request), datetime.now(UTC)
+    check_endpoint_file(subject.name)
+    decoded(request.json_body(), RetrainAsked)
+    run = manual_actions.retrain(subject, _caller(request), now)
+    return answer(202, {"endpoint": subject.name, "time": now, "run": run})
 
 
 def approve(request: Request) -> Answer:
     """Promote the candidate that waits, unless it has become stale."""
-    return _promoted(request, manual_actions.approval)
+    return _on_version(request, manual_actions.approve)
 
 
 def promote(request: Request) -> Answer:
     """Promote a candidate or a challenger at once."""
-    return _promoted(request, manual_actions.promotion)
-
-
-def _promoted(request: Request, change_of: manual_actions.Promotion) -> Answer:
-    asked = _asked(request, VersionAsked)
-    registry, seen = _seen(request, asked.generation)
-    found = _loaded(registry, seen, asked.version)
-    change = change_of(seen.document, found.manifest, asked, _caller(request))
-    return _decided(registry, seen, _with_evidence(seen.document, change))
+    return _on_version(request, manual_actions.promote)
 
 
 def reject(request: Request) -> Answer:
     """Reject a candidate or a challenger."""
-    asked = _asked(request, VersionAsked)
-    registry, seen = _seen(request, asked.generation)
-    change = manual_actions.rejection(seen.document, asked, _caller(request))
-    return _decided(registry, seen, _with_evidence(seen.document, change))
+    return _on_version(request, manual_actions.reject)
+
+
+def _on_version(request: Request, decide: Callable[[Subject, Order, str], Document]) -> Answer:
+    asked = decoded(request.json_body(), VersionAsked)
+    return _decided(decide(_subject(request), _order(request, asked), asked.version))
 
 
 def roll_back(request: Request) -> Answer:
     """Return to the champion before, or to a retired version."""
-    asked = _asked(request, RollbackAsked)
-    registry, seen = _seen(request, asked.generation)
-    version = manual_actions.rollback_to(seen.document, asked)
-    _loaded(registry, seen, version)
-    change = Change(type="rolled back", version=version, by=_caller(request), reason=asked.reason)
-    return _decided(registry, seen, change)
+    asked = decoded(request.json_body(), RollbackAsked)
+    subject, order = _subject(request), _order(request, asked)
+    return _decided(manual_actions.roll_back(subject, order, asked.version))
 
 
 def pause(request: Request) -> Answer:
     """Let triggers and rollout stand still; predictions go on."""
-    return _switch(request, "paused")
+    order = _order(request, decoded(request.json_body(), Asked))
+    return _decided(manual_actions.switch(_subject(request), order, "paused"))
 
 
 def resume(request: Request) -> Answer:
     """Let triggers and rollout go on."""
-    return _switch(request, "resumed")
-
-
-def _switch(request: Request, kind: Any) -> Answer:
-    asked = _asked(request, Asked)
-    registry, seen = _seen(request, asked.generation)
-    version = seen.document.champion
-    change = Change(type=kind, version=version, by=_caller(request), reason=asked.reason)
-    return _decided(registry, seen, change)
+    order = _order(request, decoded(request.json_body(), Asked))
+    return _decided(manual_actions.switch(_subject(request), order, "resumed"))
 
 
 def start_experiment(request: Request) -> Answer:
     """Begin an A/B test between two versions that can answer the same requests."""
-    asked = _asked(request, ExperimentAsked)
-    registry, seen = _seen(request, asked.generation)
-    control = _loaded(registry, seen, asked.control or seen.document.champion)
-    treatment = _loaded(registry, seen, asked.treatment)
-    manual_actions.check_alike(control.manifest, treatment.manifest)
-    change = manual_actions.experiment(seen.document, asked, _caller(request), datetime.now(UTC))
-    return _decided(registry, seen, change)
+    asked = decoded(request.json_body(), ExperimentAsked)
+    plan = Plan(
+        treatment=asked.treatment,
+        control=asked.control,
+        share=asked.share,
+        min_rows=asked.min_rows,
+        days=asked.days,
+        promote=asked.promote,
+    )
+    order = Order(asked.generation, _caller(request), asked.hypothesis, datetime.now(UTC))
+    return _decided(manual_actions.start_experiment(_subject(request), order, plan))
 
 
 def stop_experiment(request: Request) -> Answer:
     """End the A/B test with the verdict that its figures give now."""
-    asked = _asked(request, Asked)
-    registry, seen = _seen(request, asked.generation)
-    found, policy = _evidence(registry, seen.document)
-    change = manual_actions.stop(seen.document, found, policy, asked, _caller(request))
-    return _decided(registry, seen, change)
+    order = _order(request, decoded(request.json_body(), Asked))
+    return _decided(manual_actions.stop_experiment(_subject(request), order))
 
 
 def experiments(request: Request) -> Answer:
     """Show the A/B test that runs with its statistics so far, and the verdicts of those before."""
-    registry, seen = _seen(request)
-    running = status.running(seen.document, *_evidence(registry, seen.document))
-    past = explain.experiments(registry.history(seen.document, MAX_DECISIONS))
-    return answer(200, {"endpoint": seen.document.endpoint, "running": running, "past": past})
+    subject = _subject(request)
+    document = subject.seen().document
+    evidence = subject.evidence(document, datetime.now(UTC))
+    running = status.running(document, evidence, subject.policy)
+    past = explain.experiments(subject.registry.history(document, MAX_DECISIONS))
+    return answer(200, {"endpoint": subject.name, "running": running, "past": past})
 
 
 def show_status(request: Request) -> Answer:
@@ -156,14 +125,14 @@ def show_status(request: Request) -> Answer:
         raise InvalidRequestError([Fault("?evidence", "expected yes or no")])
     if run is not None and not RUN.fullmatch(run):
         raise InvalidRequestError([Fault("?run", "expected the beginning of a run's name")])
-    registry, seen = _seen(request)
-    body: dict[str, Any] = {"document": seen.document}
+    subject = _subject(request)
+    document = subject.seen().document
+    body: dict[str, Any] = {"document": document}
     if wanted.get("evidence") != "no":
-        found, policy = _evidence(registry, seen.document)
-        level = int(os.environ["MATURITY_LEVEL"])
-        body |= status.seen(seen.document, found, policy, level)
+        evidence = subject.evidence(document, datetime.now(UTC))
+        body |= status.seen(document, evidence, subject.policy, subject.level)
     if run is not None:
-        body["run"] = run_claims.find(registry.store, seen.document.endpoint, run)
+        body["run"] = run_claims.find(subject.registry.store, subject.name, run)
     return answer(200, body)
 
 
@@ -175,9 +144,9 @@ def decisions(request: Request) -> Answer:
         raise InvalidRequestError(
             [Fault("?limit", f"expected a whole number from 1 to {MAX_DECISIONS}")]
         )
-    registry, seen = _seen(request)
-    found = registry.history(seen.document, limit)[-limit:]
-    return answer(200, {"endpoint": seen.document.endpoint, "decisions": found})
+    subject = _subject(request)
+    found = subject.registry.history(subject.seen().document, limit)[-limit:]
+    return answer(200, {"endpoint": subject.name, "decisions": found})
 
 
 def decision(request: Request) -> Answer:
@@ -185,62 +154,55 @@ def decision(request: Request) -> Answer:
     text = request.parameters["generation"]
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise InvalidRequestError([Fault("generation", "expected a whole number")])
-    registry, seen = _seen(request)
-    generation, document = int(text), seen.document
+    subject, generation = _subject(request), int(text)
+    document = subject.seen().document
     if generation == document.generation:
         return answer(200, document.last)
-    found = registry.decision(document.endpoint, generation) if generation > 0 else None
+    found = subject.registry.decision(subject.name, generation) if generation > 0 else None
     if found is None:
-        raise UnknownDecisionError(document.endpoint, generation)
+        raise UnknownDecisionError(subject.name, generation)
     return answer(200, found)
 
 
 def explained(request: Request) -> Answer:
     """Say why a version serves, or why it does not; the champion where none is named."""
-    version = request.query.get("version")
-    registry, seen = _seen(request)
-    return answer(200, explain.explain(registry, seen.document, version))
+    subject, version = _subject(request), request.query.get("version")
+    return answer(200, explain.explain(subject.registry, subject.seen().document, version))
 
 
 def prediction(request: Request) -> Answer:
     """Replay one prediction."""
-    endpoint = _endpoint(request)
-    check_endpoint_file(endpoint)
-    wanted, now = request.parameters["id"], datetime.now(UTC)
-    captures = replay.request_of(bootstrap.data(), endpoint, wanted, now)
+    subject, wanted = _subject(request), request.parameters["id"]
+    check_endpoint_file(subject.name)
+    captures = replay.request_of(subject.data, subject.name, wanted, datetime.now(UTC))
     runtime, libraries = os.environ["SERVING_RUNTIME"], manifest_builder.libraries()
-    return answer(
-        200, replay.replay(bootstrap.registry(writes=True), captures, wanted, runtime, libraries)
-    )
+    return answer(200, replay.replay(subject.registry, captures, wanted, runtime, libraries))
 
 
 # What all of them need
 
 
-def _endpoint(request: Request) -> str:
-    endpoint = request.parameters["endpoint"]
+def _subject(request: Request) -> Subject:
+    endpoint, registry = request.parameters["endpoint"], bootstrap.registry(writes=True)
     check_endpoint_name(endpoint)
-    return endpoint
+
+    def load(version: str) -> Model:
+        manifest = registry.known(endpoint, version)
+        return fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
+
+    return Subject(
+        name=endpoint,
+        read_policy=lambda: endpoints.load(endpoint).policy,
+        registry=registry,
+        data=bootstrap.data(),
+        bus=bootstrap.events(),
+        load=load,
+        level=int(os.environ["MATURITY_LEVEL"]),
+    )
 
 
-def _seen(request: Request, generation: int | None = None) -> tuple[Registry, Seen]:
-    """Return the registry and the document; raises DocumentChangedError for another generation.
-
-    Who asks again, as no answer came, may have decided already: that is announced by then.
-    """
-    endpoint, registry = _endpoint(request), bootstrap.registry(writes=True)
-    seen = registry.document(endpoint)
-    if seen is None:
-        check_endpoint_file(endpoint)
-        raise NoChampionError(endpoint)
-    if generation not in (None, seen.document.generation):
-        registry.settle(seen.document, events.announcer(bootstrap.events(), endpoint))
-        raise DocumentChangedError(endpoint, generation or 0)
-    return registry, seen
-
-
-def _asked[Body: msgspec.Struct](request: Request, kind: type[Body]) -> Body:
-    return requests.asked(request.json_body(), kind)
+def _order(request: Request, asked: Asked) -> Order:
+    return Order(asked.generation, _caller(request), asked.reason, datetime.now(UTC))
 
 
 def _caller(request: Request) -> str:
@@ -249,46 +211,9 @@ def _caller(request: Request) -> str:
     return str((authorizer.get("iam") or {}).get("userArn") or "local")
 
 
-def _loaded(registry: Registry, seen: Seen, version: str) -> Model:
-    return manual_actions.loaded(
-        registry, seen.document.endpoint, version, os.environ["SERVING_RUNTIME"]
-    )
-
-
-def _evidence(registry: Registry, document: Document) -> tuple[Evidence, Policy]:
-    policy = endpoints.load(document.endpoint).policy
-
-    def load(version: str) -> Model:
-        manifest = registry.known(document.endpoint, version)
-        return fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
-
-    return gather_evidence.gather(
-        bootstrap.data(), document, policy, load, datetime.now(UTC)
-    ), policy
-
-
-def _with_evidence(document: Document, change: Change) -> Change:
-    """Let a decision on the challenger say what the last tick knew of it.
-
-    Not more: a person who takes a bad canary back must not have to wait for evidence.
-    """
-    if document.challenger is None or document.challenger.version != change.version:
-        return change
-    key = paired_comparison.key_of(document.endpoint, document.champion, change.version)
-    days = paired_comparison.kept_days(bootstrap.data(), key, PairedDay)
-    policy = endpoints.load(document.endpoint).policy
-    return manual_actions.with_evidence(change, [day for day in days if day.rows], policy)
-
-
-def _decided(registry: Registry, seen: Seen, change: Change) -> Answer:
-    """Write what was decided, unless it is not allowed or somebody else was faster."""
-    endpoint, now = seen.document.endpoint, datetime.now(UTC)
-    document = registry.change(seen, change, now, events.announcer(bootstrap.events(), endpoint))
-    told = msgspec.structs.replace(document.last, reason=IN_THE_HISTORY)
-    logger.info("decided", extra={"endpoint": endpoint, "decision": told})
-    return answer(
-        200, {"endpoint": endpoint, "generation": document.generation, "decision": document.last}
-    )
+def _decided(document: Document) -> Answer:
+    decided = {"generation": document.generation, "decision": document.last}
+    return answer(200, {"endpoint": document.endpoint} | decided)
 
 
 OPERATIONS = operations(

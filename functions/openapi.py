@@ -8,13 +8,13 @@ from typing import Any, get_args
 
 import msgspec
 
+import bodies
 from evergreen.captures.records import Capture
 from evergreen.contract import identifiers
 from evergreen.contract.problem import KINDS, Problem
 from evergreen.contract.schema import MAX_KEY_LENGTH, MAX_ROWS, JsonSchema
 from evergreen.registry.explain import Explanation
 from evergreen.registry.state import Decision, Document, Experiment, Status
-from evergreen.rollout import requests
 from evergreen.serving.replay import Replay
 from http_api import CODES
 from routes import ROUTES, Route
@@ -25,8 +25,8 @@ Rows and labels are those that the champions of this moment take.
 """
 _STRUCTS = (
     Decision, Document, Experiment, Explanation, Replay,
-    requests.Asked, requests.VersionAsked, requests.RollbackAsked, requests.ExperimentAsked,
-    requests.RetrainAsked,
+    bodies.Asked, bodies.VersionAsked, bodies.RollbackAsked, bodies.ExperimentAsked,
+    bodies.RetrainAsked,
 )  # fmt: skip
 _VALUES: dict[type, JsonSchema] = {
     str: {"type": "string"},

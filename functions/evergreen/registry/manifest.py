@@ -112,6 +112,15 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     failed: dict[str, str] = {}
     gates: list[Gate] = []
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Return what was measured, as it stands in a decision and in a run's record."""
+        known: dict[str, Any] = msgspec.to_builtins(self)
+        parts = ("candidates", "failed", "gates")  # they stand in the manifest
+        return {
+            name: value for name, value in known.items() if name not in parts and value is not None
+        }
+
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     """Where the version came from."""

@@ -1,146 +1,180 @@
-"""What people may ask of an endpoint.
+"""What a decision of a person does, in which order, and how it goes on after a crash.
 
-Each function returns the Change that a request asks for; registry.transitions then applies it, and
-refuses what the state does not allow.
+read the document    of the generation that was decided on; of another, announce what made it
+load what may serve  its bytes verified, its golden rows repeated
+say what changes     with what the last tick knew of a challenger, and no more
+write the document   by compare-and-set, as registry.transitions allows; then announce it
+
+One that was cut off before it was written has changed nothing, and can be asked for again. One that
+was cut off after that has been made: who asks again names a generation that is gone, so it is
+announced, kept in the history, and refused as DocumentChangedError.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Literal
 
 import msgspec
 
-from evergreen.contract.endpoint import Policy
+from evergreen.aws.telemetry import logger
 from evergreen.contract.errors import (
+    DocumentChangedError,
     ForbiddenChangeError,
     ModelUnavailableError,
     UnknownVersionError,
 )
 from evergreen.contract.identifiers import is_version
 from evergreen.contract.schema import not_accepted
-from evergreen.registry import lifecycle
+from evergreen.registry import events, lifecycle
 from evergreen.registry.manifest import Manifest
-from evergreen.registry.registry import Registry
+from evergreen.registry.registry import Seen
 from evergreen.registry.state import Document, Experiment
 from evergreen.registry.transitions import Change
-from evergreen.rollout import decide
-from evergreen.rollout.evidence import Evidence, PairedDay, figures, gain, standing
-from evergreen.rollout.requests import Asked, ExperimentAsked, RollbackAsked, VersionAsked
+from evergreen.rollout import decide, paired_comparison
+from evergreen.rollout.evidence import PairedDay, figures, gain, standing
 from evergreen.rollout.status import words
-from evergreen.serving.model import Model, fetch
+from evergreen.rollout.subject import Subject
+from evergreen.serving.model import Model
 
-Promotion = Callable[[Document, Manifest, VersionAsked, str], Change]
 PROMOTABLE = ("candidate", "shadow", "canary", "ab")
+IN_THE_HISTORY = "see the history"  # what people give as a reason is not for logs
 
 
-def loaded(registry: Registry, endpoint: str, version: str, runtime: str) -> Model:
-    """Return a version that could answer now: its bytes are verified, its golden rows replayed.
+@dataclass(frozen=True)
+class Order:
+    """What each decision says: on which generation of the document, by whom, why, and when."""
 
-    Raises UnknownVersionError, and ForbiddenChangeError where it cannot be loaded.
-    """
-    try:
-        manifest = registry.manifest(endpoint, version) if is_version(version) else None
-        if manifest is None:
-            raise UnknownVersionError(endpoint, version)
-        return fetch(registry, manifest, runtime)
-    except ModelUnavailableError as error:
-        raise ForbiddenChangeError(endpoint, str(error)) from error
+    generation: int
+    by: str
+    reason: str
+    at: datetime
 
 
-def approval(document: Document, manifest: Manifest, asked: VersionAsked, by: str) -> Change:
+@dataclass(frozen=True)
+class Plan:
+    """An A/B test as a person plans it; control: the champion where it is None. share: 0 to 1."""
+
+    treatment: str
+    control: str | None
+    share: float
+    min_rows: int
+    days: float
+    promote: bool
+
+
+def retrain(subject: Subject, by: str, at: datetime) -> str:
+    """Ask for a training run; return what its name begins with. Asked again, it is another run."""
+    event = events.RetrainRequested(endpoint=subject.name, time=at, trigger="manual")
+    events.emit(subject.bus, event)
+    logger.info("asked for a training", extra={"endpoint": subject.name, "by": by})
+    return f"{at:%Y%m%dT%H%M%SZ}-manual"
+
+
+def approve(subject: Subject, order: Order, version: str) -> Document:
     """Promote the candidate that waits, if its gate compared it with the present champion."""
-    status = document.statuses.get(asked.version)
+    seen = _decided_on(subject, order)
+    manifest, document = _loaded(subject, version).manifest, seen.document
+    status = document.statuses.get(version)
     if status != "candidate":
         raise ForbiddenChangeError(
-            document.endpoint,
-            f"{asked.version} is {status or 'unknown'}, and no candidate that waits for approval",
+            subject.name,
+            f"{version} is {status or 'unknown'}, and no candidate that waits for approval",
         )
     if manifest.lineage.previous != document.champion:
         reason = lifecycle.stale(manifest.lineage.previous, document.champion)
-        raise ForbiddenChangeError(document.endpoint, f"{asked.version} is {reason}")
-    return promotion(document, manifest, asked, by)
+        raise ForbiddenChangeError(subject.name, f"{version} is {reason}")
+    return _promoted(subject, order, seen, manifest)
 
 
-def promotion(document: Document, manifest: Manifest, asked: VersionAsked, by: str) -> Change:
+def promote(subject: Subject, order: Order, version: str) -> Document:
     """Promote a candidate or a challenger, whatever has been shown of it by now."""
-    status = document.statuses.get(asked.version)
+    seen = _decided_on(subject, order)
+    return _promoted(subject, order, seen, _loaded(subject, version).manifest)
+
+
+def _promoted(subject: Subject, order: Order, seen: Seen, manifest: Manifest) -> Document:
+    version = manifest.version
+    status = seen.document.statuses.get(version)
     if status not in PROMOTABLE:
         what = "a retired one is rolled back to" if status == "retired" else "train again"
         raise ForbiddenChangeError(
-            document.endpoint,
-            f"{asked.version} is {status or 'not entered'}: only a version that is "
+            subject.name,
+            f"{version} is {status or 'not entered'}: only a version that is "
             f"{', '.join(PROMOTABLE)} can be promoted; {what}",
         )
-    return Change(
+    change = Change(
         type="promoted",
-        version=asked.version,
-        by=by,
-        reason=asked.reason,
-        figures=gate_figures(manifest),
+        version=version,
+        by=order.by,
+        reason=order.reason,
+        figures=manifest.metrics.figures,
     )
+    return _written(subject, order, seen, _with_evidence(subject, seen.document, change))
 
 
-def gate_figures(manifest: Manifest) -> dict[str, Any]:
-    """Return what a version showed when it was trained, as far as it is one number each."""
-    known = msgspec.to_builtins(manifest.metrics)
-    return {name: value for name, value in known.items() if isinstance(value, int | float | str)}
-
-
-def rejection(document: Document, asked: VersionAsked, by: str) -> Change:
+def reject(subject: Subject, order: Order, version: str) -> Document:
     """Reject the candidate or the challenger, which is then not tried again."""
-    status = document.statuses.get(asked.version)
-    return Change(
+    seen = _decided_on(subject, order)
+    change = Change(
         type="challenger rejected",
-        version=asked.version,
-        by=by,
-        reason=asked.reason,
-        figures={"stage": status or "unknown"},
+        version=version,
+        by=order.by,
+        reason=order.reason,
+        figures={"stage": seen.document.statuses.get(version) or "unknown"},
     )
+    return _written(subject, order, seen, _with_evidence(subject, seen.document, change))
 
 
-def with_evidence(change: Change, days: Sequence[PairedDay], policy: Policy) -> Change:
-    """Return a change that says what the comparison has shown by now, and by which rules."""
-    known = {"comparison": figures(days, gain(days, policy.alpha))}
-    return msgspec.structs.replace(change, figures=change.figures | known, policy=policy.rules)
-
-
-def rollback_to(document: Document, asked: RollbackAsked) -> str:
-    """Return the version that a rollback goes to."""
-    version = asked.version or document.previous
+def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
+    """Return to the champion before, or to a retired version."""
+    seen = _decided_on(subject, order)
+    version = version or seen.document.previous
     if version is None:
         raise ForbiddenChangeError(
-            document.endpoint,
+            subject.name,
             "it has no champion before this one to roll back to: name a retired version",
         )
-    return version
+    _loaded(subject, version)
+    change = Change(type="rolled back", version=version, by=order.by, reason=order.reason)
+    return _written(subject, order, seen, change)
 
 
-def experiment(document: Document, asked: ExperimentAsked, by: str, at: datetime) -> Change:
-    """Begin an A/B test; who asks has loaded both arms."""
-    control = asked.control or document.champion
-    digest = hashlib.sha256(f"{control} {asked.treatment}".encode()).hexdigest()[:8]
-    return Change(
-        type="experiment started",
-        version=asked.treatment,
-        by=by,
-        reason=asked.hypothesis,
-        experiment=Experiment(
-            id=f"{at:%Y%m%dT%H%M%SZ}-{digest}",
-            control=control,
-            treatment=asked.treatment,
-            share=asked.share,
-            hypothesis=asked.hypothesis,
-            min_rows=asked.min_rows,
-            start=at,
-            end=at + timedelta(days=asked.days),
-            promote=asked.promote,
-        ),
+def switch(subject: Subject, order: Order, to: Literal["paused", "resumed"]) -> Document:
+    """Let triggers and rollout stand still, or go on; predictions go on in any case."""
+    seen = _decided_on(subject, order)
+    change = Change(type=to, version=seen.document.champion, by=order.by, reason=order.reason)
+    return _written(subject, order, seen, change)
+
+
+def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
+    """Begin an A/B test between two versions that can answer the same requests alike."""
+    seen = _decided_on(subject, order)
+    control = plan.control or seen.document.champion
+    _check_alike(_loaded(subject, control).manifest, _loaded(subject, plan.treatment).manifest)
+    digest = hashlib.sha256(f"{control} {plan.treatment}".encode()).hexdigest()[:8]
+    experiment = Experiment(
+        id=f"{order.at:%Y%m%dT%H%M%SZ}-{digest}",
+        control=control,
+        treatment=plan.treatment,
+        share=plan.share,
+        hypothesis=order.reason,
+        min_rows=plan.min_rows,
+        start=order.at,
+        end=order.at + timedelta(days=plan.days),
+        promote=plan.promote,
     )
+    change = Change(
+        type="experiment started",
+        version=plan.treatment,
+        by=order.by,
+        reason=order.reason,
+        experiment=experiment,
+    )
+    return _written(subject, order, seen, change)
 
 
-def check_alike(control: Manifest, treatment: Manifest) -> None:
+def _check_alike(control: Manifest, treatment: Manifest) -> None:
     """Raise ForbiddenChangeError unless both arms can answer the same requests alike."""
     reasons = (
         not_accepted(control.schema, treatment.schema),
@@ -158,14 +192,72 @@ def check_alike(control: Manifest, treatment: Manifest) -> None:
         )
 
 
-def stop(document: Document, evidence: Evidence, policy: Policy, asked: Asked, by: str) -> Change:
+def stop_experiment(subject: Subject, order: Order) -> Document:
     """End the experiment with the verdict of this moment: inconclusive without enough labels."""
+    seen = _decided_on(subject, order)
+    document, policy = seen.document, subject.policy
     if document.experiment is None:
-        raise ForbiddenChangeError(document.endpoint, "no experiment is running")
+        raise ForbiddenChangeError(subject.name, "no experiment is running")
+    evidence = subject.evidence(document, order.at)
     over = replace(evidence, at=max(evidence.at, document.experiment.end))
     running = msgspec.structs.replace(document, paused=None)
     change = decide.decide(running, over, policy, level=0)  # of this alone, whatever the level
     if change is None:
-        raise ForbiddenChangeError(document.endpoint, "its experiment has no verdict yet")
+        raise ForbiddenChangeError(subject.name, "its experiment has no verdict yet")
     found = standing(evidence, decide.split(document, document.experiment), policy.alpha)
-    return msgspec.structs.replace(change, by=by, reason=f"{asked.reason} ({words(found)})")
+    reason = f"{order.reason} ({words(found)})"
+    return _written(
+        subject, order, seen, msgspec.structs.replace(change, by=order.by, reason=reason)
+    )
+
+
+# The steps of each
+
+
+def _decided_on(subject: Subject, order: Order) -> Seen:
+    """Return the document, of the generation that a decision is about.
+
+    Who asks again, as no answer came, may have decided already: that is announced by then.
+    """
+    seen = subject.seen()
+    if order.generation != seen.document.generation:
+        subject.registry.settle(seen.document, subject.announce)
+        raise DocumentChangedError(subject.name, order.generation)
+    return seen
+
+
+def _loaded(subject: Subject, version: str) -> Model:
+    """Return a version that could answer now.
+
+    Raises UnknownVersionError, and ForbiddenChangeError where it cannot be loaded.
+    """
+    try:
+        if not (is_version(version) and subject.registry.manifest(subject.name, version)):
+            raise UnknownVersionError(subject.name, version)
+        return subject.load(version)
+    except ModelUnavailableError as error:
+        raise ForbiddenChangeError(subject.name, str(error)) from error
+
+
+def _with_evidence(subject: Subject, document: Document, change: Change) -> Change:
+    """Let a decision on the challenger say what the last tick knew of it, and by which rules.
+
+    Not more: a person who takes a bad canary back must not have to wait for evidence.
+    """
+    if document.challenger is None or document.challenger.version != change.version:
+        return change
+    key = paired_comparison.key_of(subject.name, document.champion, change.version)
+    kept = paired_comparison.kept_days(subject.data, key, PairedDay)
+    days = [day for day in kept if day.rows]
+    known = {"comparison": figures(days, gain(days, subject.policy.alpha))}
+    return msgspec.structs.replace(
+        change, figures=change.figures | known, policy=subject.policy.rules
+    )
+
+
+def _written(subject: Subject, order: Order, seen: Seen, change: Change) -> Document:
+    """Write what was decided, unless it is not allowed or somebody else was faster."""
+    document = subject.registry.change(seen, change, order.at, subject.announce)
+    told = msgspec.structs.replace(document.last, reason=IN_THE_HISTORY)
+    logger.info("decided", extra={"endpoint": subject.name, "decision": told})
+    return document

@@ -192,7 +192,7 @@ def _enter(job: Job, run: Run, version: Manifest) -> Run:
         version=version.version,
         by=run.run,
         reason=verdict.reason,
-        figures=run_records.figures_of(version.metrics),
+        figures=version.metrics.figures,
         policy=job.endpoint.policy.rules,
         fallback=version.fallback,
     )

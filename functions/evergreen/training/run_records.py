@@ -9,13 +9,11 @@ import msgspec
 from evergreen.captures.examples import Examples, utc
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.schema import JsonSchema
-from evergreen.registry.manifest import FALLBACK, Evaluation, Manifest
+from evergreen.registry.manifest import FALLBACK, Manifest
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Decision, Document
 from evergreen.serving import model
-
-NOT_FIGURES = ("candidates", "failed", "gates")  # of an evaluation; they stand in the manifest
 
 
 def decision_by(run: Run, registry: Registry, seen: Seen | None) -> Decision | None:
@@ -109,12 +107,6 @@ def described(run: Run, version: Manifest) -> Run:
         previous=made_from.previous,
         candidate=version.candidate,
         parameters=best.parameters if best else {},
-        metrics={"metric": version.problem.metric} | figures_of(metrics),
+        metrics={"metric": version.problem.metric} | metrics.figures,
         gates=metrics.gates,
     )
-
-
-def figures_of(metrics: Evaluation) -> dict[str, Any]:
-    """Return the numbers of an evaluation, as they stand in a decision and in a run's record."""
-    said = msgspec.to_builtins(metrics).items()
-    return {name: value for name, value in said if name not in NOT_FIGURES}

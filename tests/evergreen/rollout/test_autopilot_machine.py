@@ -26,7 +26,7 @@ from evergreen.registry.lifecycle import MOVES
 from evergreen.registry.registry import Seen
 from evergreen.registry.state import Decision, Document, Experiment, Status, Type
 from evergreen.registry.transitions import Change
-from evergreen.rollout import gather_evidence
+from evergreen.rollout import gather_evidence, tick
 from evergreen.rollout.evidence import ArmDay, Evidence, Guard, PairedDay, Waiting
 from tests.support import rollouts
 from tests.support.given import NAME, NOW
@@ -99,7 +99,7 @@ def manifest() -> bytes:
 
 
 class Autopilot(RuleBasedStateMachine):
-    """One endpoint, in a bucket in memory, under the real `rollout.tick`."""
+    """One endpoint, in a bucket in memory, under the real `evergreen.rollout.tick`."""
 
     reached: ClassVar[Counter[str]] = Counter()  # over all runs
 
@@ -119,8 +119,8 @@ class Autopilot(RuleBasedStateMachine):
             registry=lambda **_: self.registry, data=lambda: None, events=lambda: None
         )
         self.patch.setattr(rollout, "bootstrap", stack)
-        self.patch.setattr(rollout, "measure", lambda *_, **__: None)
-        self.patch.setattr(rollout, "_measure", lambda *_: None)
+        self.patch.setattr(tick, "measure", lambda *_, **__: None)
+        self.patch.setattr(tick, "_measure", lambda *_: None)
         self.patch.setattr(logger, "info", lambda *_, **__: None)
         self.patch.setattr(logger, "warning", lambda *_, **__: None)
         self.patch.setattr(events, "announcer", lambda *_: self.announce)
@@ -253,7 +253,7 @@ class Autopilot(RuleBasedStateMachine):
 
     def tick(self, slot: datetime) -> None:
         try:  # a decision of the rollout's must be one that the document allows
-            rollout.tick(NAME, slot)
+            rollout.look_at(NAME, slot)
         except ForbiddenChangeError as error:
             raise AssertionError(f"the rollout wants what is not allowed: {error}") from error
 

@@ -1,4 +1,4 @@
-"""What people may send to control, and the decoder of it; predict and feedback have their own."""
+"""What people may send to control, and its decoder; predict and feedback have their own."""
 
 from typing import Annotated, get_type_hints
 
@@ -46,7 +46,7 @@ class RetrainAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The body of retrain, which has nothing to say."""
 
 
-def asked[Body: msgspec.Struct](body: bytes, kind: type[Body]) -> Body:
+def decoded[Body: msgspec.Struct](body: bytes, kind: type[Body]) -> Body:
     """Return what a body asks for; raises InvalidRequestError with every fault in it."""
     try:
         return msgspec.json.decode(body, type=kind)
