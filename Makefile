@@ -55,8 +55,9 @@ bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon i
 	@$(RUN) -m benchmarks.promotion $(if $(QUICK),--quick)
 
 .PHONY: load
-load: .venv/ready ## Put the API under load, and sam local after a build: QUICK=1 SOAK=240
-	@$(RUN) -m benchmarks.load $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK))
+load: .venv/ready ## Put make serve and sam local under load (needs Docker and a build): QUICK=1 SOAK=240 TARGET="make serve"
+	@$(RUN) -m benchmarks.load $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK)) \
+		$(if $(TARGET),--target "$(TARGET)")
 
 .PHONY: check
 check: .venv/ready .checkov/ready ## Check style, types, the lock file, and the security of code and template

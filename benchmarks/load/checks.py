@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import linear_regression, quantiles
+from statistics import quantiles
 from typing import Any
+
+import numpy as np
 
 from benchmarks.load.client import Answered, Seen, Sent
 
 Memory = list[tuple[float, dict[str, float]]]  # when, on the clients' clock, and MB by process
-MIN_SAMPLES = 6  # for a slope
+MIN_SAMPLES = 6  # for a line
+EXACT = 1e-9  # MB squared: what is less beside the line is the arithmetic's
 TOLERANCE = 1e-6  # of a score: a row alone is multiplied in another order than one of a hundred
 
 
@@ -33,6 +36,15 @@ class Times:
     p95: float
     p99: float
     most: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """By how much a process grew in a unit, its standard error, and of how many samples."""
+
+    by: float
+    error: float
+    samples: int
 
 
 def times(sent: Sequence[Sent]) -> dict[str, Times]:
@@ -136,12 +148,22 @@ def shown_within(answered: Iterable[Answered], decision: Decision) -> float | No
     return None if first is None else max(0.0, first - decision.received)
 
 
-def slope(memory: Memory, process: str) -> float | None:
-    """Return by how many MB a second a process grew over the second half; None of a few samples."""
+def growth(memory: Memory, process: str) -> Growth | None:
+    """Return how many MB a second a process grew over the second half; None of a few samples.
+
+    One sample is like the one before. With a correlation r of what is left beside the line, n of
+    them tell as much as n (1 - r) / (1 + r) that were independent.
+    """
     if len(memory) < MIN_SAMPLES:
         return None
     half = (memory[0][0] + memory[-1][0]) / 2
     later = [(at, found[process]) for at, found in memory if at >= half and process in found]
     if len(later) < MIN_SAMPLES // 2:
         return None
-    return linear_regression(*zip(*later, strict=True)).slope
+    at, size = np.array(later).T
+    line, intercept = np.polyfit(at, size, 1)
+    beside = size - line * at - intercept
+    squares = float((beside**2).sum())
+    alike = max(0.0, float((beside[1:] * beside[:-1]).sum()) / squares) if squares > EXACT else 0.0
+    variance = squares / (len(at) - 2) / float(((at - at.mean()) ** 2).sum())
+    return Growth(float(line), (variance * (1 + alike) / (1 - alike)) ** 0.5, len(at))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import shown
-from benchmarks.load.results import Loaded, Measured, Played, claims
+from benchmarks.load.results import Loaded, Measured, Played, claims, told
 from benchmarks.serving.report import machine, markdown
 from local.template import ROOT
 
@@ -23,7 +23,8 @@ def write(measured: Measured, *, document: bool) -> None:
     found = tables(measured)
     shown.show(found, WIDTH, conditions(measured))
     for claim in claims(measured):
-        print("holds:" if claim.holds else "DOES NOT HOLD:", claim.text)
+        verdict = "holds:" if claim.holds else "DOES NOT HOLD:"
+        print(verdict if claim.judged else "not judged, the soak is too short:", claim.text)
         for one in claim.against[:SHOWN]:
             print("   ", one)
     parts = [conditions(measured)]
@@ -48,11 +49,10 @@ def write_json(measured: Measured, path: Path) -> None:
 def conditions(measured: Measured) -> str:
     """Return one paragraph on when and where."""
     facts, (before, after) = machine(), measured.load
-    left = "".join(f" {name} was left out: {why}." for name, why in measured.left_out.items())
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {facts['cpu']}, "
         f"Python {facts['python']}, clients and servers on the same machine, "
-        f"{measured.seconds:.0f} s; load average {before:.1f} before and {after:.1f} after.{left}"
+        f"{measured.seconds:.0f} s; load average {before:.1f} before and {after:.1f} after."
     )
 
 
@@ -116,7 +116,6 @@ def _memory(one: Loaded, played: Played) -> list[list[str]]:
     lines: list[list[str]] = []
     for process in played.processes:
         figures = [f"{sample[process]:.0f}" if process in sample else "" for sample in samples]
-        growth = played.growth_kb(process)
-        figures.append("" if growth is None else f"{growth:.2f}")
+        figures.append(told(played.growth_kb(process)))
         lines.append(["" if lines else f"{one.name}, {played.phase.name}", process, *figures])
     return lines

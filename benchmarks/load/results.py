@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from benchmarks.load.checks import Decision, Memory, Times, slope
+from benchmarks.load.checks import Decision, Growth, Memory, Times, growth
 from benchmarks.load.client import Plan
 
 GROWTH_KB = 1.0  # a request, of what records nothing: more is a leak
+SURE = 3.0  # standard errors above that: by chance about once in 700 checks
+JUDGED_SAMPLES = 30  # of the second half; within a shorter one a server may still be warming up
 FUNCTION = "Function"  # how the container of a function is called, which holds no records
 NOISE_MB = 4.0  # by which an allocator moves all the same
 
@@ -36,19 +38,28 @@ class Played:
         """Return how many requests were answered a second."""
         return self.times["all"].requests / self.seconds
 
-    def growth_kb(self, process: str) -> float | None:
+    def growth_kb(self, process: str) -> Growth | None:
         """Return by how much a request made a process grow, over the second half."""
-        found = slope(self.memory, process)
-        return None if found is None else 1024 * found / self.rate
+        found = growth(self.memory, process)
+        kilobytes = 1024 / self.rate
+        return found and Growth(found.by * kilobytes, found.error * kilobytes, found.samples)
+
+    def judged(self, process: str) -> Growth | None:
+        """Return the growth that tells a leak: at a steady rate, and of enough samples.
+
+        While many ask at once, each thread takes what it then keeps.
+        """
+        found = self.growth_kb(process) if self.phase.plan.rate else None
+        return found if found and found.samples >= JUDGED_SAMPLES else None
 
     def leaks(self, process: str) -> bool:
-        """Say whether a process went on growing by more than GROWTH_KB a request, and NOISE_MB.
-
-        At a steady rate: while many ask at once, each thread takes what it then keeps.
-        """
-        growth = (self.growth_kb(process) if self.phase.plan.rate else None) or 0.0
-        later = self.times["all"].requests / 2
-        return growth > GROWTH_KB and growth * later > 1024 * NOISE_MB
+        """Say whether a process surely grew by more than GROWTH_KB a request, and NOISE_MB."""
+        found, later = self.judged(process), self.times["all"].requests / 2
+        return (
+            found is not None
+            and found.by - SURE * found.error > GROWTH_KB
+            and found.by * later > 1024 * NOISE_MB
+        )
 
     @property
     def processes(self) -> list[str]:
@@ -81,7 +92,6 @@ class Measured:
     """All that one `make load` found; load: the machine's load average before and after."""
 
     loaded: list[Loaded]
-    left_out: dict[str, str]
     errors: list[str]
     seconds: float
     load: tuple[float, float]
@@ -93,6 +103,7 @@ class Claim:
 
     text: str
     against: list[str]
+    judged: bool = True  # whether there was enough of it to say so
 
     @property
     def holds(self) -> bool:
@@ -103,6 +114,13 @@ class Claim:
 def claims(measured: Measured) -> list[Claim]:
     """Return what must hold."""
     each = measured.loaded
+    still = [
+        (f"{one.name}, {played.phase.name}: {process}", played, process)
+        for one in each
+        for played in one.played
+        for process in played.processes
+        if (one.bare or process.endswith(FUNCTION)) and played.judged(process)
+    ]
     return [
         Claim("every request is answered as it should be", measured.errors),
         Claim(
@@ -125,12 +143,15 @@ def claims(measured: Measured) -> list[Claim]:
         Claim(
             "memory stands still where nothing is recorded",
             [
-                f"{one.name}, {played.phase.name}: {process} grew by "
-                f"{played.growth_kb(process):.2f} KB a request"
-                for one in each
-                for played in one.played
-                for process in played.processes
-                if (one.bare or process.endswith(FUNCTION)) and played.leaks(process)
+                f"{name} grew by {told(played.growth_kb(process))} KB a request"
+                for name, played, process in still
+                if played.leaks(process)
             ],
+            judged=bool(still),
         ),
     ]
+
+
+def told(growth: Growth | None) -> str:
+    """Return a growth with its error, or nothing where there is none."""
+    return f"{growth.by:.2f} ± {growth.error:.2f}" if growth else ""
