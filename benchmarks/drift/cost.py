@@ -276,12 +276,9 @@ def _assess(
     )
     found = assessment.assess(
         manifest,
-        total,
+        assessment.Window(start, end, total, first=start),
         reference,
         nothing,
-        start=start,
-        end=end,
-        first=start,
         last_trained=start,
         repeat=timedelta(days=1),
         before=None,

@@ -12,7 +12,8 @@ import bootstrap as clients
 from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.contract.errors import UnexpectedError, UnknownEventError
-from evergreen.monitoring.report import CheckReport, key_of
+from evergreen.monitoring.earlier_checks import key_of
+from evergreen.monitoring.report import CheckReport
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.plane.process import Process

@@ -16,7 +16,8 @@ import endpoints
 from evergreen.aws.s3 import Store
 from evergreen.captures.records import captures_of
 from evergreen.contract.problem import Problem, array
-from evergreen.monitoring.report import CheckReport, key_of
+from evergreen.monitoring.earlier_checks import key_of
+from evergreen.monitoring.report import CheckReport
 from evergreen.pages.check_report import page
 from local.plane import stack
 from local.plane.plane import Plane

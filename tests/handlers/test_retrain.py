@@ -12,7 +12,7 @@ import time_machine
 import bootstrap as clients
 from endpoints import flight_delay
 from evergreen.aws.s3 import Store
-from evergreen.monitoring.report import key_of
+from evergreen.monitoring.earlier_checks import key_of
 from evergreen.registry import transitions
 from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Document

@@ -8,7 +8,8 @@ import msgspec
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.records import Capture
-from evergreen.monitoring.report import CheckReport, key_of
+from evergreen.monitoring.earlier_checks import key_of
+from evergreen.monitoring.report import CheckReport
 from evergreen.registry.manifest import Manifest
 from evergreen.training.train_version import Trained
 from tests.support import given

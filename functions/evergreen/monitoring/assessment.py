@@ -1,5 +1,6 @@
 """What a check concludes from counts, rows and outcomes: a function of its arguments."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 from evergreen.contract.schema import Columns, columns_of
 from evergreen.monitoring import domain_classifier, drift, reference_profile
 from evergreen.monitoring.domain_classifier import MIN_AUC, separation
+from evergreen.monitoring.earlier_checks import alarm, trend
 from evergreen.monitoring.hourly_profiles import Hour
 from evergreen.monitoring.report import (
     AlarmKind,
@@ -15,8 +17,6 @@ from evergreen.monitoring.report import (
     FeatureDrift,
     Multivariate,
     Performance,
-    alarm,
-    trend,
 )
 from evergreen.registry.manifest import FeatureProfile, Manifest
 
@@ -24,35 +24,42 @@ EXAMPLES = 5  # ids shown of the rows that moved
 DAY = timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class Window:
+    """The time that a check is about, its hours as one, and the hour of its first prediction."""
+
+    start: datetime
+    end: datetime
+    total: Hour
+    first: datetime | None
+
+
 def assess(
     manifest: Manifest,
-    total: Hour,
+    window: Window,
     reference: Columns,
     performance: Performance,
     *,
-    start: datetime,
-    end: datetime,
-    first: datetime | None,
     last_trained: datetime,
     repeat: timedelta,
     before: CheckReport | None,
 ) -> CheckReport:
-    """Conclude from the sum of a window's hours.
+    """Conclude from the predictions of a window, and from what became of them.
 
-    reference: rows of the training data. first: the hour of the window's first prediction.
-    last_trained: the time of the newest version. repeat: after which an alarm that goes on is
-    announced again. before: the check before this one.
+    reference: rows of the training data. last_trained: the time of the newest version. repeat:
+    after which an alarm that goes on is announced again. before: the check before this one.
     """
+    total, end = window.total, window.end
     sample = _columns(manifest, total)
     counts = {name: np.array(rows, dtype=np.float64) for name, rows in total.counts.items()}
     known = before.began if before and before.rows else None  # after silence it begins anew
-    began = min((at for at in (first, known) if at), default=None)
-    full = began is not None and began <= start + DAY
+    began = min((at for at in (window.first, known) if at), default=None)
+    full = began is not None and began <= window.start + DAY
     features = drift.compare(manifest.reference, counts) if full and counts else None
     found = CheckReport(
         endpoint=manifest.endpoint,
         version=manifest.version,
-        start=start,
+        start=window.start,
         end=end,
         rows=total.rows,
         versions=total.versions,
@@ -72,8 +79,15 @@ def assess(
         model_age_days=(end - manifest.created) / DAY,
         trained_days_ago=(end - last_trained) / DAY,
     )
-    comparable = before if before and before.version == manifest.version else None
-    recent = comparable if comparable and comparable.end >= start else None
+    return _with_alarms(found, performance, before, repeat)
+
+
+def _with_alarms(
+    found: CheckReport, performance: Performance, before: CheckReport | None, repeat: timedelta
+) -> CheckReport:
+    """Confirm what the check before found of the same champion, and raise alarms."""
+    same = before if before and before.version == found.version else None
+    recent = same if same and same.end >= found.start else None
     confirmed = sorted(found.flagged & recent.flagged) if recent else []
     about: dict[AlarmKind, list[str]] = {
         "drift": confirmed,
@@ -81,7 +95,8 @@ def assess(
         "performance": [performance.bounded_metric] if performance.status == "degraded" else [],
     }
     alarms = [
-        alarm(kind, names, end=end, before=recent, repeat=repeat) for kind, names in about.items()
+        alarm(kind, names, end=found.end, before=recent, repeat=repeat)
+        for kind, names in about.items()
     ]
     return msgspec.structs.replace(
         found,

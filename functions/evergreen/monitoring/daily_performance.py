@@ -20,7 +20,8 @@ from evergreen.captures.records import ARRIVAL, Answered, Label, answers_of, clo
 from evergreen.contract.moments import midnight
 from evergreen.contract.problem import Answer, Problem, array, is_label
 from evergreen.monitoring import performance
-from evergreen.monitoring.report import MEMORY, CheckReport, DayPerformance, Performance
+from evergreen.monitoring.earlier_checks import MEMORY
+from evergreen.monitoring.report import CheckReport, DayPerformance, Performance
 from evergreen.registry.manifest import Expected
 
 DAY = timedelta(days=1)
@@ -170,22 +171,19 @@ def _summary(
     rows = sorted(tally.labelled, key=lambda row: (row[0].time, row[0].id))
     problem, expected = followed.described(version)
     answers = [answer for answer, _, _ in rows]
-    return performance.summarize(
-        day,
-        version,
-        problem,
+    seen = performance.Rows(
         scores=problem.recorded(
             [each.score for each in answers], [each.scores for each in answers]
         ),
         labels=array(problem.kind, [label for _, label, _ in rows]),
-        captured_scores=np.sort(np.array(tally.captured, dtype=np.float64)),
-        slices_values={
+        captured=np.sort(np.array(tally.captured, dtype=np.float64)),
+        slices={
             name: np.array([values[place] for *_, values in rows], dtype=object)
             for place, name in enumerate(followed.slices)
         },
-        expected=expected,
-        closed=closing(day, followed.label_days) + ARRIVAL <= end,
     )
+    closed = closing(day, followed.label_days) + ARRIVAL <= end
+    return performance.summarize(day, version, problem, seen, expected=expected, closed=closed)
 
 
 def _delay_name(hours: float | None) -> str:

@@ -10,6 +10,7 @@ so days are kept as such and never read again.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -154,23 +155,32 @@ def judge(
     return ("degraded" if found >= THRESHOLD else "steady"), found
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The predictions of a version on one day.
+
+    scores, labels: of the labelled rows, shape (rows,) or of scores (rows, classes), ordered by
+    time and id; only the evidence depends on the order. captured: scores of the answers of all
+    rows, labelled or not. slices: by field, the value of each labelled row, shape (rows,).
+    """
+
+    scores: Floats
+    labels: npt.NDArray[Any]
+    captured: Floats
+    slices: Mapping[str, npt.NDArray[np.generic]]
+
+
 def summarize(
     day: date,
     version: str,
     problem: Problem,
-    scores: Floats,
-    labels: npt.NDArray[Any],
-    captured_scores: Floats,
-    slices_values: Mapping[str, npt.NDArray[np.generic]],
+    rows: Rows,
+    *,
     expected: Expected | None,
     closed: bool,
 ) -> DayPerformance:
-    """Summarize the predictions of a version on one day.
-
-    scores, labels: of the labelled rows, shape (rows,) or of scores (rows, classes), ordered by
-    time and id; only the evidence depends on the order. captured_scores: of the answers of all
-    rows, labelled or not. slices_values: by field, the value of each labelled row, shape (rows,).
-    """
+    """Summarize what became of the predictions of a version on one day."""
+    scores, labels = rows.scores, rows.labels
     bounded, loss = problem.bounded(labels, scores), problem.losses(labels, scores)
     numbers = problem.kind == "regression"  # which no answer hits, and no score is a chance of
     mean, low, high = _interval(loss)
@@ -178,7 +188,7 @@ def summarize(
     return DayPerformance(
         day=day,
         version=version,
-        captured=len(captured_scores),
+        captured=len(rows.captured),
         labelled=len(labels),
         loss=mean,
         low=low,
@@ -187,9 +197,9 @@ def summarize(
         accuracy=None if numbers else _mean(problem.answered(scores) == labels),
         estimate=None
         if numbers or expected is None
-        else _estimate(captured_scores, expected.calibration, problem),
+        else _estimate(rows.captured, expected.calibration, problem),
         calibration=[] if numbers else calibration_bins(*problem.came_true(labels, scores)),
-        slices={field: _slices(values, loss) for field, values in slices_values.items()},
+        slices={field: _slices(values, loss) for field, values in rows.slices.items()},
         evidence=evidence(bounded, expected.upper, effect) if expected else [],
         closed=closed,
     )

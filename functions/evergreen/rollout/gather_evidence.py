@@ -12,7 +12,7 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.records import ARRIVAL
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.schema import columns_of, not_accepted
-from evergreen.monitoring import drift, reference_profile, report
+from evergreen.monitoring import drift, earlier_checks, reference_profile
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Document
 from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
@@ -79,7 +79,7 @@ def _one_way(sources: Gathering, champion: Model | None) -> str | None:
 
 def _alarms(sources: Gathering) -> list[str]:
     """Return what the newest check says of the outcomes of this champion."""
-    newest = report.previous(sources.data, sources.endpoint, sources.at + DAY)
+    newest = earlier_checks.previous(sources.data, sources.endpoint, sources.at + DAY)
     if newest is None or newest.version != sources.document.champion:
         return []
     return [

@@ -23,7 +23,7 @@ from evergreen.aws.telemetry import logger, measure
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError, DataError, NoCandidateError
 from evergreen.contract.schema import schema_of
-from evergreen.monitoring import report
+from evergreen.monitoring import earlier_checks
 from evergreen.registry import events, lifecycle, run_claims, transitions
 from evergreen.registry.manifest import FALLBACK, Manifest
 from evergreen.registry.registry import Registry, Seen
@@ -159,7 +159,7 @@ def _state(job: Job, run: Run, seen: Seen | None, last: Manifest | None) -> trig
     document = seen.document if seen else None
     violated: list[str] = []
     if document and run.trigger in triggers.AUTOMATIC:
-        checked = report.previous(job.data, job.name, run.at + timedelta(hours=1))
+        checked = earlier_checks.previous(job.data, job.name, run.at + timedelta(hours=1))
         if checked and checked.version == document.champion:
             violated = [part for alarm in checked.alarms if alarm.kind == "schema"
                         for part in alarm.about]  # fmt: skip

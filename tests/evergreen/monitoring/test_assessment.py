@@ -12,7 +12,7 @@ from evergreen.captures.examples import from_table
 from evergreen.captures.validation import SCORE
 from evergreen.contract.schema import Columns, JsonSchema, columns_of
 from evergreen.monitoring import reference_profile
-from evergreen.monitoring.assessment import EXAMPLES, assess
+from evergreen.monitoring.assessment import EXAMPLES, Window, assess
 from evergreen.monitoring.domain_classifier import Separation
 from evergreen.monitoring.hourly_profiles import Hour, Sampled, _counted
 from evergreen.monitoring.report import CheckReport, Performance
@@ -85,12 +85,9 @@ def conclude(
     end = NOW + day * DAY
     return assess(
         manifest,
-        total,
+        Window(end - WEEK, end, total, first=end - WEEK if full else end - DAY),
         reference or {},
         performance,
-        start=end - WEEK,
-        end=end,
-        first=end - WEEK if full else end - DAY,
         last_trained=NOW - 3 * DAY,
         repeat=WEEK,
         before=before,

@@ -12,7 +12,8 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.records import ARRIVAL, Capture
 from evergreen.contract.problem import Answer, Problem
 from evergreen.monitoring.daily_performance import FIRST, Followed, follow
-from evergreen.monitoring.report import MEMORY, CheckReport, DayPerformance, Performance
+from evergreen.monitoring.earlier_checks import MEMORY
+from evergreen.monitoring.report import CheckReport, DayPerformance, Performance
 from evergreen.registry.manifest import Expected
 from tests.support import checks, given
 from tests.support.given import NAME, START, label

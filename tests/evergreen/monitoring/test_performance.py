@@ -11,7 +11,16 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.contract.problem import Problem
-from evergreen.monitoring.performance import BETS, CAP, START, THRESHOLD, expected, judge, summarize
+from evergreen.monitoring.performance import (
+    BETS,
+    CAP,
+    START,
+    THRESHOLD,
+    Rows,
+    expected,
+    judge,
+    summarize,
+)
 from evergreen.monitoring.report import DayPerformance
 from evergreen.registry.manifest import Expected
 
@@ -24,18 +33,13 @@ rows = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.booleans()),
 def summary(
     scores: npt.NDArray[np.float64],
     labels: npt.NDArray[Any],
+    captured: npt.NDArray[np.float64] | None = None,
+    slices: dict[str, npt.NDArray[Any]] | None = None,
     **changes: Any,
 ) -> DayPerformance:
-    given: dict[str, Any] = {
-        "day": DAY,
-        "version": "v1",
-        "problem": Problem(),
-        "captured_scores": scores,
-        "slices_values": {},
-        "expected": EXPECTED,
-        "closed": True,
-    }
-    return summarize(scores=scores, labels=labels, **(given | changes))
+    seen = Rows(scores, labels, scores if captured is None else captured, slices or {})
+    given: dict[str, Any] = {"day": DAY, "version": "v1", "problem": Problem()}
+    return summarize(**(given | {"rows": seen, "expected": EXPECTED, "closed": True} | changes))
 
 
 def day_of_errors(rate: float, seed: int, rows: int = 900, **changes: Any) -> DayPerformance:
@@ -110,7 +114,7 @@ def test_every_day_gives_a_summary_that_json_can_carry(
     given = summary(
         scores,
         labels,
-        slices_values={"carrier": labels.astype(str).astype(object)},
+        slices={"carrier": labels.astype(str).astype(object)},
         expected=EXPECTED if known else None,
     )
 
@@ -129,8 +133,8 @@ def test_a_summary_does_not_depend_on_the_order_of_rows_but_for_its_evidence(
     labels = np.array([label for _, label in found], dtype=bool)
     carriers = np.array([f"{score}" for score, _ in found], dtype=object)
 
-    first = summary(scores, labels, slices_values={"carrier": carriers})
-    second = summary(scores[order], labels[order], slices_values={"carrier": carriers[order]})
+    first = summary(scores, labels, slices={"carrier": carriers})
+    second = summary(scores[order], labels[order], slices={"carrier": carriers[order]})
 
     plain, shuffled = flat(msgspec.to_builtins(first)), flat(msgspec.to_builtins(second))
     assert plain.keys() == shuffled.keys()
@@ -153,7 +157,7 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 def test_a_day_is_summarized_by_its_loss_accuracy_and_the_accuracy_that_was_promised() -> None:
     scores, labels = np.array([0.5, 0.5, 0.0, 1.0]), np.array([True, False, False, True])
 
-    found = summary(scores, labels, captured_scores=np.array([0.0, 1.0, 0.75, 0.75, 0.25]))
+    found = summary(scores, labels, captured=np.array([0.0, 1.0, 0.75, 0.75, 0.25]))
 
     assert found.loss == pytest.approx(np.log(2) / 2)
     assert found.high == pytest.approx(found.loss + 1.96 * np.log(2) / np.sqrt(3) / 2)
@@ -173,7 +177,7 @@ def test_the_estimate_judges_the_answer_that_was_given_and_not_the_better_one() 
 
 def test_one_labelled_row_has_no_interval_and_none_has_no_loss() -> None:
     one = summary(np.array([0.5]), np.array([True]))
-    none = summary(np.array([]), np.array([], dtype=bool), captured_scores=np.array([0.5]))
+    none = summary(np.array([]), np.array([], dtype=bool), captured=np.array([0.5]))
 
     assert one.low == one.high == one.loss == pytest.approx(np.log(2))
     assert (none.loss, none.low, none.high, none.bounded, none.accuracy) == (None,) * 5
@@ -194,7 +198,7 @@ def test_rare_values_of_a_slice_are_told_together() -> None:
     carriers = np.array([f"c{i:02}" for i in range(25) for _ in range(50 - i)] + ["other"] * 99)
     scores = np.where(carriers == "c24", 0.5, 0.0)
 
-    found = summary(scores, scores > 0, slices_values={"carrier": carriers}).slices["carrier"]
+    found = summary(scores, scores > 0, slices={"carrier": carriers}).slices["carrier"]
 
     assert [*found] == [f"c{i:02}" for i in range(20)] + ["other"]
     assert found["c00"].rows == 50
@@ -206,7 +210,7 @@ def test_which_of_equally_rare_values_are_told_apart_does_not_depend_on_their_or
     carriers = np.array([f"c{i:02}" for i in range(25)])
 
     given = {"carrier": carriers[::-1]}
-    found = summary(np.zeros(25), np.zeros(25, dtype=bool), slices_values=given).slices["carrier"]
+    found = summary(np.zeros(25), np.zeros(25, dtype=bool), slices=given).slices["carrier"]
 
     assert [*found] == [*carriers[:20], "other"]
 

@@ -10,17 +10,15 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.aws.s3 import Store
-from evergreen.monitoring.report import (
+from evergreen.monitoring.earlier_checks import (
     MEMORY,
     TREND_DAYS,
-    Alarm,
-    CheckReport,
     alarm,
     key_of,
-    last_closed,
     previous,
     trend,
 )
+from evergreen.monitoring.report import Alarm, CheckReport
 from tests.support import checks, given
 from tests.support.given import NAME, NOW, injected
 
@@ -156,8 +154,8 @@ def test_the_last_closed_day_is_told_of_an_endpoint_that_gets_labels() -> None:
         checks.day(6, closed=False),
     ]
 
-    assert last_closed(checks.performance(days)) == days[2]
-    assert last_closed(checks.performance(days[2:3])) is None
+    assert checks.performance(days).last_closed == days[2]
+    assert checks.performance(days[2:3]).last_closed is None
 
 
 # Reports in the store

@@ -1,0 +1,175 @@
+"""What a check does for one endpoint, in which order, and how it goes on after a crash.
+
+count the captures    of each hour, in the bins of the champion; hours that are complete are kept
+is the check late?    the champion is younger: what was found of the one before it stands
+assess the window     with what became of its predictions, and with the check before
+write its page        where somebody will look at it
+announce its alarms   those that begin, or have gone on for long
+write the report      last: cut off before it, the check is made again, and announces them again
+
+A second run for the same time finds the same, apart from records that arrived in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from evergreen.aws.s3 import Remembered, Store
+from evergreen.aws.telemetry import logger, measure
+from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.identifiers import is_version
+from evergreen.contract.problem import Problem
+from evergreen.contract.schema import Columns
+from evergreen.monitoring import assessment, daily_performance, earlier_checks
+from evergreen.monitoring.assessment import Window
+from evergreen.monitoring.daily_performance import Followed
+from evergreen.monitoring.hourly_profiles import Hour, Profiles, window
+from evergreen.monitoring.reference_profile import MIN_ROWS
+from evergreen.monitoring.report import Alarm, CheckReport
+from evergreen.registry import events
+from evergreen.registry.manifest import Expected, Manifest, version_time
+from evergreen.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+LOST = (
+    "damaged object", "unreadable", "unknown version", "wrong schema", "wrong hour", "conflicting",
+)  # fmt: skip
+RECENT = timedelta(hours=26)  # what an hourly run looks at: Firehose may be a day late
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An endpoint that is checked, and what checking works with.
+
+    read: reads its file. reference: returns rows of the training data of a version, none where it
+    has none. page: makes the HTML of a report. every_page: whether a check without alarms has one.
+    """
+
+    name: str
+    read: Callable[[], Endpoint]
+    registry: Registry
+    data: Store
+    bus: "EventBridgeClient"
+    reference: Callable[[str], Columns]
+    page: Callable[[CheckReport], str]
+    every_page: bool
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Return what counts its captures in the bins of its champion."""
+        seen = self.registry.document(self.name)
+        manifest = self.registry.manifest(self.name, seen.document.champion) if seen else None
+        if manifest is None:
+            raise LookupError(f"{self.name} has no champion whose manifest could be read")
+        data = Remembered(self.data.s3, self.data.bucket, once="captures/")
+        return Profiles(data, manifest, self.registry.versions(self.name))
+
+
+def reduce(subject: Subject, end: datetime) -> int:
+    """Bring the hourly histograms up to date; return how many predictions the last day has."""
+    return sum(hour.rows for hour in subject.profiles.hours(end - RECENT, end).values())
+
+
+def check(subject: Subject, end: datetime) -> CheckReport:
+    """Check an endpoint over the days until `end`, write what was found and announce it."""
+    endpoint, profiles = subject.read(), subject.profiles
+    manifest, data = profiles.manifest, profiles.data
+    key = earlier_checks.key_of(subject.name, end)
+    if end < manifest.created and (kept := earlier_checks.read(data, key)):
+        return kept
+    start = end - timedelta(days=endpoint.policy.drift_window_days)
+    hours = profiles.hours(start, end)
+    total = window(hours)
+    before = earlier_checks.previous(data, subject.name, end)
+    found = assessment.assess(
+        manifest,
+        Window(start, end, total, min((at for at in hours if hours[at].rows), default=None)),
+        subject.reference(manifest.version) if total.rows >= MIN_ROWS else {},
+        daily_performance.follow(data, _followed(subject, endpoint), end, before),
+        last_trained=version_time(profiles.versions[-1]),
+        repeat=timedelta(days=endpoint.policy.cooldown_days),
+        before=before,
+    )
+    announced = [_event(alarm, found, key) for alarm in found.alarms if alarm.raised]
+    if subject.every_page or announced or end.day == 1:
+        page = subject.page(found)
+        data.put(earlier_checks.key_of(subject.name, end, "html"), page.encode())
+    events.emit(subject.bus, *announced)
+    data.put(key, msgspec.json.encode(found))
+    _measure(found, _lost(hours, end))
+    return found
+
+
+def _followed(subject: Subject, endpoint: Endpoint) -> Followed:
+    registry, manifest = subject.registry, subject.profiles.manifest
+
+    @cache
+    def described(version: str) -> tuple[Problem, Expected | None]:
+        found: Manifest | None = manifest
+        if version != manifest.version:
+            found = registry.manifest(subject.name, version) if is_version(version) else None
+        return (found.problem, found.expected) if found else (manifest.problem, None)
+
+    return Followed(
+        endpoint=subject.name,
+        version=manifest.version,
+        versions=subject.profiles.versions,
+        label_days=endpoint.policy.label_days,
+        slices=endpoint.slices,
+        described=described,
+    )
+
+
+def _event(alarm: Alarm, found: CheckReport, key: str) -> events.Event:
+    kind = {
+        "drift": events.DriftDetected,
+        "schema": events.SchemaViolated,
+        "performance": events.PerformanceDegraded,
+    }[alarm.kind]
+    return kind(
+        endpoint=found.endpoint,
+        version=found.version,
+        time=found.end,
+        since=alarm.since,
+        features=alarm.about,
+        report=key,
+    )
+
+
+def _lost(hours: dict[datetime, Hour], end: datetime) -> int:
+    """Return how many records of the last day were set aside, and should not have been."""
+    newest = [hour.set_aside for at, hour in hours.items() if at >= end - DAY]
+    return sum(aside.get(kind, 0) for aside in newest for kind in LOST)
+
+
+def _measure(found: CheckReport, lost: int) -> None:
+    """Write what alarms and the dashboard look at."""
+    for feature in found.features:
+        about = {"endpoint": found.endpoint, "feature": feature.feature, "psi": feature.psi}
+        logger.info("feature checked", extra=about)
+    alarms = {alarm.kind for alarm in found.alarms}
+    figures: dict[str, float | None] = {
+        "DriftChecked": 1,
+        "DriftRows": found.rows,
+        "DriftedFeatures": len(found.confirmed),
+        "DriftAlarm": "drift" in alarms,
+        "SchemaAlarm": "schema" in alarms,
+        "PerformanceAlarm": "performance" in alarms,
+        "ModelAgeDays": found.model_age_days,
+        "TrainedDaysAgo": found.trained_days_ago,
+        "UnseenShare": max((feature.unseen for feature in found.features), default=0.0),
+        "SetAside": lost,
+    }
+    if found.performance and (day := found.performance.last_closed):
+        figures |= {"LogLoss": day.loss, "LabelCoverage": day.labelled / day.captured}
+    measure(
+        found.endpoint,
+        **{name: float(value) for name, value in figures.items() if value is not None},
+    )
