@@ -36,7 +36,8 @@ def load(name: str) -> Endpoint:
 
 def code(name: str) -> str:
     """Return the SHA-256 of all code that a version of this endpoint is made with."""
-    machinery = sorted((Path(__file__).parent.parent / "evergreen").rglob("*.py"))
+    evergreen = Path(__file__).parent.parent / "evergreen"
+    machinery = sorted([*evergreen.rglob("*.py"), *evergreen.rglob("*.jinja")])  # of its card
     digest = hashlib.sha256()
     for file in [endpoint_file(name), *machinery]:
         digest.update(file.read_bytes())

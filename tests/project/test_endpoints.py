@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -147,6 +148,21 @@ def test_none_of_its_features_is_known_only_after_the_event(name: str) -> None:
 def test_the_hash_of_its_code_is_the_same_twice(name: str) -> None:
     assert endpoints.code(name) == endpoints.code(name)
     assert len(endpoints.code(name)) == 64
+
+
+def test_the_hash_of_its_code_is_another_when_a_template_of_its_card_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "__file__", str(tmp_path / "endpoints" / "__init__.py"))
+    template = tmp_path / "evergreen" / "pages" / "templates" / "card.html.jinja"
+    template.parent.mkdir(parents=True)
+    hashes = []
+
+    for text in ("<h1>one</h1>", "<h1>another</h1>"):
+        template.write_text(text)
+        hashes.append(endpoints.code(given.NAME))
+
+    assert hashes[0] != hashes[1]
 
 
 @pytest.mark.parametrize("odd", ["other", "", "../evergreen/aws", "__init__", "flight_delay"])

@@ -18,7 +18,9 @@ READ_CLOCK = {  # to look again, and to give up
     "aws", "patience", "records", "serving", "runtime_external", "evaluation", "search",
 }  # fmt: skip
 
-HEAVY = {"sklearn", "pandas", "scipy", "skl2onnx", "joblib", "duckdb", "matplotlib", "onnx"}
+HEAVY = {
+    "sklearn", "pandas", "scipy", "skl2onnx", "joblib", "duckdb", "matplotlib", "onnx", "jinja2",
+}  # fmt: skip
 CLOCKS = {
     "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
     "time.time", "time.time_ns", "time.monotonic", "time.perf_counter", "time.sleep",

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
@@ -18,6 +19,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from evergreen.monitoring.report import CalibrationBin, DayPerformance
+from evergreen.pages.html import printable
 from evergreen.pages.svg import (
     BLUE,
     GREEN,
@@ -43,7 +45,7 @@ Days = Sequence[DayPerformance]
 Numbers = npt.NDArray[np.float64]
 
 
-def trend(psi: dict[date, dict[str, float]], alarms: Sequence[date]) -> str:
+def trend(psi: dict[date, dict[str, float]], alarms: Sequence[date]) -> Markup:
     """Return the heat strips of PSI by feature and day, with the days of alarms above them."""
     features = sorted({name for values in psi.values() for name in values})
     with mpl.rc_context(STYLE):
@@ -75,7 +77,7 @@ def _draw_alarms(axes: Axes, days: Sequence[date]) -> None:
 
 def distribution(
     bins: Sequence[str], reference: Sequence[int], window: Sequence[int], name: str, label: str
-) -> str:
+) -> Markup:
     """Return the shares of rows by bin: thin bars of the window on thick ones of the reference.
 
     reference: empty where there is nothing to compare with. name: of the figure, for its ids.
@@ -133,7 +135,7 @@ def _draw_boxes(
     )
 
 
-def losses(days: Days, alarms: Sequence[date], metric: str) -> str:
+def losses(days: Days, alarms: Sequence[date], metric: str) -> Markup:
     """Return the metric by day with its interval, over bands of versions; below, what is known.
 
     days: oldest first. alarms: the days on which an alarm of performance went on.
@@ -173,7 +175,7 @@ def _draw_versions(axes: Axes, days: Days) -> None:
         if number % 2 == 0:
             axes.axvspan(left, right, color=GREY, alpha=0.1, linewidth=0)
         if (right - left) / span > 0.1:
-            axes.text((left + right) / 2, 1.05, version[:8], color=MUTED, ha="center",
+            axes.text((left + right) / 2, 1.05, printable(version[:8]), color=MUTED, ha="center",
                       size="small", transform=axes.get_xaxis_transform())  # fmt: skip
 
 
@@ -189,7 +191,7 @@ def _by_day(
     return [day for day, _ in found], [value for _, value in found]
 
 
-def accuracies(days: Days) -> str:
+def accuracies(days: Days) -> Markup:
     """Return the accuracy by day, as the scores promise it and as labels show it."""
     promised = _by_day(days, lambda day: ((day.estimate or 0) * day.captured,
                                           day.captured * (day.estimate is not None)))  # fmt: skip
@@ -211,7 +213,7 @@ def accuracies(days: Days) -> str:
         return svg(drawn, "accuracies", "Line chart: accuracy by day, estimated and actual")
 
 
-def calibration(bins: Sequence[CalibrationBin]) -> str:
+def calibration(bins: Sequence[CalibrationBin]) -> Markup:
     """Return the share of true labels by score; a larger point stands for more predictions."""
     rows = np.array([found.rows for found in bins])
     with mpl.rc_context(STYLE | {"font.size": 10}):

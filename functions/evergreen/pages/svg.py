@@ -9,12 +9,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from evergreen.monitoring.drift import MAJOR, MODERATE
+from evergreen.pages.html import printable
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 INK, MUTED, RULE, PAPER = "#1b1f23", "#5e666e", "#d9dde1", "#ffffff"
@@ -53,13 +55,11 @@ STYLE = {
 WIDTH = 960 / 72  # inches; an SVG has 72 units to the inch
 
 
-def printable(text: object) -> str:
-    """Return a text without what cannot be shown, such as control characters."""
-    return "".join(sign if sign.isprintable() else " " for sign in str(text))
+def svg(drawn: Figure, name: str, label: str) -> Markup:
+    """Return a figure as SVG for a page: no prolog, its own ids, colours by variable.
 
-
-def svg(drawn: Figure, name: str, label: str) -> str:
-    """Return a figure as SVG for a page: no prolog, its own ids, colours by variable."""
+    Its texts are escaped by matplotlib; nothing else that a page shows is taken for HTML.
+    """
     file = io.StringIO()
     none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():  # the reader's font has the glyphs that this one lacks
@@ -70,7 +70,8 @@ def svg(drawn: Figure, name: str, label: str) -> str:
     text = re.sub(r'((?<!\w)id="|href="#|url\(#)', rf"\1{name}-", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(printable(label))}"', 1)
+    named = f'<svg role="img" aria-label="{escape(printable(label))}"'
+    return Markup(text.replace("<svg", named, 1))  # noqa: S704 - see above
 
 
 def beside(
@@ -78,7 +79,7 @@ def beside(
 ) -> None:
     """Write a text to the right of the axes, at a height in data or in parts of the axes."""
     transform = axes.get_yaxis_transform() if data else axes.transAxes
-    axes.text(1.012, y, text, color=colour, va="center", transform=transform, **font)
+    axes.text(1.012, y, printable(text), color=colour, va="center", transform=transform, **font)
 
 
 def draw_heat(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
@@ -59,7 +60,7 @@ WIDTHS = {"base rate": 0.6, "2": 2.2}  # thin, and dots that show on the line of
 MARGINS = {"left": 0.085, "right": 0.80}  # the same in all, so that days stand below each other
 
 
-def losses(summary: "Summary") -> str:
+def losses(summary: "Summary") -> Markup:
     """Return the figure of the log-loss by month, as SVG."""
     with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(WIDTH, 5.2))
@@ -70,7 +71,7 @@ def losses(summary: "Summary") -> str:
         return svg(drawn, "loss", "Line chart: log-loss by month of the levels")
 
 
-def drift(summary: "Summary", reports: Sequence[CheckReport]) -> str:
+def drift(summary: "Summary", reports: Sequence[CheckReport]) -> Markup:
     """Return the heatmap of drift by feature and day, as SVG."""
     features = list(dict.fromkeys(f.feature for report in reports for f in report.features))
     with mpl.rc_context(STYLE):
@@ -85,7 +86,7 @@ def drift(summary: "Summary", reports: Sequence[CheckReport]) -> str:
         return svg(drawn, "drift", "Heatmap: drift of each feature by day")
 
 
-def versions(summary: "Summary", told: Sequence["Story"]) -> str:
+def versions(summary: "Summary", told: Sequence["Story"]) -> Markup:
     """Return the timeline of versions and their stages, as SVG."""
     with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(WIDTH, 1.1 + 0.3 * len(told)))

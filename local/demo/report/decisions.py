@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.pages.html import figure, said, table
 from evergreen.registry.state import Decision
-from local.demo.levels import NAMES
 
 if TYPE_CHECKING:
     from local.demo.result import Event, Result
@@ -15,34 +13,31 @@ if TYPE_CHECKING:
 SHOWN_FIGURES = 8
 SAME = 5e-5  # no difference that anybody would print
 COLOURS = {"promoted": "evergreen", "rolled back": "frozen"}  # of what changes who answers
-HEAD = ["time", "decision", "version", "by", "reason", "figures"]
 
 
-def decisions_table(result: "Result") -> str:
-    """Return the table of all decisions of a level, with their evidence."""
+def decided(result: "Result") -> list[dict[str, str]]:
+    """Return a row for each decision of a level, with its evidence."""
     injected = {each.version: each.name for each in result.injected if each.version}
-    rows = (decision_cells(decision, result.kinds, injected) for decision in result.decisions)
-    return figure(table("decisions", HEAD, rows))
-
-
-def decision_cells(
-    decision: Decision, kinds: dict[str, str], injected: dict[str, str]
-) -> list[str]:
-    """Return the cells of a decision; kinds: the candidate of each version."""
-    version = f"{said(number_of(decision.version))}<br>{said(kinds.get(decision.version, ''))}"
-    if decision.version in injected:
-        version += f'<br><b class="drift">injected: {said(injected[decision.version])}</b>'
-    share = decision.figures.get("share")
-    name = f"{decision.type} {share:.0%}" if isinstance(share, float) else decision.type
-    colour = COLOURS.get(decision.type)
     return [
-        when(decision.time),
-        f'<b class="{colour}">{said(name)}</b>' if colour else said(name),
-        version,
-        said(by(decision.by)),
-        said(decision.reason),
-        said(words_of(decision.figures)),
+        {
+            "time": when(decision.time),
+            "name": name_of(decision),
+            "colour": COLOURS.get(decision.type, ""),
+            "version": number_of(decision.version),
+            "kind": result.kinds.get(decision.version, ""),
+            "injected": injected.get(decision.version, ""),
+            "by": by(decision.by),
+            "reason": decision.reason,
+            "figures": words_of(decision.figures),
+        }
+        for decision in result.decisions
     ]
+
+
+def name_of(decision: Decision) -> str:
+    """Return what was decided, and the share of the requests that it was about."""
+    share = decision.figures.get("share")
+    return f"{decision.type} {share:.0%}" if isinstance(share, float) else decision.type
 
 
 def when(time: datetime) -> str:
@@ -94,26 +89,24 @@ def _parts(figures: dict[str, Any]) -> list[str]:
     return parts
 
 
-def turned_table(found: Iterable["Turned"]) -> str:
-    """Return the table of versions that were refused or rolled back."""
-    rows = (
-        [
-            f"{turned.level}",
-            when(turned.time),
-            said(number_of(turned.version or "none")),
-            f'<b class="drift">{said(turned.injected)}</b>' if turned.injected else "",
-            said(turned.reason),
-            said(words_of(turned.figures)),
-        ]
-        for turned in found
-    )
-    head = ["level", "time", "version", "injected", "why", "figures"]
-    return figure(table("turned", head, rows))
+def turned(found: Iterable["Turned"]) -> list[dict[str, str]]:
+    """Return a row for each version that was refused or rolled back."""
+    return [
+        {
+            "level": f"{each.level}",
+            "time": when(each.time),
+            "version": number_of(each.version or "none"),
+            "injected": each.injected or "",
+            "reason": each.reason,
+            "figures": words_of(each.figures),
+        }
+        for each in found
+    ]
 
 
-def recoveries_table(found: Iterable["Recovery"]) -> str:
-    """Return the table of episodes, from the first alarm to another champion."""
-    rows = (
+def recoveries(found: Iterable["Recovery"]) -> list[list[str]]:
+    """Return a row for each episode, from the first alarm to another champion."""
+    return [
         [
             f"{each.level}",
             each.kind,
@@ -122,50 +115,27 @@ def recoveries_table(found: Iterable["Recovery"]) -> str:
             f"{each.days:.1f}" if each.days is not None else "",
         ]
         for each in found
-    )
-    head = ["level", "first alarm", "announced", "another champion", "days"]
-    return figure(table("recoveries", head, rows))
+    ]
 
 
-def worth(summary: "Summary") -> list[str]:
-    """Return a sentence for each level: what it came to, and what it did for that, as HTML."""
-    sentences = []
+def worth(summary: "Summary") -> list[dict[str, Any]]:
+    """Return what each level came to, and what it did for that."""
+    found = []
     for name, level in summary.levels.items():
-        less = 1 - level.log_loss / summary.log_loss.frozen
-        side = f"{abs(less):.1%} {'below' if less > 0 else 'above'} the first model left alone"
-        found = (
-            f"{level.log_loss:.4f}, {side if abs(less) > SAME else 'the first model left alone'}"
+        number, less = int(name), 1 - level.log_loss / summary.log_loss.frozen
+        side = f"{abs(less):.1%} {'below' if less > 0 else 'above'} " if abs(less) > SAME else ""
+        found.append(
+            {
+                "level": number,
+                "loss": f"{level.log_loss:.4f}, {side}the first model left alone",
+                "alarms": [f"{kind} on {days} days" for kind, days in level.alarms.items()],
+                "promotions": level.promotions,
+                "promoted": max(level.promotions - 1, 0),  # the first was nobody's decision
+                "refused": sum(each.level == number for each in summary.refused),
+                "rolled_back": sum(each.level == number for each in summary.rolled_back),
+            }
         )
-        sentences.append(f"<b>{name} {NAMES[int(name)]}</b>: {found}. {_did(summary, int(name))}.")
-    return sentences
-
-
-def _did(summary: "Summary", number: int) -> str:
-    """Say what a level does about a change, and what it did in this replay."""
-    level = summary.levels[str(number)]
-    promoted = _counted(max(level.promotions - 1, 0))  # the first model was nobody's decision
-    refused = sum(turned.level == number for turned in summary.refused)
-    back = sum(turned.level == number for turned in summary.rolled_back)
-    match number:
-        case 1:
-            return "It costs nothing and sees nothing"
-        case 2:
-            alarms = ", ".join(f"{kind} on {days} days" for kind, days in level.alarms.items())
-            return f"The same answers, but somebody knows: alarms for {alarms or 'nothing'}"
-        case 3:
-            return (
-                f"{promoted} by a person, a day after each candidate came; "
-                f"{refused} were refused, and what the field shows later is the person’s to see"
-            )
-        case _:
-            return (
-                f"{promoted} by evidence alone; {refused} were refused or "
-                f"rejected, and {back} taken back"
-            )
-
-
-def _counted(number: int) -> str:
-    return f"{number} promotion{'' if number == 1 else 's'}"
+    return found
 
 
 def event_words(event: "Event") -> str:

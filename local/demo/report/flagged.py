@@ -5,8 +5,6 @@ from datetime import date, timedelta
 
 from evergreen.monitoring.report import CheckReport, FeatureDrift
 
-HEAD = ["week of", "what changed", "the most", "shares of rows, training → week"]
-
 
 def weeks(reports: Iterable[CheckReport]) -> list[list[str]]:
     """Return a row for each week with an alarm: its Monday, what moved, and how far."""

@@ -5,7 +5,7 @@ import matplotlib as mpl
 import pytest
 
 from evergreen.monitoring.report import CalibrationBin
-from evergreen.pages import charts, svg
+from evergreen.pages import charts, html, svg
 from tests.support import checks
 
 
@@ -117,5 +117,5 @@ def test_a_band_bears_the_version_that_answered_most() -> None:
 
 
 def test_a_control_sign_is_a_space() -> None:
-    assert svg.printable("a\x00b\u202ec") == "a b c"
+    assert html.printable("a\x00b\u202ec") == "a b c"
     assert svg.short("abcdef", 4) == "abc…"

@@ -1,5 +1,4 @@
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import matplotlib as mpl
@@ -34,6 +33,7 @@ from tests.support.replays import (
     rejected,
     result,
 )
+from tests.support.seen import Seen
 
 
 def write(folder: Path, results: dict[int, Result]) -> str:
@@ -41,33 +41,10 @@ def write(folder: Path, results: dict[int, Result]) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-class Text(HTMLParser):
-    """The text of a page as a reader sees it, and the tags that were opened and not closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.text, self.open = "", list[str]()
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - as it is called
-        if tag not in {"meta", "html", "br"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag != "html":
-            assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        pass
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_page_has_every_section_and_the_figures_of_the_run(tmp_path: Path) -> None:
     seen = both((2, 0.4, 0.5), (3, 0.6, 0.3), more=(rejected(26),), reports=CHECKS)
 
-    text = Text(write(tmp_path, seen)).text
+    text = Seen(write(tmp_path, seen)).text
 
     assert "20.0% lower than that of the first model" in text
     assert "27.3% lower than the base rate’s" in text
@@ -87,9 +64,9 @@ def test_each_decision_stands_there_with_its_evidence_and_what_was_injected(
 ) -> None:
     page = write(tmp_path, both())
 
-    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index('class="decisions"') :])
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index('class="decisions"') :], flags=re.S)
 
-    told = [Text(row).text for row in rows[1 : 1 + len(STORY)]]
+    told = [Seen(row).text for row in rows[1 : 1 + len(STORY)]]
     assert "canary widened 25%" in told[4]
     assert "days 14; gain +0.0200; lower +0.0010" in told[4]
     assert f"injected: {BAD}" in told[4]
@@ -166,7 +143,7 @@ def test_what_was_turned_away_is_counted_by_level_and_by_what_was_injected() -> 
 def test_level_one_stands_for_the_first_model_and_has_no_decision_to_show(tmp_path: Path) -> None:
     alone = {4: result(4)}
 
-    text = Text(write(tmp_path, alone)).text
+    text = Seen(write(tmp_path, alone)).text
 
     assert "1 frozen" in text
     assert "Decisions at level 1" not in text
@@ -200,7 +177,7 @@ def test_the_page_is_well_formed_and_no_id_comes_twice(tmp_path: Path) -> None:
 
     ids = re.findall(r'(?<!\w)id="([^"]*)"', page)
 
-    assert Text(page).open == []
+    assert Seen(page).open == []
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', page)) <= set(ids)
 
@@ -215,8 +192,8 @@ def test_what_came_from_elsewhere_is_shown_as_text(tmp_path: Path, kind: str) ->
 
     assert "<b>bold" not in page
     assert "<i>" not in page
-    assert hostile in Text(page).text
-    assert "<i>$temp$" in Text(page).text
+    assert hostile in Seen(page).text
+    assert "<i>$temp$" in Seen(page).text
 
 
 def test_it_is_readable_in_dark_mode(tmp_path: Path) -> None:
@@ -235,7 +212,7 @@ def test_one_month_without_drift_or_rejection_is_enough(
 ) -> None:
     seen = {4: result(4, (2, 0.6, 0.5), reports=reports)}
 
-    text = Text(write(tmp_path, seen)).text
+    text = Seen(write(tmp_path, seen)).text
 
     assert "· February 2013" in text
     assert "no episode came to an end" in text
