@@ -24,7 +24,7 @@ from rich.console import Console
 from benchmarks.load.checks import Memory
 from benchmarks.load.requests import ENDPOINT
 from benchmarks.serving.emulator import descendants
-from evergreen.captures import records
+from evergreen.captures import recorded_days
 from local import serve, template
 from local.plane import containers, stack
 
@@ -56,7 +56,7 @@ class Recorded:
 
     def add(self, key: str, body: bytes) -> None:
         """Add an object of the data bucket."""
-        lines = records.decompressed(body)
+        lines = recorded_days.decompressed(body)
         if lines is None:
             raise SystemExit(f"{key} is damaged")
         kind = self.captures if key.startswith("captures/") else self.labels

@@ -14,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from evergreen.captures.label_join import join
-from evergreen.captures.records import ARRIVAL, BUFFER, Capture, Label, labels_of
+from evergreen.captures.recorded_days import ARRIVAL, BUFFER, labels_of
+from evergreen.captures.records import Capture, Label
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.schema import JsonSchema
 from evergreen.monitoring.daily_performance import Followed, follow

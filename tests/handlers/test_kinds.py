@@ -14,7 +14,7 @@ import time_machine
 
 import endpoints
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import captures_of
+from evergreen.captures.recorded_days import captures_of
 from evergreen.contract.problem import Problem, array
 from evergreen.monitoring.earlier_checks import key_of
 from evergreen.monitoring.report import CheckReport

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import Examples, concat, from_rows
-from evergreen.captures.records import Label, captures_of, labels_of, told
+from evergreen.captures.recorded_days import captures_of, labels_of
+from evergreen.captures.records import Label, told
 from evergreen.contract.problem import Kind, is_label
 from evergreen.contract.schema import JsonSchema, RowDecoder
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evergreen.captures.records import ARRIVAL, BUFFER, decoded, decompressed
+from evergreen.captures.recorded_days import ARRIVAL, BUFFER, decoded, decompressed
 from evergreen.contract.moments import Moment
 from evergreen.contract.schema import UNDECODABLE, Columns, JsonSchema, RowDecoder, column, is_text
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.label_join import Labels, read_labels
-from evergreen.captures.records import ARRIVAL, Answered, Label, answers_of, closing
+from evergreen.captures.recorded_days import ARRIVAL, Answered, answers_of, closing
+from evergreen.captures.records import Label
 from evergreen.contract.moments import midnight
 from evergreen.contract.problem import Answer, Problem, array, is_label
 from evergreen.monitoring import performance

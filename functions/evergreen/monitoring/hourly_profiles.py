@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import ARRIVAL, DELIVERY
+from evergreen.captures.recorded_days import ARRIVAL, DELIVERY
 from evergreen.captures.validation import (
     HOUR,
     HOUR_OF,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import ARRIVAL
+from evergreen.captures.recorded_days import ARRIVAL
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.schema import columns_of, not_accepted
 from evergreen.monitoring import drift, earlier_checks, reference_profile

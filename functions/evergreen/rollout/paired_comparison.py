@@ -15,15 +15,15 @@ import numpy.typing as npt
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.label_join import read_labels
-from evergreen.captures.records import (
+from evergreen.captures.recorded_days import (
     ARRIVAL,
     Answered,
-    Capture,
     answers_of,
     captures_of,
     closing,
     first_day,
 )
+from evergreen.captures.records import Capture
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
 from evergreen.contract.moments import days_of, midnight

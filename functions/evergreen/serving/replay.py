@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import ARRIVAL, BUFFER, DELIVERY, Capture, reduced_day
+from evergreen.captures.recorded_days import ARRIVAL, BUFFER, DELIVERY, reduced_day
+from evergreen.captures.records import Capture
 from evergreen.contract.errors import (
     EvergreenError,
     Fault,

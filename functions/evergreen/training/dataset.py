@@ -24,7 +24,7 @@ import pandas as pd
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import Examples, concat, from_table
 from evergreen.captures.label_join import Joined, join
-from evergreen.captures.records import first_day
+from evergreen.captures.recorded_days import first_day
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import DataError, worded
 from evergreen.contract.moments import midnight

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import labels_of
+from evergreen.captures.recorded_days import labels_of
 from evergreen.contract.endpoint import Policy
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen.captures.records import ARRIVAL, BUFFER, Capture
+from evergreen.captures.recorded_days import ARRIVAL, BUFFER
+from evergreen.captures.records import Capture
 from evergreen.captures.validation import HOUR_OF, ID, META, SCORE, VERSION, Read, Reader, SetAside
 from evergreen.contract.schema import JsonSchema
 from tests.support import given

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.records import ARRIVAL, Capture
+from evergreen.captures.recorded_days import ARRIVAL
+from evergreen.captures.records import Capture
 from evergreen.contract.problem import Answer, Problem
 from evergreen.monitoring.daily_performance import FIRST, Followed, follow
 from evergreen.monitoring.earlier_checks import MEMORY

@@ -10,7 +10,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from evergreen.captures.records import ARRIVAL
+from evergreen.captures.recorded_days import ARRIVAL
 from evergreen.monitoring.domain_classifier import WINDOW_ROWS
 from evergreen.monitoring.hourly_profiles import HOUR_SAMPLE, Hour, Sampled, merge, window
 from evergreen.registry.manifest import Manifest

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen.captures.records import ARRIVAL, DELIVERY, Capture
+from evergreen.captures.recorded_days import ARRIVAL, DELIVERY
+from evergreen.captures.records import Capture
 from evergreen.monitoring.hourly_profiles import Hour, Profiles, window
 from evergreen.registry.manifest import Manifest
 from evergreen.training.train_version import Trained
