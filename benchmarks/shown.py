@@ -1,11 +1,14 @@
-"""How a long benchmark runs as a command, and shows its figures: terminal, JSON, a document."""
+"""How a benchmark runs as a command, and shows its figures: terminal, JSON, a page of docs/."""
 
 import json
+import os
+import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -16,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.installed import BUILD
-from benchmarks.serving.report import machine, markdown
 from local import command_line, marked
 from local.template import ROOT
 
 Shown = tuple[str, str, list[str], list[list[str]]]  # title, remark, heads, rows
+SAME = " Shares do not depend on the machine: seeds are fixed."
 
 
 class Timed(Protocol):
@@ -35,33 +38,65 @@ class Timed(Protocol):
         """Return the load average before and after."""
 
 
-def command[Found: Timed](
-    module: str,
-    make: str,
-    description: str | None,
-    limit_seconds: int,
-    bench: Callable[[bool], Found],
-    write: Callable[[Found, bool], list[Path]],
-) -> None:
-    """Measure everything, and write it down.
+@dataclass(frozen=True)
+class Goal:
+    """A figure and what it was to be, as text, and whether it is."""
 
-    bench: measures, quickly or in full. write: shows what was found, and returns what it wrote.
+    text: str
+    figure: str
+    goal: str
+    reached: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """A benchmark's page in docs/, with its figures between two markers.
+
+    command: of make, which writes them. width: of the widest table, in characters.
     """
-    parser = command_line.parser(module, description, f"{make} QUICK=1")
-    parser.add_argument(
-        "--quick", action="store_true", help="repeat less, and leave the page alone"
-    )
-    quick = parser.parse_args().quick
+
+    command: str
+    path: Path
+    width: int
+
+    def parser(self, module: str, description: str | None) -> ArgumentParser:
+        """Return the parser of a benchmark's options; --quick leaves the page alone."""
+        parser = command_line.parser(module, description, f"{self.command} QUICK=1")
+        more = "repeat less, and leave the page alone"
+        parser.add_argument("--quick", action="store_true", help=more)
+        return parser
+
+    def rewrite(self, said: str, tables: Iterable[Shown]) -> None:
+        """Replace what stands between the two markers of the page."""
+        marked.rewrite(self.path, self.command, markdown(said, tables))
+
+    def write(self, json_: Path, measured: Any, said: str, tables: Sequence[Shown], *,
+              whole: bool, **facts: Any) -> None:  # fmt: skip
+        """Show everything and write it; only a whole run is for the page.
+
+        said: one paragraph on when and where. facts: what the JSON says beside what was measured.
+        """
+        show(tables, self.width, said)
+        date = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        document = {"date": date, "machine": machine(), **facts, **asdict(measured)}
+        json_.write_text(json.dumps(document, indent=2) + "\n")
+        written = [json_]
+        if whole:
+            self.rewrite(said, tables)
+            written.append(self.path)
+        print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
+
+
+def limited[Found](seconds: int, measure: Callable[[], Found]) -> Found:
+    """Measure, for so many seconds at most: SIGTERM, SIGALRM and Ctrl-C end all that runs."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGALRM, _stop)
-    signal.alarm(limit_seconds)
+    signal.alarm(seconds)
     BUILD.mkdir(parents=True, exist_ok=True)
     try:
-        found = bench(quick)
+        return measure()
     except KeyboardInterrupt:
         sys.exit("\nStopped.")
-    written = write(found, quick)
-    print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
 
 
 def _stop(number: int, _: FrameType | None) -> NoReturn:
@@ -76,17 +111,30 @@ def told[T](name: str, measure: Callable[[], T]) -> T:
     return found
 
 
-def write_json(measured: Any, goals: Iterable[Any], path: Path) -> None:
-    """Write everything."""
-    document = {
-        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "machine": machine(),
-        "goals": [asdict(goal) for goal in goals],
-    }
-    path.write_text(json.dumps(document | asdict(measured), indent=2) + "\n")
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+    return {"cpus": os.cpu_count(), "cpu": model, "python": platform.python_version()}
 
 
-def show(tables: Iterable[Shown], width: int, conditions: str) -> None:
+def conditions(measured: Timed, before: str = "", after: str = "") -> str:
+    """Return one paragraph on when and where; before, after: what else there is to say."""
+    facts, (first, last) = machine(), measured.load
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {facts['cpus']} × {facts['cpu']}, "
+        f"Python {facts['python']}, {before}{measured.seconds:.0f} s; "
+        f"load average {first:.1f} before and {last:.1f} after.{after}"
+    )
+
+
+def reached(goals: Iterable[Goal]) -> Shown:
+    """Return the table of goals."""
+    rows = [[one.text, one.figure, one.goal, "yes" if one.reached else "NO"] for one in goals]
+    return "Goals", "", ["", "measured", "goal", "reached"], rows
+
+
+def show(tables: Iterable[Shown], width: int, said: str) -> None:
     """Print the tables; width: of the widest."""
     console = Console()
     console.width = max(console.width, width)
@@ -97,23 +145,14 @@ def show(tables: Iterable[Shown], width: int, conditions: str) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    console.print(conditions, highlight=False)
+    console.print(said, highlight=False)
 
 
-def write_document(path: Path, prog: str, conditions: str, tables: Iterable[Shown]) -> None:
-    """Replace what stands between the two markers of a document."""
-    parts = [conditions]
+def markdown(said: str, tables: Iterable[Shown]) -> str:
+    """Return a paragraph and tables in Markdown, their first columns to the left."""
+    parts = [said]
     for title, remark, heads, rows in tables:
-        parts += [f"**{title}**", *([remark] if remark else []), markdown(heads, rows)]
-    marked.rewrite(path, prog, "\n\n".join(parts))
-
-
-def conditions(measured: Timed) -> str:
-    """Return one paragraph on when and where."""
-    facts, (before, after) = machine(), measured.load
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {facts['cpus']} × {facts['cpu']}, "
-        f"Python {facts['python']}, {measured.seconds:.0f} s; "
-        f"load average {before:.1f} before and {after:.1f} after. Shares do not depend on the "
-        "machine: seeds are fixed."
-    )
+        lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts += [f"**{title}**", *([remark] if remark else []), table]
+    return "\n\n".join(parts)

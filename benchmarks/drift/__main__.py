@@ -2,18 +2,14 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from benchmarks import shown
-from benchmarks.drift import alarms as alarms
-from benchmarks.drift import cost as cost
-from benchmarks.drift import ecusum as ecusum
-from benchmarks.drift import power as power
-from benchmarks.drift import report as report
-from benchmarks.drift import rival as rival
-from benchmarks.drift import usual as usual
-from benchmarks.drift.goals import Measured, Statistics
-from benchmarks.shown import told
+from benchmarks.drift import alarms, cost, ecusum, power, rival, usual
+from benchmarks.drift.goals import Measured, Statistics, goals
+from benchmarks.drift.tables import PAGE, tables
+from benchmarks.installed import BUILD
+from benchmarks.shown import SAME, conditions, told
 
 LIMIT_SECONDS = 15 * 60  # nothing here may run for ever
 
@@ -32,6 +28,7 @@ class Plan:
     holdouts: int
     usual: int
     turns: int
+    raced: int
     rival: int
     captures: int
 
@@ -47,22 +44,24 @@ FULL = Plan(
     holdouts=10,
     usual=80,
     turns=5,
+    raced=200_000,
     rival=40,
     captures=1_000_000,
 )
 QUICK = Plan(
-    checks={1: 1_000, 20: 200, 100: 50},
-    years=10,
-    delays=20,
-    power=100,
-    together=10,
-    streams=10,
-    delays_of_errors=200,
+    checks={1: 100, 20: 10, 100: 2},
+    years=2,
+    delays=3,
+    power=20,
+    together=2,
+    streams=2,
+    delays_of_errors=100,
     holdouts=1,
-    usual=3,
+    usual=1,
     turns=1,
+    raced=20_000,
     rival=1,
-    captures=100_000,
+    captures=20_000,
 )
 STEPS = (0.5, 1.0, 2.0)
 ERRORS = (0.25, 0.3, 0.5)
@@ -71,13 +70,15 @@ PAIRS = ((0.5, 1_000), (0.0, 1_000))
 
 def main() -> None:
     """Measure everything, and write it down."""
-    shown.command(
-        "benchmarks.drift",
-        report.COMMAND,
-        __doc__,
-        LIMIT_SECONDS,
-        lambda quick: bench(QUICK if quick else FULL),
-        report.write,
+    quick = PAGE.parser("benchmarks.drift", __doc__).parse_args().quick
+    found = shown.limited(LIMIT_SECONDS, lambda: bench(QUICK if quick else FULL))
+    PAGE.write(
+        BUILD / "drift.json",
+        found,
+        conditions(found, after=SAME),
+        tables(found),
+        whole=not quick and found.race is not None,
+        goals=[asdict(goal) for goal in goals(found)],
     )
 
 
@@ -85,19 +86,24 @@ def bench(plan: Plan) -> Measured:
     """Measure times first, with nothing beside them; then let evidently work beside us."""
     begun, load = time.monotonic(), os.getloadavg()[0]
     reduced = told("captures", lambda: cost.reduced(plan.captures))
-    checked = told("30 days of hours", cost.checked)
+    checked = told("30 days of hours", lambda: cost.checked(plan.turns))
+    race, theirs = None, []
     with rival.started() as other:
-        race = told("the race with evidently", lambda: rival.race(other, plan.turns))
-        rival.ask_for_alarms(other, plan.rival)
+        if other:
+            race = told(
+                "the race with evidently", lambda: rival.race(other, plan.raced, plan.turns)
+            )
+            rival.ask_for_alarms(other, plan.rival)
         statistics = _statistics(plan)
-        theirs = told("evidently's false alarms", lambda: list(rival.alarms(other, plan.rival)))
+        if other:
+            theirs = told("evidently's false alarms", lambda: list(rival.alarms(other, plan.rival)))
     return Measured(
         statistics=statistics,
         evidently=theirs,
         race=race,
         reduced=reduced,
         checked=checked,
-        versions=rival.versions(),
+        versions=rival.versions() if race else {},
         seconds=time.monotonic() - begun,
         load=(load, os.getloadavg()[0]),
     )

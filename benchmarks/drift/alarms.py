@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.drift import rules
+from benchmarks.drift import counts
 from benchmarks.drift.columns import KINDS, NORMAL, mixed
-from benchmarks.drift.counts import Drawn, references
-from benchmarks.drift.rules import Bools, Judged
+from benchmarks.drift.counts import Bools, Drawn, Judged, references
 from evergreen.monitoring.two_sample_tests import Counts
 
 WINDOW_ROWS = (200, 1_000, 5_000, 20_000, 100_000, 1_000_000)
@@ -62,9 +61,9 @@ def _found(
     reference = drawn.reference.reshape(*shape, -1)
     window = drawn.window(rows, random).reshape(*shape, -1)
     for one in range(min(AUDITS, shape[0]) if audit else 0):
-        rules.audited(drawn.kind, reference[one], window[one])
-    levels = rules.warned(rules.judged(reference, window))
-    schema = rules.violated(drawn.kind, reference, window)
+        counts.audited(drawn.kind, reference[one], window[one])
+    levels = counts.warned(counts.judged(reference, window))
+    schema = counts.violated(drawn.kind, reference, window)
     return [int(level.any(-1).sum()) for level in levels] + [int(schema.sum())]
 
 
@@ -90,7 +89,7 @@ def year(rows_a_day: int, years: int, features: int = 20, days: int = 365) -> Ye
     schema = np.zeros((years, days), dtype=bool)
     for one in range(years):
         found, broken = _daily(kinds, rows_a_day, days, random)
-        significant, _, major = rules.warned(found)
+        significant, _, major = counts.warned(found)
         finds[one], majors[one] = _twice(significant), _twice(major)
         schema[one] = broken
         if one == 0:
@@ -122,8 +121,8 @@ def _daily(
         daily = random.multinomial(rows, np.broadcast_to(drawn.chances, shape)).astype(np.float64)
         windows = slid(daily)
         reference = np.broadcast_to(drawn.reference, windows.shape)
-        judged = rules.judged(reference, windows)
-        broken |= rules.violated(kind, reference, windows)
+        judged = counts.judged(reference, windows)
+        broken |= counts.violated(kind, reference, windows)
         for n, place in enumerate(places):
             found[place] = Judged(judged.p[:, n], judged.psi[:, n])
     order = range(len(kinds))
@@ -170,7 +169,7 @@ def delay(step: float, repetitions: int, rows: int = 2_000, features: int = 20) 
         found, _ = _daily(mixed(features), rows, BEFORE + AFTER - WINDOW_DAYS + 1, quiet)
         moved = _stepped(step, rows, random)
         found.p[:, 0], found.psi[:, 0] = moved.p, moved.psi
-        _, warned, major = rules.warned(found)
+        _, warned, major = counts.warned(found)
         warnings[one] = _first(warned[:, :1].any(-1))
         alarms[one] = _first(_twice(major[:, :1]))
     return Delay(
@@ -193,7 +192,7 @@ def _stepped(step: float, rows: int, random: np.random.Generator) -> Judged:
     after = references(NORMAL, 1, np.random.default_rng(seed), moved=step)  # the same reference
     chances = np.repeat([before.chances[0], after.chances[0]], [BEFORE, AFTER], axis=0)
     windows = slid(random.multinomial(rows, chances).astype(np.float64))
-    return rules.judged(np.broadcast_to(before.reference, windows.shape), windows)
+    return counts.judged(np.broadcast_to(before.reference, windows.shape), windows)
 
 
 def _first(found: Bools) -> float:

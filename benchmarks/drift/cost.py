@@ -43,7 +43,6 @@ OBJECT_BYTES = 64_000_000  # what Firehose collects before it writes, as the tem
 BATCH = 10_000
 DAYS, A_DAY = 30, 24
 HOUR_ROWS = 1_400
-TURNS = 7
 
 
 @dataclass(frozen=True)
@@ -107,13 +106,13 @@ def reduced(rows: int) -> Reduced:
         shutil.rmtree(FOLDER)
 
 
-def checked() -> Checked:
-    """Measure a check over 30 days in another process."""
-    return Checked(**_elsewhere("check"))
+def checked(turns: int) -> Checked:
+    """Measure a check over 30 days in another process, each part so many times."""
+    return Checked(**_elsewhere("check", str(turns)))
 
 
-def _elsewhere(what: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.drift.cost", what]
+def _elsewhere(*what: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.drift.cost", *what]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return cast(dict[str, Any], json.loads(done.stdout))
 
@@ -201,7 +200,7 @@ def _peak_mb() -> float:
     raise SystemExit("this process has no VmHWM")
 
 
-def _check() -> dict[str, Any]:
+def _check(turns: int) -> dict[str, Any]:
     manifest, random = _manifest(), np.random.default_rng(11)
     end = datetime(2013, 4, 1, tzinfo=UTC)
     start = end - timedelta(days=DAYS)
@@ -212,21 +211,21 @@ def _check() -> dict[str, Any]:
         at = start + timedelta(days=day)
         _Files(FOLDER).put(f"profiles/bench/{at:%Y-%m-%d}.json", msgspec.json.encode(stored))
     reference = _columns(2_000, random)
-    read = _median(lambda: window(_profiles(manifest).hours(start, end)))
+    read = _median(turns, lambda: window(_profiles(manifest).hours(start, end)))
     total = window(_profiles(manifest).hours(start, end))
     shutil.rmtree(FOLDER)
     return {
         "hours": DAYS * A_DAY,
         "rows": total.rows,
         "read": read,
-        "compared": _median(lambda: _compare(manifest, total)),
-        "whole": read + _median(lambda: _assess(manifest, total, reference, start, end)),
+        "compared": _median(turns, lambda: _compare(manifest, total)),
+        "whole": read + _median(turns, lambda: _assess(manifest, total, reference, start, end)),
     }
 
 
-def _median(what: Callable[[], object]) -> float:
+def _median(turns: int, what: Callable[[], object]) -> float:
     found = []
-    for _ in range(TURNS):
+    for _ in range(turns):
         begun = time.perf_counter()
         what()
         found.append(time.perf_counter() - begun)
@@ -287,4 +286,4 @@ def _assess(
 
 
 if __name__ == "__main__":
-    print(json.dumps({"reduce": _reduce, "check": _check}[sys.argv[1]]()))
+    print(json.dumps(_check(int(sys.argv[2])) if sys.argv[1] == "check" else _reduce()))

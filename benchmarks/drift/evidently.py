@@ -1,6 +1,6 @@
 """Run in evidently's own environment: one command a line, one line of JSON as its answer.
 
-`time`: seconds that a comparison of the race's rows takes, as a report and without its pictures.
+`time rows`: seconds that a comparison of the race takes, as a report and without its pictures.
 `alarms reference rows seed`: how many of 30 columns are called drifted.
 """
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 from benchmarks.drift.columns import CATEGORIES, draws, mixed, raced
 
-RACED_COLUMNS, RACED_ROWS = 20, 200_000
+RACED_COLUMNS = 20
 COLUMNS = 30
 
 
@@ -59,7 +59,8 @@ def main() -> None:
     for line in sys.stdin:
         command, *given = line.split()
         if command == "time":
-            race = race or library.datasets(raced(RACED_COLUMNS), RACED_ROWS, RACED_ROWS, 0)
+            rows = int(given[0])
+            race = race or library.datasets(raced(RACED_COLUMNS), rows, rows, 0)
             answer: Any = [_seconds(library.report, race), _seconds(library.drifted, race)]
         else:
             reference, rows, seed = map(int, given)

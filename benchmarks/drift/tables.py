@@ -5,34 +5,31 @@ from statistics import median
 
 from benchmarks.drift.alarms import FEATURES, WINDOW_ROWS, Cell, Year
 from benchmarks.drift.columns import KINDS
-from benchmarks.drift.goals import Goal, Measured, Statistics, bound, goals
+from benchmarks.drift.goals import Measured, Statistics, bound, goals
 from benchmarks.drift.rival import Alarms
 from benchmarks.drift.usual import DISTANCE, ENOUGH, FLAGGED, FOUND, KS, PSI, Usual
-from benchmarks.serving.report import Cells
+from benchmarks.shown import Page, Shown, reached
+from local.template import ROOT
 
-Titled = tuple[str, str, list[str], Cells]
+PAGE = Page("make bench-drift", ROOT / "docs" / "monitoring.md", width=110)
 
 
-def tables(measured: Measured) -> list[Titled]:
+def tables(measured: Measured) -> list[Shown]:
     """Return the title, a remark, the heads and the rows of each table."""
     found = measured.statistics
     return [
-        ("Goals", "", ["", "measured", "goal", "reached"], [_goal(g) for g in goals(measured)]),
+        reached(goals(measured)),
         *_false_alarms(found.cells),
         _years(found.years),
         _usual(found.usual, measured.evidently),
         *_power(found),
         *_errors(found),
-        _race(measured),
+        *_race(measured),
         _cost(measured),
     ]
 
 
-def _goal(goal: Goal) -> list[str]:
-    return [goal.text, goal.figure, goal.goal, "yes" if goal.reached else "NO"]
-
-
-def _false_alarms(cells: list[Cell]) -> Iterator[Titled]:
+def _false_alarms(cells: list[Cell]) -> Iterator[Shown]:
     checks = {cell.features: cell.checks for cell in cells}
     counts = ", ".join(f"{checks[n]:,} of {n}" for n in FEATURES)
     remark = (
@@ -63,7 +60,7 @@ def _kind(cells: list[Cell], kind: str, level: str) -> list[str]:
     return [kind, *plain, f"{100 * max(bound(cell, level) for cell in own):.2f}"]
 
 
-def _years(years: list[Year]) -> Titled:
+def _years(years: list[Year]) -> Shown:
     return (
         "A year of daily checks",
         "20 features of all kinds, steady traffic, a window of seven days that slides by one. "
@@ -80,8 +77,9 @@ def _years(years: list[Year]) -> Titled:
     )  # fmt: skip
 
 
-def _usual(usual: list[Usual], evidently: list[Alarms]) -> Titled:
+def _usual(usual: list[Usual], evidently: list[Alarms]) -> Shown:
     theirs = {(one.reference, one.rows): one for one in evidently}
+    seen = len(evidently[0].columns) if evidently else 0
     heads = ["reference / n", "checks", PSI, KS, DISTANCE, "evidently, a column",
              "evidently, dataset", FOUND, FLAGGED]  # fmt: skip
     rows = []
@@ -96,7 +94,7 @@ def _usual(usual: list[Usual], evidently: list[Alarms]) -> Titled:
         ])  # fmt: skip
     remark = (
         "Checks of 30 columns of which none drifts, five of each kind, that raise any alarm; all "
-        f"rules see the same draws, evidently the first {len(evidently[0].columns)} of them. PSI "
+        f"rules see the same draws, evidently the first {seen} of them. PSI "
         "is over deciles and uncorrected, Kolmogorov-Smirnov is not corrected for the number of "
         "columns (chi-square for categories), Jensen-Shannon is a distance over a histogram as "
         "libraries choose it. Evidently is DataDriftPreset with its defaults, which counts a "
@@ -110,7 +108,7 @@ def _ours(one: Usual, rule: str) -> str:
     return f"{one.alarms[rule] / one.repetitions:.0%}" if one.alarms[ENOUGH] else "too few rows"
 
 
-def _power(found: Statistics) -> Iterator[Titled]:
+def _power(found: Statistics) -> Iterator[Shown]:
     rows = []
     for one in found.power:
         shares = (one.significant, one.warning, one.major)
@@ -150,7 +148,7 @@ def _days(days: float | None) -> str:
     return "never" if days is None else f"{days:.0f}"
 
 
-def _errors(found: Statistics) -> Iterator[Titled]:
+def _errors(found: Statistics) -> Iterator[Shown]:
     quiet = found.quiet
     yield (
         "Performance: independent rows",
@@ -178,24 +176,26 @@ def _errors(found: Statistics) -> Iterator[Titled]:
     )  # fmt: skip
 
 
-def _race(measured: Measured) -> Titled:
+def _race(measured: Measured) -> Iterator[Shown]:
     race = measured.race
+    if race is None:
+        return
     rows = []
     for name, theirs in (("its preset's report", race.report), ("its tests alone", race.tests)):
         times = [race.times_faster(theirs, own) for own in (race.compared, race.profiled)]
         rows.append([name, f"{median(theirs):.2f}", *(f"{ratio:.0f} ×" for ratio in times)])
     versions = ", ".join(f"{name} {version}" for name, version in measured.versions.items())
     remark = (
-        f"200,000 rows against 200,000, 15 numbers and 5 categories, {len(race.report)} turns "
-        f"each; medians. Ours takes {median(race.compared):.3f} s with a ready reference "
-        f"profile, as in every check, and {median(race.profiled):.2f} s including its making. "
-        f"{versions}."
+        f"{race.rows:,} rows against {race.rows:,}, 15 numbers and 5 categories, "
+        f"{len(race.report)} turns each; medians. Ours takes {median(race.compared):.3f} s with a "
+        f"ready reference profile, as in every check, and {median(race.profiled):.2f} s including "
+        f"its making. {versions}."
     )
     heads = ["evidently", "s", "over ours", "over ours and its profile"]
-    return "Time, beside evidently", remark, heads, rows
+    yield "Time, beside evidently", remark, heads, rows
 
 
-def _cost(measured: Measured) -> Titled:
+def _cost(measured: Measured) -> Shown:
     reduced, checked = measured.reduced, measured.checked
     memory = f"{reduced.peak_mb:.0f} MiB, {reduced.before_mb:.0f} before"
     what = f"{reduced.rows:,} captures of 20 features in {reduced.objects} objects, to an hour"

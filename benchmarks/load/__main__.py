@@ -7,15 +7,13 @@ nothing, whose memory must stand still. Ends with 1 if anything is lost, mixed u
 
 import json
 import os
-import signal
 import sys
 import time
 from contextlib import AbstractContextManager
-from types import FrameType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
-from benchmarks.load import checks as checks
-from benchmarks.load import report
+from benchmarks import shown
+from benchmarks.load import checks, report
 from benchmarks.load.checks import Decision, Memory
 from benchmarks.load.client import Client, Plan, Seen, answer, client, play
 from benchmarks.load.requests import (
@@ -33,11 +31,11 @@ from benchmarks.load.requests import (
 )
 from benchmarks.load.results import Loaded, Measured, Phase, Played, claims
 from benchmarks.load.targets import TTL_SECONDS, Target, sam_local, sampled, served
-from local import command_line
 from local.plane import containers
 
-SOAK_SECONDS = 240
+SOAK_SECONDS, QUICK_SOAK_SECONDS = 240, 8
 LIMIT_SECONDS = 60 * 60  # nothing here may run for ever
+FIRST_SECONDS = 300  # of a first answer, for which sam builds an image
 APART = 0.01  # of two versions' scores of a row, so that it shows which of them answered
 SERVE, BARE_SERVE, SAM = "make serve", "make serve LEVEL=1", "sam local start-api"
 TARGETS = (SERVE, BARE_SERVE, SAM)
@@ -61,12 +59,11 @@ def phases(target: str, soak: int, *, quick: bool) -> list[Phase]:
 
 def main() -> None:
     """Measure everything, write it down, and end with 1 if something does not hold."""
-    parser = command_line.parser("benchmarks.load", __doc__, "make load QUICK=1")
-    parser.add_argument("--quick", action="store_true", help="a minute, and leave the page alone")
+    parser = report.PAGE.parser("benchmarks.load", __doc__)
     parser.add_argument("--soak", type=int, help="seconds of each soak")
     parser.add_argument("--target", choices=TARGETS, help="only this one, and leave the page alone")
     asked = parser.parse_args()
-    soak = asked.soak or (8 if asked.quick else SOAK_SECONDS)
+    soak = asked.soak or (QUICK_SOAK_SECONDS if asked.quick else SOAK_SECONDS)
     targets = [asked.target] if asked.target else TARGETS
     if SAM in targets:
         try:
@@ -74,20 +71,10 @@ def main() -> None:
             containers.address()
         except SystemExit as error:
             sys.exit(f"{error}; or leave it out: make load TARGET='{SERVE}'")
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGALRM, _stop)
-    signal.alarm(LIMIT_SECONDS)
     report.BUILD.mkdir(parents=True, exist_ok=True)
-    try:
-        found = measured(targets, soak, quick=asked.quick)
-    except KeyboardInterrupt:
-        sys.exit("\nStopped.")
-    report.write(found, document=not asked.target and soak >= SOAK_SECONDS)
+    found = shown.limited(LIMIT_SECONDS, lambda: measured(targets, soak, quick=asked.quick))
+    report.write(found, whole=not asked.target and soak >= SOAK_SECONDS)
     sys.exit(0 if all(claim.holds for claim in claims(found)) else 1)
-
-
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    sys.exit(f"ended by {signal.Signals(number).name}")
 
 
 def measured(targets: Any, soak: int, *, quick: bool) -> Measured:
@@ -117,11 +104,11 @@ def under_load(
     """Put a target through its phases; return what became of it, and the wrong answers."""
     warm, seen, loaded = Seen(), Seen(), Loaded(name, bare=name == BARE_SERVE)
     with started as target:
-        with client(target.port) as own:
-            document, shown = status(own), own.json(page(PATH))
+        with client(target.port, FIRST_SECONDS) as own:
+            document, described = status(own), own.json(page(PATH))
             versions = [document["champion"], candidate(document)]
             rows, scores = told_apart(
-                own, pool(list(shown["schema"]["properties"])), versions, warm
+                own, pool(list(described["schema"]["properties"])), versions, warm
             )
             if not loaded.bare:
                 replay(own, warm)

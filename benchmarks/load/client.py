@@ -62,8 +62,8 @@ class Seen:
 class Client:
     """One connection, which stays open where the server lets it."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
+    def __init__(self, port: int, seconds: int = ANSWER_SECONDS) -> None:
+        self._connection = HTTPConnection(HOST, port, timeout=seconds)
 
     def ask(self, ask: Ask) -> tuple[int, bytes]:
         """Return the status and body of an answer; 0 and the reason where there is none."""
@@ -88,9 +88,9 @@ class Client:
 
 
 @contextmanager
-def client(port: int) -> Iterator[Client]:
-    """Yield a client, and close its connection."""
-    one = Client(port)
+def client(port: int, seconds: int = ANSWER_SECONDS) -> Iterator[Client]:
+    """Yield a client that waits so long for an answer, and close its connection."""
+    one = Client(port, seconds)
     try:
         yield one
     finally:

@@ -1,62 +1,37 @@
 """The figures as JSON and Markdown, in a terminal, and in docs/load.md."""
 
-import json
-import os
 from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
 
-from benchmarks import shown
 from benchmarks.load.results import Loaded, Measured, Played, claims, told
-from benchmarks.serving.report import machine, markdown
+from benchmarks.shown import Page, Shown, conditions, markdown
 from local.template import ROOT
 
 BUILD = ROOT / "build" / "load"
-DOCUMENT = ROOT / "docs" / "load.md"
-COMMAND = "make load"
-WIDTH = 110  # of the widest table
+PAGE = Page("make load", ROOT / "docs" / "load.md", width=110)
 SHOWN = 10  # of what was found against a claim
 
 
-def write(measured: Measured, *, document: bool) -> None:
-    """Show everything and write it; only a whole run is for the document."""
-    found = tables(measured)
-    shown.show(found, WIDTH, conditions(measured))
-    for claim in claims(measured):
+def write(measured: Measured, *, whole: bool) -> None:
+    """Show everything and write it; only a whole run is for the page."""
+    found, held = tables(measured), claims(measured)
+    said = conditions(measured, "clients and servers on the same machine, ")
+    (BUILD / "load.md").write_text(markdown(said, found) + "\n")
+    PAGE.write(
+        BUILD / "load.json",
+        measured,
+        said,
+        found,
+        whole=whole,
+        claims=[asdict(claim) for claim in held],
+    )
+    for claim in held:
         verdict = "holds:" if claim.holds else "DOES NOT HOLD:"
         print(verdict if claim.judged else "not judged, the soak is too short:", claim.text)
         for one in claim.against[:SHOWN]:
             print("   ", one)
-    parts = [conditions(measured)]
-    for title, remark, heads, rows in found:
-        parts += [f"**{title}**", *([remark] if remark else []), markdown(heads, rows)]
-    (BUILD / "load.md").write_text("\n\n".join(parts) + "\n")
-    written = [BUILD / "load.json", BUILD / "load.md"]
-    write_json(measured, written[0])
-    if document:
-        shown.write_document(DOCUMENT, COMMAND, conditions(measured), found)
-        written.append(DOCUMENT)
-    print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
 
 
-def write_json(measured: Measured, path: Path) -> None:
-    """Write everything."""
-    facts = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "machine": machine()}
-    held = {"claims": [asdict(claim) for claim in claims(measured)]}
-    path.write_text(json.dumps(facts | held | asdict(measured), indent=2) + "\n")
-
-
-def conditions(measured: Measured) -> str:
-    """Return one paragraph on when and where."""
-    facts, (before, after) = machine(), measured.load
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {facts['cpu']}, "
-        f"Python {facts['python']}, clients and servers on the same machine, "
-        f"{measured.seconds:.0f} s; load average {before:.1f} before and {after:.1f} after."
-    )
-
-
-def tables(measured: Measured) -> list[shown.Shown]:
+def tables(measured: Measured) -> list[Shown]:
     """Return the title, remark, heads and rows of each table."""
     each = [(one, played) for one in measured.loaded for played in one.played]
     decided = [(one, played) for one, played in each if played.decision]

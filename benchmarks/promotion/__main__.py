@@ -2,44 +2,58 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from benchmarks import shown
-from benchmarks.promotion import chance as chance
-from benchmarks.promotion import curve as curve
-from benchmarks.promotion import pairs as pairs
-from benchmarks.promotion import power as power
-from benchmarks.promotion import report as report
+from benchmarks.installed import BUILD
+from benchmarks.promotion import chance, curve, pairs, power
 from benchmarks.promotion.draws import PROCESSES
+from benchmarks.promotion.figure import picture
 from benchmarks.promotion.flights import year
-from benchmarks.promotion.goals import Measured
+from benchmarks.promotion.goals import Measured, goals
+from benchmarks.promotion.tables import PAGE, tables
 from benchmarks.promotion.year import Replay
-from benchmarks.shown import told
+from benchmarks.shown import SAME, conditions, told
 
 LIMIT_SECONDS = 30 * 60  # the fits of the first run take two minutes on an idle machine
-RUNS, QUICK_RUNS = 10_000, 2_000
-PEEKING_RUNS = 2_000  # every 50 rows for a year
-EVERY, QUICK_EVERY = 1, 10  # of the flights, one in so many
+PICTURE = PAGE.path.with_suffix(".png")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How often each simulation is repeated, and which part of the flights is used."""
+    """How often each simulation is repeated, and how much of the flights' year.
+
+    peeking: repetitions of what is looked at every 50 rows for a year. every: of the flights, one
+    in so many; apart: of the mornings of training, too. starts: at most so many years of each
+    schedule, each from another day on.
+    """
 
     runs: int
+    peeking: int
     every: int
+    apart: int
+    starts: int
+
+
+FULL = Plan(runs=10_000, peeking=2_000, every=1, apart=1, starts=8)
+QUICK = Plan(runs=500, peeking=100, every=20, apart=4, starts=1)
 
 
 def main() -> None:
-    """Measure everything, and write it down."""
-    shown.command(
-        "benchmarks.promotion",
-        report.COMMAND,
-        __doc__,
-        LIMIT_SECONDS,
-        lambda quick: bench(Plan(QUICK_RUNS, QUICK_EVERY) if quick else Plan(RUNS, EVERY)),
-        report.write,
+    """Measure everything, and write it down, with a picture on its page."""
+    quick = PAGE.parser("benchmarks.promotion", __doc__).parse_args().quick
+    found = shown.limited(LIMIT_SECONDS, lambda: bench(QUICK if quick else FULL))
+    drawn = picture(found.points)
+    PAGE.write(
+        BUILD / "promotion.json",
+        found,
+        conditions(found, after=SAME),
+        tables(found),
+        whole=not quick,
+        goals=[asdict(goal) for goal in goals(found)],
     )
+    if not quick:
+        PICTURE.write_bytes(drawn)
 
 
 def bench(plan: Plan) -> Measured:
@@ -51,7 +65,7 @@ def bench(plan: Plan) -> Measured:
         "wrong promotions",
         lambda: [chance.wrong(*one, runs) for one in (*margins, at_margin)],
     )
-    usual = told("usual rules", lambda: chance.usual(PEEKING_RUNS))
+    usual = told("usual rules", lambda: chance.usual(plan.peeking))
     cells = [
         (gain, spread, margin)
         for gain in power.GAINS
@@ -61,9 +75,9 @@ def bench(plan: Plan) -> Measured:
     found = told("power", lambda: [power.power(*cell, runs) for cell in cells])
     rollbacks = told("rollback", lambda: [power.rollback(one, runs) for one in power.ROLLBACKS])
     experiments = [power.experiment(gain, runs) for gain in power.EXPERIMENTS]
-    splits = told("splits", lambda: [power.split(shares, PEEKING_RUNS) for shares in power.SPLITS])
+    splits = told("splits", lambda: [power.split(shares, plan.peeking) for shares in power.SPLITS])
     guardrails = told("guardrails", lambda: power.guardrails(runs))
-    replay = Replay(told("models of the flights", lambda: year(plan.every)))
+    replay = Replay(told("models of the flights", lambda: year(plan.every, plan.apart)))
     return Measured(
         wrong=wrong,
         usual=usual,
@@ -74,7 +88,7 @@ def bench(plan: Plan) -> Measured:
         guardrails=guardrails,
         likeness=told("days of pairs", lambda: pairs.likeness(replay)),
         pairs=told("pairs", lambda: pairs.pairs(replay)),
-        points=told("years", lambda: list(curve.points(replay))),
+        points=told("years", lambda: list(curve.points(replay, plan.starts))),
         models=len(replay.year.models),
         seconds=time.monotonic() - begun,
         load=(load, os.getloadavg()[0]),

@@ -47,8 +47,11 @@ class Point:
     worse: float
 
 
-def points(replay: Replay) -> Iterator[Point]:
-    """Yield the extremes on each schedule, and every policy that differs from ours in one thing."""
+def points(replay: Replay, starts: int) -> Iterator[Point]:
+    """Yield the extremes on each schedule, and every policy that differs from ours in one thing.
+
+    starts: how many of the starting points of a schedule at most.
+    """
     extremes: dict[str, Callable[[Collection[int]], Course]] = {
         "level 1: frozen": lambda _: frozen(replay),
         "level 3: approved at once": lambda days: direct(replay, days, POLICY.margin, 0),
@@ -56,13 +59,15 @@ def points(replay: Replay) -> Iterator[Point]:
         OURS: lambda days: autopilot(replay, days, POLICY),
         "the best of the models, each day": lambda days: oracle(replay, days),
     }
+    ways = extremes | {
+        f"{field} = {value}": partial(_with, replay, _changed(POLICY, field, value))
+        for field, values in GRID.items()
+        for value in values
+    }
     for schedule in SCHEDULES:
-        for name, year in extremes.items():
-            yield _point(replay, name, schedule, year)
-        for field, values in GRID.items():
-            for value in values:
-                year = partial(_with, replay, _changed(POLICY, field, value))
-                yield _point(replay, f"{field} = {value}", schedule, year)
+        begun = mornings(replay, schedule)[:starts]
+        for name, year in ways.items():
+            yield _point(replay, name, schedule, [year(days) for days in begun])
 
 
 def _with(replay: Replay, policy: Policy, days: Collection[int]) -> Course:
@@ -85,10 +90,7 @@ def mornings(replay: Replay, schedule: str) -> list[list[int]]:
     return [[day for day in days if (day - FIRST - start) % period == 0] for start in starts]
 
 
-def _point(
-    replay: Replay, name: str, schedule: str, year: Callable[[Collection[int]], Course]
-) -> Point:
-    courses = [year(days) for days in mornings(replay, schedule)]
+def _point(replay: Replay, name: str, schedule: str, courses: list[Course]) -> Point:
     base = replay.mean(frozen(replay).served)
     ratios = [replay.mean(course.served) / base for course in courses]
 

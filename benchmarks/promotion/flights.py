@@ -25,7 +25,6 @@ from local.samples import flights
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
-EVERY = 1  # of the flights, one in so many; a quick run takes fewer
 FIRST = 31  # the first of February; days count from 0, the first of January
 DAYS = 365
 LABELS_AFTER = 2  # days: outcomes come the next morning, and a day is judged once it is closed
@@ -36,13 +35,12 @@ WORKERS = 2
 class Model:
     """A version, made on the morning of day `made` and fitted on days before `until`.
 
-    window_days: how many of them, 0 for all. holdout: its loss there.
+    holdout: its loss there.
     """
 
     made: int
     until: int
     candidate: str
-    window_days: int
     holdout: float
 
 
@@ -73,13 +71,16 @@ def mornings() -> list[int]:
     return [day for day in range(FIRST, DAYS) if (day - FIRST) % 7 in (0, 3)]
 
 
-def year(every: int = EVERY) -> Year:
-    """Return the year, from a file of an earlier run if code and share are the same."""
+def year(every: int, apart: int) -> Year:
+    """Return the year, from a file of an earlier run if the code and the parts are the same.
+
+    every: of the flights, one in so many. apart: of the mornings of training, one in so many.
+    """
     made_by = [inspect.getsource(part) for part in (flight_delay.candidates, mornings, _trained)]
-    digest = hashlib.sha256(f"{every} {made_by}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{every} {apart} {made_by}".encode()).hexdigest()[:12]
     path = BUILD / f"flights-{digest}.npz"
     if not path.exists():
-        models, day, losses = _made(every)
+        models, day, losses = _made(every, mornings()[::apart])
         path.parent.mkdir(parents=True, exist_ok=True)
         words = msgspec.json.encode(models).decode()
         np.savez(path, models=np.array(words), day=day, losses=losses)
@@ -88,11 +89,11 @@ def year(every: int = EVERY) -> Year:
         return Year(models, kept["day"], kept["losses"])
 
 
-def _made(every: int) -> tuple[list[Model], Ints, npt.NDArray[np.float32]]:
+def _made(every: int, made: list[int]) -> tuple[list[Model], Ints, npt.NDArray[np.float32]]:
     examples = _examples(every)
     day = _days(examples)
     with ProcessPoolExecutor(WORKERS, initializer=_start, initargs=(every,)) as pool:
-        found = list(pool.map(_trained, mornings()))
+        found = list(pool.map(_trained, made))
     return [model for model, _ in found], day, np.stack([losses for _, losses in found])
 
 
@@ -132,7 +133,7 @@ def _trained(made: int) -> tuple[Model, npt.NDArray[np.float32]]:
             loss = float(binary.losses(holdout.labels, scores).mean())
             if best is None or loss < best.holdout:
                 until = int(day[len(examples.between(None, cut))])
-                best, fitted = Model(made, until, name, window or 0, loss), pipeline
+                best, fitted = Model(made, until, name, loss), pipeline
     assert best is not None
     assert fitted is not None
     losses = np.full(len(examples), np.nan, dtype=np.float32)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.drift.goals import Goal
 from benchmarks.promotion.chance import Usual, Wrong
 from benchmarks.promotion.curve import OURS, Point
 from benchmarks.promotion.pairs import Likeness, Pairs
 from benchmarks.promotion.power import Experiment, Guardrail, Power, Rollback, Split
+from benchmarks.shown import Goal
 from evergreen.contract.endpoint import Policy
 
 MOST = 0.06  # false promotions at 5 %

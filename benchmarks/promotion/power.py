@@ -21,7 +21,6 @@ SPLIT_ROWS = 20_000
 RATES = (0.002, FAILURES, 0.02, 0.05, 0.2)
 REQUESTS = 20_000
 LOOK = 20  # requests between two looks at a guardrail
-SHARE = Policy().canary[0]
 DELAY_DAYS = 2  # a day is over, and its labels have had a day to come
 
 

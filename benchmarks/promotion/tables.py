@@ -2,24 +2,23 @@
 
 from collections.abc import Iterator
 
-from benchmarks.drift.tables import Titled
 from benchmarks.promotion.chance import MARGIN, MIN_DAYS, SHORT, Wrong
 from benchmarks.promotion.curve import OURS, POLICY, SCHEDULES, Point
 from benchmarks.promotion.draws import DAY_SD, ROW_SD, ROWS_A_DAY
 from benchmarks.promotion.goals import Measured, goals
 from benchmarks.promotion.pairs import QUANTILES
 from benchmarks.promotion.power import REQUESTS, SPLIT_ROWS
+from benchmarks.shown import Page, Shown, reached
 from evergreen.contract.endpoint import Policy
+from local.template import ROOT
+
+PAGE = Page("make bench-promotion", ROOT / "docs" / "promotion.md", width=130)
 
 
-def tables(measured: Measured) -> list[Titled]:
+def tables(measured: Measured) -> list[Shown]:
     """Return the title, a remark, the heads and the rows of each table."""
-    reached = [
-        [goal.text, goal.figure, goal.goal, "yes" if goal.reached else "NO"]
-        for goal in goals(measured)
-    ]
     return [
-        ("Goals", "", ["", "measured", "goal", "reached"], reached),
+        reached(goals(measured)),
         _wrong(measured.wrong),
         _usual(measured),
         *_real(measured),
@@ -29,7 +28,7 @@ def tables(measured: Measured) -> list[Titled]:
     ]
 
 
-def _wrong(found: list[Wrong]) -> Titled:
+def _wrong(found: list[Wrong]) -> Shown:
     end = Policy().max_shadow_days
     remark = (
         f"Shares of {found[0].runs:,} simulated years in which a challenger that is no better was "
@@ -50,7 +49,7 @@ def _wrong(found: list[Wrong]) -> Titled:
     return "Promoted wrongly", remark, heads, rows
 
 
-def _usual(measured: Measured) -> Titled:
+def _usual(measured: Measured) -> Shown:
     return (
         "Promoted wrongly by the usual rules",
         f"{measured.usual[0].runs:,} simulated years of {ROWS_A_DAY} rows a day, the same process, "
@@ -63,7 +62,7 @@ def _usual(measured: Measured) -> Titled:
     )
 
 
-def _real(measured: Measured) -> Iterator[Titled]:
+def _real(measured: Measured) -> Iterator[Shown]:
     found, pairs = measured.likeness, measured.pairs
     rows: list[tuple[str, list[float], str]] = [
         ("standard deviation of a day's gain, nats", found.day_sd, ".3f"),
@@ -95,7 +94,7 @@ def _real(measured: Measured) -> Iterator[Titled]:
     )  # fmt: skip
 
 
-def _power(measured: Measured) -> Iterator[Titled]:
+def _power(measured: Measured) -> Iterator[Shown]:
     yield (
         "A better challenger: found",
         f"{measured.power[0].runs:,} runs each; labelled days, at least {Policy().shadow_days}. "
@@ -121,7 +120,7 @@ def _power(measured: Measured) -> Iterator[Titled]:
     )
 
 
-def _others(measured: Measured) -> Iterator[Titled]:
+def _others(measured: Measured) -> Iterator[Shown]:
     yield (
         "A/B experiments",
         f"Halves of {ROWS_A_DAY} requests a day for 60 days, with a look every day.",
@@ -152,7 +151,7 @@ def _others(measured: Measured) -> Iterator[Titled]:
     )
 
 
-def _years(points: list[Point]) -> Iterator[Titled]:
+def _years(points: list[Point]) -> Iterator[Shown]:
     policy = ", ".join(
         f"{name} {getattr(POLICY, name)}"
         for name in ("shadow_days", "max_shadow_days", "alpha", "margin", "promotion",

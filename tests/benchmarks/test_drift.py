@@ -1,5 +1,6 @@
 """`make bench-drift` draws counts in place of rows, and decides many checks at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.drift import alarms, ecusum, report, rules
+from benchmarks.drift import alarms, counts, ecusum
 from benchmarks.drift.columns import (
     CATEGORIES,
     CAUCHY,
@@ -19,11 +20,13 @@ from benchmarks.drift.columns import (
     draws,
 )
 from benchmarks.drift.counts import REFERENCE_ROWS, references
+from benchmarks.drift.tables import PAGE
+from benchmarks.shown import Shown
 from evergreen.monitoring import drift, performance, reference_profile, two_sample_tests
 from evergreen.registry.manifest import FeatureProfile
 from local import marked
 
-BEGIN, END = marked.begin(report.COMMAND), marked.END
+BEGIN, END = marked.begin(PAGE.command), marked.END
 REFERENCES = 30
 
 
@@ -97,8 +100,8 @@ def test_many_checks_at_once_are_decided_as_each_of_them(kind: str, rows: int) -
 
     for begin in range(0, 60, 20):
         some = slice(begin, begin + 20)
-        rules.audited(kind, drawn.reference[some], window[some])
-        rules.audited(kind, drawn.reference[some], away[some])
+        counts.audited(kind, drawn.reference[some], window[some])
+        counts.audited(kind, drawn.reference[some], away[some])
 
 
 @pytest.mark.parametrize("more", [0.005, 0.015, 0.03, 0.1])
@@ -112,7 +115,7 @@ def test_violations_of_the_schema_are_decided_as_the_product_does(
 
     window[0, place] += more * 2_000
 
-    rules.audited(kind, drawn.reference, window)
+    counts.audited(kind, drawn.reference, window)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +131,13 @@ def test_a_rule_that_is_not_the_products_ends_the_run(
     monkeypatch.setattr(module, name, value)
 
     with pytest.raises(SystemExit, match=r"not those of evergreen\.monitoring\.drift"):
-        rules.audited(MISSING, drawn.reference, window)
+        counts.audited(MISSING, drawn.reference, window)
 
 
 def test_findings_are_corrected_for_their_number() -> None:
     p = np.array([[0.001, 0.5, 0.004], [0.009, 0.5, 0.5]])
 
-    assert rules.significant(p).tolist() == [[True, False, True], [False, False, False]]
+    assert counts.significant(p).tolist() == [[True, False, True], [False, False, False]]
 
 
 def test_a_window_is_the_sum_of_seven_days() -> None:
@@ -176,40 +179,33 @@ def test_the_rival_sees_the_same_rows() -> None:
         assert all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
 
 
-def test_the_document_keeps_what_stands_around_the_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}old{END}\nafter\n")
-    monkeypatch.setattr(report, "conditions", lambda _: "now")
-    monkeypatch.setattr(report, "tables", lambda _: [("T", "", ["", "n"], [["a", "1"]])])
-    measured: Any = None
+TABLES: list[Shown] = [("T", "", ["", "n"], [["a", "1"]])]
 
-    report.write_document(measured, page)
 
-    text = page.read_text()
+def test_the_page_keeps_what_stands_around_the_tables(tmp_path: Path) -> None:
+    page = replace(PAGE, path=tmp_path / "page.md")
+    page.path.write_text(f"before\n{BEGIN}old{END}\nafter\n")
+
+    page.rewrite("now", TABLES)
+
+    text = page.path.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "now\n\n**T**\n\n|  | n |\n| --- | ---: |\n| a | 1 |" in text
     assert "old" not in text
 
 
-def test_a_document_without_markers_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("mine\n")
-    monkeypatch.setattr(report, "conditions", lambda _: "now")
-    monkeypatch.setattr(report, "tables", lambda _: [])
-    measured: Any = None
+def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
+    page = replace(PAGE, path=tmp_path / "page.md")
+    page.path.write_text("mine\n")
 
     with pytest.raises(SystemExit, match="markers"):
-        report.write_document(measured, page)
+        page.rewrite("now", TABLES)
 
-    assert page.read_text() == "mine\n"
+    assert page.path.read_text() == "mine\n"
 
 
 def test_the_page_has_a_place_for_the_tables() -> None:
-    text = report.DOCUMENT.read_text()
+    text = PAGE.path.read_text()
 
     assert 0 < text.index(BEGIN) < text.index(END)

@@ -1,5 +1,6 @@
 """`make bench-promotion` draws days in place of rows, and replays years on the losses of models."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,17 +8,18 @@ import numpy as np
 import pytest
 
 from benchmarks import shown
-from benchmarks.promotion import chance, curve, draws, figure, pairs, power, report
+from benchmarks.promotion import chance, curve, draws, figure, pairs, power
 from benchmarks.promotion.draws import PROCESSES, bounds, gains
 from benchmarks.promotion.flights import DAYS, FIRST, Model, Year
 from benchmarks.promotion.goals import Measured, goals
+from benchmarks.promotion.tables import PAGE, tables
 from benchmarks.promotion.year import Course, Replay, autopilot, direct, frozen, oracle
 from evergreen.contract.endpoint import Policy
 from evergreen.rollout import confidence_sequence
 from evergreen.rollout.confidence_sequence import e_excess
 from local import marked
 
-BEGIN, END = marked.begin(report.COMMAND), marked.END
+BEGIN, END = marked.begin(PAGE.command), marked.END
 POLICY = Policy(shadow_days=10, max_shadow_days=21, margin=0.01)
 ROWS = 40  # a day
 
@@ -27,7 +29,7 @@ def year(*levels: tuple[int, float]) -> Year:
     noise = np.random.default_rng(1).normal(0, 0.1, DAYS * ROWS)
     own = np.random.default_rng(2).normal(0, 0.02, (len(levels), DAYS * ROWS))
     day = np.repeat(np.arange(DAYS), ROWS)
-    models = [Model(made, made - 9, "candidate", 0, 0.5) for made, _ in levels]
+    models = [Model(made, made - 9, "candidate", 0.5) for made, _ in levels]
     losses = np.array([[loss] for _, loss in levels]) + noise + own
     return Year(models, day, losses.astype(np.float32))
 
@@ -204,21 +206,38 @@ def measured() -> Measured:
     )
 
 
-def test_the_figures_stand_between_the_markers_beside_their_picture(tmp_path: Path) -> None:
-    document, drawn = tmp_path / "promotion.md", tmp_path / "promotion.png"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+def test_the_figures_stand_between_the_markers_and_in_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown, "ROOT", tmp_path)
+    page = replace(PAGE, path=tmp_path / "promotion.md")
+    page.path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     found = measured()
 
-    report.write_document(found, document, drawn)
-    shown.write_json(found, goals(found), tmp_path / "promotion.json")
+    page.write(
+        tmp_path / "promotion.json", found, "now", tables(found), whole=True, goals=["reached"]
+    )
 
-    text = document.read_text()
+    text = page.path.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| 0.900 (0.880 to 0.910) |" in text
-    assert drawn.read_bytes().startswith(b"\x89PNG")
-    assert drawn.read_bytes() == figure.picture(found.points)
+    written = json.loads((tmp_path / "promotion.json").read_bytes())
+    assert (written["goals"], written["models"]) == (["reached"], 3)
+    assert figure.picture(found.points).startswith(b"\x89PNG")
+    assert figure.picture(found.points) == figure.picture(found.points)
+
+
+def test_a_quick_run_leaves_the_page_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown, "ROOT", tmp_path)
+    page = replace(PAGE, path=tmp_path / "promotion.md")
+    page.path.write_text(f"{BEGIN}\nold\n{END}\n")
+    found = measured()
+
+    page.write(tmp_path / "promotion.json", found, "now", tables(found), whole=False)
+
+    assert "old" in page.path.read_text()
 
 
 def test_a_goal_that_is_missed_says_so() -> None:

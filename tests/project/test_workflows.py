@@ -71,6 +71,17 @@ def test_a_change_is_checked_tested_built_deployed_and_asked_in_this_order() -> 
     assert found == sorted(found)
 
 
+def test_ci_starts_everything_that_measures_and_ends_with_the_tests() -> None:
+    measuring = re.findall(r"(?m)^(bench[a-z-]*|load):", (ROOT / "Makefile").read_text())
+    started = [line.partition(" #")[0] for line in (ROOT / ".ci" / "run").read_text().splitlines()]
+    quick = {f"make {target} QUICK=1" for target in measuring} | {"make demo MONTHS=1"}
+
+    assert {"bench", "bench-drift", "bench-promotion", "load"} == set(measuring)
+    assert quick <= set(started)
+    assert started.index("make test-sam") < started.index("make load QUICK=1"), "it needs a build"
+    assert started[-1] == "make test"
+
+
 def test_main_goes_to_staging_after_the_checks_and_to_prod_after_staging() -> None:
     jobs = WORKFLOWS["deploy.yml"]["jobs"]
     known = set(tomllib.loads((ROOT / "samconfig.toml").read_text()))
