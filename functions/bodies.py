@@ -4,7 +4,7 @@ from typing import Annotated, get_type_hints
 
 import msgspec
 
-from evergreen.contract.schema import UNDECODABLE, faults_of_object, refusal
+from evergreen.contract.decoding import UNDECODABLE, faults_of_object, refusal
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Generation = Annotated[int, msgspec.Meta(ge=1, le=2**53)]  # a number that every reader of JSON has

@@ -20,10 +20,10 @@ from snapshot_restore_py import register_after_restore, register_before_snapshot
 import bootstrap
 from evergreen.aws.telemetry import measure, observed
 from evergreen.captures import records
+from evergreen.contract.decoding import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from evergreen.contract.errors import Fault, TooLargeError
 from evergreen.contract.identifiers import PREDICTION, check_endpoint_file, check_endpoint_name
 from evergreen.contract.problem import KINDS, Kind, Problem, Text
-from evergreen.contract.schema import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
 from http_api import Answer, Request, answer, operations, respond
 from routes import ROUTES
 

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.aws import deadline
 from evergreen.aws.telemetry import logger, measure
+from evergreen.contract.decoding import printable
 from evergreen.contract.errors import (
     CorruptArtifactError,
     CorruptDocumentError,
@@ -39,7 +40,6 @@ from evergreen.contract.errors import (
     WrongContentTypeError,
     worded,
 )
-from evergreen.contract.schema import printable
 from routes import Route
 
 Answer = dict[str, Any]

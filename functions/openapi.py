@@ -11,8 +11,9 @@ import msgspec
 import bodies
 from evergreen.captures.records import Capture
 from evergreen.contract import identifiers
+from evergreen.contract.decoding import MAX_KEY_LENGTH, MAX_ROWS
 from evergreen.contract.problem import KINDS, Problem
-from evergreen.contract.schema import MAX_KEY_LENGTH, MAX_ROWS, JsonSchema
+from evergreen.contract.schema import JsonSchema
 from evergreen.registry.explain import Explanation
 from evergreen.registry.state import Decision, Document, Experiment, Status
 from evergreen.serving.replay import Replay

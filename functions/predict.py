@@ -19,6 +19,7 @@ from evergreen.aws import deadline
 from evergreen.aws.extension import AfterAnswer
 from evergreen.aws.telemetry import logger, measure, observed
 from evergreen.captures import records
+from evergreen.contract.decoding import PredictRequest
 from evergreen.contract.errors import (
     DeliveryError,
     ExternalError,
@@ -29,7 +30,6 @@ from evergreen.contract.errors import (
     worded,
 )
 from evergreen.contract.problem import Floats
-from evergreen.contract.schema import PredictRequest
 from evergreen.serving.model_cache import Chosen, Served, Serving
 from http_api import Answer, Request, answer, operations, respond
 from routes import ROUTES

@@ -20,7 +20,7 @@ import pandas as pd
 import time_machine
 
 from evergreen.aws.s3 import Store
-from evergreen.contract.schema import MAX_ROWS
+from evergreen.contract.decoding import MAX_ROWS
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import Model, fetch
 from local.demo.injected import Injected

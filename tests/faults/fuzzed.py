@@ -11,11 +11,11 @@ import atheris
 
 with atheris.instrument_imports(include=["evergreen.contract.schema", "feedback", "json"]):
     import feedback
-    from evergreen.contract.schema import RowDecoder, schema_of
-
+    from evergreen.contract.decoding import RowDecoder
 from endpoints.flight_delay import Flight
 from evergreen.contract.errors import InvalidRequestError, TooLargeError
 from evergreen.contract.problem import KINDS
+from evergreen.contract.schema import schema_of
 
 DECODER = RowDecoder(schema_of("flight-delay", Flight))
 

@@ -7,8 +7,9 @@ import pytest
 
 import openapi
 from evergreen.aws.s3 import Store
+from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.problem import Problem
-from evergreen.contract.schema import JsonSchema, RowDecoder
+from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import Manifest
 from http_api import ANSWERS
 from local.plane.plane import Plane

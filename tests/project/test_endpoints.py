@@ -18,12 +18,13 @@ import endpoints
 from endpoints import air_time, flight_delay, weather_tomorrow
 from evergreen.captures.examples import Examples, from_rows, from_table
 from evergreen.contract import problem
+from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.endpoint import Policy, check_endpoint
 from evergreen.contract.errors import EndpointFileError, UnknownEndpointError
 from evergreen.contract.identifiers import endpoint_file
 from evergreen.contract.problem import Kind
 from evergreen.contract.rule import Rule
-from evergreen.contract.schema import JsonSchema, RowDecoder, is_text, schema_of
+from evergreen.contract.schema import JsonSchema, is_text, schema_of
 from evergreen.serving import runtime_onnx, runtime_rule
 from evergreen.serving.external import External
 from evergreen.training.onnx import export

@@ -15,9 +15,10 @@ import pandas as pd
 
 from evergreen.captures import leakage
 from evergreen.contract import problem
+from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import DataError
 from evergreen.contract.problem import KINDS, MIN_CLASSES, Answer, Kind
-from evergreen.contract.schema import Columns, JsonSchema, RowDecoder, columns_of, is_text
+from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text
 
 MIN_PER_CLASS = 0.1  # of policy.min_rows
 MIN_HOLDOUT_DAYS = 3  # the bootstrap draws days

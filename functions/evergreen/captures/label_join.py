@@ -12,8 +12,9 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.examples import Examples, concat, from_rows
 from evergreen.captures.recorded_days import captures_of, labels_of
 from evergreen.captures.records import Label, told
+from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.problem import Kind, is_label
-from evergreen.contract.schema import JsonSchema, RowDecoder
+from evergreen.contract.schema import JsonSchema
 
 
 @dataclass(frozen=True)

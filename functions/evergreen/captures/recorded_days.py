@@ -19,8 +19,8 @@ import msgspec
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.records import Capture, Label, told
+from evergreen.contract.decoding import UNDECODABLE
 from evergreen.contract.moments import Moment, days_of, midnight
-from evergreen.contract.schema import UNDECODABLE
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.captures.recorded_days import ARRIVAL, BUFFER, decoded, decompressed
+from evergreen.contract.decoding import UNDECODABLE, RowDecoder
 from evergreen.contract.moments import Moment
-from evergreen.contract.schema import UNDECODABLE, Columns, JsonSchema, RowDecoder, column, is_text
+from evergreen.contract.schema import Columns, JsonSchema, column, is_text
 
 HOUR = timedelta(hours=1)
 # Columns beside the features', by names that no field of a row can have.

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from evergreen.aws.s3 import Store
-from evergreen.contract.schema import UNDECODABLE
+from evergreen.contract.decoding import UNDECODABLE
 from evergreen.monitoring.report import Alarm, AlarmKind, CheckReport, TrendDay
 
 TREND_DAYS = 60

@@ -33,8 +33,9 @@ from evergreen.captures.validation import (
     Reader,
     take,
 )
+from evergreen.contract.decoding import UNDECODABLE
 from evergreen.contract.moments import days_of, midnight
-from evergreen.contract.schema import UNDECODABLE, Columns
+from evergreen.contract.schema import Columns
 from evergreen.monitoring.domain_classifier import WINDOW_ROWS
 from evergreen.monitoring.reference_profile import count
 from evergreen.registry.manifest import FeatureProfile, Manifest

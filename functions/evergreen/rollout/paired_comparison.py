@@ -24,11 +24,12 @@ from evergreen.captures.recorded_days import (
     first_day,
 )
 from evergreen.captures.records import Capture
+from evergreen.contract.decoding import UNDECODABLE
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
 from evergreen.contract.moments import days_of, midnight
 from evergreen.contract.problem import Kind, array, is_label
-from evergreen.contract.schema import UNDECODABLE, columns_of
+from evergreen.contract.schema import columns_of
 from evergreen.registry.state import Document
 from evergreen.rollout.evidence import PairedDay
 from evergreen.serving.model import Model

@@ -17,6 +17,7 @@ from functools import cached_property
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import (
     EvergreenError,
     ModelUnavailableError,
@@ -26,7 +27,6 @@ from evergreen.contract.errors import (
     worded,
 )
 from evergreen.contract.identifiers import check_endpoint_file, check_endpoint_name, is_version
-from evergreen.contract.schema import RowDecoder
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.state import Document
 from evergreen.serving import traffic_split

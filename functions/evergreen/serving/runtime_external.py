@@ -20,10 +20,11 @@ import numpy.typing as npt
 import urllib3
 
 from evergreen.aws import deadline
+from evergreen.contract.decoding import MAX_ROWS
 from evergreen.contract.errors import ExternalError, worded
 from evergreen.contract.problem import Floats, Problem
 from evergreen.contract.rule_file import RuleFile, scorer_of
-from evergreen.contract.schema import MAX_ROWS, Columns, Score
+from evergreen.contract.schema import Columns, Score
 from evergreen.registry.manifest import Manifest, Service
 
 MAX_BYTES = 4_000_000  # of an answer to MAX_ROWS rows

@@ -1,0 +1,186 @@
+"""Bodies of requests: a decoder made from the schema of a row, and every fault of a body."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+import msgspec
+
+from evergreen.contract.errors import Fault, InvalidRequestError, TooLargeError
+from evergreen.contract.schema import JsonSchema, type_of
+
+MAX_ROWS = 1_000
+MAX_FAULTS = 100
+MAX_KEY_LENGTH = 256
+MAX_SAID = 200  # characters of a fault: it quotes what a caller sent, which may be a megabyte
+UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What a caller asked for: plain rows, and the key that keeps its answers on one version."""
+
+    instances: list[dict[str, Any]]
+    key: str | None
+
+
+@dataclass(frozen=True)
+class RowDecoder:
+    """Decodes and validates predict requests of one schema."""
+
+    schema: JsonSchema
+
+    @cached_property
+    def _fields(self) -> dict[str, Any]:
+        return {name: type_of(spec) for name, spec in self.schema["properties"].items()}
+
+    @cached_property
+    def _row(self) -> type[msgspec.Struct]:
+        required, optional = [], []
+        for name, kind in self._fields.items():
+            spec = self.schema["properties"][name]
+            if name in self.schema.get("required", ()):
+                required.append((name, kind))
+            else:
+                optional.append((name, kind, spec.get("default")))
+        return msgspec.defstruct("Row", [*required, *optional], forbid_unknown_fields=True)
+
+    @cached_property
+    def _decoder(self) -> msgspec.json.Decoder[Any]:
+        body = msgspec.defstruct(
+            "Request",
+            [
+                ("instances", Annotated[list[self._row], msgspec.Meta(min_length=1)]),  # type: ignore[name-defined]
+                ("key", _KEY, None),
+            ],
+            forbid_unknown_fields=True,
+        )
+        return msgspec.json.Decoder(body)
+
+    def decode(self, body: bytes) -> PredictRequest:
+        """Decode a request body.
+
+        Raises TooLargeError over MAX_ROWS rows, InvalidRequestError with the path of every fault
+        (up to MAX_FAULTS).
+        """
+        try:
+            request = self._decoder.decode(body)
+        except UNDECODABLE as error:
+            raise refusal(body, error, self._faults) from None
+        if len(request.instances) > MAX_ROWS:
+            raise TooLargeError("instances", len(request.instances), MAX_ROWS)
+        return PredictRequest(
+            [msgspec.structs.asdict(row) for row in request.instances], request.key
+        )
+
+    @cached_property
+    def _rows(self) -> msgspec.json.Decoder[Any]:
+        return msgspec.json.Decoder(self._row)
+
+    def rows(self, lines: bytes) -> list[Any]:
+        """Return rows from JSON lines; msgspec.DecodeError where one of them does not fit."""
+        return self._rows.decode_lines(lines)
+
+    def fault(self, row: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with a plain row, or None for one that a request could have."""
+        return _fault_of(row, self._row)
+
+    def _faults(self, value: object) -> list[Fault]:
+        required = set(self.schema.get("required", ()))
+        return faults_in_body(value, "instances", self._fields, required, {"key": _KEY})
+
+
+_KEY = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_LENGTH)] | None
+
+
+def faults_in_body(
+    value: object,
+    rows_name: str,
+    fields: Mapping[str, Any],
+    required: Collection[str],
+    others: Mapping[str, Any],
+) -> list[Fault]:
+    """Return every fault of a body {rows_name: [{...}, ...], **others}; a decoder stops at one.
+
+    fields, others: the type of each field of a row, and of what may stand beside the rows. Raises
+    TooLargeError over MAX_ROWS rows.
+    """
+    if not isinstance(value, dict):
+        return [Fault("$", f'expected {{"{rows_name}": [{{...}}, ...]}}')]
+    beside = {name: found for name, found in value.items() if name != rows_name}
+    faults = faults_of_object("$", beside, others, ())
+    rows = value.get(rows_name)
+    if not isinstance(rows, list) or not rows:
+        return [*faults, Fault(f"$.{rows_name}", "expected a list of at least one row")]
+    if len(rows) > MAX_ROWS:
+        raise TooLargeError(rows_name, len(rows), MAX_ROWS)
+    for index, row in enumerate(rows):
+        faults += faults_of_object(f"$.{rows_name}[{index}]", row, fields, required)
+    return faults
+
+
+def faults_of_object(
+    path: str, row: object, fields: Mapping[str, Any], required: Collection[str]
+) -> list[Fault]:
+    """Return every fault of one object; fields: the type of each that it may have."""
+    if not isinstance(row, dict):
+        return [Fault(path, "expected an object")]
+    faults = [
+        Fault(f"{path}.{printable(name)}", "unknown field") for name in row if name not in fields
+    ]
+    for name, kind in fields.items():
+        if name not in row:
+            if name in required:
+                faults.append(Fault(f"{path}.{name}", "missing"))
+        elif message := _fault_of(row[name], kind):
+            faults.append(Fault(f"{path}.{name}", message))
+    return faults
+
+
+def refusal(
+    body: bytes, error: Exception, faults_of: Callable[[object], list[Fault]]
+) -> InvalidRequestError:
+    """Return the error for a body that a typed decoder refused, with every fault and not the first.
+
+    faults_of: finds them in the plain value; where even that does not decode, or it finds none, the
+    decoder's own words stand.
+    """
+    try:
+        faults = faults_of(_lenient(body))
+    except (*UNDECODABLE, ValueError):
+        faults = []
+    faults = faults or [fault_from(error)]
+    return InvalidRequestError(faults[:MAX_FAULTS], more=len(faults[MAX_FAULTS:]))
+
+
+def _lenient(body: bytes) -> Any:
+    """Decode also what is not quite JSON: NaN and Infinity become objects of a class so named.
+
+    That is how a fault gets the path of the field, and "expected `float`, got `NaN`" as its
+    message.
+    """
+    return json.loads(body, parse_constant=lambda name: type(name, (), {})())
+
+
+def fault_from(error: Exception) -> Fault:
+    """Return what a decoder said as a fault with its path."""
+    if isinstance(error, RecursionError):
+        return Fault("$", "nested too deeply")
+    message, _, path = str(error).partition(" - at ")
+    return Fault(path.strip("`")[:MAX_SAID] or "$", message[:MAX_SAID])
+
+
+def _fault_of(value: object, kind: Any) -> str | None:
+    try:
+        msgspec.convert(value, kind, strict=True)
+    except (msgspec.ValidationError, OverflowError) as error:
+        return str(error)[:MAX_SAID]
+    return None
+
+
+def printable(name: str) -> str:
+    """Shorten what a caller chose as a field's name, and keep it to one printable line."""
+    return re.sub(r"[^\w.-]", "?", name[:64])
