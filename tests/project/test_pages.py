@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,9 +23,9 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 EVERGREEN = ROOT / "functions" / "evergreen"
 WINGS = {path.parent.name for path in EVERGREEN.glob("*/__init__.py")}
 MODULES = {
-    f"{wing}.{path.stem}"
+    str(path.relative_to(EVERGREEN).with_suffix(""))
     for wing in WINGS
-    for path in (EVERGREEN / wing).glob("*.py")
+    for path in (EVERGREEN / wing).rglob("*.py")
     if path.stem != "__init__"
 }
 
@@ -117,7 +118,8 @@ def imported() -> set[tuple[str, str]]:
     """Return which wing imports which, and what the handlers import."""
     found = set()
     for path in [*EVERGREEN.rglob("*.py"), *(ROOT / "functions").glob("*.py")]:
-        wing = "handlers" if path.parent == ROOT / "functions" else path.parent.name
+        within = path.is_relative_to(EVERGREEN) and path.relative_to(EVERGREEN).parts[0]
+        wing = within or "handlers"
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -135,6 +137,14 @@ def reached(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return found
 
 
+def test_the_picture_shows_every_wing_and_no_import_goes_against_its_arrows() -> None:
+    arrows = pictured()
+
+    assert {end for arrow in arrows for end in arrow} == WINGS | {"handlers"}
+    assert not [wing for wing in WINGS if (wing, wing) in reached(arrows)]
+    assert sorted(imported() - reached(arrows)) == []
+
+
 def test_every_arrow_of_the_picture_is_an_import_that_no_other_arrows_imply() -> None:
     arrows = pictured()
 
@@ -142,14 +152,28 @@ def test_every_arrow_of_the_picture_is_an_import_that_no_other_arrows_imply() ->
     assert sorted(arrow for arrow in arrows if arrow in reached(arrows - {arrow})) == []
 
 
+def test_every_arrow_leads_down_the_layers_that_import_linter_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = [
+        contract["layers"]
+        for contract in contracts["contracts"]
+        if contract.get("containers") == ["evergreen"]
+    ]
+    depth = {wing: at for at, layer in enumerate(layers) for wing in layer.split(" | ")}
+
+    assert set(depth) == WINGS
+    for above, below in pictured():
+        assert depth[below] > depth.get(above, -1), f"{above} --> {below}"
+
+
 def test_the_readme_of_the_wings_lists_every_module_and_nothing_else() -> None:
     text = (EVERGREEN / "README.md").read_text()
 
     listed = {
-        f"{wing}.{module}"
+        f"{wing}/{module}"
         for wing, section in re.findall(r"(?ms)^## (\w+): (.*?)(?=^## |\Z)", text)
         for row in re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
-        for module in re.findall(r"`(\w+)`", row)
+        for module in re.findall(r"`([\w/]+)`", row)
     }
 
     assert sorted(listed ^ MODULES) == []
