@@ -1,14 +1,12 @@
 """`make bench-drift` draws counts in place of rows, and decides many checks at once."""
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.drift import alarms, counts, ecusum
+from benchmarks.drift import counts
 from benchmarks.drift.columns import (
     CATEGORIES,
     CAUCHY,
@@ -17,16 +15,11 @@ from benchmarks.drift.columns import (
     MISSING,
     NORMAL,
     column,
-    draws,
 )
 from benchmarks.drift.counts import REFERENCE_ROWS, references
-from benchmarks.drift.tables import PAGE
-from benchmarks.shown import Shown
-from evergreen.monitoring import drift, performance, reference_profile, two_sample_tests
+from evergreen.monitoring import drift, reference_profile, two_sample_tests
 from evergreen.registry.manifest import FeatureProfile
-from local import marked
 
-BEGIN, END = marked.begin(PAGE.command), marked.END
 REFERENCES = 30
 
 
@@ -138,74 +131,3 @@ def test_findings_are_corrected_for_their_number() -> None:
     p = np.array([[0.001, 0.5, 0.004], [0.009, 0.5, 0.5]])
 
     assert counts.significant(p).tolist() == [[True, False, True], [False, False, False]]
-
-
-def test_a_window_is_the_sum_of_seven_days() -> None:
-    daily = np.arange(9.0)[:, None]
-
-    assert alarms.slid(daily).tolist() == [[21.0], [28.0], [35.0]]
-
-
-def test_an_alarm_takes_two_checks_in_a_row_and_begins_once() -> None:
-    found = np.array([[0, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 0]], dtype=bool)
-
-    twice = alarms._twice(found)
-
-    assert twice.tolist() == [False, False, False, True, True, False]
-    assert alarms._begun(twice).tolist() == [False, False, False, True, False, False]
-
-
-def test_a_large_step_is_found_within_days_and_no_step_is_not() -> None:
-    assert alarms.delay(2.0, 3).alarm_days in (2.0, 3.0, 4.0)
-    assert alarms.delay(0.0, 3).missed == 1.0
-
-
-def test_a_stream_of_errors_has_the_evidence_that_the_product_gives_it() -> None:
-    errors = np.random.default_rng(5).random(900) < 0.22
-
-    state = performance.START
-    for day in np.split(errors, 3):
-        evidence = performance.evidence(day.astype(np.float64), ecusum.ERROR, 1.0)
-        state = performance.accumulate(state, evidence)
-
-    assert ecusum.e_values(errors)[-1] == pytest.approx(performance.e_value(state))
-
-
-def test_the_rival_sees_the_same_rows() -> None:
-    ours, theirs = (draws(KINDS, 300, 200, seed=7) for _ in range(2))
-
-    for one, other in zip(ours, theirs, strict=True):
-        assert [len(side) for side in one] == [300, 200]
-        assert all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
-
-
-TABLES: list[Shown] = [("T", "", ["", "n"], [["a", "1"]])]
-
-
-def test_the_page_keeps_what_stands_around_the_tables(tmp_path: Path) -> None:
-    page = replace(PAGE, path=tmp_path / "page.md")
-    page.path.write_text(f"before\n{BEGIN}old{END}\nafter\n")
-
-    page.rewrite("now", TABLES)
-
-    text = page.path.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "now\n\n**T**\n\n|  | n |\n| --- | ---: |\n| a | 1 |" in text
-    assert "old" not in text
-
-
-def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
-    page = replace(PAGE, path=tmp_path / "page.md")
-    page.path.write_text("mine\n")
-
-    with pytest.raises(SystemExit, match="markers"):
-        page.rewrite("now", TABLES)
-
-    assert page.path.read_text() == "mine\n"
-
-
-def test_the_page_has_a_place_for_the_tables() -> None:
-    text = PAGE.path.read_text()
-
-    assert 0 < text.index(BEGIN) < text.index(END)

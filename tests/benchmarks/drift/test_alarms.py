@@ -1,0 +1,25 @@
+"""An alarm takes two checks in a row, and a window the sum of seven days."""
+
+import numpy as np
+
+from benchmarks.drift import alarms
+
+
+def test_a_window_is_the_sum_of_seven_days() -> None:
+    daily = np.arange(9.0)[:, None]
+
+    assert alarms.slid(daily).tolist() == [[21.0], [28.0], [35.0]]
+
+
+def test_an_alarm_takes_two_checks_in_a_row_and_begins_once() -> None:
+    found = np.array([[0, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 0]], dtype=bool)
+
+    twice = alarms._twice(found)
+
+    assert twice.tolist() == [False, False, False, True, True, False]
+    assert alarms._begun(twice).tolist() == [False, False, False, True, False, False]
+
+
+def test_a_large_step_is_found_within_days_and_no_step_is_not() -> None:
+    assert alarms.delay(2.0, 3).alarm_days in (2.0, 3.0, 4.0)
+    assert alarms.delay(0.0, 3).missed == 1.0
