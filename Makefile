@@ -26,13 +26,19 @@ demo: .venv/ready ## Replay a year of real flights at four levels: MONTHS=11 SHA
 	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED) \
 		--runtime $(RUNTIME) --share $(SHARE)
 
+PYTEST := $(RUN) -m pytest --numprocesses auto --dist worksteal # a core for each worker
+
 .PHONY: test
-test: .venv/ready ## Run every test that needs no Docker, except those of test-faults
-	@$(RUN) -m pytest --ignore=tests/sam --ignore=tests/faults
+test: .venv/ready ## Run every test that needs no Docker, but for those of test-faults
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults
+
+.PHONY: test-fast
+test-fast: .venv/ready ## Run those that are not marked slow, as any must be that takes two seconds
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults -m "not slow"
 
 .PHONY: test-faults
-test-faults: .venv/ready ## Test the promises of docs/promises.md against faults, attacks and mistakes
-	@$(RUN) -m pytest tests/faults
+test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises.md promises
+	@$(PYTEST) tests/faults
 
 .PHONY: mutate
 mutate: .venv/ready ## Remove each defence in turn and check that a test notices: ONLY=signature

@@ -30,6 +30,7 @@ from evergreen.training.fitting import Request
 from local import serve
 from local.cloud.permissions import check_refused
 from local.cloud.resources import EVERYTHING, inbox, started
+from local.cloud.shortcuts import taken
 from local.plane.plane import Plane
 from local.plane.process import _OUTPUT
 from local.template import Template, load, physical_name
@@ -118,7 +119,7 @@ def trained(schema: JsonSchema) -> train_version.Trained:
     endpoint = given.quick()
     examples = from_table(schema, endpoint.examples(given.table()))
     request = Request(given.NAME, "a run", "manual", given.NOW, 0, "code")
-    found: train_version.Trained = train_version.train(request, endpoint, schema, examples, None)
+    found: train_version.Trained = given.train(request, endpoint, schema, examples, None)
     return found
 
 
@@ -127,6 +128,36 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let handlers train flight-delay on few rows and in little time."""
     monkeypatch.setattr(flight_delay, "endpoint", given.quick())
     assert endpoints.load(given.NAME).policy.min_rows == 100
+
+
+@pytest.fixture(scope="session")
+def trainings() -> dict[str, train_version.Trained]:
+    return {}
+
+
+@pytest.fixture
+def remembered(
+    quick: None, trainings: dict[str, train_version.Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Train the same thing once: the same request gives the same version, and it takes a while."""
+    train = train_version.train
+
+    def remember(request, endpoint, schema, examples, champion):  # type: ignore[no-untyped-def]
+        data, best = examples and examples.sha256(), champion and champion.manifest.version
+        asked = endpoint.policy, endpoint.search, endpoint.candidates(request.seed)
+        key = f"{request} {data} {best} {asked}"
+        if key not in trainings:
+            trainings[key] = train(request, endpoint, schema, examples, champion)
+        return trainings[key]
+
+    monkeypatch.setattr(train_version, "train", remember)
+
+
+@pytest.fixture
+def shortcuts(moto: None) -> Iterator[None]:
+    """Take short ways into moto, for tests that make calls by the hundred and break none."""
+    with taken():
+        yield
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ from tests.support.traffic import (
     stored_report,
 )
 
+pytestmark = pytest.mark.usefixtures("shortcuts")
+
 
 @pytest.fixture
 def check(plane: Plane, clock: time_machine.Traveller) -> Check:

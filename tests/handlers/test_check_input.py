@@ -26,6 +26,8 @@ from tests.support.traffic import DAY, SLOT, Announced, outcomes, promoted, requ
 
 FOLDER = f"captures/{NOW:%Y/%m/%d/%H}"
 
+pytestmark = pytest.mark.usefixtures("shortcuts")
+
 
 @pytest.fixture
 def champion(plane: Plane, artifacts: Store, trained: Trained) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.aws.s3 import Store, Stored
+from local.cloud.shortcuts import taken
 from tests.support.given import Fault, injected
 
 RACES = count()  # every example gets a key of its own
@@ -187,8 +188,9 @@ def test_names_are_what_is_directly_under_a_prefix(bucket: Store) -> None:
 
 
 def test_a_listing_goes_on_after_a_thousand_keys(bucket: Store) -> None:
-    for number in range(1_001):
-        bucket.put(f"many/{number:04d}", b"")
+    with taken():  # short ways into moto, which know of no thousand
+        for number in range(1_001):
+            bucket.put(f"many/{number:04d}", b"")
 
     assert len(list(bucket.keys("many/"))) == 1_001
     assert len(list(bucket.names("many/"))) == 1_001

@@ -158,7 +158,7 @@ def test_of_nothing_there_are_no_hours(memory: Memory, manifest: Manifest) -> No
 COUNT = 12
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @hypothesis_given(
     order=st.permutations(range(COUNT)),
     again=st.lists(st.integers(0, COUNT - 1), max_size=6),

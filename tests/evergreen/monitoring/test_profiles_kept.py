@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 from hypothesis import given as hypothesis_given
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from evergreen.captures.recorded_days import ARRIVAL, DELIVERY
@@ -91,6 +92,7 @@ def test_after_a_promotion_the_window_is_counted_in_the_new_champions_bins(
     assert hour.versions == {manifest.version: 48}
 
 
+@settings(max_examples=40)
 @hypothesis_given(
     arrivals=st.lists(
         st.tuples(st.integers(0, 30), st.integers(0, 2), st.booleans()), min_size=1, max_size=8

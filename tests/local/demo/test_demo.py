@@ -21,6 +21,7 @@ from local.demo.report.closing import closing_lines, closing_table
 from local.demo.result import Result
 from local.demo.summary import merge
 from local.samples import flights
+from tests.support import children
 
 DAYS = 4
 SHARE = 4
@@ -166,25 +167,18 @@ def test_shuffled_labels_are_late_as_often_and_go_with_no_flight(year: pd.DataFr
     assert not rows.duplicated(["carrier", "flight", "origin", "time_hour"]).any()
 
 
-def _obedient(level: int, _: Options, folder: Path, told: Any) -> None:
-    (folder / "started").touch()
-    told.put((level, "ended", None if level != 3 else "it was asked to"))
-
-
-def _silent(*_: Any) -> None:
-    raise SystemExit(3)
-
-
 @pytest.mark.parametrize(
-    ("child", "said"), [(_obedient, "level 3 failed: it was asked to"), (_silent, "ended with 3")]
+    ("child", "said"),
+    [(children.obedient, "level 3 failed: it was asked to"), (children.silent, "ended with 3")],
 )
 def test_a_level_that_fails_ends_the_demo_with_its_reason_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: Any, said: str
 ) -> None:
     monkeypatch.setattr(levels, "_child", child)
+    options: Any = None  # of which the child would have to import the class
 
     with pytest.raises(SystemExit, match=said):
-        levels.run((3,), OPTIONS, tmp_path, lambda *_: None)
+        levels.run((3,), options, tmp_path, lambda *_: None)
 
     assert not multiprocessing.active_children()
 
