@@ -4,12 +4,9 @@ POST /endpoints/{endpoint}/predict   score rows; ?version= or ?status= asks for 
 """
 
 import os
-from dataclasses import dataclass, replace
 from functools import cache, partial
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
@@ -19,18 +16,15 @@ from evergreen.aws import deadline
 from evergreen.aws.extension import AfterAnswer
 from evergreen.aws.telemetry import logger, measure, observed
 from evergreen.captures import records
-from evergreen.contract.decoding import PredictRequest
 from evergreen.contract.errors import (
     DeliveryError,
-    ExternalError,
     Fault,
     InvalidRequestError,
-    ModelUnavailableError,
     NoSuchStatusError,
     worded,
 )
-from evergreen.contract.problem import Floats
-from evergreen.serving.model_cache import Chosen, Served, Serving
+from evergreen.serving import scoring
+from evergreen.serving.model_cache import Serving
 from http_api import Answer, Request, answer, operations, respond
 from routes import ROUTES
 
@@ -63,31 +57,19 @@ if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     serving()  # now: while Lambda initializes, it lends a whole processor
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Rows and their scores, by a version, in so many milliseconds."""
-
-    chosen: Chosen
-    asked: PredictRequest
-    scores: Floats
-    ms: float
-
-
 def predict(request: Request) -> Answer:
     """Score rows."""
     endpoint = request.parameters["endpoint"]
     if (version := _version_asked_for(endpoint, request.query)) is not None:
-        only = Chosen(serving().version(endpoint, version), "requested")
-        found = _scored(endpoint, only, only.served.decoder.decode(request.json_body()))
+        found = scoring.by_version(serving(), endpoint, version, request.json_body)
     else:
-        found = _answered(endpoint, request)
-    rows, chosen = found.asked.instances, found.chosen
-    predictions = _predictions(chosen.served, rows, found.scores)
+        found = scoring.by_choice(serving(), endpoint, request.id, request.json_body)
+    predictions, chosen = found.predictions(), found.chosen
     shared = {"endpoint": endpoint, "version": chosen.version, "variant": chosen.variant}
     if capturing:
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
         also = shared | {"time": request.time} | how
-        after_answer.do(partial(_capture, rows, predictions, also, deadline.end()))
+        after_answer.do(partial(_capture, found.asked.instances, predictions, also, deadline.end()))
     unseen = sum(1 for prediction in predictions if "unseen" in prediction)
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
@@ -106,92 +88,6 @@ def _version_asked_for(endpoint: str, query: dict[str, str]) -> str | None:
     if not found:
         raise NoSuchStatusError(endpoint, status)
     return max(found)  # of several the newest
-
-
-def _answered(endpoint: str, request: Request) -> Scored:
-    """Score rows by the version that they are for, or by the next that can.
-
-    A request is what the champion's schema says; it never fails because of a challenger.
-    """
-    champion = serving().champion(endpoint)
-    body = request.json_body()
-    asked = champion.served.decoder.decode(body)
-    chosen = serving().choose(endpoint, asked.key or request.id)
-    first: Exception | None = None
-    while True:
-        own, its = chosen.served.decoder, champion.served.decoder
-        try:
-            read = asked if own is its or own.schema == its.schema else own.decode(body)
-            found = _scored(endpoint, chosen, read)
-            break
-        except Exception as error:
-            first = first or error
-            instead = serving().instead(endpoint, chosen, worded(error))
-            if instead is None:
-                raise first from None
-            chosen = instead
-    _warn(endpoint, found.chosen)
-    return found
-
-
-def _warn(endpoint: str, chosen: Chosen) -> None:
-    """Tell those who watch that another version answered than should have."""
-    about = {"endpoint": endpoint, "version": chosen.version, "failed": chosen.failed}
-    if reason := serving().stale(endpoint):
-        measure(endpoint, RefreshFailed=1)
-        logger.warning("the champion is not loaded", extra=about | {"reason": reason})
-    if chosen.variant != "fallback":
-        return
-    document = serving().document(endpoint)
-    if chosen.failed in document.arms:
-        measure(endpoint, ArmFailed=1)
-        logger.warning("the champion answers for an arm", extra=about | {"reason": chosen.reason})
-    if chosen.version == document.fallback != document.champion:
-        measure(endpoint, FallbackAnswered=1)
-        logger.error("the rule answers", extra=about | {"reason": chosen.reason})
-
-
-def _scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
-    """Score rows; while a service that a version asks fails, its rule does."""
-    model, version = chosen.served.model, chosen.version
-    service, called = model.manifest.external, True
-    start = perf_counter()
-    try:
-        try:
-            scores = model.scores_of(asked.instances)
-        except ExternalError as error:
-            called = error.asked
-            scores = model.scores_instead(asked.instances)
-            chosen = replace(chosen, failed=chosen.failed or version, reason=worded(error))
-            measure(endpoint, ExternalFailed=1)
-            logger.warning("a service fails", extra={"version": version, "reason": chosen.reason})
-    except Exception as error:  # ONNX Runtime has no base class of its own
-        reason = f"scoring failed: {worded(error)}"
-        raise ModelUnavailableError(endpoint, version, reason) from error
-    ms = round((perf_counter() - start) * 1000, 3)
-    if service and called:
-        measure(endpoint, {"currency": service.currency}, ExternalCost=service.cost_per_call)
-    if not np.isfinite(scores).all():
-        odd = np.unique(np.nonzero(~np.isfinite(scores))[0])[:5].tolist()
-        raise ModelUnavailableError(
-            endpoint, version, f"it has no finite score for instances {odd}"
-        )
-    return Scored(chosen, asked, scores, ms)
-
-
-def _predictions(
-    served: Served, rows: list[dict[str, Any]], scores: Floats
-) -> list[dict[str, Any]]:
-    """Return what a caller gets of each row."""
-    answers = served.model.manifest.problem.answers(scores)
-    predictions = [
-        {"id": prediction_id, **found}
-        for prediction_id, found in zip(records.new_ids(len(rows)), answers, strict=True)
-    ]
-    for prediction, unseen in zip(predictions, served.model.unseen(rows), strict=True):
-        if unseen:
-            prediction["unseen"] = unseen
-    return predictions
 
 
 def _capture(

@@ -1,0 +1,116 @@
+"""Score the rows of a request: with the version that it is for, or with the next that can."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from evergreen.aws.telemetry import logger, measure
+from evergreen.captures import records
+from evergreen.contract.decoding import PredictRequest
+from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
+from evergreen.contract.problem import Floats
+from evergreen.serving.model_cache import Chosen, Serving
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows and their scores, by a version, in so many milliseconds."""
+
+    chosen: Chosen
+    asked: PredictRequest
+    scores: Floats
+    ms: float
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """Return what a caller gets of each row, with an id of its own."""
+        model, rows = self.chosen.served.model, self.asked.instances
+        answers = model.manifest.problem.answers(self.scores)
+        predictions = [
+            {"id": prediction_id, **found}
+            for prediction_id, found in zip(records.new_ids(len(rows)), answers, strict=True)
+        ]
+        for prediction, unseen in zip(predictions, model.unseen(rows), strict=True):
+            if unseen:
+                prediction["unseen"] = unseen
+        return predictions
+
+
+def by_version(serving: Serving, endpoint: str, version: str, read: Callable[[], bytes]) -> Scored:
+    """Score rows by the version that a caller names, and by no other."""
+    only = Chosen(serving.version(endpoint, version), "requested")
+    return _scored(endpoint, only, only.served.decoder.decode(read()))
+
+
+def by_choice(serving: Serving, endpoint: str, key: str, read: Callable[[], bytes]) -> Scored:
+    """Score rows by the version that they are for, or by the next that can.
+
+    A request is what the champion's schema says; it never fails because of a challenger.
+    key: decides between versions where the body has none. read: returns the body.
+    """
+    champion = serving.champion(endpoint)
+    body = read()
+    asked = champion.served.decoder.decode(body)
+    chosen = serving.choose(endpoint, asked.key or key)
+    first: Exception | None = None
+    while True:
+        own, its = chosen.served.decoder, champion.served.decoder
+        try:
+            rows = asked if own is its or own.schema == its.schema else own.decode(body)
+            found = _scored(endpoint, chosen, rows)
+            break
+        except Exception as error:
+            first = first or error
+            instead = serving.instead(endpoint, chosen, worded(error))
+            if instead is None:
+                raise first from None
+            chosen = instead
+    _warn(serving, endpoint, found.chosen)
+    return found
+
+
+def _warn(serving: Serving, endpoint: str, chosen: Chosen) -> None:
+    """Tell those who watch that another version answered than should have."""
+    about = {"endpoint": endpoint, "version": chosen.version, "failed": chosen.failed}
+    if reason := serving.stale(endpoint):
+        measure(endpoint, RefreshFailed=1)
+        logger.warning("the champion is not loaded", extra=about | {"reason": reason})
+    if chosen.variant != "fallback":
+        return
+    document = serving.document(endpoint)
+    if chosen.failed in document.arms:
+        measure(endpoint, ArmFailed=1)
+        logger.warning("the champion answers for an arm", extra=about | {"reason": chosen.reason})
+    if chosen.version == document.fallback != document.champion:
+        measure(endpoint, FallbackAnswered=1)
+        logger.error("the rule answers", extra=about | {"reason": chosen.reason})
+
+
+def _scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
+    """Score rows; while a service that a version asks fails, its rule does."""
+    model, version = chosen.served.model, chosen.version
+    service, called = model.manifest.external, True
+    start = perf_counter()
+    try:
+        try:
+            scores = model.scores_of(asked.instances)
+        except ExternalError as error:
+            called = error.asked
+            scores = model.scores_instead(asked.instances)
+            chosen = replace(chosen, failed=chosen.failed or version, reason=worded(error))
+            measure(endpoint, ExternalFailed=1)
+            logger.warning("a service fails", extra={"version": version, "reason": chosen.reason})
+    except Exception as error:  # ONNX Runtime has no base class of its own
+        reason = f"scoring failed: {worded(error)}"
+        raise ModelUnavailableError(endpoint, version, reason) from error
+    ms = round((perf_counter() - start) * 1000, 3)
+    if service and called:
+        measure(endpoint, {"currency": service.currency}, ExternalCost=service.cost_per_call)
+    if not np.isfinite(scores).all():
+        odd = np.unique(np.nonzero(~np.isfinite(scores))[0])[:5].tolist()
+        raise ModelUnavailableError(
+            endpoint, version, f"it has no finite score for instances {odd}"
+        )
+    return Scored(chosen, asked, scores, ms)
