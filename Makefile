@@ -92,13 +92,13 @@ train: .venv/ready ## Train a model on this machine and show its figures: ENDPOI
 setup: .venv/ready ## Install everything into .venv
 
 .venv/ready: pyproject.toml uv.lock .python-version | $(UV)
-	@$(UV) sync --locked --quiet --no-progress
+	@$(UV) sync --locked --quiet --no-progress --compile-bytecode
 	@touch $@
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
 		{ echo "Python 3.13 is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): set PYTHON=/path/to/python3.13"; exit 1; }
-	@echo "Setting up (once, about half a minute) …"
+	@echo "Setting up (once, about a minute) …"
 	@$(PYTHON) -m venv .uv
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement local/uv.txt
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -93,7 +94,7 @@ class Request:
         """Return the query's parameters."""
         return self.event.get("queryStringParameters") or {}
 
-    @property
+    @cached_property
     def time(self) -> datetime:
         """Return when the request reached the API.
 

@@ -49,9 +49,8 @@ def main() -> None:
         console.print("In containers, level 4 alone is replayed.")
     table = chosen(flights.flights(), options.share)
     rows = int(table["month"].between(2, options.months + 1).sum())
-    del table  # each level reads its own
     with bar(console) as progress:
-        results = levels.run(played, options, BUILD, shower(progress, played, rows))
+        results = levels.run(played, options, table, BUILD, shower(progress, played, rows))
     summary = merge(results, options, round(time.monotonic() - began, 1))
     (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
     page.write(BUILD, summary, results)

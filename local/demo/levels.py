@@ -130,7 +130,11 @@ def _listener(
 
 
 def run(
-    levels: tuple[int, ...], options: Options, build: Path, tell: Callable[[int, str, Any], None]
+    levels: tuple[int, ...],
+    options: Options,
+    table: pd.DataFrame,
+    build: Path,
+    tell: Callable[[int, str, Any], None],
 ) -> dict[int, Result]:
     """Replay at several levels, some at a time, the dearest first; return their results.
 
@@ -146,7 +150,7 @@ def run(
             while waiting and len(running) < AT_ONCE:
                 level = waiting.pop(0)
                 folder = _emptied(build / f"level-{level}")
-                process = context.Process(target=_child, args=(level, options, folder, told))
+                process = context.Process(target=_child, args=(level, options, table, folder, told))
                 with patch.dict(os.environ, ONE_THREAD):
                     process.start()
                 running[level] = process
@@ -184,11 +188,10 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _child(level: int, options: Options, folder: Path, told: Any) -> None:
+def _child(level: int, options: Options, table: pd.DataFrame, folder: Path, told: Any) -> None:
     """Replay one level in this process."""
     tell: Tell = lambda kind, value: told.put((level, kind, value))  # noqa: E731
     try:
-        table = chosen(flights.flights(), options.share)
         play(level, options, table, folder, tell)
     except BaseException as error:
         tell("ended", f"{type(error).__name__}: {error}")

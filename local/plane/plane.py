@@ -58,6 +58,7 @@ class Plane:
     account: Counter[str] = field(default_factory=Counter)
     _created: datetime = field(default_factory=lambda: datetime.now(UTC))
     _ticked: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _next: dict[str, datetime] = field(default_factory=dict)  # of each schedule, after the tick
 
     @cached_property
     def _sqs(self) -> Any:
@@ -235,7 +236,10 @@ class Plane:
         """Return the times and names of schedules that fire from the last tick up to `until`."""
         fired = []
         for name, schedule in self.template.enabled("AWS::Scheduler::Schedule").items():
-            time = next_time(schedule, self._ticked, self._created)
+            time = self._next.get(name)
+            if time is None or time <= self._ticked:
+                time = next_time(schedule, self._ticked, self._created)
+                self._next[name] = time
             while time <= until:
                 fired.append((time, name))
                 time = next_time(schedule, time, self._created)

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import endpoints
 from endpoints import air_time, flight_delay, weather_tomorrow
-from evergreen.captures.examples import Examples, from_rows, from_table
+from evergreen.captures.examples import Examples, from_table
 from evergreen.contract import problem
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.endpoint import Policy, check_endpoint
@@ -84,7 +84,7 @@ def sample(schema: JsonSchema, kind: Kind, rows: int = ROWS) -> Examples:
         "regression": lean,
     }
     times = [given.START + timedelta(minutes=n) for n in range(rows)]
-    return from_rows(schema, found, labels[kind], times, kind)
+    return given.from_rows(schema, found, labels[kind], times, kind)
 
 
 def test_it_keeps_the_contract(name: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 
-def obedient(level: int, _: Any, folder: Path, told: Any) -> None:
+def obedient(level: int, _: Any, __: Any, folder: Path, told: Any) -> None:
     """Play a level of the demo that fails and says so."""
     (folder / "started").touch()
     told.put((level, "ended", None if level != 3 else "it was asked to"))

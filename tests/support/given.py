@@ -4,7 +4,7 @@ import dataclasses
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,11 +27,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from endpoints import flight_delay
 from evergreen.aws.s3 import Store
-from evergreen.captures.examples import Examples
+from evergreen.captures.examples import Examples, moments
 from evergreen.captures.records import Capture, Label
 from evergreen.contract.endpoint import Endpoint
-from evergreen.contract.problem import Answer
-from evergreen.contract.schema import JsonSchema
+from evergreen.contract.problem import Answer, Kind, array
+from evergreen.contract.schema import JsonSchema, columns_of
 from evergreen.pages import model_card
 from evergreen.registry import transitions
 from evergreen.registry.state import Document
@@ -310,3 +310,14 @@ def train(
     """Train a version as the function does, with its card."""
     found: Trained = train_version.train(request, endpoint, schema, examples, champion)
     return found.with_card(model_card.page(found.manifest, found.best, endpoint, found.slices))
+
+
+def from_rows(
+    schema: JsonSchema,
+    rows: Sequence[dict[str, Any]],
+    labels: Sequence[Answer],
+    times: Sequence[datetime],
+    kind: Kind = "binary",
+) -> Examples:
+    """Return examples from plain rows that have been validated."""
+    return Examples(columns_of(schema, rows), array(kind, labels), moments(times))

@@ -17,7 +17,7 @@ from evergreen.captures import leakage
 from evergreen.contract import problem
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import DataError
-from evergreen.contract.problem import KINDS, MIN_CLASSES, Answer, Kind
+from evergreen.contract.problem import KINDS, MIN_CLASSES, Kind
 from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text
 
 MIN_PER_CLASS = 0.1  # of policy.min_rows
@@ -82,24 +82,17 @@ def moment(time: datetime) -> np.datetime64:
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
 
+def moments(times: Sequence[datetime]) -> npt.NDArray[np.datetime64]:
+    """Return times as numpy's datetime64 in UTC, shape (rows,)."""
+    seconds = np.array([time.timestamp() for time in times], dtype=np.float64)
+    return (seconds * 1e6).round().astype(np.int64).astype("datetime64[us]")
+
+
 def utc(time: np.datetime64) -> datetime:
     """Return numpy's datetime64 as a time in UTC."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
         microseconds=int((time - np.datetime64(0, "us")) / np.timedelta64(1, "us"))
     )
-
-
-def from_rows(
-    schema: JsonSchema,
-    rows: Sequence[dict[str, Any]],
-    labels: Sequence[Answer],
-    times: Sequence[datetime],
-    kind: Kind = "binary",
-) -> Examples:
-    """Return examples from plain rows that have been validated."""
-    seconds = np.array([time.timestamp() for time in times], dtype=np.float64)
-    stamps = (seconds * 1e6).round().astype(np.int64).astype("datetime64[us]")
-    return Examples(columns_of(schema, rows), problem.array(kind, labels), stamps)
 
 
 def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -> Examples:

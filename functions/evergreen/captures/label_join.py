@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.examples import Examples, concat, from_rows
-from evergreen.captures.recorded_days import captures_of, labels_of
+from evergreen.captures.examples import Examples, concat, moments
+from evergreen.captures.recorded_days import answers_of, labels_of
 from evergreen.captures.records import Label, told
 from evergreen.contract.decoding import RowDecoder
-from evergreen.contract.problem import Kind, is_label
+from evergreen.contract.problem import Kind, array, is_label
 from evergreen.contract.schema import JsonSchema
 
 
@@ -58,13 +58,15 @@ def read_labels(data: Store, endpoint: str, start: datetime, end: datetime) -> L
     for labels in labels_of(data, endpoint, start, end):
         for label in labels:
             known = found.first.setdefault(label.id, label)
+            if known is label:
+                continue
             if label.time < known.time:
                 found.first[label.id] = label
             if told(known) != told(label):
                 later = max(known.time, label.time)
                 found.contradicted[label.id] = min(later, found.contradicted.get(label.id, later))
             else:
-                repeated += known is not label
+                repeated += 1
     return replace(found, repeated=repeated)
 
 
@@ -84,23 +86,20 @@ def join(
     decoder = RowDecoder(schema)
     result = Joined(conflicting=sorted(labels.contradicted))
     parts = []
-    for captures in captures_of(data, endpoint, start, end):
-        known = []
-        for capture in captures:
-            if capture.id in labels.contradicted:
-                continue
-            if capture.id not in waiting:
-                result.unlabelled += 1
-                continue
-            label = waiting.pop(capture.id).label
-            if is_label(kind, label) and decoder.fault(capture.features) is None:
-                known.append((capture, label))
-            else:
-                result.incompatible += 1
+    for answers in answers_of(data, endpoint, start, end):
+        answered = [each for each in answers if each.id not in labels.contradicted]
+        met = [(each, waiting.pop(each.id)) for each in answered if each.id in waiting]
+        result.unlabelled += len(answered) - len(met)
+        rows = decoder.rows([answer.features for answer, _ in met])
+        known = [
+            (answer.time, label.label, row)
+            for (answer, label), row in zip(met, rows, strict=True)
+            if row is not None and is_label(kind, label.label)
+        ]
+        result.incompatible += len(met) - len(known)
         if known:
-            rows = [capture.features for capture, _ in known]
-            times = [capture.time for capture, _ in known]
-            parts.append(from_rows(schema, rows, [label for _, label in known], times, kind))
+            times, found, fitting = zip(*known, strict=True)
+            parts.append(Examples(decoder.columns(fitting), array(kind, found), moments(times)))
     result.pending = len(waiting)
     result.examples = concat(parts)
     result.joined = len(result.examples) if result.examples else 0

@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,9 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.captures.recorded_days import ARRIVAL, BUFFER, decoded, decompressed
-from evergreen.contract.decoding import UNDECODABLE, RowDecoder
+from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.moments import Moment
-from evergreen.contract.schema import Columns, JsonSchema, column, is_text
+from evergreen.contract.schema import Columns, JsonSchema
 
 HOUR = timedelta(hours=1)
 # Columns beside the features', by names that no field of a row can have.
@@ -99,24 +98,13 @@ class Reader:
 
     def _rows(self, lines: list[_Line], found: "Read") -> tuple[list[_Line], list[Any]]:
         """Return the lines whose features fit the schema, and their rows."""
-        try:
-            return lines, self._decoder.rows(b"\n".join(line.features for line in lines))
-        except UNDECODABLE:  # look at them one by one
-            fitting = []
-            for line in lines:
-                if self._fits(line):
-                    fitting.append(line)
-                else:
-                    age = "wrong schema" if line.version == self.current else "older schema"
-                    found.put(age, msgspec.json.encode(line))
-            return fitting, self._decoder.rows(b"\n".join(line.features for line in fitting))
-
-    def _fits(self, line: _Line) -> bool:
-        try:
-            self._decoder.rows(bytes(line.features))
-        except UNDECODABLE:
-            return False
-        return True
+        rows = self._decoder.rows([line.features for line in lines])
+        for line, row in zip(lines, rows, strict=True):
+            if row is None:
+                age = "wrong schema" if line.version == self.current else "older schema"
+                found.put(age, msgspec.json.encode(line))
+        fitting = [line for line, row in zip(lines, rows, strict=True) if row is not None]
+        return fitting, [row for row in rows if row is not None]
 
     def table(self, lines: Sequence[_Line], rows: Sequence[Any]) -> Columns:
         """Return captures as columns; their features are `rows`."""
@@ -127,12 +115,11 @@ class Reader:
             VERSION: np.array([line.version for line in lines], dtype=object),
             SCORE: np.array([line.score for line in lines], dtype=np.float64),
         }
-        for name, spec in self.schema["properties"].items():
-            values = column(list(map(attrgetter(name), rows)), text=is_text(spec))
-            if is_text(spec):  # one string for all rows that have it
-                codes, found = pd.factorize(values)
-                values = found[codes]
+        for name, values in self._decoder.columns(rows).items():
             table[name] = values
+            if values.dtype == object:  # one string for all rows that have it
+                codes, found = pd.factorize(values)
+                table[name] = found[codes]
         return table
 
 

@@ -2,15 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
 
 from evergreen.contract.errors import Fault, InvalidRequestError, TooLargeError
-from evergreen.contract.schema import JsonSchema, type_of
+from evergreen.contract.schema import Columns, JsonSchema, column, texts_of, type_of
 
 MAX_ROWS = 1_000
 MAX_FAULTS = 100
@@ -80,9 +81,25 @@ class RowDecoder:
     def _rows(self) -> msgspec.json.Decoder[Any]:
         return msgspec.json.Decoder(self._row)
 
-    def rows(self, lines: bytes) -> list[Any]:
-        """Return rows from JSON lines; msgspec.DecodeError where one of them does not fit."""
-        return self._rows.decode_lines(lines)
+    def rows(self, recorded: Sequence[msgspec.Raw]) -> list[Any]:
+        """Return recorded rows as structs, and None for each that a request could not have."""
+        try:
+            return self._rows.decode_lines(b"\n".join(recorded))
+        except UNDECODABLE:  # look at them one by one
+            return list(map(self._row_or_none, recorded))
+
+    def _row_or_none(self, recorded: msgspec.Raw) -> Any:
+        try:
+            return self._rows.decode(recorded)
+        except UNDECODABLE:
+            return None
+
+    def columns(self, rows: Sequence[Any]) -> Columns:
+        """Return structs as `columns_of` returns plain rows."""
+        return {
+            name: column(list(map(attrgetter(name), rows)), text=text)
+            for name, text in texts_of(self.schema).items()
+        }
 
     def fault(self, row: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a plain row, or None for one that a request could have."""

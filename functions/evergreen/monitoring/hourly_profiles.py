@@ -114,9 +114,12 @@ def _lowest(
     rows: Iterable[Sampled], wanted: int, limit: int | None = None
 ) -> tuple[list[Sampled], int | None]:
     """Return the rows with the lowest hashes, and the hash up to which they are all there are."""
-    ordered = sorted(rows, key=lambda row: row.rank)
-    kept = ordered[:wanted]
-    return kept, kept[-1].hash if len(ordered) > wanted else limit
+    found = list(rows)
+    if len(found) <= wanted:
+        return sorted(found, key=lambda row: row.rank), limit
+    last = sorted(row.hash for row in found)[wanted - 1]  # most rows need not be put in order
+    kept = sorted((row for row in found if row.hash <= last), key=lambda row: row.rank)[:wanted]
+    return kept, last
 
 
 def _decoded(body: bytes) -> Day | None:

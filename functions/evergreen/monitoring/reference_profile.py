@@ -5,12 +5,12 @@ their sum.
 """
 
 from datetime import timedelta
-from itertools import pairwise
+from functools import lru_cache
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from evergreen.captures.examples import Examples
 from evergreen.contract.schema import Columns, JsonSchema, is_text
@@ -87,11 +87,18 @@ def places(bins: FeatureProfile, values: npt.NDArray[np.generic]) -> npt.NDArray
     """Return the bin of each value, shape (rows,)."""
     missing = _size(bins) - 1
     if bins.categories is not None:
-        found = pd.Index(bins.categories, dtype=object).get_indexer(pd.Index(values, dtype=object))
-        return np.where(values == "", missing, np.where(found < 0, missing - 1, found))
+        known = _places(tuple(bins.categories))
+        found = map(known.get, values.tolist(), repeat(missing - 1))
+        return np.fromiter(found, dtype=np.intp, count=len(values))
     numbers = values.astype(np.float64)
     inside = np.searchsorted(np.array(bins.edges), numbers, side="left")
     return np.where(np.isnan(numbers), missing, inside)
+
+
+@lru_cache(maxsize=256)
+def _places(categories: tuple[str, ...]) -> dict[str, int]:
+    """Return the bin of each category, and that of a missing one."""
+    return {name: place for place, name in enumerate(categories)} | {"": len(categories) + 1}
 
 
 def pooled(bins: FeatureProfile, counts: Counts) -> Counts:

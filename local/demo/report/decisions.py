@@ -129,7 +129,9 @@ def worth(summary: "Summary") -> list[dict[str, Any]]:
             {
                 "level": number,
                 "loss": f"{level.log_loss:.4f}, {side}the first model left alone",
-                "alarms": [f"{kind} on {count(days, 'day')}" for kind, days in level.alarms.items()],
+                "alarms": [
+                    f"{kind} on {count(days, 'day')}" for kind, days in level.alarms.items()
+                ],
                 "promotions": level.promotions,
                 "promoted": max(level.promotions - 1, 0),  # the first was nobody's decision
                 "refused": sum(each.level == number for each in summary.refused),

@@ -19,7 +19,6 @@ from evergreen.captures.examples import (
     check,
     check_holdout,
     concat,
-    from_rows,
     from_table,
     moment,
     utc,
@@ -55,7 +54,7 @@ def table(**columns: Any) -> pd.DataFrame:
 def examples(rows: int, seed: int = 0) -> Examples:
     random = np.random.default_rng(seed)
     x = random.normal(size=rows)
-    return from_rows(
+    return given.from_rows(
         SCHEMA,
         [{"x": float(v), "n": None, "t": "a"} for v in x],
         (random.uniform(size=rows) < 0.5).tolist(),
@@ -241,7 +240,7 @@ VALUES = st.lists(
 
 
 def of(values: list[tuple[float, int | None, str | None, bool, int]]) -> Examples:
-    return from_rows(
+    return given.from_rows(
         SCHEMA,
         [{"x": x, "n": n, "t": t} for x, n, t, _, _ in values],
         [label for *_, label, _ in values],
@@ -272,8 +271,12 @@ def test_the_hash_covers_features_labels_and_times(part: int) -> None:
 
 def test_the_hash_tells_texts_apart_whatever_character_is_in_them() -> None:
     times = [given.START, given.START]
-    a = from_rows(SCHEMA, [{"x": 1, "n": 1, "t": t} for t in ("a\0b", "c")], [True, False], times)
-    b = from_rows(SCHEMA, [{"x": 1, "n": 1, "t": t} for t in ("a", "b\0c")], [True, False], times)
+    a = given.from_rows(
+        SCHEMA, [{"x": 1, "n": 1, "t": t} for t in ("a\0b", "c")], [True, False], times
+    )
+    b = given.from_rows(
+        SCHEMA, [{"x": 1, "n": 1, "t": t} for t in ("a", "b\0c")], [True, False], times
+    )
 
     assert a.sha256() != b.sha256()
 

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from evergreen.captures.examples import Examples, from_rows
+from evergreen.captures.examples import Examples
 from evergreen.contract.endpoint import Endpoint, Policy, check_endpoint
 from evergreen.contract.errors import DataError, NoCandidateError
 from evergreen.contract.rule import Rule, When
@@ -68,7 +68,7 @@ def examples(rows: int = 620, days: int = 31, seed: int = 0, sign: float = 1.0) 
     random = np.random.default_rng(seed)
     x = random.normal(size=rows)
     late = random.uniform(size=rows) < 1 / (1 + np.exp(-sign * 2 * x))
-    return from_rows(
+    return given.from_rows(
         SCHEMA,
         [
             {"x": float(a), "y": None if b < -1 else float(b)}

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.events.models import EventPattern
 
 from evergreen.aws.s3 import Store
 from local import template
@@ -122,3 +123,27 @@ def test_an_empty_queue_is_empty_and_a_full_one_gives_its_message() -> None:
 
     assert empty == ([], [])
     assert full == (["a message"], ["a message"])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        {"source": ["aws.s3"], "detail": {"object": {"key": [{"prefix": "training/"}]}}},
+        {"source": ["evergreen", "aws.s3"]},
+        {"source": ["evergreen"]},
+        {"source": [{"anything-but": {"prefix": "aws."}}]},
+        {"source": ["evergreen", {"prefix": "aws."}]},
+        {"detail-type": ["Object Created"]},
+    ],
+)
+@pytest.mark.parametrize("source", ["aws.s3", "evergreen", "another"])
+def test_a_rule_matches_the_same_events(pattern: dict[str, Any], source: str) -> None:
+    event: Any = {
+        "source": source,
+        "detail-type": "Object Created",
+        "detail": {"object": {"key": "training/a.csv"}},
+    }
+
+    short, long = both_ways(lambda: EventPattern(None, pattern).matches_event(event))
+
+    assert short == long

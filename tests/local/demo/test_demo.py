@@ -175,10 +175,10 @@ def test_a_level_that_fails_ends_the_demo_with_its_reason_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: Any, said: str
 ) -> None:
     monkeypatch.setattr(levels, "_child", child)
-    options: Any = None  # of which the child would have to import the class
+    nothing: Any = None  # options and flights, whose classes the child would have to import
 
     with pytest.raises(SystemExit, match=said):
-        levels.run((3,), options, tmp_path, lambda *_: None)
+        levels.run((3,), nothing, nothing, tmp_path, lambda *_: None)
 
     assert not multiprocessing.active_children()
 
