@@ -14,7 +14,6 @@ from evergreen.registry.manifest import Gate
 LEVEL = 0.05  # one-sided
 RESAMPLES = 2_000
 TENTHS = 10
-MAX_CALIBRATION_ERROR = 0.1  # of a candidate whose champion is better calibrated
 MORE_CALIBRATION_ERROR = 0.05  # than the champion's
 MIN_SLICE_ROWS = 100
 MIN_SLICE_DAYS = 3  # the bootstrap draws days
