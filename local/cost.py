@@ -133,15 +133,12 @@ def idle(template: Template) -> Table:
     """Return what a level costs in a month in which nobody asks for anything."""
     runs = dict(_runs(template))
     alarms = sum(_metrics(a) for a in template.of_type("AWS::CloudWatch::Alarm").values())
-    dashboards = len(template.of_type("AWS::CloudWatch::Dashboard"))
+    boards = len(template.of_type("AWS::CloudWatch::Dashboard"))
     total = sum(runs.values())
     return {
-        "alarms, by the metrics that they look at": (
-            alarms * PRICES["alarm, per metric and month"]
-        ),
-        "dashboard (the first three of an account are free)": (
-            dashboards * PRICES["dashboard, per month"]
-        ),
+        "alarms, by the metrics that they look at": alarms * PRICES["alarm, per metric and month"],
+        "dashboard (the first three of an account are free)": boards
+        * PRICES["dashboard, per month"],
         "metrics of one endpoint, hours in which they are written": (
             2 * len(BY_CHECKS) * _metric_hours(runs.get("CheckFunctionDaily", 0))
         ),
@@ -235,11 +232,9 @@ def _lambda(template: Template, function: str, seconds: float) -> float:
 
 
 def _s3_requests(schedule: str) -> float:
-    puts = (
-        ASSUMED["S3 PUT and LIST requests of a scheduled invocation"]
-        * PRICES["S3 PUT and LIST, per thousand"]
-    )
-    return (puts + GETS[schedule] * PRICES["S3 GET, per thousand"]) / 1e3
+    puts = ASSUMED["S3 PUT and LIST requests of a scheduled invocation"]
+    asked = puts * PRICES["S3 PUT and LIST, per thousand"]
+    return (asked + GETS[schedule] * PRICES["S3 GET, per thousand"]) / 1e3
 
 
 def _log(template: Template, kilobytes: float) -> float:
@@ -284,15 +279,13 @@ def _by_level(found: Mapping[str, Table]) -> str:
 
 
 def _listed(values: Mapping[str, float], sign: str, head: str) -> str:
-    return _markdown(
-        [["", head], *([name, f"{sign}{value:.10g}"] for name, value in values.items())]
-    )
+    rows = [[name, f"{sign}{value:.10g}"] for name, value in values.items()]
+    return _markdown([["", head], *rows])
 
 
 def _dollars(amount: float) -> str:
-    if amount == 0:
-        return "–"
-    return f"${amount:,.2f}" if amount >= 0.005 else "< $0.01"
+    small = "< $0.01" if amount else "–"
+    return f"${amount:,.2f}" if amount >= 0.005 else small
 
 
 def _markdown(rows: list[list[str]]) -> str:
