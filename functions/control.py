@@ -18,7 +18,6 @@ from typing import Any
 
 import bootstrap
 import endpoints
-from bodies import Asked, ExperimentAsked, RetrainAsked, RollbackAsked, VersionAsked, decoded
 from evergreen.aws.telemetry import observed
 from evergreen.contract.errors import Fault, InvalidRequestError, UnknownDecisionError
 from evergreen.contract.identifiers import RUN, check_endpoint_file, check_endpoint_name
@@ -30,8 +29,16 @@ from evergreen.rollout.subject import Subject
 from evergreen.serving import replay
 from evergreen.serving.model import Model, fetch
 from evergreen.training import manifest_builder
-from http_api import Answer, Request, answer, operations, respond
-from routes import ROUTES
+from http_api.bodies import (
+    Asked,
+    ExperimentAsked,
+    RetrainAsked,
+    RollbackAsked,
+    VersionAsked,
+    decoded,
+)
+from http_api.dispatch import Answer, Request, answer, operations, respond
+from http_api.routes import ROUTES
 
 MAX_DECISIONS = 500
 

@@ -24,8 +24,8 @@ from evergreen.contract.decoding import MAX_ROWS, UNDECODABLE, faults_in_body, r
 from evergreen.contract.errors import Fault, TooLargeError
 from evergreen.contract.identifiers import PREDICTION, check_endpoint_file, check_endpoint_name
 from evergreen.contract.problem import KINDS, Kind, Problem, Text
-from http_api import Answer, Request, answer, operations, respond
-from routes import ROUTES
+from http_api.dispatch import Answer, Request, answer, operations, respond
+from http_api.routes import ROUTES
 
 register_before_snapshot(bootstrap.warm)
 register_after_restore(bootstrap.reopen)

@@ -25,10 +25,10 @@ from evergreen.contract.errors import (
 )
 from evergreen.serving import scoring
 from evergreen.serving.model_cache import Serving
-from http_api import Answer, Request, answer, operations, respond
-from routes import ROUTES
+from http_api.dispatch import Answer, Request, answer, operations, respond
+from http_api.routes import ROUTES
 
-CAPTURE_SECONDS = 0.5  # of http_api.RESERVE_SECONDS
+CAPTURE_SECONDS = 0.5  # of dispatch.RESERVE_SECONDS
 
 capturing = os.environ.get("CAPTURE", "on") == "on"
 after_answer = AfterAnswer(os.environ.get("AWS_LAMBDA_RUNTIME_API") if capturing else None)

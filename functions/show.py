@@ -24,7 +24,7 @@ from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.registry.state import Document, Status
 from evergreen.serving.model import REPORT, kinds
-from http_api import Answer, Request, answer, described
+from http_api.dispatch import Answer, Request, answer, described
 
 STATUSES = get_args(Status)
 PAGE = {  # a version's page is a file of ours that asks for nothing, and may do nothing
@@ -37,7 +37,7 @@ PAGE = {  # a version's page is a file of ours that asks for nothing, and may do
 
 def openapi(_: Request) -> Answer:
     """Describe the API, with the rows and labels that the champions of now take."""
-    import openapi  # no other request needs what it imports
+    from http_api import openapi  # no other request needs what it imports
 
     registry = bootstrap.registry()
     champions = {}

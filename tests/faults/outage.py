@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from moto.core.models import botocore_stubber
 
 import bootstrap
-import http_api
+from http_api import dispatch
 from local.plane.plane import Plane
 from local.template import REGION
 from tests.support.servers import SECONDS, Answered, Asked, listening
@@ -98,8 +98,8 @@ def between(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
     """
     monkeypatch.setattr(bootstrap, "READ_SECONDS", READ)
     monkeypatch.setattr(bootstrap, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(http_api, "RESERVE_SECONDS", 0.0)
-    outage = Outage(lambda: monkeypatch.setattr(http_api, "RESERVE_SECONDS", 10 - BUDGET))
+    monkeypatch.setattr(dispatch, "RESERVE_SECONDS", 0.0)
+    outage = Outage(lambda: monkeypatch.setattr(dispatch, "RESERVE_SECONDS", 10 - BUDGET))
     with listening(outage.answer) as host:
         changed = {"AWS_ENDPOINT_URL": f"http://{host}", "ENDPOINT_TTL": "0"}
         for properties in plane._functions.values():

@@ -17,7 +17,7 @@ from evergreen.contract import identifiers
 from evergreen.contract.errors import ExternalError
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.manifest import Manifest
-from http_api import CODES, MAX_BYTES
+from http_api.dispatch import CODES, MAX_BYTES
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from tests.evergreen.serving.test_external import COLUMNS, VARIABLE, client

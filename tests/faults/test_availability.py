@@ -15,12 +15,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 import bootstrap as clients
-import http_api
 import predict
 from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.serving.external import External
 from evergreen.training.train_version import Trained
+from http_api import dispatch
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from local.template import Template
@@ -183,7 +183,7 @@ def test_without_a_model_the_answer_is_a_quick_503_that_says_when_to_ask_again(
         assert name != "predict", "which needs five calls before it can answer"
     else:
         assert answer.status == 503
-        assert answer.headers["retry-after"] == http_api.RETRY_AFTER_SECONDS
+        assert answer.headers["retry-after"] == dispatch.RETRY_AFTER_SECONDS
         assert answer.json()["error"]["code"] == "unavailable"
         assert counted(plane)["RequestsFailed"] == 1
     assert seconds < BUDGET + clients.CONNECT_SECONDS + SLACK
@@ -199,7 +199,7 @@ def test_what_is_no_answer_of_aws_is_a_503_too(
     answer, _ = timed(plane, *COLD[name])
 
     assert answer.status == 503, answer.body
-    assert answer.headers["retry-after"] == http_api.RETRY_AFTER_SECONDS
+    assert answer.headers["retry-after"] == dispatch.RETRY_AFTER_SECONDS
 
 
 def test_a_throttled_s3_is_asked_again(plane: Plane, outage: Outage) -> None:
@@ -224,7 +224,7 @@ def test_every_function_that_a_caller_waits_for_answers_before_its_timeout_and_t
 
     assert set(timeouts) == {"PredictFunction", "FeedbackFunction", "ControlFunction"}
     for name, timeout in timeouts.items():
-        asking = timeout - http_api.RESERVE_SECONDS
+        asking = timeout - dispatch.RESERVE_SECONDS
         capture = predict.CAPTURE_SECONDS if name == "PredictFunction" else 0
         assert asking + capture + ADDRESSES * clients.CONNECT_SECONDS < timeout < API_SECONDS
         assert asking >= 2 * clients.READ_SECONDS + BACKOFF_SECONDS, "a call that hangs is retried"

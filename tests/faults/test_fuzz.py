@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-import openapi
 from evergreen.registry.manifest import Manifest
-from http_api import CODES
+from http_api import openapi
+from http_api.dispatch import CODES
 from local.plane.plane import Plane
 from local.template import ROOT
 from tests.handlers.test_predict import JSON, example

@@ -16,12 +16,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-import openapi
 from evergreen.aws.s3 import Store
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
+from http_api import openapi
+from http_api.routes import ROUTES
 from local.plane.plane import Plane
-from routes import ROUTES
 from tests.support import candidates
 from tests.support.given import NAME, prediction_id
 from tests.support.registries import registry_of

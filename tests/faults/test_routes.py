@@ -12,11 +12,11 @@ import control
 import feedback
 import predict
 from evergreen.registry.manifest import Manifest
-from http_api import MAX_BYTES
+from http_api.dispatch import MAX_BYTES
+from http_api.routes import ROUTES
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from local.template import ACCOUNT, REGION, Template, physical_name, resolve, translate
-from routes import ROUTES
 from tests.support import given
 
 DECLARED = sorted(route for routes in ROUTES.values() for route in routes)

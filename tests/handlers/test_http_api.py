@@ -12,10 +12,10 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.contract.errors import InvalidRequestError, WrongContentTypeError
-from http_api import Answer, Request, answer, operations, respond
+from http_api.dispatch import Answer, Request, answer, operations, respond
+from http_api.routes import ROUTES, Route
 from local.plane.plane import Plane
 from local.plane.process import Context
-from routes import ROUTES, Route
 from tests.handlers.test_predict import example
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

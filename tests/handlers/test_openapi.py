@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-import openapi
 from evergreen.aws.s3 import Store
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import Manifest
-from http_api import ANSWERS
+from http_api import openapi
+from http_api.dispatch import ANSWERS
+from http_api.routes import ROUTES
 from local.plane.plane import Plane
-from routes import ROUTES
 from tests.support import given
 from tests.support.given import NAME
 

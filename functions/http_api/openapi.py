@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 import msgspec
 
-import bodies
 from evergreen.captures.records import Capture
 from evergreen.contract import identifiers
 from evergreen.contract.decoding import MAX_KEY_LENGTH, MAX_ROWS
@@ -17,8 +16,9 @@ from evergreen.contract.schema import JsonSchema
 from evergreen.registry.explain import Explanation
 from evergreen.registry.state import Decision, Document, Experiment, Status
 from evergreen.serving.replay import Replay
-from http_api import CODES
-from routes import ROUTES, Route
+from http_api import bodies
+from http_api.dispatch import CODES
+from http_api.routes import ROUTES, Route
 
 ABOUT = """Evergreen answers with the champion of an endpoint and takes the outcomes of its answers.
 

@@ -41,7 +41,7 @@ from evergreen.contract.errors import (
     WrongContentTypeError,
     worded,
 )
-from routes import Route
+from http_api.routes import Route
 
 Answer = dict[str, Any]
 
