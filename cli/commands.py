@@ -156,7 +156,7 @@ def promote(session: Session, asked: Namespace) -> bool:
 def rollback(session: Session, asked: Namespace) -> bool:
     """Return to an earlier champion."""
     document = _document(session, asked)
-    version = asked.version or document.get("previous") or "the champion before"
+    version = asked.version or document.get("previous") or "the previous champion"
     text = (
         f"roll back to {version}: {document['champion']} is rejected and not tried again"
         f"{_also(document, version)}"
@@ -182,7 +182,7 @@ def start_experiment(session: Session, asked: Namespace) -> bool:
     document = _document(session, asked)
     control = asked.control or document["champion"]
     text = (
-        f"begin an experiment: {asked.treatment} beside {control}, {asked.share:.0%} of the "
+        f"start an experiment: {asked.treatment} against {control}, {asked.share:.0%} of the "
         f"requests, {asked.days:g} days at most"
     )
     body = {
@@ -204,7 +204,7 @@ def show_experiments(session: Session, asked: Namespace) -> bool:
 
 def stop_experiment(session: Session, asked: Namespace) -> bool:
     """End the A/B test."""
-    text = "stop the experiment: its verdict is what its figures say now"
+    text = "stop the experiment with its present verdict"
     return _decide(session, asked, _document(session, asked), "experiments/stop", text)
 
 

@@ -63,7 +63,7 @@ def _also(document: Mapping[str, Any]) -> Iterable[str]:
 def versions(answer: Any) -> RenderableType:
     """Return the versions as a table."""
     if not answer["versions"]:
-        return Text("No version is that.")
+        return Text("No version has this status.")
     table = _table("version", "status", "kind")
     for one in answer["versions"]:
         _row(table, one["version"], one["status"], one["kind"])
@@ -178,7 +178,7 @@ def replay(answer: Any) -> RenderableType:
 
 def asked_for(answer: Any) -> RenderableType:
     """Return that a training was asked for."""
-    return Text(f"A training of {answer['endpoint']} was asked for: run {answer['run']}…")
+    return Text(f"Asked for a training of {answer['endpoint']}: run {answer['run']}…")
 
 
 def run(answer: Any) -> RenderableType:

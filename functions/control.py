@@ -73,7 +73,7 @@ def _on_version(request: Request, decide: Callable[[Subject, Order, str], Docume
 
 
 def roll_back(request: Request) -> Answer:
-    """Return to the champion before, or to a retired version."""
+    """Return to the previous champion, or to a retired version."""
     asked = decoded(request.json_body(), RollbackAsked)
     subject, order = _subject(request), _order(request, asked)
     return _decided(manual_actions.roll_back(subject, order, asked.version))

@@ -206,7 +206,7 @@ def played(target: Target, phase: Phase, asks: Asks, seen: Seen) -> Played:
 
 
 def decided(port: int, what: str) -> Decision:
-    """Approve the candidate, or roll back to the champion before; SystemExit if it is refused."""
+    """Approve the candidate, or roll back to the previous champion; SystemExit if it is refused."""
     with client(port) as own:
         document = status(own)
         body = {"generation": document["generation"], "reason": "a load in its middle"}

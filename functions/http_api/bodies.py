@@ -24,7 +24,7 @@ class VersionAsked(Asked, frozen=True, kw_only=True):
 
 
 class RollbackAsked(Asked, frozen=True, kw_only=True):
-    """The body of rollback; without a version it goes to the champion before."""
+    """The body of rollback; without a version it goes to the previous champion."""
 
     version: Text | None = None
 

@@ -116,7 +116,7 @@ ROUTES: dict[str, dict[str, Route]] = {
             "promote", "Promote a version at once", "VersionAsked", "unknown_version"
         ),
         f"POST {_CONTROL}/rollback": _decides(
-            "roll_back", "Roll back to the champion before, or to a retired version",
+            "roll_back", "Roll back to the previous champion, or to a retired version",
             "RollbackAsked", "unknown_version",
         ),
         f"POST {_CONTROL}/pause": _decides("pause", "Pause triggers and rollout", "Asked"),

@@ -68,7 +68,7 @@ class Policy:
         is inconclusive; not fewer than shadow_days.
     canary: the shares of the requests that a challenger gets in turn, rising between 0 and 1, each
         for canary_days and at least canary_rows rows; these two may be 0.
-    watch_days: how long the champion before is compared with a new one, and may come back, by
+    watch_days: how long the previous champion is compared with a new one, and may come back, by
         the comparison of watch_min_days or more.
     max_latency_ms: the time in which a candidate must score a row, and that a canary may exceed in
         1 % of its rows.

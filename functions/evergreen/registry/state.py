@@ -65,7 +65,7 @@ class Challenger(msgspec.Struct, frozen=True, kw_only=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One change of an endpoint document, kept for good in its history.
 
-    generation: of the document that it made. previous: the champion before. moves: what each
+    generation: of the document that it made. previous: the previous champion. moves: what each
     version became by it. by: the run, the rollout or the person that decided. figures: the
     evidence, and policy the rules, that it was decided by.
     """

@@ -69,11 +69,11 @@ class Waiting:
 class Evidence:
     """All of it, at the time `at`.
 
-    paired: the challenger beside the champion, by day. watched: the champion before, beside the
+    paired: the challenger beside the champion, by day. watched: the previous champion, beside the
     champion, since that was promoted. canary, champion: what came of their requests. alarms: those
     that are the champion's fault, in words. control, treatment: the arms of the experiment by day;
     keys: how many distinct ones each has had (requests, where these name none). broken: why a
-    version cannot be loaded, of those that the document names. one_way: why the champion before
+    version cannot be loaded, of those that the document names. one_way: why the previous champion
     cannot answer what is asked now, or None.
     """
 

@@ -127,13 +127,13 @@ def reject(subject: Subject, order: Order, version: str) -> Document:
 
 
 def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
-    """Return to the champion before, or to a retired version."""
+    """Return to the previous champion, or to a retired version."""
     seen = _decided_on(subject, order)
     version = version or seen.document.previous
     if version is None:
         raise ForbiddenChangeError(
             subject.name,
-            "it has no champion before this one to roll back to: name a retired version",
+            "it has no previous champion to roll back to: name a retired version",
         )
     _loaded(subject, version)
     change = Change(type="rolled back", version=version, by=order.by, reason=order.reason)
