@@ -163,6 +163,14 @@ def test_of_many_features_twenty_are_drawn_and_all_are_in_the_table() -> None:
     assert {f"feature {n}" for n in range(100)} <= set(re.findall(r"<td>(feature \d+)</td>", html))
 
 
+def test_one_feature_and_the_prediction_are_drawn_once_each() -> None:
+    html = page(checks.healthy(features=[checks.feature("temp", 0.5)]))
+
+    drawn = re.findall(r'aria-label="Bar chart: shares of rows by (\w+)"', html)
+
+    assert drawn == ["temp", "prediction"]
+
+
 def test_each_alarm_names_a_section_that_the_runbook_has() -> None:
     headings = re.findall(r"^## (.+)$", RUNBOOK_FILE.read_text(encoding="utf-8"), flags=re.M)
     html = page(checks.drifted())
