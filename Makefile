@@ -111,7 +111,7 @@ build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARC
 .PHONY: deploy
 deploy: build ## Build and deploy an environment of samconfig.toml: CONFIG_ENV=default
 	$(if $(filter file,$(origin ARCHITECTURE)),,$(error samconfig.toml says what is deployed: set Architecture there, and ARCHITECTURE in the Makefile))
-	@$(RUN) -m pytest tests/project/test_lock.py # a change that publishes no version would change nothing
+	@$(RUN) -m pytest tests/project/deployment/test_lock.py # a change that publishes no version would change nothing
 	@.venv/bin/sam deploy --config-env $(CONFIG_ENV)
 
 .PHONY: smoke

@@ -16,7 +16,7 @@ from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from local.template import Template
-from tests.handlers.test_predict import JSON, ask, captures, refused
+from tests.handlers.requests.test_predict import JSON, ask, captures, refused
 from tests.support import given
 from tests.support.candidates import ONE, THREE, TWO, document
 from tests.support.given import NAME, NOW, row

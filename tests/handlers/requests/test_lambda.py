@@ -15,7 +15,7 @@ from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.plane.process import CODE, Context, Process
 from local.template import Template, load
-from tests.handlers.test_predict import ask, captures, example, write
+from tests.handlers.requests.test_predict import ask, captures, example, write
 from tests.support import given
 from tests.support.given import Fault, injected, row, version
 from tests.support.registries import registry_of

@@ -19,7 +19,7 @@ from http_api import openapi
 from http_api.dispatch import CODES
 from local.plane.plane import Plane
 from local.template import ROOT
-from tests.handlers.test_predict import JSON, example
+from tests.handlers.requests.test_predict import JSON, example
 from tests.support import candidates, given
 from tests.support.given import NAME, prediction_id
 
@@ -189,7 +189,7 @@ def test_bytes_that_are_made_to_reach_every_line_of_a_decoder_are_answered_or_re
     )
 
     found = subprocess.run(
-        [sys.executable, "-m", "tests.faults.fuzzed", decoder, f"-runs={RUNS}", "-seed=1",
+        [sys.executable, "-m", "tests.faults.attacks.fuzzed", decoder, f"-runs={RUNS}", "-seed=1",
          "-timeout=5", "-max_len=4000", "-len_control=0", f"-dict={tmp_path / 'words'}",
          f"-artifact_prefix={tmp_path}/", str(tmp_path)],
         cwd=ROOT,

@@ -11,7 +11,7 @@ from evergreen.serving.model import REPORT
 from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from tests.handlers.test_predict import write
+from tests.handlers.requests.test_predict import write
 from tests.support import arms
 from tests.support.given import NAME, version
 from tests.support.registries import registry_of

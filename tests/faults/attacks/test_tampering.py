@@ -19,7 +19,7 @@ from evergreen.serving.model import JOBLIB, ONNX
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.template import Template, load
-from tests.handlers.test_predict import JSON, ask
+from tests.handlers.requests.test_predict import JSON, ask
 from tests.support import candidates, given
 from tests.support.candidates import ONE, TWO
 from tests.support.given import NAME, Bomb

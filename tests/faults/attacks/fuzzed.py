@@ -1,6 +1,6 @@
 """Feed bytes to a decoder of requests, guided by what of it they reach; run by test_fuzz.
 
-python -m tests.faults.fuzzed predict|feedback [options of libFuzzer]
+python -m tests.faults.attacks.fuzzed predict|feedback [options of libFuzzer]
 """
 
 import math

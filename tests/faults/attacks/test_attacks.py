@@ -21,7 +21,7 @@ from http_api.dispatch import CODES, MAX_BYTES
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from tests.evergreen.serving.test_external import COLUMNS, VARIABLE, client
-from tests.faults.attacks import (
+from tests.faults.attacks.hostile import (
     BODIES,
     CONTROL,
     DECISION,
@@ -39,8 +39,8 @@ from tests.faults.attacks import (
     instances,
 )
 from tests.faults.wire import objects, restore
-from tests.handlers.test_feedback import stored
-from tests.handlers.test_predict import JSON, example
+from tests.handlers.requests.test_feedback import stored
+from tests.handlers.requests.test_predict import JSON, example
 from tests.support import given, traffic
 from tests.support.given import NAME, prediction_id, row
 from tests.support.servers import Answered, Asked, listening

@@ -19,7 +19,7 @@ from evergreen.serving.model import ONNX, RULE, Model
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.plane.process import Process
-from tests.handlers.test_predict import PATH, ask, captures, refused, write
+from tests.handlers.requests.test_predict import PATH, ask, captures, refused, write
 from tests.support import arms, given
 from tests.support.given import NAME, NOW, Fault, injected, row, version
 from tests.support.registries import registry_of

@@ -24,8 +24,8 @@ from http_api import dispatch
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from local.template import Template
-from tests.faults.outage import BUDGET, FAILURES, SERVICES, Outage, between
-from tests.handlers.test_predict import JSON, PATH, write
+from tests.faults.outages.outage import BUDGET, FAILURES, SERVICES, Outage, between
+from tests.handlers.requests.test_predict import JSON, PATH, write
 from tests.support import arms, given
 from tests.support.given import NAME, version
 from tests.support.registries import registry_of

@@ -20,7 +20,7 @@ from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from local.plane.process import Process
 from local.template import Template, load
-from tests.handlers.test_predict import ask, write
+from tests.handlers.requests.test_predict import ask, write
 from tests.support import given
 from tests.support.given import NAME, Bomb, row, version
 from tests.support.registries import registry_of

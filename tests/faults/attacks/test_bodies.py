@@ -11,8 +11,8 @@ import pytest
 
 from evergreen.registry.manifest import Manifest
 from local.plane.plane import Plane
-from tests.faults.attacks import CONTROL, DECISION, POSTS
-from tests.handlers.test_predict import JSON
+from tests.faults.attacks.hostile import CONTROL, DECISION, POSTS
+from tests.handlers.requests.test_predict import JSON
 from tests.support.given import NAME
 
 EXPERIMENT = {

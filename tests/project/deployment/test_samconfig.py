@@ -12,7 +12,7 @@ from samcli.commands.deploy import command
 from samcli.lib.utils import version_checker
 from samcli.yamlhelper import yaml_parse
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 ENVIRONMENTS = ["default", "staging", "prod"]

@@ -16,7 +16,7 @@ from http_api.dispatch import Answer, Request, answer, operations, respond
 from http_api.routes import ROUTES, Route
 from local.plane.plane import Plane
 from local.plane.process import Context
-from tests.handlers.test_predict import example
+from tests.handlers.requests.test_predict import example
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
