@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -64,7 +65,10 @@ def svg(drawn: Figure, name: str, label: str) -> Markup:
     none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():  # the reader's font has the glyphs that this one lacks
         warnings.filterwarnings("ignore", r"Glyph .* missing from (current )?font")
-        drawn.savefig(file, format="svg", transparent=True, metadata=none)
+        drawn.set(facecolor="none", edgecolor="none")
+        for axes in drawn.axes:
+            axes.patch.set(facecolor="none", edgecolor="none")
+        FigureCanvasSVG(drawn).print_svg(file, metadata=none)  # savefig draws all twice
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.S)
     text = re.sub(r'((?<!\w)id="|href="#|url\(#)', rf"\1{name}-", text)
