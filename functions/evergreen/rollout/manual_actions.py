@@ -13,7 +13,7 @@ announced, kept in the history, and refused as DocumentChangedError.
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -29,7 +29,7 @@ from evergreen.contract.schema import not_accepted
 from evergreen.registry import events, lifecycle
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Seen
-from evergreen.registry.state import Document, Experiment
+from evergreen.registry.state import Document, Experiment, Type
 from evergreen.registry.transitions import Change
 from evergreen.rollout import decide, paired_comparison
 from evergreen.rollout.evidence import PairedDay, figures, gain, standing
@@ -49,6 +49,10 @@ class Order:
     by: str
     reason: str
     at: datetime
+
+    def change(self, kind: Type, version: str, **more: Any) -> Change:
+        """Return the change that is asked for."""
+        return Change(type=kind, version=version, by=self.by, reason=self.reason, **more)
 
 
 @dataclass(frozen=True)
@@ -103,26 +107,15 @@ def _promoted(subject: Subject, order: Order, seen: Seen, manifest: Manifest) ->
             f"{version} is {status or 'not entered'}: only a version that is "
             f"{', '.join(PROMOTABLE)} can be promoted; {what}",
         )
-    change = Change(
-        type="promoted",
-        version=version,
-        by=order.by,
-        reason=order.reason,
-        figures=manifest.metrics.figures,
-    )
+    change = order.change("promoted", version, figures=manifest.metrics.figures)
     return _written(subject, order, seen, _with_evidence(subject, seen.document, change))
 
 
 def reject(subject: Subject, order: Order, version: str) -> Document:
     """Reject the candidate or the challenger, which is then not tried again."""
     seen = _decided_on(subject, order)
-    change = Change(
-        type="challenger rejected",
-        version=version,
-        by=order.by,
-        reason=order.reason,
-        figures={"stage": seen.document.statuses.get(version) or "unknown"},
-    )
+    stage = seen.document.statuses.get(version) or "unknown"
+    change = order.change("challenger rejected", version, figures={"stage": stage})
     return _written(subject, order, seen, _with_evidence(subject, seen.document, change))
 
 
@@ -136,15 +129,13 @@ def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
             "it has no previous champion to roll back to: name a retired version",
         )
     _loaded(subject, version)
-    change = Change(type="rolled back", version=version, by=order.by, reason=order.reason)
-    return _written(subject, order, seen, change)
+    return _written(subject, order, seen, order.change("rolled back", version))
 
 
 def switch(subject: Subject, order: Order, to: Literal["paused", "resumed"]) -> Document:
     """Let triggers and rollout stand still, or go on; predictions go on in any case."""
     seen = _decided_on(subject, order)
-    change = Change(type=to, version=seen.document.champion, by=order.by, reason=order.reason)
-    return _written(subject, order, seen, change)
+    return _written(subject, order, seen, order.change(to, seen.document.champion))
 
 
 def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
@@ -164,13 +155,7 @@ def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
         end=order.at + timedelta(days=plan.days),
         promote=plan.promote,
     )
-    change = Change(
-        type="experiment started",
-        version=plan.treatment,
-        by=order.by,
-        reason=order.reason,
-        experiment=experiment,
-    )
+    change = order.change("experiment started", plan.treatment, experiment=experiment)
     return _written(subject, order, seen, change)
 
 
