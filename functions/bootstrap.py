@@ -11,7 +11,6 @@ an outage would wait in vain, and ever more functions would run at once.
 import math
 import os
 import time
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -65,11 +64,10 @@ class NoAnswerError(BotoCoreError):
     fmt = "no answer of AWS: {kind}"
 
 
-@dataclass
 class _Rest:
     """Until when a service is left in peace, for those whose caller waits."""
 
-    until: float = -math.inf
+    until = -math.inf
 
     def before(self, **_: Any) -> None:
         """Let an attempt begin only while there is time; patience.Response ends it."""

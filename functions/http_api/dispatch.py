@@ -7,7 +7,6 @@ importing one would cost each cold start more than everything else in this file 
 import base64
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -73,8 +72,7 @@ ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
 CODES = {code: status for status, code in ANSWERS.values()} | {"unavailable": 503}
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, dict=True):
     """A request to an HTTP API, payload format 2.0."""
 
     event: dict[str, Any]

@@ -1,7 +1,7 @@
 """Cut what botocore knows of AWS down to what predict and feedback call.
 
 At each cold start it lists the folders of all services, parses all that S3 can do, and where all of
-AWS's services are.
+AWS's services are. What it parses is written without white space, of which S3's rules are mostly.
 """
 
 import gzip
@@ -25,9 +25,12 @@ def main(data: Path) -> None:
         if folder.is_dir() and folder.name not in CALLED:
             shutil.rmtree(folder)
     for service, operations in CALLED.items():
-        for file in (data / service).glob("*/service-2.json.gz"):
-            description = trimmed(json.loads(gzip.decompress(file.read_bytes())), operations)
-            file.write_bytes(gzip.compress(json.dumps(description).encode(), mtime=0))
+        for file in (data / service).glob("*/*.json.gz"):
+            found = json.loads(gzip.decompress(file.read_bytes()))
+            if file.name == "service-2.json.gz":
+                found = trimmed(found, operations)
+            written = json.dumps(found, separators=(",", ":")).encode()
+            file.write_bytes(gzip.compress(written, mtime=0))
     file = data / "endpoints.json"
     places = json.loads(file.read_bytes())
     for partition in places["partitions"]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -35,17 +35,16 @@ class Fault:
     meanwhile: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True, eq=False)
-class Memory(Store):
+class Memory(Store, frozen=True, eq=False):
     """A bucket that remembers what was asked of it."""
 
     s3: Any = None
     bucket: str = "memory"
-    objects: dict[str, bytes] = field(default_factory=dict)
-    listed: list[str] = field(default_factory=list)
-    read: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    objects: dict[str, bytes] = msgspec.field(default_factory=dict)
+    listed: list[str] = msgspec.field(default_factory=list)
+    read: list[str] = msgspec.field(default_factory=list)
+    written: list[str] = msgspec.field(default_factory=list)
+    faults: list[Fault] = msgspec.field(default_factory=list)
 
     def get(self, key: str, most: int | None = None) -> Stored | None:
         self.read.append(key)

@@ -6,9 +6,9 @@ condition. So every conditional write that fails is resolved by reading what sta
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
@@ -20,16 +20,14 @@ REMEMBERED_BYTES = 32_000_000
 _FINAL = {"AccessDenied", "NoSuchBucket", "InvalidRequest", "EntityTooLarge", "403"}
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """An object's bytes and the ETag that stands for them."""
 
     body: bytes
     etag: str
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(msgspec.Struct, frozen=True):
     """One bucket."""
 
     s3: "S3Client"
@@ -113,16 +111,15 @@ class Store:
                 yield folder["Prefix"].removeprefix(prefix)
 
 
-@dataclass(frozen=True)
-class Remembered(Store):
+class Remembered(Store, frozen=True):
     """A bucket as one run sees it: a listing, or an object written once, is asked for once.
 
     once: the prefix of objects that never change. Of these up to REMEMBERED_BYTES are kept.
     """
 
     once: str
-    _listings: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    _objects: dict[str, Stored] = field(default_factory=dict)
+    _listings: dict[tuple[str, str], list[str]] = msgspec.field(default_factory=dict)
+    _objects: dict[str, Stored] = msgspec.field(default_factory=dict)
 
     def get(self, key: str, most: int | None = None) -> Stored | None:
         """Return an object, or None where there is none; no more than its first `most` bytes."""

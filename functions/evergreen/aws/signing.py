@@ -9,7 +9,6 @@ put in another's place, is not opened. Nothing is decoded before its MAC has bee
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -24,8 +23,7 @@ _START, _END = b',\n  "mac": "', b'"\n}'
 _MAC = re.compile(rb"[0-9a-f]{64}")  # one way only to write each, or a flipped bit could pass
 
 
-@dataclass(frozen=True)
-class Seal:
+class Seal(msgspec.Struct, frozen=True):
     """Seals files, and opens them, with a key in KMS.
 
     writes: whether the role of this process may generate MACs, and not verify them. One that may
@@ -35,7 +33,7 @@ class Seal:
     kms: "KMSClient"
     key: str
     writes: bool = False
-    _opened: set[bytes] = field(default_factory=set, repr=False)
+    _opened: set[bytes] = msgspec.field(default_factory=set)
 
     def seal(self, name: str, text: bytes) -> bytes:
         """Return a JSON object that is not empty, indented, with its MAC as the last member."""

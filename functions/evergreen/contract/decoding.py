@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any
@@ -20,16 +19,14 @@ MAX_SAID = 200  # characters of a fault: it quotes what a caller sent, which may
 UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
-@dataclass(frozen=True)
-class PredictRequest:
+class PredictRequest(msgspec.Struct, frozen=True):
     """What a caller asked for: plain rows, and the key that keeps its answers on one version."""
 
     instances: list[dict[str, Any]]
     key: str | None
 
 
-@dataclass(frozen=True)
-class RowDecoder:
+class RowDecoder(msgspec.Struct, frozen=True, dict=True):
     """Decodes and validates predict requests of one schema."""
 
     schema: JsonSchema

@@ -32,13 +32,12 @@ is what others read of an error.
 
 import logging
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 FUNCTIONS = Path(__file__).parents[2]
-_whole = logging.getLogger(
-    "evergreen.contract.errors"
-)  # at DEBUG, which `make train` alone turns on
+_whole = logging.getLogger(__name__)  # at DEBUG, which `make train` alone turns on
 
 
 class EvergreenError(Exception):
@@ -89,8 +88,7 @@ class RequestError(EvergreenError):
     """What a caller sent is wrong; sending it again will not help."""
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong with a request; `path` is a JSONPath: `$.instances[3].hour`."""
 
     path: str

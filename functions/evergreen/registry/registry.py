@@ -15,7 +15,6 @@ crash left it out, the next one to `settle` the document announces the decision 
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -43,16 +42,14 @@ MANIFEST = msgspec.json.Decoder(Manifest)
 _HISTORY = re.compile(r"/([0-9]{6,})\.json$")  # the end of a decision's key
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """An endpoint document as it was read, with the ETag that its replacement must name."""
 
     document: Document
     etag: str
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(msgspec.Struct, frozen=True):
     """Reads and writes the artifact bucket; documents and manifests are sealed."""
 
     store: Store

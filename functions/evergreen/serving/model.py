@@ -4,11 +4,11 @@ Nothing gets here before registry.Registry.artifact has checked its size and has
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -28,8 +28,7 @@ OTHERS = {"rule": RULE, "external": EXTERNAL}  # of the other kinds, which need 
 GOLDEN_TOLERANCE = 1e-5  # float32 arithmetic on another processor; of numbers over 1 their share
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(msgspec.Struct, frozen=True, dict=True):
     """A loaded version: scores columns of rows.
 
     instead: what scores them while `scores` raises ExternalError, as only a service does.

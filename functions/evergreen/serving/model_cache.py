@@ -12,10 +12,11 @@ import os
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec.structs import replace
 
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import (
@@ -36,8 +37,7 @@ KEPT_VERSIONS = 4  # besides champions and their challengers; models are small, 
 FAILURES = (EvergreenError, ClientError, BotoCoreError)  # ours, and those of S3
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(msgspec.Struct, frozen=True):
     """A version that is ready to answer."""
 
     model: Model
@@ -49,8 +49,7 @@ class Served:
         return self.model.manifest.version
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(msgspec.Struct, frozen=True):
     """The version that answers a request, and why: see records.Capture. reason: of a failure."""
 
     served: Served
@@ -64,8 +63,7 @@ class Chosen:
         return self.served.version
 
 
-@dataclass(frozen=True)
-class _Missing:
+class _Missing(msgspec.Struct, frozen=True):
     """Why a version could not be loaded; its own: not because S3 did not answer for a moment."""
 
     reason: str
@@ -76,8 +74,7 @@ class _Missing:
         return cls(worded(error), not isinstance(error, ClientError | BotoCoreError))
 
 
-@dataclass(frozen=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True, dict=True):
     """What the last look at an endpoint document found.
 
     champion: the document's, or the last that could be loaded. stale: why it is not the document's,
@@ -92,7 +89,7 @@ class _Look:
     fallback: Served | None = None
     stale: str | None = None
     its_own: bool = True
-    arms: dict[str, Served | _Missing] = field(default_factory=dict)
+    arms: dict[str, Served | _Missing] = msgspec.field(default_factory=dict)
 
     @property
     def document(self) -> Document:
@@ -112,15 +109,14 @@ class _Look:
         return Chosen(self.fallback, "fallback", failed, self.stale or "")
 
 
-@dataclass
-class Serving:
+class Serving(msgspec.Struct):
     """The loaded versions of one process."""
 
     registry: Registry
-    runtime: str = field(default_factory=lambda: os.environ.get("SERVING_RUNTIME", "onnx"))
-    ttl: float = field(default_factory=lambda: float(os.environ.get("ENDPOINT_TTL", "60")))
-    _looks: dict[str, _Look] = field(default_factory=dict)
-    _versions: OrderedDict[tuple[str, str], Served] = field(default_factory=OrderedDict)
+    runtime: str = msgspec.field(default_factory=lambda: os.environ.get("SERVING_RUNTIME", "onnx"))
+    ttl: float = msgspec.field(default_factory=lambda: float(os.environ.get("ENDPOINT_TTL", "60")))
+    _looks: dict[str, _Look] = msgspec.field(default_factory=dict)
+    _versions: OrderedDict[tuple[str, str], Served] = msgspec.field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         runtime(self.runtime)  # imported here, while Lambda initializes, and not by a request

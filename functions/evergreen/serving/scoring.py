@@ -1,11 +1,12 @@
 """Score the rows of a request: with the version that it is for, or with the next that can."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from evergreen.aws.telemetry import logger, measure
 from evergreen.captures import records
@@ -15,8 +16,7 @@ from evergreen.contract.problem import Floats
 from evergreen.serving.model_cache import Chosen, Serving
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(msgspec.Struct, frozen=True):
     """Rows and their scores, by a version, in so many milliseconds."""
 
     chosen: Chosen

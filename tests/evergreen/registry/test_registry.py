@@ -101,7 +101,7 @@ def test_of_two_who_decide_the_same_at_the_same_moment_one_has_decided(
     change = Change(type="paused", version="v1", by="a person", reason="so many alarms")
     alike = [transitions.apply(start.document, change, given.NOW, 1) for _ in range(2)]
 
-    class Overtaken(Store):
+    class Overtaken(Store, frozen=True):
         def replace(self, key: str, body: bytes, etag: str) -> bool:
             registry.write_document(alike[0], start)  # after both have settled
             return super().replace(key, body, etag)

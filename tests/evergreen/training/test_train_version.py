@@ -222,7 +222,7 @@ def test_a_worse_candidate_does_not_replace_the_champion() -> None:
 
 def test_a_champion_whose_inputs_the_data_no_longer_has_is_not_compared() -> None:
     champion = champion_of(trained())
-    odd = dataclasses.replace(
+    odd = msgspec.structs.replace(
         champion, manifest=msgspec.structs.replace(champion.manifest, inputs=["gone"])
     )
 

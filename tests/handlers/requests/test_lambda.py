@@ -1,5 +1,6 @@
 """The HTTP functions within an environment of Lambda: after the answer, snapshots, and metrics."""
 
+import gc
 import importlib.util
 import io
 import threading
@@ -62,7 +63,7 @@ Start = Callable[..., Environment]
 
 
 @pytest.fixture
-def start(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Start:
+def start(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Return what starts an environment for the plane's requests."""
 
     def started(function: str = "PredictFunction", api: ExtensionsApi | None = None) -> Environment:
@@ -72,7 +73,17 @@ def start(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Start:
         plane.runtime = environment
         return environment
 
-    return started
+    yield started
+    gc.unfreeze()  # it lives on beside other tests
+
+
+def test_what_was_initialized_is_left_alone_by_the_collection_of_garbage_which_goes_on(
+    api: ExtensionsApi, start: Start
+) -> None:
+    start(api=api)
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count()
 
 
 # After the answer
