@@ -29,7 +29,7 @@ from local import serve, template
 from local.plane import containers, stack
 
 TTL_SECONDS = 1  # of the endpoint document in a warm function, so that decisions show in time
-START_SECONDS = 120
+START_SECONDS = 300  # two trainings take 20 s of processor time
 STOP_SECONDS = 120
 SAMPLE_SECONDS = 1.0
 CONTAINERS = {"label": "sam.cli.container.type=lambda"}

@@ -70,9 +70,10 @@ class Goal:
 
 
 GOALS = (
-    Goal("cold start", "caller.cold", OFF, PATTERN, at_most=0.40),
+    Goal("cold start", "caller.cold", OFF, PATTERN, at_most=0.22),
+    Goal("cold start", "caller.cold", OFF, EMPTY, at_most=6.0),
     Goal("cold start", "caller.cold", OFF, NOPYC, at_most=0.13),
-    Goal("cold start", "handler.cold", ON, PATTERN, at_most=0.40),
+    Goal("cold start", "handler.cold", ON, PATTERN, at_most=0.22),
     Goal("cold start", "handler.cold", ON, NOPYC, at_most=0.13),
     Goal("one row", "caller.one_p50", OFF, EMPTY, at_most=2.0),
     Goal("one row", "handler.one_p50", ON, PATTERN, at_most=0.5),
