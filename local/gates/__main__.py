@@ -1,4 +1,4 @@
-"""What `make check` asks besides style and types: is there a hole in the template or in the code?
+"""What `make check` asks besides style and types: is there a hole in the template or a package?
 
 What the scanners and our own rules find fails the check, unless exceptions.toml says why it stays;
 and what that file names and nobody finds fails it too.
@@ -6,11 +6,8 @@ and what that file names and nobody finds fails it too.
 
 import sys
 import tomllib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
 
 from local import command_line
 from local.gates import scanners
@@ -22,69 +19,48 @@ SCANS: dict[str, Callable[[], list[Finding]]] = {  # the longest first
     "checkov": scanners.checkov,
     "cfn-lint": scanners.cfn_lint,
     "pip-audit": scanners.pip_audit,
-    "bandit": scanners.bandit,
     "rules": scanners.rules,
 }
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A finding that stays, at these places or patterns of places, and why."""
-
-    tool: str
-    rule: str
-    where: tuple[str, ...]
-    why: str
-
-    def places(self, finding: Finding) -> list[str]:
-        """Return which of its places a finding is at."""
-        about = (self.tool, self.rule) == (finding.tool, finding.rule)
-        return [place for place in self.where if about and fnmatchcase(finding.where, place)]
+# A finding that may stay: the tool, its rule, and the logical id or package that it is about.
+Kept = tuple[str, str, str]
 
 
-def kept(text: str) -> list[Kept]:
+def kept(text: str) -> set[Kept]:
     """Return what the text of exceptions.toml keeps. Raises ScanError where no reason is given."""
     found = tomllib.loads(text)["exception"]
     for entry in found:
         if not entry.get("why"):
             raise ScanError(f"{entry['tool']} {entry['rule']} is kept without a reason: say `why`")
-    return [Kept(one["tool"], one["rule"], tuple(one["where"]), one["why"]) for one in found]
+    return {(one["tool"], one["rule"], where) for one in found for where in one["where"]}
 
 
-def judge(
-    findings: Iterable[Finding], exceptions: Iterable[Kept], asked: Collection[str]
-) -> list[str]:
+def judge(findings: Iterable[Finding], exceptions: Set[Kept], asked: Collection[str]) -> list[str]:
     """Return what fails the check, of the tools that were asked."""
-    own = sorted({finding for finding in findings if not is_seeded(finding)})
-    exceptions = [entry for entry in exceptions if entry.tool in asked]
-    met = {(entry, place) for entry in exceptions for one in own for place in entry.places(one)}
-    new = [
-        f"{one.tool} {one.rule} {one.where}: {one.text}"
-        for one in own
-        if not any(entry.places(one) for entry in exceptions)
-    ]
+    found = {(one.tool, one.rule, one.where): one.text for one in findings if not is_seeded(one)}
+    new = [f"{' '.join(place)}: {found[place]}" for place in sorted(found.keys() - exceptions)]
     return new + [
-        f"{entry.tool} {entry.rule} {place}: is not found any more: take it out of "
-        f"{EXCEPTIONS.relative_to(ROOT)}"
-        for entry in exceptions
-        for place in entry.where
-        if (entry, place) not in met
+        f"{' '.join(place)}: is not found any more: take it out of {EXCEPTIONS.relative_to(ROOT)}"
+        for place in sorted(exceptions - found.keys())
+        if place[0] in asked
     ]
 
 
-def blind(findings: Iterable[Finding]) -> list[str]:
-    """Return what fails the check because a tool did not see the fault that it was shown."""
+def blind(findings: Iterable[Finding], asked: Collection[str]) -> list[str]:
+    """Return what fails the check because a tool did not see a fault that it was shown."""
     seen = {(one.tool, one.rule) for one in findings if is_seeded(one)}
     return [
         f"{tool} did not find {rule} where it was put to be found: nobody knows what else it missed"
-        for tool, rule in SEEDED.items()
+        for tool in sorted(SEEDED.keys() & set(asked))
+        for rule in sorted(SEEDED[tool])
         if (tool, rule) not in seen
     ]
 
 
 def is_seeded(finding: Finding) -> bool:
     """Return whether a finding is of what was put there to be found."""
-    return Path(finding.where).name.lower().startswith("seeded")
+    return finding.where.lower().startswith("seeded")
 
 
 def main() -> None:
@@ -105,10 +81,10 @@ def main() -> None:
             asked.remove(tool)
             failures.append(str(reason))
     exceptions = kept(EXCEPTIONS.read_text())
-    failures += judge(findings, exceptions, asked) + blind(findings)
+    failures += judge(findings, exceptions, asked) + blind(findings, asked)
     if failures:
         sys.exit("\n".join(failures))
-    print(f"{', '.join(sorted(asked))}: nothing but what {len(exceptions)} exceptions allow")
+    print(f"{', '.join(sorted(asked))}: nothing but what may stay in {len(exceptions)} places")
 
 
 if __name__ == "__main__":
