@@ -195,13 +195,15 @@ def announced(aws: None) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
 @pytest.fixture
 def champion(plane: Plane, artifacts: Store, trained: train_version.Trained) -> Manifest:
     """Return the champion of the deployment, candidates.ONE."""
-    return traffic.promoted(artifacts, trained, candidates.ONE)
+    one = candidates.ONE
+    return cloud.written(artifacts, one, lambda: traffic.promoted(artifacts, trained, one))
 
 
 @pytest.fixture
 def candidate(champion: Manifest, artifacts: Store, trained: train_version.Trained) -> Manifest:
     """Return the candidate beside it, candidates.TWO."""
-    return candidates.entered(registry_of(artifacts), trained, candidates.TWO)
+    two, registry = candidates.TWO, registry_of(artifacts)
+    return cloud.written(artifacts, two, lambda: candidates.entered(registry, trained, two))
 
 
 @pytest.fixture

@@ -44,6 +44,11 @@ PAGES: dict[str, Callable[[], str]] = {
     "demo": demo,
 }
 
+VIEWS = [  # the colours and the widths of all pages of a kind are the same
+    *((name, "light") for name in PAGES),
+    *((name, screen) for name in ("drifted", "demo") for screen in ("dark", "phone")),
+]
+
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Chromium: no `chromium` or `google-chrome` on the PATH"
 )
@@ -58,37 +63,43 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return file
 
 
-def browse(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    assert CHROMIUM
-    command = [
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        "--disable-background-networking", f"--user-data-dir={file.parent / 'profile'}",
-        "--enable-logging=stderr", *options, file.as_uri(),
-    ]  # fmt: skip
-    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert "CONSOLE" not in found.stderr, found.stderr
-    return found
+Browse = Callable[..., str]
 
 
-def test_every_section_is_there_and_the_console_is_quiet(state: Path) -> None:
-    dom = browse(state, "--dump-dom").stdout
+@pytest.fixture(scope="module")
+def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
+    """Return what opens a file, with a profile that is made once, and returns what it prints."""
+    profile = tmp_path_factory.mktemp("profile")
+
+    def run(file: Path, *options: str) -> str:
+        assert CHROMIUM
+        command = [
+            CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            "--disable-background-networking", f"--user-data-dir={profile}",
+            "--enable-logging=stderr", *options, file.as_uri(),
+        ]  # fmt: skip
+        found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert "CONSOLE" not in found.stderr, found.stderr
+        return found.stdout
+
+    return run
+
+
+def test_its_sections_and_figures_are_there_and_the_console_is_quiet(
+    state: Path, browse: Browse
+) -> None:
+    dom = browse(state, "--dump-dom")
 
     assert re.findall(r"<h2>(.*?)</h2>", dom) == (
         replays.SECTIONS if state.stem == "demo" else checks.SECTIONS
     )
     assert len(re.findall(r"<h1>[^<]+</h1>", dom)) == 1
-
-
-def test_every_figure_says_what_it_shows(state: Path) -> None:
-    dom = browse(state, "--dump-dom").stdout
-
     drawn = re.findall(r"<svg[^>]*>", dom)
-
     titles = re.findall(r'<svg[^>]* aria-label="([^"]+)"', dom)
-    assert len(titles) == len(set(titles)) == len(drawn)
+    assert len(titles) == len(set(titles)) == len(drawn), "every figure says what it shows"
 
 
-def test_an_error_on_the_console_would_be_seen(tmp_path: Path) -> None:
+def test_an_error_on_the_console_would_be_seen(tmp_path: Path, browse: Browse) -> None:
     file = tmp_path / "broken.html"
     file.write_text("<!doctype html><title>broken</title><script>console.error('no')</script>")
 
@@ -96,8 +107,10 @@ def test_an_error_on_the_console_would_be_seen(tmp_path: Path) -> None:
         browse(file, "--dump-dom")
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-def test_it_is_drawn_on_every_screen_as_dark_as_the_reader_wants(state: Path, screen: str) -> None:
+@pytest.mark.parametrize(("state", "screen"), VIEWS, indirect=["state"])
+def test_it_is_drawn_on_every_screen_as_dark_as_the_reader_wants(
+    state: Path, browse: Browse, screen: str
+) -> None:
     options, paper = SCREENS[screen]
     BUILD.mkdir(parents=True, exist_ok=True)
     shot = BUILD / f"{state.stem}-{screen}.png"
@@ -110,11 +123,11 @@ def test_it_is_drawn_on_every_screen_as_dark_as_the_reader_wants(state: Path, sc
         assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(state: Path) -> None:
+def test_on_a_phone_nothing_is_wider_than_the_screen(state: Path, browse: Browse) -> None:
     probe, frame = state.with_name("probe.html"), state.with_name("frame.html")
     probe.write_text(state.read_text(encoding="utf-8") + PROBE, encoding="utf-8")
     frame.write_text(FRAME, encoding="utf-8")
 
-    dom = browse(frame, "--virtual-time-budget=5000", "--dump-dom").stdout
+    dom = browse(frame, "--virtual-time-budget=5000", "--dump-dom")
 
     assert "<title>360 of 360</title>" in dom
