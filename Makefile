@@ -33,7 +33,7 @@ test: .venv/ready ## Run every test that needs no Docker, but for those of test-
 	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults
 
 .PHONY: test-fast
-test-fast: .venv/ready ## Run those that are not marked slow, as any must be that takes two seconds
+test-fast: .venv/ready ## Run the tests that are not marked slow, as one must be that takes some seconds
 	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults -m "not slow"
 
 .PHONY: test-faults

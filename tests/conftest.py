@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-SLOW_SECONDS = 2.0  # of the processor; a busy machine takes twice as long as a quiet one
+SLOW_SECONDS = 4.0  # of the processor: a busy machine takes twice as long as a quiet one
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -49,9 +49,12 @@ VIEWS = [  # the colours and the widths of all pages of a kind are the same
     *((name, screen) for name in ("drifted", "demo") for screen in ("dark", "phone")),
 ]
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Chromium: no `chromium` or `google-chrome` on the PATH"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="needs Chromium: no `chromium` or `google-chrome` on the PATH"
+    ),
+]
 
 
 @pytest.fixture(params=list(PAGES))

@@ -22,6 +22,8 @@ from tests.support.given import NAME
 from tests.support.registries import registry_of
 from tests.support.servers import Answered, Asked, listening
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 JSON = {"Content-Type": "application/json"}
 WHY = ("--reason", "because", "--yes")

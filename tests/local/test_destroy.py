@@ -18,6 +18,8 @@ from local.cloud.resources import CREDENTIALS
 from local.destroy import DestroyError
 from local.template import translate
 
+pytestmark = pytest.mark.slow
+
 NAME = "evergreen-staging"
 COMPANION = CompanionStack(NAME).stack_name
 REGION = CREDENTIALS["AWS_DEFAULT_REGION"]

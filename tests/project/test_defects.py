@@ -22,6 +22,8 @@ from tests.support.candidates import ONE, THREE, TWO, document
 from tests.support.given import NAME, NOW, row
 from tests.support.registries import registry_of
 
+pytestmark = pytest.mark.slow
+
 CONTROL = f"/control/endpoints/{NAME}"
 KEYS = [f"customer {n}" for n in range(30)]
 SHARE = {"share": 0.5, "hypothesis": "two is better", "min_rows": 10, "days": 60, "promote": True}

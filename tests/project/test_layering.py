@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 EVERGREEN = FUNCTIONS / "evergreen"
 HANDLERS = {path.stem for path in FUNCTIONS.glob("*.py")}

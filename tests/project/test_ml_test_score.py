@@ -26,6 +26,8 @@ from evergreen.training.train_version import Trained, train
 from local.samples import flights, packaged
 from tests.support import given
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "ml-test-score.md"
 SECTIONS = ["Data", "Model", "Infrastructure", "Monitoring"]

@@ -110,6 +110,7 @@ def test_a_number_outside_the_range_of_training_is_counted_and_measured() -> Non
     assert (found["t"].outside, found["t"].wasserstein) == (0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_of_twenty_steady_features_hardly_one_check_in_two_hundred_flags_any() -> None:
     random = np.random.default_rng(7)
     flagged = 0

@@ -158,6 +158,7 @@ def test_of_nothing_there_are_no_hours(memory: Memory, manifest: Manifest) -> No
 COUNT = 12
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @hypothesis_given(
     order=st.permutations(range(COUNT)),

@@ -23,6 +23,8 @@ from evergreen.monitoring.two_sample_tests import (
 )
 from evergreen.registry.manifest import FeatureProfile
 
+pytestmark = pytest.mark.slow
+
 REPETITIONS = 300
 
 Sampler = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]

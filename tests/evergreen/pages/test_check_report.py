@@ -14,6 +14,8 @@ from evergreen.pages.svg import HEAT
 from tests.support import checks, given
 from tests.support.seen import HOSTILE, SHOWN, Seen
 
+pytestmark = pytest.mark.slow
+
 RUNBOOK_FILE = Path(__file__).parents[3] / "docs" / "runbook.md"
 
 

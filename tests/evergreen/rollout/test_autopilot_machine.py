@@ -33,6 +33,8 @@ from tests.support.given import NAME, NOW
 from tests.support.memory import CrashError, Fault, Memory
 from tests.support.registries import registry_of
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 FIRST = date(2013, 2, 1)
 EXPECTED = (ForbiddenChangeError, DocumentChangedError, CrashError)

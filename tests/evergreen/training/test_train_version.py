@@ -33,6 +33,8 @@ from evergreen.training.train_version import Trained
 from tests.support import given
 from tests.support.given import train
 
+pytestmark = pytest.mark.slow
+
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
     """Two numbers."""

@@ -25,6 +25,8 @@ from tests.support.given import NAME, NOW, Fault, injected, row, version
 from tests.support.registries import registry_of
 from tests.support.servers import Answered, Asked, listening
 
+pytestmark = pytest.mark.slow
+
 CHAMPION, OTHER, THIRD, RULED = version(1), version(2), version(3), version(9)
 ROWS = [row(hour=7), row(hour=17)]
 KEYS = [f"customer {number}" for number in range(40)]

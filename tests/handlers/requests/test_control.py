@@ -23,6 +23,8 @@ from tests.support.given import NAME, NOW
 from tests.support.registries import registry_of
 from tests.support.traffic import Announced
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/control/endpoints/{NAME}"
 JSON = {"Content-Type": "application/json"}
 

@@ -31,7 +31,7 @@ from tests.support.traffic import (
     stored_report,
 )
 
-pytestmark = pytest.mark.usefixtures("shortcuts")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shortcuts")]
 
 
 @pytest.fixture

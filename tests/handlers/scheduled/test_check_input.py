@@ -26,7 +26,7 @@ from tests.support.traffic import DAY, SLOT, Announced, outcomes, promoted, requ
 
 FOLDER = f"captures/{NOW:%Y/%m/%d/%H}"
 
-pytestmark = pytest.mark.usefixtures("shortcuts")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shortcuts")]
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from local.plane import stack
 from local.plane.plane import Plane
 from tests.support.registries import registry_of
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 ROWS = 40
 JSON = {"Content-Type": "application/json"}

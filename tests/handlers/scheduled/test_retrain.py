@@ -24,7 +24,7 @@ from tests.support import checks, given
 from tests.support.given import NAME, NOW, Fault, csv, injected
 from tests.support.registries import registry_of
 
-pytestmark = pytest.mark.usefixtures("remembered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("remembered")]
 
 Announced = Callable[[], list[tuple[str, dict[str, Any]]]]
 LATER = NOW + timedelta(days=8)

@@ -23,6 +23,8 @@ from tests.support.registries import registry_of
 from tests.support.rollouts import BAD, DAY, GOOD
 from tests.support.traffic import Announced
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def good() -> Trained:

@@ -25,6 +25,8 @@ from tests.support import given
 from tests.support.given import NAME, Bomb, row, version
 from tests.support.registries import registry_of
 
+pytestmark = pytest.mark.slow
+
 BY_HAND = {"endpoint": NAME}
 BODY = given.body(
     *[row(hour=hour, carrier=carrier) for hour in range(24) for carrier in ("EV", "ZZ")]

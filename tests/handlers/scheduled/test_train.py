@@ -28,7 +28,7 @@ from tests.support import given
 from tests.support.given import NAME, NOW, Fault, csv, injected
 from tests.support.registries import registry_of
 
-pytestmark = pytest.mark.usefixtures("remembered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("remembered")]
 
 Announced = Callable[[], list[tuple[str, dict[str, Any]]]]
 MANUAL = {"endpoint": NAME}

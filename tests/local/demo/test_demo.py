@@ -23,6 +23,8 @@ from local.demo.summary import merge
 from local.samples import flights
 from tests.support import children
 
+pytestmark = pytest.mark.slow
+
 DAYS = 4
 SHARE = 4
 OPTIONS = Options(months=1, seed=3, share=SHARE)

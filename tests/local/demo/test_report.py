@@ -35,6 +35,8 @@ from tests.support.replays import (
 )
 from tests.support.seen import Seen
 
+pytestmark = pytest.mark.slow
+
 
 def write(folder: Path, results: dict[int, Result]) -> str:
     page.write(folder, merged(results), results)

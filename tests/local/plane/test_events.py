@@ -14,6 +14,8 @@ from local.plane.plane import Plane
 from local.template import ROOT
 from tests.support import given
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / "events"
 FILES = sorted(path.stem for path in FOLDER.glob("*.json") if path.stem != "schemas")
 STARTS = [

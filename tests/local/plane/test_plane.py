@@ -23,6 +23,8 @@ from local.template import (
 from tests.support import given
 from tests.support.registries import registry_of
 
+pytestmark = pytest.mark.slow
+
 JSON = {"Content-Type": "application/json"}
 
 

@@ -57,6 +57,8 @@ from evergreen.contract.schema import Columns, columns_of
 from evergreen.serving.runtime_onnx import run, session_of
 from evergreen.training.onnx import export
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = Path(__file__).parents[4] / "functions"
 NUMBERS = ["temp", "amount", "count"]
 TEXT = ["carrier", "dest"]
