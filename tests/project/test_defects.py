@@ -84,6 +84,7 @@ def test_1_starting_an_experiment_takes_nothing_down(
     assert {answer.json()["version"] for answer in during} == {ONE, TWO}
 
 
+@pytest.mark.usefixtures("shortcuts")
 def test_2_a_missing_label_is_not_a_wrong_prediction(
     plane: Plane, candidate: Manifest, registry: Registry, data: Store,
     clock: time_machine.Traveller,
@@ -233,6 +234,7 @@ def test_9_an_endpoint_that_cannot_be_read_is_an_error_and_not_absent(
 @pytest.mark.parametrize(
     ("days", "one", "two"), [(20, 10, 10), (3, 10, 18)], ids=["a tie", "a few lucky days"]
 )
+@pytest.mark.usefixtures("shortcuts")
 def test_10_nothing_wins_by_a_tie_or_by_luck(
     plane: Plane, candidate: Manifest, registry: Registry, data: Store,
     clock: time_machine.Traveller, days: int, one: int, two: int,

@@ -567,6 +567,7 @@ def ask_both(data: Store, days: int, better: str) -> None:
 
 
 @pytest.mark.parametrize(("better", "verdict"), [(TWO, "challenger wins"), (ONE, "champion stays")])
+@pytest.mark.usefixtures("shortcuts")
 def test_an_experiment_that_is_stopped_gets_the_verdict_that_its_figures_give(
     plane: Plane,
     candidate: Manifest,

@@ -69,6 +69,7 @@ def check_answers(problem: Problem, answers: list[dict[str, Any]]) -> np.ndarray
 
 
 @pytest.mark.parametrize("name", STORIES)
+@pytest.mark.usefixtures("shortcuts")
 def test_a_problem_is_trained_served_told_its_outcomes_checked_and_trained_again(
     name: str,
     plane: Plane,

@@ -112,6 +112,7 @@ class Context:
     aws_request_id = "a"
 
 
+@pytest.mark.usefixtures("shortcuts")
 def test_a_better_candidate_goes_through_shadow_and_canary_and_becomes_champion(
     waiting: Store, data: Store, ticked: Ticks
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_better_candidate_goes_through_shadow_and_canary_and_becomes_champion(
     assert ticked.said == [*["Challenger Started"] * 4, "Model Promoted"]
 
 
+@pytest.mark.usefixtures("shortcuts")
 def test_a_worse_candidate_is_rejected_by_its_shadow_and_never_answers(
     artifacts: Store, data: Store, good: Trained, bad: Trained, ticked: Ticks
 ) -> None:
@@ -173,6 +175,7 @@ def test_a_paused_endpoint_stands_still(waiting: Store, data: Store, ticked: Tic
     assert document_of(waiting) == before
 
 
+@pytest.mark.usefixtures("shortcuts")
 def test_without_labels_a_challenger_waits_and_is_inconclusive_in_the_end(
     waiting: Store, data: Store, ticked: Ticks
 ) -> None:
@@ -204,6 +207,7 @@ def test_a_candidate_that_cannot_be_loaded_never_answers(
         assert "nothing was deserialized" in document_of(waiting).last.reason
 
 
+@pytest.mark.usefixtures("shortcuts")
 def test_what_has_become_corrupt_since_it_was_compared_is_not_promoted(
     waiting: Store, data: Store, ticked: Ticks
 ) -> None:
@@ -222,6 +226,7 @@ def test_what_has_become_corrupt_since_it_was_compared_is_not_promoted(
     assert document_of(waiting).champion == BAD
 
 
+@pytest.mark.usefixtures("shortcuts")
 def test_a_young_champion_that_is_worse_is_rolled_back_and_not_tried_again(
     young: Store, data: Store, ticked: Ticks
 ) -> None:

@@ -113,6 +113,7 @@ def test_the_first_training_promotes_and_announces_it(
     assert promoted[1]["previous"] is None
 
 
+@pytest.mark.usefixtures("shortcuts")
 def test_labelled_captures_train_the_next_version(
     train: Train, flights: None, data: Store, artifacts: Store, clock: time_machine.Traveller
 ) -> None:

@@ -58,8 +58,14 @@ def test_each_file_is_listed_once_as_what_starts_a_function_or_is_announced() ->
 
 
 @pytest.mark.parametrize(("name", "function"), STARTS)
+@pytest.mark.usefixtures("shortcuts")
 def test_each_event_is_handled_by_the_function_that_it_is_for(
-    plane: Plane, quick: None, data: Store, clock: time_machine.Traveller, name: str, function: str
+    plane: Plane,
+    remembered: None,
+    data: Store,
+    clock: time_machine.Traveller,
+    name: str,
+    function: str,
 ) -> None:
     given.upload(data)
     plane.settle()
