@@ -15,7 +15,6 @@ from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.template import Template
 from tests.handlers.requests.test_predict import JSON, ask, captures, refused
 from tests.support import given
 from tests.support.candidates import ONE, THREE, TWO, document
@@ -196,14 +195,6 @@ def test_7_a_number_in_a_text_is_refused_and_so_is_a_form(plane: Plane, champion
 
     assert (text.status, set(refused(text))) == (400, {"$.instances[0].hour"})
     assert form.status == 415
-
-
-def test_8_every_route_asks_who_is_calling(template: Template) -> None:
-    paths = template.resources["Api"]["Properties"]["Body"]["paths"]
-    found = [method["security"] for methods in paths.values() for method in methods.values()]
-
-    assert len(found) > 10
-    assert all(asked == [{"AWS_IAM": []}] for asked in found)
 
 
 def test_8_no_list_shows_what_was_asked_or_by_whom(plane: Plane, champion: Manifest) -> None:
