@@ -11,7 +11,6 @@ from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import from_table
 from evergreen.contract.schema import schema_of
-from evergreen.training import train_version
 from evergreen.training.fitting import Request
 from evergreen.training.train_version import Trained
 from tests.support import given
@@ -30,7 +29,7 @@ def trained_on(lie: bool) -> Trained:
     if lie:
         examples = replace(examples, labels=~examples.labels)
     request = Request(NAME, "a run", "manual", NOW, 0, "code")
-    found: Trained = train_version.train(request, endpoint, schema, examples, None)
+    found: Trained = given.train(request, endpoint, schema, examples, None)
     return found
 
 
