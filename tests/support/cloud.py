@@ -11,11 +11,12 @@ from typing import Any
 import time_machine
 from botocore.endpoint_provider import RuleSet
 from moto.core.base_backend import BackendDict
+from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 
 from evergreen.aws.s3 import Store
 from local.cloud import resources
-from local.template import ACCOUNT, Template
+from local.template import ACCOUNT, REGION, Template
 from tests.support.given import NOW
 
 copyreg.pickle(Condition, lambda _: (Condition, ()))  # a queue of moto has one, and nobody waits
@@ -48,7 +49,8 @@ def written[T](store: Store, what: str, write: Callable[[], T]) -> T:
     """
     bucket = s3_backends[ACCOUNT]["aws"].buckets[store.bucket]
     stood = {key: found.etag for key, found in bucket.keys.items()}
-    place = f"{what} {datetime.now(UTC)} {stood}"
+    keys = kms_backends[ACCOUNT][REGION].keys.values()  # another template's sign otherwise
+    place = f"{what} {datetime.now(UTC)} {stood} {[key.key_material for key in keys]}"
     if place not in _WRITTEN:
         _WRITTEN[place] = write(), pickle.dumps(bucket.keys)  # moto empties each copy of a key
     else:
