@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 import bootstrap
-import endpoints
 from evergreen.aws.telemetry import measure_stack, observed
+from evergreen.contract import endpoint_files
 from evergreen.contract.errors import UnknownEventError
 from evergreen.contract.schema import Columns, columns_of
 from evergreen.monitoring.check import Subject, check, reduce
@@ -51,7 +51,7 @@ def _hour(text: str) -> datetime:
 def _subject(name: str) -> Subject:
     return Subject(
         name=name,
-        read=lambda: endpoints.load(name),
+        read=lambda: endpoint_files.load(name),
         registry=bootstrap.registry(),
         data=bootstrap.data(),
         bus=bootstrap.events(),

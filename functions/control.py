@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import bootstrap
-import endpoints
 from evergreen.aws.telemetry import observed
+from evergreen.contract import endpoint_files
 from evergreen.contract.errors import Fault, InvalidRequestError, UnknownDecisionError
 from evergreen.contract.identifiers import RUN, check_endpoint_file, check_endpoint_name
 from evergreen.registry import explain, run_claims
@@ -199,7 +199,7 @@ def _subject(request: Request) -> Subject:
 
     return Subject(
         name=endpoint,
-        read_policy=lambda: endpoints.load(endpoint).policy,
+        read_policy=lambda: endpoint_files.load(endpoint).policy,
         registry=registry,
         data=bootstrap.data(),
         bus=bootstrap.events(),

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 import bootstrap
-import endpoints
 from evergreen.aws.telemetry import measure_stack, observed
+from evergreen.contract import endpoint_files
 from evergreen.contract.errors import UnknownEventError
 from evergreen.registry import events
 from evergreen.registry.state import Decision
@@ -49,7 +49,7 @@ def _looked_at(names: list[str], at: datetime) -> dict[str, str | None]:
 
 def look_at(name: str, at: datetime) -> Decision | None:
     """Tick one endpoint."""
-    policy = endpoints.load(name).policy
+    policy = endpoint_files.load(name).policy
     subject = Subject(
         name=name,
         read_policy=lambda: policy,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import bootstrap
-import endpoints
 from evergreen.aws.telemetry import logger
+from evergreen.contract import endpoint_files
 from evergreen.contract.errors import UnknownEventError, worded
 from evergreen.contract.moments import time_of
 from evergreen.registry import events
@@ -21,7 +21,7 @@ def slot_of(text: str, function: str) -> datetime:
 
 def with_champion() -> list[str]:
     """Return the names of the endpoints that have a champion and a file."""
-    return [name for name in bootstrap.registry().endpoints() if name in endpoints.names()]
+    return [name for name in bootstrap.registry().endpoints() if name in endpoint_files.names()]
 
 
 def each[T](names: Iterable[str], what: Callable[[str], T], undone: str) -> dict[str, T]:

@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 import bootstrap
-import endpoints
 from evergreen.aws.telemetry import logger, measure_stack, observed
+from evergreen.contract import endpoint_files
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import UnknownEventError
 from evergreen.contract.moments import time_of
@@ -66,9 +66,9 @@ def _request_due(slot: datetime) -> list[str]:
     """Ask for a training of every endpoint that is due; each gets an invocation of its own."""
     registry, data = bootstrap.registry(writes=True), bootstrap.data()
     requests, faulty = [], []
-    for name in endpoints.names():
+    for name in endpoint_files.names():
         try:
-            policy = endpoints.load(name).policy
+            policy = endpoint_files.load(name).policy
             if trigger := triggers.due(name, policy, slot, registry, data):
                 requests.append(events.RetrainRequested(endpoint=name, time=slot, trigger=trigger))
         except Exception as error:  # one endpoint must not keep the others from being trained
@@ -122,11 +122,11 @@ def _train(start: Start, owner: str) -> Run:
     now = datetime.now(UTC)
     job = Job(
         name=start.endpoint,
-        endpoint=endpoints.load(start.endpoint),
+        endpoint=endpoint_files.load(start.endpoint),
         registry=bootstrap.registry(writes=True),
         data=bootstrap.data(),
         bus=bootstrap.events(),
-        code=endpoints.code(start.endpoint),
+        code=endpoint_files.code(start.endpoint),
         runtime=os.environ["SERVING_RUNTIME"],
         seed=int(os.environ["SEED"]),
         card=_card,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-import endpoints
+from evergreen.contract import endpoint_files
 from local import command_line, template
 from local.plane import stack
 from local.plane.gateway import joined
@@ -37,7 +37,10 @@ def main() -> None:
     parser = command_line.parser("local.serve", __doc__, "make serve PORT=8000 LEVEL=4")
     parser.add_argument("--port", type=int, default=8000, help="where the API listens")
     parser.add_argument(
-        "--endpoint", default="flight-delay", choices=endpoints.names(), help="which one to serve"
+        "--endpoint",
+        default="flight-delay",
+        choices=endpoint_files.names(),
+        help="which one to serve",
     )
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--level", choices=("1", "2", "3", "4"), default="3", help="MaturityLevel")

@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-import endpoints
+from evergreen.contract import endpoint_files
 from evergreen.registry.manifest import FALLBACK, Manifest
 from local import command_line, template
 from local.plane import stack
@@ -22,7 +22,7 @@ def main() -> None:
     """Train, show the figures and keep the version's files under build/train/."""
     parser = command_line.parser("local.train", __doc__, "make train ENDPOINT=flight-delay SEED=1")
     parser.add_argument(
-        "--endpoint", required=True, choices=endpoints.names(), help="which one to train"
+        "--endpoint", required=True, choices=endpoint_files.names(), help="which one to train"
     )
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")

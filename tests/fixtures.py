@@ -18,10 +18,10 @@ from botocore.session import Session
 from hypothesis import settings
 
 import bootstrap as clients
-import endpoints
 from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import from_table
+from evergreen.contract import endpoint_files
 from evergreen.contract.schema import JsonSchema, schema_of
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
@@ -128,7 +128,7 @@ def trained(schema: JsonSchema) -> train_version.Trained:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let handlers train flight-delay on few rows and in little time."""
     monkeypatch.setattr(flight_delay, "endpoint", given.quick())
-    assert endpoints.load(given.NAME).policy.min_rows == 100
+    assert endpoint_files.load(given.NAME).policy.min_rows == 100
 
 
 @pytest.fixture(scope="session")

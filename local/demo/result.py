@@ -12,8 +12,8 @@ import boto3
 import msgspec
 import numpy as np
 
-import endpoints
 from evergreen.captures.label_join import join
+from evergreen.contract import endpoint_files
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import schema_of
 from evergreen.monitoring.report import CheckReport
@@ -139,7 +139,7 @@ def pages(replayed: "Replay") -> dict[str, bytes]:
 
 def _joined(replayed: "Replay", start: datetime) -> int:
     """Return how many labels met their predictions."""
-    schema = schema_of(replayed.endpoint, endpoints.load(replayed.endpoint).row)
+    schema = schema_of(replayed.endpoint, endpoint_files.load(replayed.endpoint).row)
     end = datetime.now(UTC) + timedelta(seconds=1)  # the last labels came this very moment
     return join(replayed.data, replayed.endpoint, schema, start, end).joined
 

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-import endpoints
+from evergreen.contract import endpoint_files
 from evergreen.contract.identifiers import endpoint_file
 from evergreen.contract.schema import columns_of, schema_of
 from evergreen.serving.external import External
@@ -99,7 +99,7 @@ class Service:
     updated: bool = False
 
     def __post_init__(self) -> None:
-        found = endpoints.load(self.endpoint)
+        found = endpoint_files.load(self.endpoint)
         self._schema = schema_of(self.endpoint, found.row)
         self._model = found.candidates(self.seed)["hist-gradient-boosting"]
         strong = {f"histgradientboostingclassifier__{name}": n for name, n in STRONG.items()}
@@ -172,7 +172,7 @@ class Trial:
         name = self.replayed.endpoint
         if self.service is None:
             self.service = Service(name, self.table, self.seed)
-        usual, vendor = endpoints.load(name), self.service.url
+        usual, vendor = endpoint_files.load(name), self.service.url
         changed = replace(
             usual,
             candidates=lambda seed: {**usual.candidates(seed), CANDIDATE: External(url=vendor)},

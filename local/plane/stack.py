@@ -7,9 +7,9 @@ from typing import IO
 
 import boto3
 
-import endpoints
 from evergreen.aws.s3 import Store
 from evergreen.aws.signing import Seal
+from evergreen.contract import endpoint_files
 from evergreen.contract.errors import EvergreenError
 from evergreen.registry.registry import Registry
 from local import template
@@ -53,7 +53,7 @@ def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
     Raises SystemExit that says what to do where there is none, or the endpoint's file is faulty.
     """
     try:
-        endpoints.load(endpoint)
+        endpoint_files.load(endpoint)
     except EvergreenError as error:
         raise SystemExit(str(error)) from error
     if data is not None:

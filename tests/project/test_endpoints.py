@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-import endpoints
 from endpoints import air_time, flight_delay, weather_tomorrow
 from evergreen.captures.examples import Examples, from_table
-from evergreen.contract import problem
+from evergreen.contract import endpoint_files, problem
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.endpoint import Policy, check_endpoint
 from evergreen.contract.errors import EndpointFileError, UnknownEndpointError
@@ -46,7 +45,7 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=endpoints.names())
+@pytest.fixture(params=endpoint_files.names())
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -88,11 +87,11 @@ def sample(schema: JsonSchema, kind: Kind, rows: int = ROWS) -> Examples:
 
 
 def test_it_keeps_the_contract(name: str) -> None:
-    check_endpoint(name, endpoints.load(name))
+    check_endpoint(name, endpoint_files.load(name))
 
 
 def test_what_its_schema_allows_a_request_may_send(name: str) -> None:
-    endpoint = endpoints.load(name)
+    endpoint = endpoint_files.load(name)
     schema = schema_of(name, endpoint.row)
     chance = random.Random(1)
     rows = [
@@ -107,7 +106,7 @@ def test_what_its_schema_allows_a_request_may_send(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> None:
-    endpoint = endpoints.load(name)
+    endpoint = endpoint_files.load(name)
     schema = schema_of(name, endpoint.row)
     examples, others = sample(schema, endpoint.problem), sample(schema, endpoint.problem, 300)
     found = problem.of(endpoint.problem, examples.labels)
@@ -129,7 +128,7 @@ def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> No
 
 
 def test_the_same_seed_makes_candidates_that_score_the_same(name: str) -> None:
-    endpoint = endpoints.load(name)
+    endpoint = endpoint_files.load(name)
     examples = sample(schema_of(name, endpoint.row), endpoint.problem, 400)
     found = problem.of(endpoint.problem, examples.labels)
 
@@ -143,25 +142,25 @@ def test_the_same_seed_makes_candidates_that_score_the_same(name: str) -> None:
 
 
 def test_none_of_its_features_is_known_only_after_the_event(name: str) -> None:
-    assert not set(endpoints.load(name).row.__struct_fields__) & KNOWN_ONLY_LATER
+    assert not set(endpoint_files.load(name).row.__struct_fields__) & KNOWN_ONLY_LATER
 
 
 def test_the_hash_of_its_code_is_the_same_twice(name: str) -> None:
-    assert endpoints.code(name) == endpoints.code(name)
-    assert len(endpoints.code(name)) == 64
+    assert endpoint_files.code(name) == endpoint_files.code(name)
+    assert len(endpoint_files.code(name)) == 64
 
 
 def test_the_hash_of_its_code_is_another_when_a_template_of_its_card_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "__file__", str(tmp_path / "endpoints" / "__init__.py"))
+    monkeypatch.setattr(endpoint_files, "FUNCTIONS", tmp_path)
     template = tmp_path / "evergreen" / "pages" / "templates" / "card.html.jinja"
     template.parent.mkdir(parents=True)
     hashes = []
 
     for text in ("<h1>one</h1>", "<h1>another</h1>"):
         template.write_text(text)
-        hashes.append(endpoints.code(given.NAME))
+        hashes.append(endpoint_files.code(given.NAME))
 
     assert hashes[0] != hashes[1]
 
@@ -169,7 +168,7 @@ def test_the_hash_of_its_code_is_another_when_a_template_of_its_card_changes(
 @pytest.mark.parametrize("odd", ["other", "", "../evergreen/aws", "__init__", "flight_delay"])
 def test_a_name_without_a_file_is_unknown(odd: str) -> None:
     with pytest.raises(UnknownEndpointError):
-        endpoints.load(odd)
+        endpoint_files.load(odd)
 
 
 # Those that are really here
@@ -236,7 +235,7 @@ def test_a_file_that_cannot_be_imported_is_an_error_that_names_it(
     monkeypatch.setattr("importlib.import_module", broken)
 
     with pytest.raises(EndpointFileError, match=r"endpoints/flight_delay.py: SyntaxError"):
-        endpoints.load("flight-delay")
+        endpoint_files.load("flight-delay")
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-import endpoints
 from endpoints import air_time, flight_delay, weather_tomorrow
 from evergreen.captures.examples import Examples, from_table
+from evergreen.contract import endpoint_files
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.rule import Rule, When
 from evergreen.contract.schema import JsonSchema
@@ -214,9 +214,9 @@ DENIED = {  # what none of these problems may be decided by
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", endpoints.names())
+@pytest.mark.parametrize("name", endpoint_files.names())
 def test_no_endpoint_reads_what_says_who_somebody_is(name: str) -> None:
-    fields = endpoints.load(name).row.__struct_fields__
+    fields = endpoint_files.load(name).row.__struct_fields__
 
     assert not [field for field in fields if DENIED & set(field.split("_"))]
 
@@ -234,7 +234,7 @@ def test_the_page_of_a_version_compares_rates_between_values_of_the_fairness_fie
 
 
 def test_the_gate_looks_at_every_group_that_an_endpoint_names_for_fairness() -> None:
-    named = {name: endpoints.load(name) for name in endpoints.names()}
+    named = {name: endpoint_files.load(name) for name in endpoint_files.names()}
 
     assert named[given.NAME].fairness
     for name, endpoint in named.items():

@@ -221,7 +221,7 @@ def test_an_endpoint_that_fails_does_not_keep_the_others_from_being_checked(
     artifacts: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("endpoints.names", lambda: ["another", NAME])
+    monkeypatch.setattr("evergreen.contract.endpoint_files.names", lambda: ["another", NAME])
     lost = msgspec.structs.replace(given.document(given.version(9)), endpoint="another")
     artifacts.put("endpoints/another.json", msgspec.json.encode(lost))
 

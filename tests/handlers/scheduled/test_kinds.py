@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import time_machine
 
-import endpoints
 from evergreen.aws.s3 import Store
 from evergreen.captures.recorded_days import captures_of
+from evergreen.contract import endpoint_files
 from evergreen.contract.problem import Problem, array
 from evergreen.monitoring.earlier_checks import key_of
 from evergreen.monitoring.report import CheckReport
@@ -38,7 +38,7 @@ STORIES = {  # of each kind: when it is asked, and a label that is not one
 
 def asked_of(name: str, file: Path) -> tuple[list[dict[str, Any]], list[Any]]:
     """Return rows as a request has them, the newest of a training file, and what became of them."""
-    endpoint = endpoints.load(name)
+    endpoint = endpoint_files.load(name)
     table = duckdb.connect().execute(f"FROM '{file}'").df()
     found = endpoint.examples(table).tail(ROWS)
     features = found[list(endpoint.row.__struct_fields__)]
@@ -91,7 +91,7 @@ def test_a_problem_is_trained_served_told_its_outcomes_checked_and_trained_again
     manifest = registry.manifest(name, seen.document.champion)
     assert manifest is not None
     problem = manifest.problem
-    assert problem.kind == endpoints.load(name).problem
+    assert problem.kind == endpoint_files.load(name).problem
     assert manifest.metrics.loss < manifest.metrics.baseline
 
     rows, truth = asked_of(name, file)

@@ -10,9 +10,9 @@ import pytest
 import time_machine
 
 import bootstrap as clients
-import endpoints
 from endpoints import flight_delay
 from evergreen.aws.s3 import Store
+from evergreen.contract import endpoint_files
 from evergreen.contract.errors import (
     DocumentChangedError,
     ModelUnavailableError,
@@ -166,7 +166,7 @@ def test_the_daily_tick_asks_for_what_is_due_and_trains_nothing_itself(
 
     result = train({"slot": slot})
 
-    due = endpoints.names() if day == 1 else []
+    due = endpoint_files.names() if day == 1 else []
     assert result == {"requested": due}
     found = announced()
     assert [kind for kind, _ in found] == ["Retrain Requested"] * len(due)

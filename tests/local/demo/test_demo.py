@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-import endpoints
+from evergreen.contract import endpoint_files
 from local.demo import __main__ as main
 from local.demo import injected, levels
 from local.demo.levels import Options, chosen, play
@@ -137,7 +137,7 @@ def test_an_impossible_reading_of_the_weather_is_a_missing_one(year: pd.DataFram
 def test_no_request_of_the_demo_has_a_field_that_is_known_only_after_departure(
     table: pd.DataFrame,
 ) -> None:
-    fields = list(endpoints.load("flight-delay").row.__struct_fields__)
+    fields = list(endpoint_files.load("flight-delay").row.__struct_fields__)
     hour = next(flights.hours(table, fields, 2, 2))
 
     assert set(hour.rows[0]) == set(fields)

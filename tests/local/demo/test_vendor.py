@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import time_machine
 
-import endpoints
+from evergreen.contract import endpoint_files
 from evergreen.serving.external import External
 from local.demo import vendor
 from local.demo.result import Event
@@ -54,7 +54,7 @@ class Played:
         assert (path, body) == (f"/control/endpoints/{NAME}/retrain", {})
 
     def settle(self) -> None:
-        self.asked.append(list(endpoints.load(NAME).candidates(0)))
+        self.asked.append(list(endpoint_files.load(NAME).candidates(0)))
         if self.comes:
             self.document.candidate = VERSION
             detail = {"version": VERSION, "candidate": self.comes}
@@ -80,14 +80,14 @@ def started(share: float) -> Event:
 
 
 def usual() -> list[str]:
-    return list(endpoints.load(NAME).candidates(0))
+    return list(endpoint_files.load(NAME).candidates(0))
 
 
 def test_the_service_scores_as_its_model_and_turns_round_with_its_update(
     service: Service, table: pd.DataFrame
 ) -> None:
-    examples = endpoints.load(NAME).examples(table)
-    rows = examples[list(endpoints.load(NAME).row.__struct_fields__)]
+    examples = endpoint_files.load(NAME).examples(table)
+    rows = examples[list(endpoint_files.load(NAME).row.__struct_fields__)]
     late = examples["label"].to_numpy(dtype=bool)
     asked, another = (External(url=service.url).fit(rows, late) for _ in range(2))
 
