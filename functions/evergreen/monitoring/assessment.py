@@ -12,6 +12,7 @@ from evergreen.monitoring.domain_classifier import MIN_AUC, separation
 from evergreen.monitoring.earlier_checks import alarm, trend
 from evergreen.monitoring.hourly_profiles import Hour
 from evergreen.monitoring.report import (
+    TOGETHER,
     AlarmKind,
     CheckReport,
     FeatureDrift,
@@ -56,6 +57,7 @@ def assess(
     began = min((at for at in (window.first, known) if at), default=None)
     full = began is not None and began <= window.start + DAY
     features = drift.compare(manifest.reference, counts) if full and counts else None
+    moved = any(feature.flagged for feature in features or ())
     found = CheckReport(
         endpoint=manifest.endpoint,
         version=manifest.version,
@@ -67,7 +69,7 @@ def assess(
         status="insufficient data" if features is None else "steady",
         features=[_with_examples(feature, manifest, total, sample) for feature in features or ()],
         prediction=None if features is None else _prediction(manifest, total),
-        multivariate=None if features is None else _together(manifest, sample, reference),
+        multivariate=None if features is None or moved else _together(manifest, sample, reference),
         violations=drift.violations(
             manifest.reference, counts, total.set_aside.get("wrong schema", 0)
         ),
@@ -88,7 +90,7 @@ def _with_alarms(
     """Confirm what the check before found of the same champion, and raise alarms."""
     same = before if before and before.version == found.version else None
     recent = same if same and same.end >= found.start else None
-    confirmed = sorted(found.flagged & recent.flagged) if recent else []
+    confirmed = _confirmed(found, recent) if recent else []
     about: dict[AlarmKind, list[str]] = {
         "drift": confirmed,
         "schema": sorted(found.violated),
@@ -104,6 +106,16 @@ def _with_alarms(
         confirmed=confirmed,
         alarms=[each for each in alarms if each],
     )
+
+
+def _confirmed(found: CheckReport, recent: CheckReport) -> list[str]:
+    """Return what two checks flagged: the same, or the classifier of one and anything of the other.
+
+    For a classifier is asked only where no feature is flagged, and would have found those too.
+    """
+    now, then = found.flagged, recent.flagged
+    same = sorted(now & then)
+    return same or ([TOGETHER] if now and then and TOGETHER in now | then else [])
 
 
 def _prediction(manifest: Manifest, total: Hour) -> FeatureDrift | None:

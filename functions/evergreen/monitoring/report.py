@@ -17,6 +17,9 @@ ViolationKind = Literal["missing values", "unseen categories", "outside the rang
 AlarmKind = Literal["drift", "schema", "performance"]
 
 
+TOGETHER = "all together"  # what is flagged where no feature is, and yet they go together otherwise
+
+
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     """How one feature of a window compares with the reference.
 
@@ -179,7 +182,8 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
         read; versions: by the version that made them. set_aside: records that were not counted, by
         the reason why.
     confirmed: features (and "prediction", "all together") that this check and the one before it
-        flagged, against the same champion.
+        flagged, against the same champion. multivariate: None where rows are too few to compare,
+        or a feature is flagged.
     began: the hour of the first prediction that any check has seen; a window that began before is
         not full, and not compared: a weekend is unlike a week, and has not drifted.
     model_age_days: since the champion was trained; trained_days_ago: since the last version was.
@@ -215,7 +219,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
         """Return what this check flagged as drift."""
         found = {each.feature for each in self.compared if each.flagged}
         if self.multivariate and self.multivariate.flagged:
-            found.add("all together")
+            found.add(TOGETHER)
         return found
 
     @property

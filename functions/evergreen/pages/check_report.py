@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evergreen.monitoring.drift import MAJOR
-from evergreen.monitoring.report import CheckReport, FeatureDrift
+from evergreen.monitoring.report import TOGETHER, CheckReport, FeatureDrift
 from evergreen.pages import charts, performance_sections
 from evergreen.pages.html import TEMPLATES, on, render, share
 from evergreen.pages.summary import headline
@@ -23,7 +23,7 @@ def page(report: CheckReport) -> str:
         TEMPLATES / "check_report.html.jinja",
         report=report,
         headline=headline(report),
-        drifted=len(set(report.confirmed) - {"prediction", "all together"}),
+        drifted=len(set(report.confirmed) - {"prediction", TOGETHER}),
         runbook=RUNBOOK,
         major=MAJOR,
         moved=[(each, since(report, each.feature)) for each in compared(report)],

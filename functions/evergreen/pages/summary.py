@@ -1,6 +1,6 @@
 """What a check comes to, in one sentence."""
 
-from evergreen.monitoring.report import CheckReport
+from evergreen.monitoring.report import TOGETHER, CheckReport
 from evergreen.pages.html import count
 
 
@@ -16,7 +16,7 @@ def _drift_words(report: CheckReport) -> str:
         few = f"{count(report.rows, 'prediction')} {'is' if report.rows == 1 else 'are'} too few"
         return f"{few} to judge drift" if report.rows else "no predictions came in this window"
     names = set(report.confirmed) or report.flagged
-    number = len(names - {"prediction", "all together"})
+    number = len(names - {"prediction", TOGETHER})
     subjects = [count(number, "feature")] if number else []
     subjects += ["the predictions"] if "prediction" in names else []
     if not names:
