@@ -70,7 +70,8 @@ def _table(manifest: Manifest) -> Table:
         window = f"{scores.window_days} days" if scores.window_days else "all"
         table.add_row(scores.candidate, window, f"{scores.rows:,}", f"{scores.loss:.4f}")
     table.add_row("a constant", "", "", f"{manifest.metrics.baseline:.4f}")
-    table.caption = f"data {manifest.lineage.data_sha256[:12]}, seed {manifest.lineage.seed}"
+    made = f"data {manifest.lineage.data_sha256[:12]}, seed {manifest.lineage.seed}"
+    table.caption = f"{manifest.metrics.gates[0].said}; {made}"  # of the data, and the holdout
     return table
 
 

@@ -21,7 +21,6 @@ from evergreen.contract.problem import KINDS, MIN_CLASSES, Kind
 from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text
 
 MIN_PER_CLASS = 0.1  # of policy.min_rows
-MIN_HOLDOUT_DAYS = 3  # the bootstrap draws days
 MAX_CLASSES = 100  # more are names of things, and each answer holds the scores of all
 
 
@@ -214,11 +213,7 @@ def check(
         raise DataError(
             f"the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the future"
         )
-    if len(examples) < min_rows:
-        raise DataError(
-            f"{len(examples):,} labelled rows are fewer than policy.min_rows={min_rows:,}"
-        )
-    _check_labels(examples, max(1, min_rows * MIN_PER_CLASS))
+    check_enough(examples, min_rows=min_rows)
     numbers = [name for name, spec in schema["properties"].items() if not is_text(spec)]
     for name in numbers:
         if said := leakage.leaks(examples.columns[name], examples.labels, examples.kind):
@@ -228,8 +223,13 @@ def check(
     return examples
 
 
-def _check_labels(examples: Examples, enough: float) -> None:
-    """Raise DataError where there is nothing to tell apart."""
+def check_enough(examples: Examples, *, min_rows: int) -> None:
+    """Raise DataError where rows are too few to fit, or there is nothing to tell apart."""
+    if len(examples) < min_rows:
+        raise DataError(
+            f"{len(examples):,} labelled rows are fewer than policy.min_rows={min_rows:,}"
+        )
+    enough = max(1, min_rows * MIN_PER_CLASS)
     if examples.kind == "regression":
         if np.ptp(examples.labels) == 0:
             raise DataError(f"all {len(examples):,} labels are the same number")
@@ -252,16 +252,4 @@ def _check_labels(examples: Examples, enough: float) -> None:
     if second < enough:
         raise DataError(
             f"only {second:,} of {len(examples):,} labels are of the second most frequent class"
-        )
-
-
-def check_holdout(holdout: Examples, *, min_rows: int) -> None:
-    """Raise DataError where a holdout is too small for two models to be told apart on it."""
-    days = len(np.unique(holdout.times.astype("datetime64[D]")))
-    few = len(holdout) < max(1, min_rows * MIN_PER_CLASS)
-    both = "both labels" if holdout.kind == "binary" else "two labels that differ"
-    if few or days < MIN_HOLDOUT_DAYS or len(set(holdout.labels.tolist())) < 2:
-        raise DataError(
-            f"the holdout has {len(holdout):,} rows on {days} days: it needs at least "
-            f"{max(1, int(min_rows * MIN_PER_CLASS)):,} on {MIN_HOLDOUT_DAYS}, and {both}"
         )

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from evergreen.captures.examples import Examples, check, check_holdout, utc
+from evergreen.captures.examples import Examples, check, utc
 from evergreen.contract import problem
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError, DataError, NoCandidateError
@@ -24,6 +24,7 @@ from evergreen.serving.model import REPORT, Model
 from evergreen.training import evaluation, gates
 from evergreen.training.fitting import Candidate, Contest, Fitted, Request, fit
 from evergreen.training.gates import Slice
+from evergreen.training.holdout import split
 from evergreen.training.manifest_builder import describe
 
 
@@ -73,20 +74,13 @@ def train(
     data_gate = evaluation.data(examples, policy, champion)
     if not data_gate.passed:
         raise DataError(data_gate.said)
-    cut = utc(examples.times[-1]) - timedelta(days=policy.holdout_days)
-    if champion is not None:  # what it was fitted on would flatter it
-        cut = max(cut, champion.manifest.lineage.fitted_until + timedelta.resolution)
-    holdout, earlier = examples.between(cut, None), examples.between(None, cut)
-    check_holdout(holdout, min_rows=policy.min_rows)
-    if not len(earlier):
-        raise DataError(
-            f"all {len(examples):,} rows are from the newest {policy.holdout_days} days "
-            "(policy.holdout_days): none is left to fit"
-        )
-    check(earlier, schema, at=request.at, min_rows=policy.min_rows)
+    fitted_until = champion.manifest.lineage.fitted_until if champion else None
+    parts = split(examples, policy, fitted_until)
+    data_gate = msgspec.structs.replace(data_gate, said=f"{data_gate.said}; {parts.said}")
+    earlier = check(parts.earlier, schema, at=request.at, min_rows=policy.min_rows)
     whole = problem.of(endpoint.problem, earlier.labels)
-    contest = Contest(request, endpoint, schema, holdout, whole)
-    fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, cut)))
+    contest = Contest(request, endpoint, schema, parts.holdout, whole)
+    fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, parts.cut)))
     best = min(fitted, key=lambda candidate: candidate.scores.loss)
     measured, slices = evaluation.compare(contest, best, fitted, failed, champion)
     previous = champion.manifest if champion else None

@@ -17,7 +17,6 @@ from endpoints import flight_delay
 from evergreen.captures.examples import (
     Examples,
     check,
-    check_holdout,
     concat,
     from_table,
     moment,
@@ -402,14 +401,6 @@ def test_a_number_that_orders_the_label_perfectly_is_refused_and_one_close_to_it
     assert checked(near) is near
     with pytest.raises(DataError, match=r"feature x alone .*rank correlation 1\.0000"):
         checked(labelled(good, (-np.exp(x)).tolist()))
-
-
-@pytest.mark.parametrize("labels", [[1.0, 2.0] * 50, ["a", "b"] * 50], ids=["numbers", "texts"])
-def test_a_holdout_has_two_labels_that_differ(labels: list[Any]) -> None:
-    check_holdout(labelled(examples(100), labels), min_rows=20)
-
-    with pytest.raises(DataError, match="and two labels that differ"):
-        check_holdout(labelled(examples(100), labels[:1] * 100), min_rows=20)
 
 
 def test_a_feature_whose_gaps_predict_the_label_is_refused() -> None:

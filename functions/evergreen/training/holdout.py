@@ -1,0 +1,99 @@
+"""The holdout: the newest rows, on which all candidates are compared and none is fitted.
+
+It begins `policy.holdout_days` before the newest row. Where the rows since then cannot tell two
+models apart, as after a single label on a new day, it begins as long before the newest row at which
+they could; and where no such span holds enough, or too little would be left to fit, with as few of
+the newest days as do. It always ends with the newest row, and a newer row never leaves less to fit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from evergreen.captures.examples import MIN_PER_CLASS, Examples, check_enough, utc
+from evergreen.contract.endpoint import Policy
+from evergreen.contract.errors import DataError
+
+MIN_DAYS = 3  # the bootstrap draws days
+
+
+@dataclass(frozen=True)
+class Split:
+    """The holdout, which begins at `cut`, and the rows before it, which may be fitted."""
+
+    cut: datetime
+    holdout: Examples
+    earlier: Examples
+
+    @property
+    def said(self) -> str:
+        """Return which days the holdout has, for people."""
+        days = np.unique(self.holdout.times.astype("datetime64[D]"))
+        rows = f"{len(self.holdout):,} rows on {len(days)} days"
+        return f"the holdout has {rows}, {days[0]} to {days[-1]}"
+
+
+def split(examples: Examples, policy: Policy, after: datetime | None) -> Split:
+    """Return the newest rows as the holdout, and the others.
+
+    after: rows until then were fitted by the champion, whom they would flatter. Raises DataError
+    where no holdout has enough rows, or none leaves enough to fit.
+    """
+    first = None if after is None else after + timedelta.resolution
+    fresh = examples.between(first, None)
+    faults = []
+    for start in _starts(fresh, policy):
+        cut = max(start, first or start)
+        earlier = examples.between(None, cut)
+        try:
+            if not len(earlier):
+                raise DataError(
+                    f"all {len(examples):,} rows are of the {policy.holdout_days} newest days "
+                    "(policy.holdout_days) or of too few days: none is left to fit"
+                )
+            check_enough(earlier, min_rows=policy.min_rows)
+        except DataError as error:
+            faults.append(error)
+        else:
+            return Split(cut, examples.between(cut, None), earlier)
+    if faults:
+        raise faults[0]
+    raise DataError(_too_small(fresh, policy))
+
+
+def _starts(fresh: Examples, policy: Policy) -> Iterator[datetime]:
+    """Yield the starts of holdouts that have enough rows: the best, and the one with the least."""
+    if not len(fresh):
+        return
+    days, order = fresh.times.astype("datetime64[D]"), np.arange(len(fresh))
+    begins = np.r_[True, days[1:] != days[:-1]]
+    number = np.cumsum(begins)
+    changes = np.r_[True, fresh.labels[1:] != fresh.labels[:-1]]
+    alike = np.maximum.accumulate(np.where(changes, order, 0))  # since when the label is the same
+
+    def enough(low: Any, high: Any) -> Any:
+        rows = high - low + 1 >= _min_rows(policy)
+        return rows & (number[high] - number[low] + 1 >= MIN_DAYS) & (alike[high] > low)
+
+    last = np.flatnonzero(np.r_[begins[1:], True])  # row of each day
+    since = fresh.times[last] - np.timedelta64(policy.holdout_days, "D")
+    spans = since[enough(np.searchsorted(fresh.times, since), last)]
+    starts = days[begins][enough(np.flatnonzero(begins), order[-1])]
+    yield from (utc(found[-1].astype("datetime64[us]")) for found in (spans, starts) if len(found))
+
+
+def _min_rows(policy: Policy) -> float:
+    return max(1, policy.min_rows * MIN_PER_CLASS)
+
+
+def _too_small(fresh: Examples, policy: Policy) -> str:
+    """Say why no holdout can tell two models apart."""
+    days = len(np.unique(fresh.times.astype("datetime64[D]")))
+    both = "both labels" if fresh.kind == "binary" else "two labels that differ"
+    return (
+        f"the rows that no champion was fitted on are {len(fresh):,} on {days} days: a holdout "
+        f"needs at least {int(_min_rows(policy)):,} on {MIN_DAYS}, and {both}"
+    )
