@@ -16,7 +16,9 @@ from typing import Any, Literal
 from samcli.lib.translate.sam_template_validator import SamTemplateValidator
 from samcli.yamlhelper import yaml_parse
 
-ROOT = Path(__file__).parents[1]
+from evergreen.contract import project_root
+
+ROOT = project_root().parent
 TEMPLATE = ROOT / "template.yaml"
 REGION: Literal["eu-west-1"] = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -211,8 +213,9 @@ class _Resolver:
             "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key_id(name)}",
             "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{own}:*",
         }
-        if attribute == "Arn" and kind in arns:
-            return arns[kind]
+        if attribute == "Arn":  # of a resource of your own, as most services write it
+            service, what = kind.lower().split("::")[-2:]
+            return arns.get(kind, f"arn:aws:{service}:{REGION}:{ACCOUNT}:{what}/{own}")
         if attribute == "QueueName" and kind == "AWS::SQS::Queue":
             return own
         if attribute == "Version" and kind == "AWS::Lambda::Version":

@@ -18,7 +18,7 @@ from botocore.session import Session
 from hypothesis import settings
 
 import bootstrap as clients
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import from_table
 from evergreen.contract import endpoint_files

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+import endpoints.flight_delay as flight_delay
 from benchmarks.promotion.flights import FIRST
 from benchmarks.promotion.year import Course, Replay, autopilot, direct, frozen, oracle
-from endpoints import flight_delay
 from evergreen.contract.endpoint import Policy
 
 SCHEDULES = {"every four weeks": 28, "every two weeks": 14, "weekly": 7}

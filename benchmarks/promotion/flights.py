@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+import endpoints.flight_delay as flight_delay
 from benchmarks.installed import BUILD
-from endpoints import flight_delay
 from evergreen.captures.examples import Examples, from_table, utc
 from evergreen.contract import problem
 from evergreen.contract.schema import schema_of

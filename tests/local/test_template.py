@@ -22,7 +22,9 @@ TRANSLATED = translate()
 
 
 def minimal(**properties: Any) -> dict[str, Any]:
-    return {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": properties}}}
+    own = {"Type": "AWS::DynamoDB::Table"}  # of a user, of whose type nobody here knows anything
+    queue = {"Type": "AWS::SQS::Queue", "Properties": properties}
+    return {"Resources": {"Queue": queue, "Own": own}}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,10 @@ def minimal(**properties: Any) -> dict[str, Any]:
         ({"Fn::Select": ["1", ["a", "b"]]}, "b"),
         ({"Fn::If": ["IsTest", "yes", "no"]}, "yes"),
         ({"Fn::GetAtt": ["Queue", "Arn"]}, "arn:aws:sqs:eu-west-1:123456789012:evergreen-queue"),
+        (
+            {"Fn::GetAtt": ["Own", "Arn"]},
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/evergreen-own",
+        ),
         ({"Fn::GetAtt": ["Queue", "QueueName"]}, "evergreen-queue"),
         ({"Ref": "Queue"}, "https://sqs.eu-west-1.amazonaws.com/123456789012/evergreen-queue"),
         ([{"Ref": "AWS::NoValue"}, 1], [1]),

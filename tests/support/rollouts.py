@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import from_table
 from evergreen.contract.schema import schema_of

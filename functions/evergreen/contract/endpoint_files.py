@@ -3,15 +3,15 @@
 import hashlib
 import importlib
 
-from evergreen.contract import identifiers
+from evergreen.contract import project_root
 from evergreen.contract.endpoint import Endpoint, check_endpoint
-from evergreen.contract.errors import FUNCTIONS, EndpointFileError
+from evergreen.contract.errors import EndpointFileError
 from evergreen.contract.identifiers import check_endpoint_file, check_endpoint_name, endpoint_file
 
 
 def names() -> list[str]:
     """Return the names of all endpoints that have a file."""
-    files = sorted(identifiers.ENDPOINT_FILES.glob("[!_]*.py"))
+    files = sorted((project_root() / "endpoints").glob("[!_]*.py"))
     return [file.stem.replace("_", "-") for file in files]
 
 
@@ -36,7 +36,7 @@ def load(name: str) -> Endpoint:
 
 def code(name: str) -> str:
     """Return the SHA-256 of all code that a version of this endpoint is made with."""
-    evergreen = FUNCTIONS / "evergreen"
+    evergreen = project_root() / "evergreen"
     machinery = sorted([*evergreen.rglob("*.py"), *evergreen.rglob("*.jinja")])  # of its card
     digest = hashlib.sha256()
     for file in [endpoint_file(name), *machinery]:

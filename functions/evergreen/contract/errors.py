@@ -36,7 +36,8 @@ from pathlib import Path
 
 import msgspec
 
-FUNCTIONS = Path(__file__).parents[2]
+from evergreen.contract import project_root
+
 _whole = logging.getLogger(__name__)  # at DEBUG, which `make train` alone turns on
 
 
@@ -60,10 +61,10 @@ def worded(error: BaseException) -> str:
     if answer := _of_aws(error):
         return answer
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(FUNCTIONS)]
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(project_root())]
     if not ours:
         return type(error).__name__
-    place = Path(ours[-1].filename).relative_to(FUNCTIONS)
+    place = Path(ours[-1].filename).relative_to(project_root())
     return f"{type(error).__name__} in {place}:{ours[-1].lineno}"
 
 

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
+from evergreen.contract import project_root
 from evergreen.contract.errors import UnknownEndpointError
-
-ENDPOINT_FILES = Path(__file__).parents[2] / "endpoints"
 
 VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 ENDPOINT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -31,7 +30,7 @@ def check_endpoint_name(text: str) -> None:
 
 def endpoint_file(endpoint: str) -> Path:
     """Return where the file of an endpoint is, or would be."""
-    return ENDPOINT_FILES / f"{endpoint.replace('-', '_')}.py"
+    return project_root() / "endpoints" / f"{endpoint.replace('-', '_')}.py"
 
 
 def check_endpoint_file(endpoint: str) -> None:

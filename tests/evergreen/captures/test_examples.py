@@ -13,7 +13,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.captures.examples import (
     Examples,
     check,

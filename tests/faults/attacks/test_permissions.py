@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from local.cloud.permissions import Grant
 from local.plane.plane import Plane

@@ -23,7 +23,7 @@ import time_machine
 from botocore.exceptions import ClientError
 
 import bootstrap as clients
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.contract.errors import (
     EvergreenError,

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.contract.errors import DataError
 from evergreen.contract.schema import JsonSchema

@@ -15,8 +15,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 import bootstrap as clients
+import endpoints.flight_delay as flight_delay
 import predict
-from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.serving.external import External
 from evergreen.training.train_version import Trained

@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from local.plane.plane import Plane
 from tests.faults.wire import KilledError, objects, restore

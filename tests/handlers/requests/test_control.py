@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import time_machine
 
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.captures.records import Capture
 from evergreen.registry.manifest import Manifest

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 import bootstrap as clients
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.contract.errors import UnexpectedError, UnknownEventError
 from evergreen.monitoring.earlier_checks import key_of

@@ -9,8 +9,8 @@ import pytest
 import time_machine
 
 import bootstrap as aws_clients
+import endpoints.flight_delay as flight_delay
 import rollout
-from endpoints import flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.contract.errors import UnknownEventError
 from evergreen.registry.state import Document

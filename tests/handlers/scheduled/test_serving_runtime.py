@@ -13,7 +13,7 @@ import time_machine
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import make_pipeline
 
-from endpoints import flight_delay
+import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.serving.model import JOBLIB, ONNX, REFERENCE, REPORT
 from evergreen.training.train_version import Trained
