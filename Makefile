@@ -13,13 +13,21 @@ RUN := .venv/bin/python
 MONTHS ?= 11
 RUNTIME ?= process
 SHARE ?= 1
-ENDPOINT ?= flight-delay
 SEED ?= 0
 CONFIG_ENV ?= default
 
+-include project.mk # yours: what you would rather have by default, and targets of your own
+
+ENDPOINT ?= $(subst _,-,$(basename $(notdir $(firstword $(wildcard functions/endpoints/[!_]*.py)))))
+DATA ?= $(firstword $(wildcard data/$(ENDPOINT).*))
+
+# What is of the template's own repository, and in no copy of it.
+ITS_OWN := bench|bench-drift|bench-promotion|load|mutate|test-copy|test-faults|test-sam|release|schemas|cost
+WITHOUT := $(if $(wildcard local/samples),,--no-group samples) $(if $(wildcard benchmarks),,--no-group bench --no-group pattern)
+
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | grep -vE '^($(or $(if $(wildcard benchmarks),,$(ITS_OWN)),-)):' | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
 demo: .venv/ready ## Replay a year of real flights at four levels: MONTHS=11 SHARE=1 SEED=0 RUNTIME=process (or sam)
@@ -30,15 +38,19 @@ PYTEST := $(RUN) -m pytest --numprocesses auto --dist worksteal # a core for eac
 
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker, but for those of test-faults
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults --ignore=tests/copy
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that are not marked slow, as one must be that takes some seconds
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults -m "not slow"
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults --ignore=tests/copy -m "not slow"
 
 .PHONY: test-faults
 test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises.md promises
 	@$(PYTEST) tests/faults
+
+.PHONY: test-copy
+test-copy: .venv/ready ## Make a copy for each kind of problem, run its commands, and update it to a next release
+	@$(RUN) -m pytest tests/copy
 
 .PHONY: mutate
 mutate: .venv/ready ## Remove each defence in turn and check that a test notices: ONLY=signature
@@ -70,7 +82,7 @@ check: .venv/ready .checkov/ready ## Check style, types, the lock file, and the 
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-logo
+	@$(if $(wildcard benchmarks),.venv/bin/lint-imports --no-logo)
 	@$(UV) lock --check --quiet
 	@$(RUN) -m local.gates
 
@@ -92,7 +104,7 @@ train: .venv/ready ## Train a model on this machine and show its figures: ENDPOI
 setup: .venv/ready ## Install everything into .venv
 
 .venv/ready: pyproject.toml uv.lock .python-version | $(UV)
-	@$(UV) sync --locked --quiet --no-progress --compile-bytecode
+	@$(UV) sync --locked --quiet --no-progress --compile-bytecode $(WITHOUT)
 	@touch $@
 
 $(UV):
@@ -107,11 +119,13 @@ build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARC
 	@PYTHON=$(abspath .uv/bin/python) ARCHITECTURE=$(ARCHITECTURE) AWS_DEFAULT_REGION=eu-west-1 \
 		.venv/bin/sam build --cache-dir .aws-sam/cache/$(ARCHITECTURE) \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
+	@$(RUN) -m local.published
 
 .PHONY: deploy
 deploy: build ## Build and deploy an environment of samconfig.toml: CONFIG_ENV=default
 	$(if $(filter file,$(origin ARCHITECTURE)),,$(error samconfig.toml says what is deployed: set Architecture there, and ARCHITECTURE in the Makefile))
-	@$(RUN) -m pytest tests/project/deployment/test_lock.py # a change that publishes no version would change nothing
+	@! grep -q make-build-writes-it .aws-sam/build/template.yaml || \
+		{ echo "The built template has no digest, so layers might not be published: run make build"; exit 1; }
 	@.venv/bin/sam deploy --config-env $(CONFIG_ENV)
 
 .PHONY: smoke
@@ -131,8 +145,8 @@ redrive: .venv/ready ## Send a stack's dead letters again: CONFIG_ENV=default ST
 
 .PHONY: local
 local: PORT ?= 5555
-local: .venv/ready ## Start moto with a champion, for sam local (needs Docker and a build): PORT=5555
-	@$(RUN) -m local.sam_local --port $(PORT)
+local: .venv/ready ## Start moto with a champion, for sam local (needs Docker and a build): PORT=5555 ENDPOINT=flight-delay DATA=file
+	@$(RUN) -m local.sam_local --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: size
 size: .venv/ready ## Compare the built packages with Lambda's limits and our budgets
@@ -141,6 +155,24 @@ size: .venv/ready ## Compare the built packages with Lambda's limits and our bud
 .PHONY: cost
 cost: .venv/ready ## Reckon the cost of a stack at each level, and write docs/cost.md
 	@$(RUN) -m local.cost
+
+.PHONY: update
+update: .venv/ready ## Take the next release of Evergreen into a copy, by a three-way merge: REF=tag
+	@.venv/bin/copier update --defaults $(if $(REF),--vcs-ref "$(REF)")
+	@if grep -q '^<<<<<<<' uv.lock; then git checkout --quiet HEAD -- uv.lock; fi # `make lock` mends it
+	@conflicts=$$(git diff --name-only --diff-filter=U); if [[ -n "$$conflicts" ]]; then \
+		echo "Both you and the release changed the same lines: mend these, then make lock:"; echo "$$conflicts"; exit 1; fi
+	@$(MAKE) --no-print-directory lock
+
+.PHONY: release
+release: VERSION ?= $(shell git describe --tags --always)
+release: .venv/ready ## Write build/evergreen-VERSION.zip, a copy for `sam init --location`
+	@rm -rf build/release && mkdir -p build/release
+	@.venv/bin/copier copy --quiet --defaults --vcs-ref HEAD . build/release/evergreen
+	@sed -i.bak "s|^_src_path:.*|_src_path: $$(git remote get-url origin 2>/dev/null || pwd)|" \
+		build/release/evergreen/.copier-answers.yml && rm build/release/evergreen/.copier-answers.yml.bak
+	@cd build/release && $(abspath $(RUN)) -m zipfile -c ../evergreen-$(VERSION).zip evergreen/
+	@echo "Written to build/evergreen-$(VERSION).zip"
 
 .PHONY: clean
 clean: ## Remove everything built and installed

@@ -4,6 +4,7 @@ Prints the commands that work while it runs: each function with each event that 
 and Lambda's own.
 """
 
+import json
 import sys
 import tempfile
 import threading
@@ -11,13 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from evergreen.registry.manifest import Manifest
 from local import command_line, template
 from local.plane import containers, stack
 
 BUILD = template.ROOT / "build" / "local"
 ENVIRONMENT = BUILD / "env.json"
 PORT = 5555
-ENDPOINT = "flight-delay"  # what events/ ask about
+SAMPLE = "flight-delay"  # what events/ ask about
 EVENTS = {  # who takes what; those that Evergreen announces start nothing
     "PredictFunction": ("predict", "endpoints", "endpoint"),
     "FeedbackFunction": ("feedback",),
@@ -39,7 +41,10 @@ def main() -> None:
     """Serve until interrupted."""
     parser = command_line.parser("local.sam_local", __doc__, "make local PORT=5555")
     parser.add_argument("--port", type=int, default=PORT, help="where moto listens")
+    parser.add_argument("--endpoint", required=True, help="which one the events ask about")
+    parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     arguments = parser.parse_args()
+    endpoint = arguments.endpoint
     BUILD.mkdir(parents=True, exist_ok=True)
     console = Console()
     with (
@@ -47,10 +52,15 @@ def main() -> None:
         containers.deployed(ENVIRONMENT, log, arguments.port) as plane,
         tempfile.TemporaryDirectory() as folder,
     ):
-        console.print(f"Training a champion for {ENDPOINT} …", highlight=False)
-        stack.upload(plane, ENDPOINT, stack.training_file(ENDPOINT, None, Path(folder)))
-        if stack.registry().document(ENDPOINT) is None:
+        console.print(f"Training a champion for {endpoint} …", highlight=False)
+        file = stack.training_file(endpoint, arguments.data, Path(folder))
+        stack.upload(plane, endpoint, file)
+        seen = stack.registry().document(endpoint)
+        if seen is None:
             sys.exit("the training failed: see build/local/lambda.log")
+        manifest = stack.registry().manifest(endpoint, seen.document.champion)
+        assert manifest is not None
+        render(manifest)
         console.print("moto has the stack and a champion. In another terminal:\n")
         for command in commands():
             console.print(command, highlight=False, soft_wrap=True)
@@ -61,12 +71,31 @@ def main() -> None:
             console.print("\nStopped.")
 
 
+def render(manifest: Manifest) -> None:
+    """Write events/ into build/local/ as they are of a champion's endpoint: its name and rows."""
+    problem = manifest.problem
+    label = {"binary": False, "regression": 0.0}.get(problem.kind, "".join(problem.classes[:1]))
+    asked = {
+        "instances": [row for row, _ in manifest.golden[:2]],
+        "labels": [{"id": f"{0:032x}-000", "label": label}],
+    }
+    for name in {event for events in EVENTS.values() for event in events}:
+        text = (template.ROOT / "events" / f"{name}.json").read_text()
+        event = json.loads(text.replace(SAMPLE, manifest.endpoint))
+        part = {"predict": "instances", "feedback": "labels"}.get(name)
+        if part:
+            event["body"] = json.dumps({part: asked[part]})
+        (BUILD / "events").mkdir(exist_ok=True)
+        (BUILD / "events" / f"{name}.json").write_text(json.dumps(event, indent=2))
+
+
 def commands() -> list[str]:
     """Return every command that works now."""
     sam = ".venv/bin/sam local"
-    rest = f"--env-vars {ENVIRONMENT.relative_to(template.ROOT)}"
+    folder = BUILD.relative_to(template.ROOT)
+    rest = f"--env-vars {folder}/{ENVIRONMENT.name}"
     invocations = [
-        f"{sam} invoke {function} -e events/{event}.json {rest}"
+        f"{sam} invoke {function} -e {folder}/events/{event}.json {rest}"
         for function, events in EVENTS.items()
         for event in events
     ]

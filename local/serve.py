@@ -29,7 +29,7 @@ BACKLOG = 1_024  # of clients that connect at once; with the usual 5, some of 32
 TICK_SECONDS = 1.0
 RECENT = timedelta(days=4)  # of the flights, that the champion has not seen
 BUILD = template.ROOT / "build" / "serve"
-EXAMPLE = (template.ROOT / "events" / "bodies" / "predict.json").relative_to(template.ROOT)
+EXAMPLE = (template.ROOT / "events" / "bodies" / "flight-delay.json").relative_to(template.ROOT)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from cli.api import AddressError, Api, api_of
 from local import command_line
 from local.template import ROOT
 
-EXAMPLE = ROOT / "events" / "bodies" / "predict.json"
+BODIES = ROOT / "events" / "bodies"  # one for each endpoint
 FAULTY_ROW = b'{"instances": [{"no-such-field": 1}]}'
 FAULTY_LABEL = b'{"labels": [{"id": "no-id", "label": null}]}'  # of no kind of problem
 NO_STATUS = "/control/endpoints/no-such-endpoint/status"
@@ -30,13 +30,13 @@ def main() -> None:
     """Check, and end with 1 if anything does not hold."""
     parser = command_line.parser("local.smoke", __doc__, "make smoke URL=https://…")
     parser.add_argument("--url", required=True, help="the output ApiUrl of the stack")
-    parser.add_argument("--endpoint", default="flight-delay", help="which one to ask")
+    parser.add_argument("--endpoint", required=True, help="which one to ask")
     parser.add_argument("--body", type=Path, help="a predict request to send, JSON")
     parser.add_argument("--allow-no-champion", action="store_true", help="nothing is trained yet")
     arguments = parser.parse_args()
     endpoint, file = arguments.endpoint, arguments.body
-    if file is None and endpoint == "flight-delay":
-        file = EXAMPLE
+    if file is None and (BODIES / f"{endpoint}.json").is_file():
+        file = BODIES / f"{endpoint}.json"
     try:
         api = api_of(arguments.url)
         body = file.read_bytes() if file else None

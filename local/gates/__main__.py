@@ -4,6 +4,7 @@ What the scanners and our own rules find fails the check, unless exceptions.toml
 and what that file names and nobody finds fails it too.
 """
 
+import hashlib
 import sys
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Set
@@ -15,6 +16,8 @@ from local.gates.scanners import SEEDED, Finding, ScanError, UnreachedError
 from local.template import ROOT
 
 EXCEPTIONS = ROOT / "local" / "exceptions.toml"
+OWN = ROOT / "exceptions.toml"  # of a copy, whose resources may need some too
+MACHINERY = ROOT / ".evergreen.sha256"  # of a copy: what its release brought
 SCANS: dict[str, Callable[[], list[Finding]]] = {  # the longest first
     "checkov": scanners.checkov,
     "cfn-lint": scanners.cfn_lint,
@@ -29,7 +32,7 @@ Kept = tuple[str, str, str]
 
 def kept(text: str) -> set[Kept]:
     """Return what the text of exceptions.toml keeps. Raises ScanError where no reason is given."""
-    found = tomllib.loads(text)["exception"]
+    found = tomllib.loads(text).get("exception", [])
     for entry in found:
         if not entry.get("why"):
             raise ScanError(f"{entry['tool']} {entry['rule']} is kept without a reason: say `why`")
@@ -41,7 +44,7 @@ def judge(findings: Iterable[Finding], exceptions: Set[Kept], asked: Collection[
     found = {(one.tool, one.rule, one.where): one.text for one in findings if not is_seeded(one)}
     new = [f"{' '.join(place)}: {found[place]}" for place in sorted(found.keys() - exceptions)]
     return new + [
-        f"{' '.join(place)}: is not found any more: take it out of {EXCEPTIONS.relative_to(ROOT)}"
+        f"{' '.join(place)}: is not found any more: take it out of the exceptions"
         for place in sorted(exceptions - found.keys())
         if place[0] in asked
     ]
@@ -55,6 +58,17 @@ def blind(findings: Iterable[Finding], asked: Collection[str]) -> list[str]:
         for tool in sorted(SEEDED.keys() & set(asked))
         for rule in sorted(SEEDED[tool])
         if (tool, rule) not in seen
+    ]
+
+
+def edited() -> list[str]:
+    """Return the files of the machinery that are not as the release of this copy brought them."""
+    lines = MACHINERY.read_text().splitlines() if MACHINERY.exists() else []
+    return [
+        name
+        for expected, name in (line.split("  ", 1) for line in lines)
+        if not (ROOT / name).is_file()
+        or hashlib.sha256((ROOT / name).read_bytes()).hexdigest() != expected
     ]
 
 
@@ -80,7 +94,12 @@ def main() -> None:
         except ScanError as reason:
             asked.remove(tool)
             failures.append(str(reason))
-    exceptions = kept(EXCEPTIONS.read_text())
+    exceptions = kept(EXCEPTIONS.read_text()) | (kept(OWN.read_text()) if OWN.exists() else set())
+    if changed := edited():
+        print(
+            f"Evergreen's own files that were edited here: {', '.join(changed)}. "
+            "`make update` keeps that, and may conflict with it."
+        )
     failures += judge(findings, exceptions, asked) + blind(findings, asked)
     if failures:
         sys.exit("\n".join(failures))

@@ -1,9 +1,14 @@
 """The commands that `make local` prints: each event with the function that it starts."""
 
+import json
 import shlex
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from evergreen.contract.problem import Kind, Problem
+from evergreen.training.train_version import Trained
 from local import sam_local
 from local.template import ROOT, Template
 from tests.local.plane.test_events import STARTS
@@ -30,7 +35,7 @@ def test_a_command_that_is_printed_names_files_that_there_are(
 
     assert words == [*("local", "invoke", function), *("-e", event), *("--env-vars", environment)]
     assert function in template.of_type("AWS::Lambda::Function")
-    assert (ROOT / event).is_file()
+    assert (ROOT / event).parent == sam_local.BUILD / "events"
     assert ROOT / environment == sam_local.ENVIRONMENT
     assert sam == ".venv/bin/sam"
 
@@ -40,3 +45,24 @@ def test_each_invocation_is_printed_and_what_serves_them_all() -> None:
 
     assert len(set(INVOCATIONS)) == len(STARTS)
     assert rest == ["start-api", "start-lambda"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"), [("binary", False), ("multiclass", "late"), ("regression", 0.0)]
+)
+def test_the_events_are_written_with_the_name_the_rows_and_a_label_of_the_endpoint(
+    trained: Trained, kind: Kind, label: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sam_local, "BUILD", tmp_path)
+    problem = Problem(kind=kind, classes=["late", "soon", "never"] if kind == "multiclass" else [])
+    manifest = msgspec.structs.replace(trained.manifest, endpoint="my-own", problem=problem)
+
+    sam_local.render(manifest)
+
+    written = {path.stem: path.read_text() for path in (tmp_path / "events").iterdir()}
+    assert set(written) == {event for event, _ in STARTS}
+    assert not [name for name, text in written.items() if sam_local.SAMPLE in text]
+    rows = json.loads(json.loads(written["predict"])["body"])["instances"]
+    assert rows == [row for row, _ in manifest.golden[:2]]
+    (sent,) = json.loads(json.loads(written["feedback"])["body"])["labels"]
+    assert sent["label"] == label

@@ -67,7 +67,7 @@ def ask_all(answers: Answers) -> list[Outcome]:
 
     http: Any = Fake(send=send)
     api = dataclasses.replace(api_of(URL), http=http)
-    return smoke.ask_all(api, given.NAME, smoke.EXAMPLE.read_bytes())
+    return smoke.ask_all(api, given.NAME, (smoke.BODIES / f"{given.NAME}.json").read_bytes())
 
 
 def closed(answers: Answers) -> Answers:
@@ -219,7 +219,7 @@ def test_without_credentials_only_this_machine_is_asked(monkeypatch: pytest.Monk
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
     """Return what the command exits with."""
-    monkeypatch.setattr(sys, "argv", ["smoke", *arguments])
+    monkeypatch.setattr(sys, "argv", ["smoke", "--endpoint", given.NAME, *arguments])
     with pytest.raises(SystemExit) as ended:
         smoke.main()
     return ended.value.code

@@ -28,7 +28,7 @@ PREDICT = f"/endpoints/{NAME}/predict"
 CONTROL = f"/control/endpoints/{NAME}"
 JSON = {"Content-Type": "application/json"}
 SHARE = 3  # of the flights one, to be quick
-BODY = (ROOT / "events" / "bodies" / "predict.json").read_bytes()
+BODY = (ROOT / "events" / "bodies" / "flight-delay.json").read_bytes()
 
 
 Deploy = Callable[..., Any]

@@ -1,5 +1,6 @@
 """The gates of `make check`: what is found fails them, and what is excused and not found too."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -46,8 +47,7 @@ def test_an_exception_that_nothing_needs_fails_the_check_for_each_of_its_places(
     idle = ("checkov", "CKV_AWS_21", "ArtifactBucket")
 
     assert judge([FOUND], {KEPT, idle}, SCANS) == [
-        "checkov CKV_AWS_21 ArtifactBucket: is not found any more: "
-        "take it out of local/exceptions.toml"
+        "checkov CKV_AWS_21 ArtifactBucket: is not found any more: take it out of the exceptions"
     ]
 
 
@@ -325,3 +325,33 @@ def test_ruff_finds_what_is_unsafe_in_a_function_of_ours(rule: str, line: str) -
     )  # fmt: skip
 
     assert f" {rule} " in found.stdout
+
+
+# A copy
+
+
+def test_a_file_of_the_machinery_that_was_edited_or_deleted_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("kept.py", "edited.py", "deleted.py")
+    for name in names[:2]:
+        (tmp_path / name).write_text("as it was")
+    digest = hashlib.sha256(b"as it was").hexdigest()
+    (tmp_path / ".evergreen.sha256").write_text("".join(f"{digest}  {name}\n" for name in names))
+    (tmp_path / "edited.py").write_text("as it is")
+    monkeypatch.setattr(main, "ROOT", tmp_path)
+    monkeypatch.setattr(main, "MACHINERY", tmp_path / ".evergreen.sha256")
+
+    assert main.edited() == ["edited.py", "deleted.py"]
+
+
+def test_a_repository_that_is_no_copy_has_no_edited_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "MACHINERY", tmp_path / "none")
+
+    assert main.edited() == []
+
+
+def test_a_file_of_exceptions_that_keeps_nothing_yet_is_none() -> None:
+    assert kept("# [[exception]]\n") == set()

@@ -1,0 +1,1 @@
+../../../functions/endpoints/__init__.py

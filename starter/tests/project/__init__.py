@@ -1,0 +1,1 @@
+../../../tests/project/__init__.py

@@ -1,0 +1,1 @@
+../../../../tests/project/deployment/__init__.py

@@ -1,0 +1,1 @@
+../../../../tests/project/deployment/test_lock.py
