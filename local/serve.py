@@ -54,7 +54,9 @@ def main() -> None:
     console = Console()
     with (
         (BUILD / "lambda.log").open("w", buffering=1) as log,
-        stack.deployed(log, MaturityLevel=arguments.level, EndpointTtl=str(arguments.ttl)) as plane,
+        stack.deployed(
+            log, console.file, MaturityLevel=arguments.level, EndpointTtl=str(arguments.ttl)
+        ) as plane,
     ):
         try:
             server = Server((HOST, port), handler_of(plane))

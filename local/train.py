@@ -39,7 +39,7 @@ def main() -> None:
 def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int:
     """Train once; return 0 if a champion came of it."""
     events: list[dict[str, Any]] = []
-    with stack.deployed(log, Seed=str(seed)) as plane:
+    with stack.deployed(log, console.file, Seed=str(seed)) as plane:
         plane.on_event = events.append
         stack.upload(plane, endpoint, file)
         for event in events:

@@ -38,12 +38,21 @@ class Context:
 
 
 class _Output:
-    """Where everything that functions print goes; loggers keep the stream they were made with."""
+    """Where everything that functions print goes; loggers keep the stream they were made with.
+
+    shown: gets what does not look like a log's line, and so comes from an endpoint's own file.
+    """
 
     def __init__(self) -> None:
         self.target: IO[str] | None = None
+        self.shown: IO[str] | None = None
+        self._line = ""
 
     def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            if self.shown and not line.startswith('{"'):
+                print(line, file=self.shown, flush=True)
         return self.target.write(text) if self.target else len(text)
 
     def flush(self) -> None:
@@ -56,9 +65,10 @@ _OUTPUT = _Output()
 
 @dataclass
 class Process:
-    """Imports handlers and calls them; log gets what they print."""
+    """Imports handlers and calls them; log gets all that they print, shown what is no log."""
 
     log: IO[str] | None = None
+    shown: IO[str] | None = None
     code: Path = CODE
     _handlers: dict[str, Handler] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -78,7 +88,7 @@ class Process:
             redirect_stdout(cast(IO[str], _OUTPUT)),
             properties["Role"].assumed(),
         ):
-            _OUTPUT.target = self.log
+            _OUTPUT.target, _OUTPUT.shown = self.log, self.shown
             if function not in self._handlers:
                 self._handlers[function] = self._import(properties)
             return self._handlers[function](json.loads(json.dumps(event)), context)

@@ -23,15 +23,19 @@ FLIGHTS = ("flight-delay", "air-time")  # learn from those of January
 
 
 @contextmanager
-def deployed(log: IO[str] | None = None, **parameters: str) -> Iterator[Plane]:
+def deployed(
+    log: IO[str] | None = None, shown: IO[str] | None = None, /, **parameters: str
+) -> Iterator[Plane]:
     """Deploy the template into moto; parameters override its defaults.
+
+    log: gets what functions print; shown: what an endpoint's own file prints.
 
     Raises TemplateError at the end where a function's role lacked something.
     """
     resolved = template.load(parameters)
     with resources.started(), shortcuts.taken():
         resources.create(resolved)
-        plane = Plane(resolved, log, runtime=Process(log))
+        plane = Plane(resolved, log, runtime=Process(log, shown))
         yield plane
         check_refused(plane.roles)
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from evergreen.captures.examples import Examples, moments
 from evergreen.contract import endpoint_files, problem
 from evergreen.contract.decoding import RowDecoder
-from evergreen.contract.endpoint import check_endpoint
+from evergreen.contract.endpoint_checks import check_endpoint
 from evergreen.contract.problem import Kind, array
 from evergreen.contract.rule import Rule
 from evergreen.contract.schema import JsonSchema, columns_of, schema_of

@@ -8,28 +8,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
 
-from evergreen.contract.errors import EndpointFileError
-from evergreen.contract.problem import KINDS, Kind
+from evergreen.contract.problem import Kind
 from evergreen.contract.rule import Rule
-from evergreen.contract.schema import JsonSchema, schema_of
 
-SCHEDULES = ("daily", "weekly", "monthly", "never")
-PROMOTIONS = ("superior", "not worse")
-ONE = (  # fields of a policy that must be at least 1
-    "holdout_days", "min_rows", "drift_window_days", "cooldown_days", "label_days", "shadow_days",
-    "max_shadow_days", "watch_days", "watch_min_days", "max_latency_ms",
-)  # fmt: skip
-ZERO = (  # and those that must not be negative
-    "margin", "slice_margin", "max_duplicates", "max_label_shift", "max_calibration_error",
-    "max_artifact_mb", "search_seconds", "new_labels", "canary_days", "canary_rows",
-)  # fmt: skip
-
-RULES = (  # and those that decisions on versions are made by
+RULES = (  # fields of a policy that decisions on versions are made by
     "promotion", "margin", "alpha", "shadow_days", "max_shadow_days", "canary", "canary_days",
     "canary_rows", "watch_days", "watch_min_days", "label_days", "max_latency_ms",
 )  # fmt: skip
@@ -157,7 +143,10 @@ class Endpoint:
     search: for candidates by name, the values that parameters may have, by their names in
         `pipeline.get_params()`; see policy.search_seconds.
 
-    A file that breaks the contract is no error here: `check_endpoint` raises EndpointFileError.
+    sensitive: why a field says something about a person, by its name; its values stay out of logs,
+        pages and examples, and out of what a version keeps (docs/personal-data.md).
+
+    What breaks the contract is no error here: `check_endpoint` raises EndpointFileError for it.
 
     >>> from typing import Annotated
     >>> from evergreen import Endpoint, Policy
@@ -172,6 +161,7 @@ class Endpoint:
     ...     candidates=lambda seed: {"logistic": LogisticRegression(random_state=seed)},
     ...     policy=Policy(label_days=90),
     ... )
+    >>> from evergreen.contract.endpoint_checks import check_endpoint
     >>> check_endpoint("loan", endpoint)
     """
 
@@ -185,106 +175,4 @@ class Endpoint:
     rule: Rule | None = None
     fairness: tuple[str, ...] = ()
     search: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
-
-
-def check_endpoint(name: str, endpoint: object) -> None:
-    """Raise EndpointFileError for the first way in which an endpoint breaks the contract."""
-    if not isinstance(endpoint, Endpoint):
-        raise EndpointFileError(name, "define `endpoint = Endpoint(...)` at the top level")
-    if not (isinstance(endpoint.row, type) and issubclass(endpoint.row, msgspec.Struct)):
-        raise EndpointFileError(name, "`row` must be a subclass of msgspec.Struct")
-    if not endpoint.row.__struct_config__.forbid_unknown_fields:
-        raise EndpointFileError(
-            name, "`row` needs forbid_unknown_fields=True, or typos pass unseen"
-        )
-    if not endpoint.target:
-        raise EndpointFileError(name, "`target` must say what is predicted")
-    schema = schema_of(name, endpoint.row)
-    for named, spec in schema["properties"].items():
-        if not any(part.get("description") for part in (spec, *spec.get("anyOf", ()))):
-            raise EndpointFileError(name, f"field `{named}` has no description")
-        if named in ("label", "time"):
-            raise EndpointFileError(name, f"field `{named}` has a name that `examples` needs")
-    _check_fields(name, "slices", endpoint.slices, schema)
-    _check_fields(name, "fairness", endpoint.fairness, schema)
-    if endpoint.problem not in KINDS:
-        raise EndpointFileError(name, f"problem {endpoint.problem!r} is none of {tuple(KINDS)}")
-    _check_policy(name, endpoint.policy)
-    _check_rule(name, "rule", endpoint.rule, schema)
-    candidates = endpoint.candidates(0)
-    if not candidates:
-        raise EndpointFileError(name, "`candidates` returned no pipeline")
-    for candidate, pipeline in candidates.items():
-        if getattr(pipeline, "kind", "model") != "model":
-            of_service = getattr(pipeline, "rule", pipeline)
-            _check_rule(name, f"candidate {candidate!r}", of_service, schema)
-        scores, kind = (
-            ("predict", "regressor")
-            if endpoint.problem == "regression"
-            else ("predict_proba", "classifier")
-        )
-        if not (hasattr(pipeline, "fit") and hasattr(pipeline, scores)):
-            raise EndpointFileError(
-                name, f"candidate {candidate!r} must have fit and {scores} (a {kind})"
-            )
-    _check_search(name, endpoint, candidates)
-
-
-def _check_fields(name: str, what: str, fields: tuple[str, ...], schema: JsonSchema) -> None:
-    if isinstance(fields, str):
-        raise EndpointFileError(name, f'{what} is a text: write ("{fields}",)')
-    if unknown := [each for each in fields if each not in schema["properties"]]:
-        known = ", ".join(schema["properties"])
-        raise EndpointFileError(
-            name, f"{what}: {unknown[0]!r} is not a field of `row`, which has {known}"
-        )
-
-
-def _check_search(name: str, endpoint: Endpoint, candidates: Mapping[str, Any]) -> None:
-    for candidate, space in endpoint.search.items():
-        if candidate not in candidates:
-            known = ", ".join(candidates)
-            raise EndpointFileError(name, f"search: {candidate!r} is no candidate, only {known}")
-        parameters: Mapping[str, Any] = getattr(candidates[candidate], "get_params", dict)()
-        for parameter, values in space.items():
-            if parameter not in parameters:
-                raise EndpointFileError(
-                    name, f"search: {candidate!r} has no parameter {parameter!r} in get_params()"
-                )
-            if isinstance(values, str) or not len(values):
-                raise EndpointFileError(name, f"search: {parameter!r} needs a list of values")
-
-
-def _check_rule(name: str, where: str, rule: object, schema: JsonSchema) -> None:
-    if rule is None:
-        return
-    if not isinstance(rule, Rule):
-        raise EndpointFileError(name, f"{where} must be a Rule (from evergreen import Rule)")
-    try:
-        rule.check(schema)
-    except ValueError as error:
-        raise EndpointFileError(name, f"{where}: {error}") from error
-
-
-def _check_policy(name: str, policy: Policy) -> None:
-    if policy.schedule not in SCHEDULES:
-        raise EndpointFileError(name, f"schedule {policy.schedule!r} is none of {SCHEDULES}")
-    if policy.promotion not in PROMOTIONS:
-        raise EndpointFileError(name, f"promotion {policy.promotion!r} is none of {PROMOTIONS}")
-    for found, least in ((ONE, 1), (ZERO, 0)):
-        for what in found:
-            value = getattr(policy, what)
-            if value is not None and not value >= least:
-                bound = f"must be at least {least}" if least else "must not be negative"
-                raise EndpointFileError(name, f"policy.{what} {bound}")
-    if not policy.windows_days or any(d is not None and d < 1 for d in policy.windows_days):
-        raise EndpointFileError(
-            name, "policy.windows_days needs windows of at least 1 day, or None"
-        )
-    if not 0 < policy.alpha < 0.5:
-        raise EndpointFileError(name, "policy.alpha must lie between 0 and 0.5")
-    shares = (0.0, *policy.canary, 1.0)
-    if not policy.canary or any(low >= high for low, high in pairwise(shares)):
-        raise EndpointFileError(name, "policy.canary needs shares between 0 and 1 that rise")
-    if policy.max_shadow_days < policy.shadow_days:
-        raise EndpointFileError(name, "policy.max_shadow_days is less than policy.shadow_days")
+    sensitive: Mapping[str, str] = field(default_factory=dict)

@@ -20,7 +20,7 @@
     ├── ForbiddenChangeError        an endpoint in this state does not allow it
     ├── UnknownEventError           a function was started with something that it does not handle
     ├── DeliveryError               a stream or bus did not take everything
-    ├── EndpointFileError           a file in endpoints/ breaks the contract
+    ├── EndpointFileError           a file in endpoints/ breaks its contract, each fault by line
     ├── DataError                   this data cannot train a model
     ├── NoCandidateError            no candidate could be fitted
     ├── CandidateError              one of them could not
@@ -117,10 +117,8 @@ class WrongContentTypeError(RequestError):
     """The body is not declared as JSON."""
 
     def __init__(self, content_type: str) -> None:
-        super().__init__(
-            f"content type {content_type[:80]!r} is not read here: "
-            "send `Content-Type: application/json`"
-        )
+        wanted = "send `Content-Type: application/json`"
+        super().__init__(f"content type {content_type[:80]!r} is not read here: {wanted}")
 
 
 class UnknownEndpointError(RequestError):
@@ -277,10 +275,12 @@ class DeliveryError(EvergreenError):
 
 
 class EndpointFileError(EvergreenError):
-    """A file in endpoints/ breaks the contract of evergreen.contract.endpoint."""
+    """A file in endpoints/ breaks its contract; the path of a fault may be a line of it."""
 
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"endpoints/{name.replace('-', '_')}.py: {problem}")
+    def __init__(self, name: str, *faults: Fault) -> None:
+        self.faults, file = faults, f"endpoints/{name.replace('-', '_')}.py"
+        lines = (f":{path}" if (path := each.path).isdigit() else "" for each in faults)
+        super().__init__("\n".join(f"{file}{next(lines)}: {each.message}" for each in faults))
 
 
 class DataError(EvergreenError):

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.contract.errors import EndpointFileError
+from evergreen.contract.errors import EndpointFileError, Fault
 
 JsonSchema = dict[str, Any]
 Columns = dict[str, npt.NDArray[Any]]
@@ -38,16 +38,26 @@ _NOTES = {"title", "description", "examples", "default"}
 
 
 def schema_of(name: str, row: type[msgspec.Struct]) -> JsonSchema:
-    """Return the JSON Schema of a request row; EndpointFileError where a field is not flat."""
-    schema = msgspec.json.schema(row)
-    schema = schema["$defs"][row.__name__]
+    """Return the JSON Schema of a request row.
+
+    Raises EndpointFileError with every field that is not flat.
+    """
+    if not (isinstance(row, type) and issubclass(row, msgspec.Struct)):
+        raise EndpointFileError(name, Fault("row", "`row` must be a subclass of msgspec.Struct"))
+    try:
+        schema = msgspec.json.schema(row)["$defs"][row.__name__]
+    except TypeError as error:  # of a type that JSON does not have
+        raise EndpointFileError(name, Fault("row", f"`row`: {error}")) from error
+    faults = []
     for field, spec in schema["properties"].items():
-        if field not in row.__struct_fields__:
-            raise EndpointFileError(name, f"field `{field}`: `row` must not rename its fields")
         try:
+            if field not in row.__struct_fields__:
+                raise ValueError("`row` must not rename its fields")
             type_of(spec)
         except ValueError as error:
-            raise EndpointFileError(name, f"field `{field}`: {error}") from error
+            faults.append(Fault(f"row.{field}", f"field `{field}`: {error}"))
+    if faults:
+        raise EndpointFileError(name, *faults)
     return dict(schema)
 
 

@@ -1,6 +1,7 @@
 """The contract of a file in endpoints/."""
 
 import dataclasses
+import math
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any
 
@@ -9,9 +10,14 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from msgspec import Meta
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
-from evergreen.contract.endpoint import Endpoint, Policy, check_endpoint
+from evergreen.contract.endpoint import Endpoint, Policy
+from evergreen.contract.endpoint_checks import check_endpoint, faults_of_policy
 from evergreen.contract.errors import EndpointFileError
 
 
@@ -128,8 +134,71 @@ def test_an_endpoint_has_candidates_that_say_what_its_problem_asks() -> None:
     check_endpoint("good", dataclasses.replace(GOOD, problem="multiclass"))
     check_endpoint("good", dataclasses.replace(GOOD, **regression))
     with pytest.raises(
-        EndpointFileError, match=r"must have fit and predict_proba \(a classifier\)"
+        EndpointFileError, match="'linear' is a regressor, and multiclass asks for a classifier"
     ):
         check_endpoint("bad", dataclasses.replace(GOOD, **regression | {"problem": "multiclass"}))
     with pytest.raises(EndpointFileError, match="problem 'ranking' is none of"):
         check_endpoint("bad", dataclasses.replace(GOOD, problem="ranking"))  # type: ignore[arg-type]
+
+
+def test_all_breaches_are_named_together() -> None:
+    broken = dataclasses.replace(
+        GOOD,
+        row=described(x=list[int], label=float, y=dict[str, int]),
+        target="",
+        policy=Policy(alpha=0.7, schedule="hourly", margin="a"),  # type: ignore[arg-type]
+        problem="ranking",  # type: ignore[arg-type]
+        candidates=lambda _: {},
+    )
+
+    with pytest.raises(EndpointFileError) as raised:
+        check_endpoint("bad", broken)
+
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 8
+    assert all(line.startswith("endpoints/bad.py: ") for line in lines)
+
+
+class OfNoLibrary:
+    """An estimator that does not say what it is."""
+
+    def fit(self, *_: Any) -> "OfNoLibrary":
+        return self
+
+
+def test_what_a_candidate_can_do_only_once_it_is_fitted_is_not_asked_before() -> None:
+    both = [("one", LogisticRegression()), ("two", DecisionTreeClassifier())]
+    late = {
+        "stacked": StackingClassifier(both),
+        "voting": VotingClassifier(both),
+        "support": SVC(),
+        "search": GridSearchCV(LogisticRegression(), {"C": [1.0]}),
+        "own": OfNoLibrary(),
+    }
+
+    check_endpoint("good", dataclasses.replace(GOOD, candidates=lambda _: late))
+
+
+@pytest.mark.parametrize("thing", [LogisticRegression, "model", None])
+def test_what_is_no_estimator_is_named(thing: object) -> None:
+    with pytest.raises(EndpointFileError, match="candidate 'it' must be an estimator with fit"):
+        check_endpoint("bad", dataclasses.replace(GOOD, candidates=lambda _: {"it": thing}))
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Policy)])
+@pytest.mark.parametrize(
+    "value", ["a", [], {}, object(), True, math.nan], ids=lambda value: type(value).__name__
+)
+def test_a_policy_of_odd_types_is_refused_and_nothing_else(field: str, value: Any) -> None:
+    found = list(faults_of_policy(Policy(**{field: value})))
+
+    assert found
+    assert field in found[0].message
+
+
+def test_an_error_in_candidates_is_named() -> None:
+    def candidates(_: int) -> dict[str, Any]:
+        raise NameError("name 'LogisticRegresion' is not defined")
+
+    with pytest.raises(EndpointFileError, match="`candidates` raised NameError: name 'Log"):
+        check_endpoint("bad", dataclasses.replace(GOOD, candidates=candidates))

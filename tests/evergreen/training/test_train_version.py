@@ -20,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from evergreen.captures.examples import Examples
-from evergreen.contract.endpoint import Endpoint, Policy, check_endpoint
+from evergreen.contract.endpoint import Endpoint, Policy
+from evergreen.contract.endpoint_checks import check_endpoint
 from evergreen.contract.errors import DataError, NoCandidateError
 from evergreen.contract.rule import Rule, When
 from evergreen.contract.schema import schema_of

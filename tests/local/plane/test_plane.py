@@ -276,6 +276,26 @@ def test_what_functions_print_goes_to_the_log_and_nowhere_else(
     assert capsys.readouterr().out == ""
 
 
+def test_what_a_users_file_prints_is_shown_and_what_functions_log_is_not(
+    plane: Plane, tmp_path: Any
+) -> None:
+    code = """
+print("imported", "once")
+def handler(event, _):
+    print('{"level": "INFO"}')
+    print("rows", 3)
+    return {}
+"""
+    (tmp_path / "feedback.py").write_text(code)
+    log, shown = io.StringIO(), io.StringIO()
+    plane.runtime = Process(log, shown, code=tmp_path)
+
+    plane.invoke("FeedbackFunction", {})
+
+    assert shown.getvalue() == "imported once\nrows 3\n"
+    assert log.getvalue() == 'imported once\n{"level": "INFO"}\nrows 3\n'
+
+
 def test_the_clock_of_a_schedule_is_moved_before_its_function_runs(
     plane: Plane, clock: Any, announced: Callable[[], list[Any]]
 ) -> None:

@@ -1,0 +1,205 @@
+"""Every way in which an endpoint breaks its contract, as far as that shows before a fit.
+
+What costs least is looked at first. What a candidate can do is asked of it once it is fitted.
+"""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evergreen.contract import project_root
+from evergreen.contract.endpoint import Endpoint, Policy
+from evergreen.contract.errors import EndpointFileError, Fault
+from evergreen.contract.problem import KINDS
+from evergreen.contract.rule import Rule
+from evergreen.contract.schema import JsonSchema, schema_of
+
+CHOICES = {  # of a policy
+    "schedule": ("daily", "weekly", "monthly", "never"),
+    "promotion": ("superior", "not worse"),
+}
+ONE = (  # fields of a policy that must be at least 1
+    "holdout_days", "min_rows", "drift_window_days", "cooldown_days", "label_days", "shadow_days",
+    "max_shadow_days", "watch_days", "watch_min_days", "max_latency_ms",
+)  # fmt: skip
+ZERO = (  # and those that must not be negative
+    "margin", "slice_margin", "max_duplicates", "max_label_shift", "max_calibration_error",
+    "max_artifact_mb", "search_seconds", "new_labels", "canary_days", "canary_rows",
+)  # fmt: skip
+OPTIONAL = ("slice_margin", "new_labels")  # None says something
+
+
+def check_endpoint(name: str, endpoint: object) -> None:
+    """Raise EndpointFileError with every way in which an endpoint breaks the contract."""
+    if not isinstance(endpoint, Endpoint):
+        missing = "define `endpoint = Endpoint(...)` at the top level"
+        raise EndpointFileError(name, Fault("", missing))
+    if found := list(faults(endpoint)):
+        raise EndpointFileError(name, *found)
+
+
+def faults(endpoint: Endpoint) -> Iterator[Fault]:
+    """Yield what is wrong. A path is an argument, or like `policy.alpha` and `row.hour`."""
+    if not endpoint.target:
+        yield Fault("target", "`target` must say what is predicted")
+    if endpoint.problem not in KINDS:
+        yield Fault("problem", f"problem {endpoint.problem!r} is none of {tuple(KINDS)}")
+    if isinstance(endpoint.policy, Policy):
+        yield from faults_of_policy(endpoint.policy)
+    else:
+        yield Fault("policy", "`policy` must be a Policy (from evergreen import Policy)")
+    schema: JsonSchema | None = None
+    try:
+        schema = schema_of("", endpoint.row)
+    except EndpointFileError as error:
+        yield from error.faults
+    if schema:
+        yield from _of_row(schema, endpoint.row)
+        yield from _of_fields(endpoint, schema)
+        yield from _of_rule("rule", "rule", endpoint.rule, schema)
+    try:
+        candidates = dict(endpoint.candidates(0))
+    except Exception as error:  # it is the user's code, and may raise whatever it likes
+        yield raised(error, "`candidates` raised ")
+        return
+    if not candidates:
+        yield Fault("candidates", "`candidates` returned no pipeline")
+    for name, pipeline in candidates.items():
+        yield from _of_candidate(f"candidate {name!r}", pipeline, endpoint.problem, schema)
+    yield from _of_search(endpoint.search, candidates)
+
+
+def raised(error: BaseException, what: str = "") -> Fault:
+    """Return an error of the user's own code as a fault, at the line where it was raised."""
+    folder = project_root() / "endpoints"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [each.lineno for each in frames if Path(each.filename).parent == folder]
+    return Fault(str(lines[-1]) if lines else "", f"{what}{type(error).__name__}: {error}")
+
+
+def faults_of_policy(policy: Policy) -> Iterator[Fault]:
+    """Yield what is wrong with a policy."""
+    for what, known in CHOICES.items():
+        if (value := getattr(policy, what)) not in known:
+            yield Fault(f"policy.{what}", f"{what} {value!r} is none of {known}")
+    for found, least in ((ONE, 1), (ZERO, 0)):
+        for what in found:
+            value = getattr(policy, what)
+            if not _in(value, least) and not (value is None and what in OPTIONAL):
+                bound = f"must be at least {least}" if least else "must not be negative"
+                yield Fault(f"policy.{what}", f"policy.{what} {bound}, and is {value!r}")
+    windows = _listed(policy.windows_days)
+    if not windows or any(days is not None and not _in(days, 1) for days in windows):
+        wanted = "policy.windows_days needs windows of at least 1 day, or None: (None, 60)"
+        yield Fault("policy.windows_days", wanted)
+    if not (_in(policy.alpha, 0) and 0 < policy.alpha < 0.5):
+        yield Fault("policy.alpha", "policy.alpha must lie between 0 and 0.5")
+    shares = (0.0, *_listed(policy.canary), 1.0)
+    rising = all(_in(share, 0) for share in shares) and all(a < b for a, b in pairwise(shares))
+    if len(shares) == 2 or not rising:
+        yield Fault("policy.canary", "policy.canary needs shares between 0 and 1 that rise")
+    if _in(policy.shadow_days, 1) and not _in(policy.max_shadow_days, policy.shadow_days):
+        less = "policy.max_shadow_days is less than policy.shadow_days"
+        yield Fault("policy.max_shadow_days", less)
+
+
+def _in(value: object, least: float) -> bool:
+    """Say whether a value is a number that is large enough."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and value >= least  # type: ignore[operator]
+
+
+def _listed(values: object) -> tuple[Any, ...]:
+    return tuple(values) if isinstance(values, tuple | list) else ()
+
+
+def _of_row(schema: JsonSchema, row: type[msgspec.Struct]) -> Iterator[Fault]:
+    if not row.__struct_config__.forbid_unknown_fields:
+        yield Fault("row", "`row` needs forbid_unknown_fields=True, or typos pass unseen")
+    for name, spec in schema["properties"].items():
+        if not any(part.get("description") for part in (spec, *spec.get("anyOf", ()))):
+            yield Fault(f"row.{name}", f"field `{name}` has no description")
+        if name in ("label", "time"):
+            yield Fault(f"row.{name}", f"field `{name}` has a name that `examples` needs")
+
+
+def _of_fields(endpoint: Endpoint, schema: JsonSchema) -> Iterator[Fault]:
+    """Yield what is wrong with the arguments that name fields."""
+    fields = schema["properties"]
+    for what in ("slices", "fairness", "sensitive"):
+        named = getattr(endpoint, what)
+        if isinstance(named, str):
+            right = f'{{"{named}": "why"}}' if what == "sensitive" else f'("{named}",)'
+            yield Fault(what, f"{what} is a text: write {right}")
+            continue
+        for each in named:
+            if each not in fields:
+                known = ", ".join(fields)
+                yield Fault(what, f"{what}: {each!r} is not a field of `row`, which has {known}")
+            elif what != "sensitive" and each in endpoint.sensitive:
+                shown = f"{what}: {each!r} is sensitive, and pages show the values of {what}"
+                yield Fault(what, f"{shown}: take it out of one of them")
+    if not isinstance(endpoint.sensitive, Mapping):
+        yield Fault("sensitive", '`sensitive` needs a reason for each field: {"field": "why"}')
+        return
+    for each, reason in endpoint.sensitive.items():
+        if not (isinstance(reason, str) and reason.strip()):
+            yield Fault("sensitive", f"sensitive: {each!r} needs a reason, a text")
+        spec = fields.get(each, {})
+        parts = [spec, *spec.get("anyOf", ())]
+        if any(part.get(shown) for part in parts for shown in ("examples", "default", "enum")):
+            said = "its examples, default and choices would be shown: leave them out"
+            yield Fault(f"row.{each}", f"field `{each}` is sensitive: {said}")
+
+
+def _of_rule(path: str, where: str, rule: object, schema: JsonSchema) -> Iterator[Fault]:
+    if rule is None:
+        return
+    if not isinstance(rule, Rule):
+        yield Fault(path, f"{where} must be a Rule (from evergreen import Rule)")
+        return
+    try:
+        rule.check(schema)
+    except ValueError as error:
+        yield Fault(path, f"{where}: {error}")
+
+
+def _of_candidate(
+    where: str, pipeline: Any, problem: str, schema: JsonSchema | None
+) -> Iterator[Fault]:
+    """Yield what shows of a candidate that is not fitted."""
+    if getattr(pipeline, "kind", "model") != "model":
+        if schema:
+            yield from _of_rule("candidates", where, getattr(pipeline, "rule", pipeline), schema)
+        return
+    wanted = "regressor" if problem == "regression" else "classifier"
+    if not hasattr(pipeline, "fit") or isinstance(pipeline, type):
+        yield Fault("candidates", f"{where} must be an estimator with fit, a {wanted}")
+        return
+    try:
+        found = pipeline.__sklearn_tags__().estimator_type
+    except Exception:  # of another library, or its own: then its fit will tell
+        return
+    if found not in (wanted, None):
+        yield Fault("candidates", f"{where} is a {found}, and {problem} asks for a {wanted}")
+
+
+def _of_search(
+    search: Mapping[str, Mapping[str, Any]], candidates: Mapping[str, Any]
+) -> Iterator[Fault]:
+    for candidate, space in search.items():
+        if candidate not in candidates:
+            known = ", ".join(candidates)
+            yield Fault("search", f"search: {candidate!r} is no candidate, only {known}")
+            continue
+        parameters: Mapping[str, Any] = getattr(candidates[candidate], "get_params", dict)()
+        for parameter, values in space.items():
+            if parameter not in parameters:
+                said = f"{candidate!r} has no parameter {parameter!r} in get_params()"
+                yield Fault("search", f"search: {said}")
+            if isinstance(values, str) or not len(values):
+                yield Fault("search", f"search: {parameter!r} needs a list of values")
