@@ -10,7 +10,6 @@ PYTHON ?= python3
 ARCHITECTURE ?= x86_64
 UV := .uv/bin/uv
 RUN := .venv/bin/python
-MONTHS ?= 11
 RUNTIME ?= process
 SHARE ?= 1
 SEED ?= 0
@@ -30,9 +29,10 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | grep -vE '^($(or $(if $(wildcard benchmarks),,$(ITS_OWN)),-)):' | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: .venv/ready ## Replay a year of real flights at four levels: MONTHS=11 SHARE=1 SEED=0 RUNTIME=process (or sam)
-	@$(RUN) -m local.demo --months $(MONTHS) --endpoint $(ENDPOINT) --seed $(SEED) \
-		--runtime $(RUNTIME) --share $(SHARE)
+demo: .venv/ready ## Replay a life at four levels, of your own ENDPOINT=mine DATA=file FIRST=0.3 LABEL_DELAY=1d, or of real flights: MONTHS=2 SHARE=3 SEED=0 RUNTIME=sam
+	@$(RUN) -m local.demo --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) --share $(SHARE) \
+		$(if $(DATA),--data "$(DATA)") $(if $(MONTHS),--months $(MONTHS)) \
+		$(if $(FIRST),--first "$(FIRST)") $(if $(LABEL_DELAY),--label-delay "$(LABEL_DELAY)")
 
 PYTEST := $(RUN) -m pytest --numprocesses auto --dist worksteal # a core for each worker
 

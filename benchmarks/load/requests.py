@@ -54,8 +54,7 @@ class Ask:
 
 def pool(fields: Sequence[str]) -> list[dict[str, Any]]:
     """Return rows to ask for: flights of the month after the training data."""
-    hours = flights.hours(flights.flights(), list(fields), MONTH, MONTH)
-    rows = [row for hour in hours for row in hour.rows]
+    rows = flights.rows(flights.flights(), fields, MONTH)
     return random.Random(0).sample(rows, POOL_ROWS)
 
 

@@ -91,8 +91,7 @@ def prepare(url: str, folder: Path) -> None:
     if manifest is None or manifest.candidate != CANDIDATE:
         raise SystemExit(f"{CANDIDATE} was to win, and did not: {manifest}")
     (folder / PIPELINE).write_bytes(registry.artifact(manifest, JOBLIB))
-    hours = flights.hours(table, list(manifest.schema["properties"]), MONTH, MONTH)
-    rows = [row for hour in hours for row in hour.rows]
+    rows = flights.rows(table, list(manifest.schema["properties"]), MONTH)
     (folder / ROWS).write_text(json.dumps(random.Random(0).sample(rows, ROW_COUNT)))
 
 

@@ -1,34 +1,36 @@
-"""Replay a year of real flights at four levels of maturity: frozen, alarmed, approved, autopilot.
+"""Replay the life of an endpoint at four levels of maturity: frozen, alarmed, approved, autopilot.
 
-January is the training data. From February on, each scheduled hour's flights are one request, and
-what became of them is reported the next morning. All levels get the same requests. In autumn a bad
-training file is uploaded at the levels that retrain (injected.py), and at level 4 a vendor's
-model is tried that turns bad once it answers (vendor.py).
+The first part of the rows trains. Each later row is asked for at its time, with the others of its
+hour, and its label is reported later. All levels get the same requests. Without DATA it is the year
+of real flights, where January trains and two things go wrong in autumn (local/demo/flights).
 """
 
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from evergreen.contract import endpoint_files
 from local import command_line, template
-from local.demo import levels
-from local.demo.levels import NAMES, Options, chosen
+from local.demo import levels, life
+from local.demo.levels import NAMES, Options
+from local.demo.life import Life
 from local.demo.report import page
 from local.demo.report.closing import closing_lines, closing_table, said_share
 from local.demo.result import Event
-from local.demo.summary import merge
-from local.samples import flights
+from local.demo.summary import merge, written
+from local.plane import stack
 
 BUILD = template.ROOT / "build" / "demo"
-ENDPOINTS = ("flight-delay",)  # those that there is a year of real data for
-MAX_SHARE = 10  # fewer flights would be too few to train on
+FLIGHTS = "flight-delay"  # the endpoint that there is a year of real data for
 IN_CONTAINERS = (4,)  # one stack of containers is enough to see that the code runs in them
+SECONDS = {"request": 0.012, "row": 0.0001, "day": 0.12}  # of one level, on two cores
 SHOWN = {
     "Model Promoted", "Model Rolled Back", "Challenger Started", "Candidate Rejected",
     "Performance Degraded",
@@ -37,22 +39,28 @@ SHOWN = {
 
 def main() -> None:
     """Run the demo and show what it was worth."""
-    options = _options()
+    arguments = _arguments()
+    options = Options(
+        endpoint=arguments.endpoint,
+        seed=arguments.seed,
+        share=arguments.share,
+        runtime=arguments.runtime,
+    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the levels are ended too
     began = time.monotonic()
     BUILD.mkdir(parents=True, exist_ok=True)
     console = Console()
-    if options.share > 1:
-        console.print(said_share(options.share), highlight=False, soft_wrap=True)
     played = tuple(NAMES) if options.runtime == "process" else IN_CONTAINERS
     if options.runtime == "sam":
         console.print("In containers, level 4 alone is replayed.")
-    table = chosen(flights.flights(), options.share)
-    rows = int(table["month"].between(2, options.months + 1).sum())
-    with bar(console) as progress:
-        results = levels.run(played, options, table, BUILD, shower(progress, played, rows))
-    summary = merge(results, options, round(time.monotonic() - began, 1))
-    (BUILD / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
+    with tempfile.TemporaryDirectory() as folder:
+        replayed = _life(arguments, Path(folder))
+        console.print(announced(replayed, options, played), highlight=False, soft_wrap=True)
+        with bar(console, replayed.about.noun) as progress:
+            shown = shower(progress, played, replayed.rows)
+            results = levels.run(played, options, replayed, BUILD, shown)
+    summary = merge(results, options, replayed.about, round(time.monotonic() - began, 1))
+    (BUILD / "summary.json").write_bytes(written(summary))
     page.write(BUILD, summary, results)
     console.print(closing_table(summary))
     console.print(closing_lines(summary), highlight=False, soft_wrap=True)
@@ -60,11 +68,21 @@ def main() -> None:
         sys.exit("some requests or events failed: see build/demo/level-N/lambda.log")
 
 
-def _options() -> Options:
+def _arguments() -> Any:
     parser = command_line.parser("local.demo", __doc__, "make demo MONTHS=2 SHARE=3")
-    parser.add_argument("--months", type=int, default=11, help="how many from February on, 1 to 11")
+    parser.add_argument("--months", type=int, help="how many after the first part; default: all")
     parser.add_argument(
-        "--endpoint", choices=ENDPOINTS, default=ENDPOINTS[0], help="whose requests to replay"
+        "--endpoint",
+        choices=endpoint_files.names(),
+        default=FLIGHTS,
+        help="whose requests to replay",
+    )
+    parser.add_argument("--data", type=Path, help="your own rows, a training file of the endpoint")
+    parser.add_argument(
+        "--first", help="where the first part ends: a date or a share of the rows, such as 0.3"
+    )
+    parser.add_argument(
+        "--label-delay", default="1d", help="after which a label is reported, such as 12h or 1d"
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="the same gives the same summary on one machine"
@@ -73,29 +91,67 @@ def _options() -> Options:
         "--runtime",
         choices=("process", "sam"),
         default="process",
-        help="sam: level 4 alone, in containers of Lambda's runtime",
+        help="sam: level 4 of the flights alone, in containers of Lambda's runtime",
     )
-    parser.add_argument("--share", type=int, default=1, help="replay one flight in so many")
+    parser.add_argument("--share", type=int, default=1, help="replay one row in so many")
     arguments = parser.parse_args()
-    if not 1 <= arguments.months <= 11:
-        parser.error("--months must be from 1 to 11")
-    if not 1 <= arguments.share <= MAX_SHARE:
-        parser.error(f"--share must be from 1 to {MAX_SHARE}")
-    return Options(
-        endpoint=arguments.endpoint,
-        months=arguments.months,
-        seed=arguments.seed,
-        share=arguments.share,
-        runtime=arguments.runtime,
+    if arguments.months is not None and arguments.months < 1:
+        parser.error("--months must be at least 1")
+    if arguments.share < 1:
+        parser.error("--share must be at least 1")
+    return arguments
+
+
+def _life(arguments: Any, folder: Path) -> Life:
+    """Return what is to be replayed; SystemExit says why it cannot be."""
+    if arguments.data is None and arguments.endpoint == FLIGHTS:
+        from local.demo.flights.life import year  # which a copy of one's own does not have
+
+        if arguments.first or arguments.label_delay != "1d":
+            raise SystemExit("FIRST and LABEL_DELAY are for your own DATA: January trains here")
+        sam = arguments.runtime == "sam"
+        return year(folder, arguments.months, arguments.share, arguments.seed, sam=sam)
+    if arguments.runtime == "sam":
+        raise SystemExit(
+            "RUNTIME=sam replays the flights only: functions in containers would read the whole "
+            "file at once, where the replay hides from them what comes later"
+        )
+    file = stack.training_file(arguments.endpoint, arguments.data, folder)
+    return life.of_file(
+        arguments.endpoint,
+        file,
+        arguments.first,
+        arguments.label_delay,
+        arguments.months,
+        arguments.share,
     )
 
 
-def bar(console: Console) -> Progress:
+def announced(replayed: Life, options: Options, played: tuple[int, ...]) -> str:
+    """Return what will be done, and about how long it takes on two cores."""
+    noun, first, last = replayed.about.noun, replayed.times[0], replayed.times[-1]
+    requests = len(replayed.bounds) - 1
+    days = len(set(replayed.days[replayed.first :].tolist()))
+    counts = {"request": requests, "row": replayed.rows, "day": days}
+    seconds = sum(SECONDS[name] * count for name, count in counts.items())
+    seconds *= len(played) / min(levels.CORES, len(played))
+    long = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
+    share = f" {said_share(options.share, noun)}" if options.share > 1 else ""
+    return (
+        f"{replayed.first:,} {noun} from {first.item():%Y-%m-%d} to before "
+        f"{replayed.start:%Y-%m-%d %H:%M} UTC train the first model. Then {replayed.rows:,} until "
+        f"{last.item():%Y-%m-%d} are asked for in {requests:,} requests, at "
+        f"{len(played)} level{'s' if len(played) > 1 else ''}.{share} That takes about {long}, and "
+        "the trainings."
+    )
+
+
+def bar(console: Console, noun: str) -> Progress:
     """Return a progress bar for each level, which shows its virtual date."""
     return Progress(
         TextColumn("{task.description:<34}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.completed:>7,.0f} flights"),
+        TextColumn(f"{{task.completed:>7,.0f}} {noun}"),
         TimeElapsedColumn(),
         console=console,
     )

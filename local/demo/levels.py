@@ -4,11 +4,10 @@ import multiprocessing
 import os
 import queue
 import shutil
-import tempfile
+import sys
 import time
-import zlib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,10 @@ from unittest.mock import patch
 
 import msgspec
 import numpy as np
-import pandas as pd
 
-from local.demo import injected, vendor
-from local.demo.replay import LAST_REPORT, OUTCOMES_AT, BaseRate, Replay, replay
+from local.demo.life import Life
+from local.demo.replay import LAST_REPORT, Replay, replay, scores_of
 from local.demo.result import Event, Result, Tally, collect, pages
-from local.samples import flights
 
 NAMES = {
     1: "frozen",
@@ -29,8 +26,8 @@ NAMES = {
     3: "retrained, approved a day later",
     4: "autopilot",
 }
+CORES = 2  # that this is for
 AT_ONCE = 3  # processes, so that neither of two cores is idle when the first has ended
-FIRST = datetime(flights.YEAR, 2, 1, 8, tzinfo=UTC)  # three in the morning in New York
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a core for each process
 JOIN_SECONDS = 30
 
@@ -38,81 +35,61 @@ Tell = Callable[[str, Any], None]  # how a level tells of its progress and of it
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What is replayed: months from February on, and of their flights one of `share`."""
+    """How a life is replayed; share: of its rows after the first part, one in so many."""
 
     endpoint: str = "flight-delay"
-    months: int = 11
     seed: int = 0
     share: int = 1
     runtime: str = "process"
 
 
-def chosen(table: pd.DataFrame, share: int) -> pd.DataFrame:
-    """Return January, and of the other flights one of `share`, by a hash: always the same ones."""
-    if share == 1:
-        return table
-    columns = [table[name].astype(str) for name in ("carrier", "flight", "origin", "time_hour")]
-    keys = ("|".join(parts).encode() for parts in zip(*columns, strict=True))
-    kept = np.fromiter((zlib.crc32(key) % share == 0 for key in keys), bool, len(table))
-    return table[kept | (table["month"] == 1).to_numpy()].reset_index(drop=True)
+def play(level: int, options: Options, life: Life, folder: Path, tell: Tell) -> Result:
+    """Replay a life at one level, and write the result and pages into a folder.
 
-
-def play(level: int, options: Options, table: pd.DataFrame, folder: Path, tell: Tell) -> Result:
-    """Replay the months at one level, and write the result and pages into a folder.
-
-    table: all the flights that there are. tell: called with ("rows", (time, flights asked for)) and
-    ("event", Event).
+    tell: called with ("rows", (time, rows asked for)) and ("event", Event).
     """
     began = time.monotonic()
     (folder / "checks").mkdir(parents=True, exist_ok=True)
     with (
         (folder / "lambda.log").open("w") as log,
-        replay(options.endpoint, level, FIRST, options.seed, log, options.runtime) as replayed,
+        life.training(),
+        replay(life.endpoint, level, life.start, options.seed, log, options.runtime) as replayed,
     ):
-        _replay_months(replayed, options, table, tell)
-        result = collect(replayed, FIRST, round(time.monotonic() - began, 1))
+        _replay(replayed, life, tell)
+        result = collect(replayed, life.start, round(time.monotonic() - began, 1))
         for name, body in pages(replayed).items():
             (folder / "checks" / name).write_bytes(body)
     (folder / "result.json").write_bytes(msgspec.json.encode(result))
     return result
 
 
-def _replay_months(replayed: Replay, options: Options, table: pd.DataFrame, tell: Tell) -> None:
-    base_rate, last = BaseRate(table), options.months + 1
-    trial = vendor.Trial(replayed, table, options.seed)
-    replayed.plane.on_event = _listener(replayed, trial, tell)
-    with tempfile.TemporaryDirectory() as name, closing(trial):
-        folder = Path(name)
-        frozen = replayed.train_first(flights.january(table, folder))
-        if replayed.level in injected.LEVELS and injected.AT.month <= last:
-            bad = injected.write(table, options.seed, folder)
-            replayed.plan(injected.AT, lambda: replayed.inject(injected.SHUFFLED, bad))
-        if replayed.level == vendor.LEVEL and options.runtime == "process":
-            trial.plan()
-        today = None
-        for hour in flights.hours(table, list(frozen.manifest.schema["properties"]), 2, last):
-            if hour.day != today:
-                today, rate = hour.day, base_rate.at(hour.day)
-                replayed.advance(datetime.combine(today, OUTCOMES_AT, UTC))
-                replayed.report_outcomes()
-            replayed.advance(hour.time)
-            scores = replayed.ask(hour)
-            tell("rows", (hour.time, len(hour.rows)))
+def _replay(replayed: Replay, life: Life, tell: Tell) -> None:
+    replayed.plane.on_event = _listener(replayed, tell)
+    first = replayed.train_first(life.file)
+    problem, today = first.manifest.problem, None
+    measured = life.measure(problem)
+    with life.story(replayed) if life.story else nullcontext():
+        for step in life.steps():
+            if step.day != today:
+                today, constant = step.day, life.constant(measured, step.time)
+            replayed.advance(step.time)
+            scores = replayed.ask(step, measured)
+            tell("rows", (step.time, len(step.rows)))
             if scores is None:
                 continue
-            replayed.tallies.setdefault(hour.day.month, Tally()).add(
-                np.array(hour.late),
-                frozen=frozen.scores_of(hour.rows),
+            replayed.tallies.setdefault(life.about.period(step.day), Tally()).add(
+                measured,
+                step.labels,
+                frozen=scores_of(measured, problem.answers(first.scores_of(step.rows))),
                 evergreen=scores,
-                base_rate=np.full(len(hour.rows), rate),
+                base_rate=np.broadcast_to(constant, scores.shape),
             )
-        replayed.advance(hour.time + LAST_REPORT)
-        replayed.report_outcomes()
+        replayed.advance(step.time + LAST_REPORT)
+        for due in sorted(replayed.waiting):
+            replayed.report(due)
 
 
-def _listener(
-    replayed: Replay, trial: vendor.Trial, tell: Tell
-) -> Callable[[dict[str, Any]], None]:
+def _listener(replayed: Replay, tell: Tell) -> Callable[[dict[str, Any]], None]:
     """Return what keeps and tells each event; at level 3, a person looks at each new version."""
 
     def listen(event: dict[str, Any]) -> None:
@@ -121,7 +98,8 @@ def _listener(
             return
         found = Event(datetime.now(UTC), event["detail-type"], detail)
         replayed.events.append(found)
-        trial.hear(found)
+        for hear in replayed.hearing:
+            hear(found)
         if replayed.level == 3 and found.type == "Model Trained":
             replayed.approve_later(detail["version"])
         tell("event", found)
@@ -132,7 +110,7 @@ def _listener(
 def run(
     levels: tuple[int, ...],
     options: Options,
-    table: pd.DataFrame,
+    life: Life,
     build: Path,
     tell: Callable[[int, str, Any], None],
 ) -> dict[int, Result]:
@@ -150,7 +128,7 @@ def run(
             while waiting and len(running) < AT_ONCE:
                 level = waiting.pop(0)
                 folder = _emptied(build / f"level-{level}")
-                process = context.Process(target=_child, args=(level, options, table, folder, told))
+                process = context.Process(target=_child, args=(level, options, life, folder, told))
                 with patch.dict(os.environ, ONE_THREAD):
                     process.start()
                 running[level] = process
@@ -188,11 +166,14 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _child(level: int, options: Options, table: pd.DataFrame, folder: Path, told: Any) -> None:
+def _child(level: int, options: Options, life: Life, folder: Path, told: Any) -> None:
     """Replay one level in this process."""
     tell: Tell = lambda kind, value: told.put((level, kind, value))  # noqa: E731
     try:
-        play(level, options, table, folder, tell)
+        play(level, options, life, folder, tell)
+    except SystemExit as error:  # what a person is told
+        tell("ended", str(error))
+        sys.exit(1)
     except BaseException as error:
         tell("ended", f"{type(error).__name__}: {error}")
         raise

@@ -1,39 +1,34 @@
-"""A year of flights against a deployment on a virtual clock: ask, report outcomes, approve."""
+"""A life against a deployment on a virtual clock: ask, report outcomes, approve."""
 
 import heapq
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from datetime import time as clock_time
 from functools import cached_property
-from itertools import batched
+from itertools import batched, count
 from pathlib import Path
 from random import Random
 from typing import IO, Any
 from unittest.mock import patch
 
 import msgspec
-import numpy as np
-import pandas as pd
 import time_machine
 
 from evergreen.aws.s3 import Store
 from evergreen.contract.decoding import MAX_ROWS
+from evergreen.contract.problem import Floats, Problem
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import Model, fetch
-from local.demo.injected import Injected
-from local.demo.result import Event, Tally
+from local.demo.life import Step
+from local.demo.result import Event, Injected, Tally
 from local.plane import containers, stack
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.samples import flights
 
-BASE_RATE_DAYS = 30
 ENDPOINT_TTL = "10800"  # three hours: here they pass in a blink, and looking is dear
-OUTCOMES_AT = clock_time(9)  # UTC: in New York the day before is over, and so are its flights
-LAST_REPORT = timedelta(minutes=90)  # after the last hour: checked for drift, not yet retrained
+LAST_REPORT = timedelta(minutes=90)  # after the last step: checked for drift, not yet retrained
 APPROVAL = timedelta(days=1)  # what a person takes to look at a candidate
 # Between two checks nobody reads the histograms, and nobody reads a page a day; a rollout has
 # something new to look at once a day, when the outcomes have come.
@@ -45,24 +40,11 @@ SPARSE = {
 JSON = {"Content-Type": "application/json"}
 
 
-class BaseRate:
-    """The late rate of the thirty days whose outcomes are known: the simplest thing that adapts."""
-
-    def __init__(self, table: pd.DataFrame) -> None:
-        days = pd.to_datetime(table[["year", "month", "day"]]).dt.date
-        late = table["arr_delay"] > flights.LATE_MINUTES
-        self._days = late.groupby(days).agg(["sum", "size"])
-
-    def at(self, day: date) -> float:
-        """Return the share of late flights in the thirty days before a day."""
-        known = self._days.loc[day - timedelta(days=BASE_RATE_DAYS) : day - timedelta(days=1)]
-        return float(known["sum"].sum() / known["size"].sum())
-
-
 @dataclass
 class Replay:
     """One run of the demo at one level of maturity.
 
+    hearing: who is told each event. waiting: labels by the time at which they are reported.
     agenda: what is to be done at which time, as a heap; the number keeps the order of equal times.
     """
 
@@ -72,9 +54,11 @@ class Replay:
     level: int
     events: list[Event] = field(default_factory=list)
     injected: list[Injected] = field(default_factory=list)
-    tallies: dict[int, Tally] = field(default_factory=dict)
-    waiting: list[dict[str, Any]] = field(default_factory=list)
+    tallies: dict[date, Tally] = field(default_factory=dict)
+    hearing: list[Callable[[Event], None]] = field(default_factory=list)
+    waiting: dict[datetime, list[dict[str, Any]]] = field(default_factory=dict)
     agenda: list[tuple[datetime, int, Callable[[], None]]] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
     sent: int = 0
     answered: int = 0
     labels: int = 0
@@ -94,14 +78,19 @@ class Replay:
         stack.upload(self.plane, self.endpoint, file)
         seen = self.registry.document(self.endpoint)
         if seen is None:
-            raise SystemExit(f"no model came of the first training: {self.events}")
+            said = [e.detail["reason"] for e in self.events if "reason" in e.detail]
+            why = "; ".join(said) or "see build/demo/level-N/lambda.log"
+            raise SystemExit(
+                f"no model came of the first part: {why}. Let it reach further with FIRST=date or "
+                "FIRST=share, or change the endpoint's policy"
+            )
         manifest = self.registry.manifest(self.endpoint, seen.document.champion)
         assert manifest is not None
         return fetch(self.registry, manifest, "onnx")
 
     def plan(self, time: datetime, act: Callable[[], None]) -> None:
         """Put something on the agenda."""
-        heapq.heappush(self.agenda, (time, len(self.agenda), act))
+        heapq.heappush(self.agenda, (time, next(self.numbers), act))
 
     def advance(self, to: datetime) -> None:
         """Let the time pass, the schedules fire, and what is on the agenda be done."""
@@ -115,12 +104,11 @@ class Replay:
         self.plane.tick(to, self.clock.move_to)
         self.clock.move_to(to)
 
-    def report_outcomes(self) -> None:
-        """Report what became of the flights that were asked for since the last time."""
-        for labels in batched(self.waiting, MAX_ROWS, strict=False):
+    def report(self, due: datetime) -> None:
+        """Report the labels that become known at a time, unless they have been."""
+        for labels in batched(self.waiting.pop(due, ()), MAX_ROWS, strict=False):
             answer = self.post(f"/endpoints/{self.endpoint}/feedback", {"labels": list(labels)})
             self.labels += answer.json()["accepted"] if answer.status == 202 else 0
-        self.waiting.clear()
 
     def inject(self, name: str, file: Path) -> None:
         """Upload a bad training file, let it be trained on, and delete it, as a person would."""
@@ -150,24 +138,32 @@ class Replay:
             raise RuntimeError(f"neither approved nor rejected: {answer.status} {answer.body}")
         self.plane.settle()
 
-    def ask(self, hour: flights.Hour) -> np.ndarray[Any, Any] | None:
-        """Ask for the flights of an hour; return their scores, or None without an answer."""
+    def ask(self, step: Step, measured: Problem) -> Floats | None:
+        """Ask for the rows of a step; return their scores, or None without an answer."""
         self.sent += 1
-        body = {"instances": hour.rows, "key": f"{hour.time:%Y-%m-%dT%H}"}
+        body = {"instances": step.rows, "key": f"{step.time:%Y-%m-%dT%H}"}
         answer = self.post(f"/endpoints/{self.endpoint}/predict", body)
         if answer.status != 200:
             return None
         self.answered += 1
         predictions = answer.json()["predictions"]
-        self.waiting += [
-            {"id": prediction["id"], "label": late}
-            for prediction, late in zip(predictions, hour.late, strict=True)
-        ]
-        return np.array([prediction["score"] for prediction in predictions])
+        if step.due not in self.waiting:
+            self.plan(step.due, lambda: self.report(step.due))
+        self.waiting.setdefault(step.due, []).extend(
+            {"id": prediction["id"], "label": label}
+            for prediction, label in zip(predictions, step.labels.tolist(), strict=True)
+        )
+        return scores_of(measured, predictions)
 
     def post(self, path: str, body: dict[str, Any]) -> Answer:
         """Send a request to the API."""
         return self.plane.request("POST", path, msgspec.json.encode(body), JSON)
+
+
+def scores_of(measured: Problem, answers: Sequence[dict[str, Any]]) -> Floats:
+    """Return the scores of answers in the classes of a problem."""
+    scores = ([answer["score"] for answer in answers], [a.get("scores") for a in answers])
+    return measured.recorded(*scores)
 
 
 @contextmanager

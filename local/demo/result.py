@@ -5,7 +5,7 @@ Each level runs in a process of its own, and writes this to build/demo/level-N/r
 
 import resource
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,17 +19,15 @@ from evergreen.contract.schema import schema_of
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.state import Decision
 from local import template
-from local.demo.injected import Injected
 
 if TYPE_CHECKING:
     from local.demo.replay import Replay
 
 EVERY_DECISION = 1_000_000
-LATE = Problem()  # late or not: the losses are log-losses
 
 
-class LogLoss(msgspec.Struct):
-    """Mean log-loss in nats of the three on the same rows."""
+class Losses(msgspec.Struct):
+    """The mean loss of the three on the same rows."""
 
     frozen: float
     evergreen: float
@@ -44,20 +42,30 @@ class Event(msgspec.Struct):
     detail: dict[str, Any]
 
 
+class Injected(msgspec.Struct, frozen=True):
+    """What was wrong on purpose, when it came, and the version that came of it, if one did."""
+
+    name: str
+    time: datetime
+    version: str | None
+
+
 @dataclass
 class Tally:
-    """The losses of one month, as they come in: of the answers, and of two that are beside them."""
+    """The losses of one period as they come in: of the answers, and of two beside them."""
 
     rows: int = 0
     frozen: float = 0.0
     evergreen: float = 0.0
     base_rate: float = 0.0
 
-    def add(self, late: np.ndarray[Any, Any], **scores: np.ndarray[Any, Any]) -> None:
-        """Add the rows of one request."""
-        self.rows += len(late)
+    def add(
+        self, measured: Problem, labels: np.ndarray[Any, Any], **scores: np.ndarray[Any, Any]
+    ) -> None:
+        """Add the rows of one request, by the losses of a problem."""
+        self.rows += len(labels)
         for name, values in scores.items():
-            setattr(self, name, getattr(self, name) + float(LATE.losses(late, values).sum()))
+            setattr(self, name, getattr(self, name) + float(measured.losses(labels, values).sum()))
 
     def plus(self, other: "Tally") -> "Tally":
         """Return the tally of both."""
@@ -68,21 +76,22 @@ class Tally:
             self.base_rate + other.base_rate,
         )
 
-    def mean(self) -> LogLoss:
+    def mean(self) -> Losses:
         """Return the losses per row."""
         rows = max(self.rows, 1)
-        return LogLoss(self.frozen / rows, self.evergreen / rows, self.base_rate / rows)
+        return Losses(self.frozen / rows, self.evergreen / rows, self.base_rate / rows)
 
 
 class Result(msgspec.Struct, kw_only=True):
     """What a level comes to.
 
-    kinds: the candidate of each version. decisions: the history of the endpoint, oldest first.
-    reports: what each check found, oldest first, without the days that it carries.
+    tallies: by the first day of their period. kinds: the candidate of each version. decisions: the
+    history of the endpoint, oldest first. reports: what each check found, oldest first, without the
+    days that it carries.
     """
 
     level: int
-    tallies: dict[int, Tally]
+    tallies: dict[date, Tally]
     events: list[Event]
     decisions: list[Decision]
     injected: list[Injected]
@@ -97,7 +106,7 @@ class Result(msgspec.Struct, kw_only=True):
 
     @property
     def total(self) -> Tally:
-        """Return the tally of all months."""
+        """Return the tally of all periods."""
         total = Tally()
         for tally in self.tallies.values():
             total = total.plus(tally)
@@ -139,9 +148,10 @@ def pages(replayed: "Replay") -> dict[str, bytes]:
 
 def _joined(replayed: "Replay", start: datetime) -> int:
     """Return how many labels met their predictions."""
-    schema = schema_of(replayed.endpoint, endpoint_files.load(replayed.endpoint).row)
+    found = endpoint_files.load(replayed.endpoint)
+    schema = schema_of(replayed.endpoint, found.row)
     end = datetime.now(UTC) + timedelta(seconds=1)  # the last labels came this very moment
-    return join(replayed.data, replayed.endpoint, schema, start, end).joined
+    return join(replayed.data, replayed.endpoint, schema, start, end, found.problem).joined
 
 
 class _Id(msgspec.Struct):

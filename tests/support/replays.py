@@ -1,14 +1,15 @@
 """Replays that never ran: what levels of the demo left behind, for tests of its report."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.state import Decision, Document, Type
 from evergreen.registry.transitions import Change, apply, first
-from local.demo.injected import Injected
+from local.demo.flights.life import DATA
 from local.demo.levels import Options
-from local.demo.result import Event, Result, Tally
+from local.demo.life import About
+from local.demo.result import Event, Injected, Result, Tally
 from local.demo.summary import Summary, merge
 from tests.support import checks, given
 
@@ -26,6 +27,9 @@ SECTIONS = [
     "All events",
     "What this is, and what it is not",
 ]
+ABOUT = About(
+    metric="log-loss", unit="month", base="the late rate of some days", data=DATA, noun="flights"
+)
 FIRST, SECOND, THIRD = given.version(1), given.version(14), given.version(20)
 KINDS = {FIRST: "logistic-regression", SECOND: "hist-gradient-boosting", THIRD: "a-third-kind"}
 ROLLED_BACK = "the champion before would have been better by 0.5"
@@ -96,7 +100,7 @@ def result(
     return Result(
         level=level,
         tallies={
-            month: Tally(rows, frozen * rows, ours * rows, 0.55 * rows)
+            date(2013, month, 1): Tally(rows, frozen * rows, ours * rows, 0.55 * rows)
             for month, frozen, ours in months or ((2, 0.6, 0.5), (3, 0.6, 0.5))
         },
         events=[promoted(1, FIRST, None), *more],
@@ -120,7 +124,7 @@ def both(*months: tuple[int, float, float], **more: Any) -> dict[int, Result]:
 
 
 def merged(results: dict[int, Result]) -> Summary:
-    return merge(results, Options(endpoint=given.NAME, share=3), 2.0)
+    return merge(results, Options(endpoint=given.NAME, share=3), ABOUT, 2.0)
 
 
 def check(number: int, *, alarm: bool = False, name: str = "temp") -> CheckReport:

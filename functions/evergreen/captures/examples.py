@@ -110,24 +110,33 @@ def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -
         if table[name].isna().any():
             raise DataError(f"{name} is missing in row {int(np.argmax(table[name].isna()))}")
     labels = _booleans(table["label"]) if kind == "binary" else _others(table["label"], kind)
-    if pd.api.types.is_numeric_dtype(table["time"]):
-        raise DataError("time must be timestamps or ISO 8601 text, and these are numbers")
-    try:
-        times = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None)
-    except (ValueError, TypeError) as error:
-        bad = pd.to_datetime(table["time"], utc=True, errors="coerce").isna()
-        raise DataError(f"row {int(np.argmax(bad))}: time is not ISO 8601") from error
-    rows = _plain(table[fields], schema)
+    stamps = times_of(table["time"])
+    rows = plain(table[fields], schema)
     decoder = RowDecoder(schema)
     for index, values in enumerate(rows):
         if fault := decoder.fault(values):
             raise DataError(f"row {index}: {_unquoted(fault)}")
+    order = np.argsort(stamps, kind="stable")
+    return Examples(columns_of(schema, rows), labels, stamps).take(order)
+
+
+def times_of(column: pd.Series) -> npt.NDArray[np.datetime64]:
+    """Return the column `time` of a table as `Examples` has it, in the order of the table.
+
+    Raises DataError for the first row that is no time.
+    """
+    if pd.api.types.is_numeric_dtype(column):
+        raise DataError("time must be timestamps or ISO 8601 text, and these are numbers")
+    try:
+        times = pd.to_datetime(column, utc=True).dt.tz_localize(None)
+    except (ValueError, TypeError) as error:
+        bad = pd.to_datetime(column, utc=True, errors="coerce").isna()
+        raise DataError(f"row {int(np.argmax(bad))}: time is not ISO 8601") from error
     stamps = times.to_numpy(dtype="datetime64[us]")
     known = (stamps >= np.datetime64("0001-01-02")) & (stamps < np.datetime64("9999-12-31"))
     if not known.all():
         raise DataError(f"row {int(np.argmin(known))}: time is not of the years 1 to 9999")
-    order = np.argsort(stamps, kind="stable")
-    return Examples(columns_of(schema, rows), labels, stamps).take(order)
+    return np.asarray(stamps)
 
 
 def _unquoted(fault: str) -> str:
@@ -156,7 +165,7 @@ def _others(labels: pd.Series, kind: Kind) -> npt.NDArray[Any]:
     return problem.array(kind, values)
 
 
-def _plain(table: pd.DataFrame, schema: JsonSchema) -> list[dict[str, Any]]:
+def plain(table: pd.DataFrame, schema: JsonSchema) -> list[dict[str, Any]]:
     """Return rows of plain values as a request would have them; missing is None."""
     columns = {}
     for name in table:

@@ -71,7 +71,7 @@ def read(data: Store, name: str, endpoint: Endpoint, schema: JsonSchema, at: dat
     Raises DataError for a training file that cannot be read or does not fit the schema.
     """
     parts = [
-        _from_file(data, key, endpoint, schema)
+        from_file(data, key, endpoint, schema)
         for key in data.keys(f"training/{name}/")
         if not key.endswith("/")
     ]
@@ -100,7 +100,8 @@ def _from_captures(
     return join(data, name, schema, start, at, endpoint.problem)
 
 
-def _from_file(data: Store, key: str, endpoint: Endpoint, schema: JsonSchema) -> Examples:
+def from_file(data: Store, key: str, endpoint: Endpoint, schema: JsonSchema) -> Examples:
+    """Return the examples of one training file; raises DataError that names it."""
     try:
         table = _table(data, key)
         try:

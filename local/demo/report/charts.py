@@ -1,8 +1,8 @@
-"""The figures of the demo's report: log-loss, drift and versions over one time axis."""
+"""The figures of the demo's report: losses, drift and versions over one time axis."""
 
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ from evergreen.pages.svg import (
     draw_heat,
     svg,
 )
-from local.samples import flights
 
 if TYPE_CHECKING:
     from local.demo.result import Event
@@ -57,18 +56,20 @@ STAGES = {
     "champion": (0.72, EVERGREEN),
 }
 WIDTHS = {"base rate": 0.6, "2": 2.2}  # thin, and dots that show on the line of level 1
+NAMES = 14  # of periods that fit below an axis
 MARGINS = {"left": 0.085, "right": 0.80}  # the same in all, so that days stand below each other
 
 
 def losses(summary: "Summary") -> Markup:
-    """Return the figure of the log-loss by month, as SVG."""
+    """Return the figure of the losses by period, as SVG."""
     with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(WIDTH, 5.2))
         axes = drawn.add_subplot()
         drawn.subplots_adjust(**MARGINS, top=0.97, bottom=0.08)
         _draw_losses(axes, summary)
-        _draw_months(axes, summary)
-        return svg(drawn, "loss", "Line chart: log-loss by month of the levels")
+        _draw_periods(axes, summary)
+        metric, unit = summary.about.metric, summary.about.unit
+        return svg(drawn, "loss", f"Line chart: {metric} by {unit} of the levels")
 
 
 def drift(summary: "Summary", reports: Sequence[CheckReport]) -> Markup:
@@ -82,7 +83,7 @@ def drift(summary: "Summary", reports: Sequence[CheckReport]) -> Markup:
         _draw_drift(axes, reports, features)
         axes.set_ylim(max(len(features), 1) + 0.3, -0.5)  # the last strip is for the promotions
         _draw_promotions(axes, summary, 0.6 / (max(len(features), 1) + 0.8))
-        _draw_months(axes, summary)
+        _draw_periods(axes, summary)
         return svg(drawn, "drift", "Heatmap: drift of each feature by day")
 
 
@@ -93,7 +94,7 @@ def versions(summary: "Summary", told: Sequence["Story"]) -> Markup:
         axes = drawn.add_subplot()
         drawn.subplots_adjust(**MARGINS, top=0.99, bottom=0.4 / drawn.get_figheight())
         _draw_versions(axes, summary, told)
-        _draw_months(axes, summary)
+        _draw_periods(axes, summary)
         return svg(drawn, "versions", "Timeline: the stages of each version")
 
 
@@ -104,40 +105,30 @@ def picture(summary: "Summary", told: Sequence["Story"], title: str) -> bytes:
         above, below = drawn.subplots(2, 1, sharex=True, height_ratios=[5, 3])
         drawn.subplots_adjust(left=0.05, right=0.805, top=0.865, bottom=0.045, hspace=0.1)
         drawn.text(0.018, 0.97, title, size=21, weight="bold", va="top")
-        above_it = "Log-loss by month, lower is better; below, the versions of the highest level"
+        by = f"{summary.about.loss} by {summary.about.unit}"
+        above_it = f"{by}, lower is better; below, the versions of the highest level"
         drawn.text(0.018, 0.91, above_it, color=MUTED, va="top")
         _draw_losses(above, summary)
         _draw_versions(below, summary, told)
-        _draw_months(above, summary)
-        _draw_months(below, summary)
+        _draw_periods(above, summary)
+        _draw_periods(below, summary)
         file = io.BytesIO()
         drawn.savefig(file, format="png", dpi=100, metadata={"Software": None})
         return file.getvalue()
 
 
-def first_of(month: int) -> datetime:
-    """Return the beginning of a month of the replay; 13 is January of the year after."""
-    return datetime(flights.YEAR + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=UTC)
-
-
 def curves(summary: "Summary") -> dict[str, list[float]]:
-    """Return the log-loss by month of the base rate and of each level, in order of the levels.
+    """Return the losses by period of the base rate and of each level, in order of the levels.
 
     Where level 1 was not replayed, its place has the first model's, which is the same.
     """
-    months = [str(month.month) for month in summary.months]
     lines = {
-        "base rate": [month.log_loss.base_rate for month in summary.months],
-        "1": [month.log_loss.frozen for month in summary.months],
+        "base rate": [period.loss.base_rate for period in summary.periods],
+        "1": [period.loss.frozen for period in summary.periods],
     }
     for name, level in summary.levels.items():
-        lines[name] = [level.months[month] for month in months]
+        lines[name] = [level.periods[period.start] for period in summary.periods]
     return lines
-
-
-def span(summary: "Summary") -> tuple[datetime, datetime]:
-    """Return the beginning of the first month and the end of the last."""
-    return first_of(summary.months[0].month), first_of(summary.months[-1].month + 1)
 
 
 def promotions(summary: "Summary") -> list["Event"]:
@@ -145,29 +136,29 @@ def promotions(summary: "Summary") -> list["Event"]:
     return [e for e in summary.events if e.type in ("Model Promoted", "Model Rolled Back")]
 
 
-def _number(time: datetime) -> float:
+def _number(time: date) -> float:
     return float(date2num(time))
 
 
-def _draw_months(axes: Axes, summary: "Summary") -> None:
-    """Draw the time axis: a name in the middle of each month, a tick where it begins."""
-    start, end = span(summary)
-    latest = max([end, *(event.time for event in promotions(summary))])
-    axes.set_xlim(_number(start) - 0.5, _number(latest) + 2)
-    months = [month.month for month in summary.months]
-    edges = [_number(first_of(month)) for month in [*months, months[-1] + 1]]
+def _middles(summary: "Summary") -> list[float]:
+    starts = [period.start for period in summary.periods]
+    return [(_number(start) + _number(summary.about.after(start))) / 2 for start in starts]
+
+
+def _draw_periods(axes: Axes, summary: "Summary") -> None:
+    """Draw the time axis: a tick where a period begins, its name in its middle if there is room."""
+    edges = [_number(edge) for edge in summary.edges]
+    latest = max([edges[-1], *(_number(event.time) for event in promotions(summary))])
+    axes.set_xlim(edges[0] - 0.5, latest + 2)
     axes.set_xticks(edges, minor=True)
-    axes.set_xticks(
-        [sum(pair) / 2 for pair in pairwise(edges)], [f"{first_of(m):%b}" for m in months]
-    )
+    some = slice(None, None, -(-len(summary.periods) // NAMES))
+    names = [summary.name(period.start, short=True) for period in summary.periods]
+    axes.set_xticks(_middles(summary)[some], names[some])
 
 
 def _draw_losses(axes: Axes, summary: "Summary") -> None:
     """Draw a line for each level, its name at the end, and a tick for each promotion."""
-    middles = [
-        (_number(first_of(m.month)) + _number(first_of(m.month + 1))) / 2 for m in summary.months
-    ]
-    lines = curves(summary)
+    middles, lines = _middles(summary), curves(summary)
     low, high = min(map(min, lines.values())), max(map(max, lines.values()))
     size = max(high - low, 0.02)
     axes.set_ylim(low - 0.16 * size, high + 0.06 * size)
@@ -211,10 +202,7 @@ def _spread(values: Sequence[float], gap: float) -> list[float]:
 def _draw_drift(axes: Axes, reports: Sequence[CheckReport], features: list[str]) -> None:
     """Draw a row for each feature and a column for each day, stronger where it drifted more."""
     psi = {report.end.date(): {f.feature: f.psi for f in report.features} for report in reports}
-    first = min(psi)
-    draw_heat(
-        axes, psi, features, _number(datetime(first.year, first.month, first.day, tzinfo=UTC))
-    )
+    draw_heat(axes, psi, features, _number(min(psi)))
     alarms = [
         (_number(report.end), report.confirmed) for report in reports if report.raised("drift")
     ]
@@ -239,13 +227,14 @@ def _points(
 
 def _draw_versions(axes: Axes, summary: "Summary", told: Sequence["Story"]) -> None:
     """Draw a line for each version, higher in each stage, and a sign for how it ended."""
-    start, end = span(summary)
+    start, end = _number(summary.edges[0]), _number(summary.edges[-1])
     for row, story in enumerate(told):
         for stage in story.stages:
             height, colour = STAGES[stage.status]
-            left, right = _number(max(stage.start, start)), _number(min(stage.end or end, end))
+            left = max(_number(stage.start), start)
+            right = min(_number(stage.end), end) if stage.end else end
             axes.barh(row, max(right - left, 0.6), left=left, height=height, color=colour)
-        at = _number(story.end or end)
+        at = _number(story.end) if story.end else end
         if story.how in SIGNS:
             sign, colour = SIGNS[story.how]
             axes.plot(at + 1.5, row, sign, color=colour, markersize=8)

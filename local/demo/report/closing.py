@@ -7,25 +7,25 @@ from rich.table import Table
 
 from local.demo.levels import NAMES
 from local.demo.summary import Summary, Turned
-from local.samples.flights import YEAR
 
 
 def closing_table(summary: Summary) -> Table:
     """Return the table that the demo ends with."""
     names = "; ".join(f"{level} {NAMES[int(level)]}" for level in summary.levels)
-    title = f"Log-loss by month, lower is better. Levels: {names}"
+    about = summary.about
+    title = f"{about.loss} by {about.unit}, lower is better. Levels: {names}"
     table = Table(title=title, title_justify="left")
     levels = [f"level {level}" for level in summary.levels]
-    for name in ("month", "flights", "base rate", *levels):
+    for name in (about.unit, about.noun, "base rate", *levels):
         table.add_column(name, justify="right")
-    for month in summary.months:
-        losses = [level.months[str(month.month)] for level in summary.levels.values()]
-        name = f"{date(YEAR, month.month, 1):%b}"
-        table.add_row(name, *_cells(month.rows, month.log_loss.base_rate, *losses))
+    for period in summary.periods:
+        losses = [level.periods[period.start] for level in summary.levels.values()]
+        name = summary.name(period.start, short=True)
+        table.add_row(name, *_cells(period.rows, period.loss.base_rate, *losses))
     table.add_section()
-    rows = sum(month.rows for month in summary.months)
-    losses = [level.log_loss for level in summary.levels.values()]
-    table.add_row("all", *_cells(rows, summary.log_loss.base_rate, *losses))
+    rows = sum(period.rows for period in summary.periods)
+    losses = [level.loss for level in summary.levels.values()]
+    table.add_row("all", *_cells(rows, summary.loss.base_rate, *losses))
     return table
 
 
@@ -35,11 +35,13 @@ def _cells(rows: int, *losses: float) -> list[str]:
 
 def closing_lines(summary: Summary) -> str:
     """Return the lines after the table: what it was worth, and that nothing was lost."""
-    better = 1 - summary.log_loss.evergreen / summary.log_loss.frozen
+    better = 1 - summary.loss.evergreen / summary.loss.frozen
+    side = "below" if better >= 0 else "above"
     promoted = max(summary.levels[str(summary.top)].promotions - 1, 0)
     lines = [
-        f"Level {summary.top} ({NAMES[summary.top]}): log-loss {better:.1%} below the frozen "
-        f"model's, after {promoted} promotion{'' if promoted == 1 else 's'} of a challenger.",
+        f"Level {summary.top} ({NAMES[summary.top]}): {summary.about.metric} "
+        f"{abs(better):.1%} {side} the frozen model's, after {promoted} "
+        f"promotion{'' if promoted == 1 else 's'} of a challenger.",
         f"Refused: {_counted(summary.refused)}. Rolled back: {_counted(summary.rolled_back)}. "
         f"From the first alarm to another champion: {_days(summary)}.",
         f"{summary.requests['answered']:,} of {summary.requests['sent']:,} requests answered, "
@@ -47,7 +49,7 @@ def closing_lines(summary: Summary) -> str:
         f"{summary.top}, {summary.captures['distinct']:,} predictions captured and "
         f"{summary.labels['joined']:,} of {summary.labels['sent']:,} labels joined.",
         _alarms(summary.alarms),
-        said_share(summary.share),
+        said_share(summary.share, summary.about.noun),
         f"{summary.seconds:.0f} s, {summary.peak_memory_mb:,} MB at the peak of a level. "
         "See build/demo/report.html, report.png, summary.json, and level-N/ for what each level "
         "left.",
@@ -55,13 +57,14 @@ def closing_lines(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def said_share(share: int) -> str:
-    """Say which flights were replayed."""
+def said_share(share: int, noun: str) -> str:
+    """Say which rows were replayed."""
+    one = noun.removesuffix("s")
     if share == 1:
-        return "Every flight was replayed."
+        return f"Every {one} was replayed."
     return (
-        f"One flight of {share} was replayed, by a hash of the flight and the same ones at all "
-        "levels; `make demo` replays every one."
+        f"One {one} of {share} was replayed, and the same ones at all levels; without SHARE every "
+        "one is."
     )
 
 

@@ -112,7 +112,7 @@ def recoveries(found: Iterable["Recovery"]) -> list[list[str]]:
             f"{each.level}",
             each.kind,
             when(each.alarm),
-            when(each.promoted) if each.promoted else "not in this year",
+            when(each.promoted) if each.promoted else "not in this time",
             f"{each.days:.1f}" if each.days is not None else "",
         ]
         for each in found
@@ -123,12 +123,12 @@ def worth(summary: "Summary") -> list[dict[str, Any]]:
     """Return what each level came to, and what it did for that."""
     found = []
     for name, level in summary.levels.items():
-        number, less = int(name), 1 - level.log_loss / summary.log_loss.frozen
+        number, less = int(name), 1 - level.loss / summary.loss.frozen
         side = f"{abs(less):.1%} {'below' if less > 0 else 'above'} " if abs(less) > SAME else ""
         found.append(
             {
                 "level": number,
-                "loss": f"{level.log_loss:.4f}, {side}the first model left alone",
+                "loss": f"{level.loss:.4f}, {side}the first model left alone",
                 "alarms": [
                     f"{kind} on {count(days, 'day')}" for kind, days in level.alarms.items()
                 ],

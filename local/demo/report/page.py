@@ -10,7 +10,6 @@ from local.demo.levels import NAMES
 from local.demo.report import charts, decisions, flagged
 from local.demo.report.closing import said_share
 from local.demo.stages import Story, stories
-from local.samples import flights
 
 if TYPE_CHECKING:
     from local.demo.result import Result
@@ -38,7 +37,7 @@ def page(summary: "Summary", results: Mapping[int, "Result"], told: list[Story])
         headline=headline(summary),
         losses=charts.losses(summary),
         worth=decisions.worth(summary),
-        **months(summary),
+        **periods(summary),
         versions=charts.versions(summary, told),
         turned=decisions.turned([*summary.rolled_back, *summary.refused]),
         recovered=[
@@ -62,34 +61,37 @@ def page(summary: "Summary", results: Mapping[int, "Result"], told: list[Story])
             }
             for event in summary.events
         ],
-        year=flights.YEAR,
-        share_words=said_share(summary.share),
+        about=summary.about,
+        share_words=said_share(summary.share, summary.about.noun),
     )
 
 
 def period(summary: "Summary") -> str:
-    """Return the months of the replay, in words."""
-    first, end = charts.span(summary)
-    last = end - timedelta(days=1)
-    return f"{last:%B %Y}" if len(summary.months) == 1 else f"{first:%B} to {last:%B %Y}"
+    """Return the time of the replay, in words."""
+    first, last = summary.edges[0], summary.edges[-1] - timedelta(days=1)
+    day = "" if summary.about.unit in ("month", "year") else "%d "
+    if day == "" and first.strftime("%m %Y") == last.strftime("%m %Y"):
+        return f"{last:%B %Y}"
+    year = "" if first.year == last.year else " %Y"
+    return f"{first.strftime(f'{day}%B{year}')} to {last.strftime(f'{day}%B %Y')}"
 
 
 def headline(summary: "Summary") -> str:
     """Return what it was worth, in a sentence."""
-    loss = summary.log_loss
+    loss = summary.loss
     return (
-        f"On autopilot the log-loss was {compared(loss.evergreen, loss.frozen)} than that of the "
-        f"first model left alone, and {compared(loss.evergreen, loss.base_rate)} than the "
-        "base rate’s."
+        f"On autopilot the {summary.about.metric} was {compared(loss.evergreen, loss.frozen)} than "
+        "that of the first model left alone, and "
+        f"{compared(loss.evergreen, loss.base_rate)} than the base rate’s."
     )
 
 
 def title(summary: "Summary") -> str:
     """Return what it was worth, as the title of the picture."""
-    loss = summary.log_loss
+    loss = summary.loss
     return (
-        f"Autopilot: log-loss {compared(loss.evergreen, loss.frozen)} than the frozen model, "
-        f"{compared(loss.evergreen, loss.base_rate)} than the base rate"
+        f"Autopilot: {summary.about.metric} {compared(loss.evergreen, loss.frozen)} than the "
+        f"frozen model, {compared(loss.evergreen, loss.base_rate)} than the base rate"
     )
 
 
@@ -102,28 +104,32 @@ def compared(ours: float, other: float) -> str:
     return f"{abs(1 - ours / other):.1%} {'lower' if ours <= other else 'higher'}"
 
 
-def months(summary: "Summary") -> dict[str, Any]:
-    """Return the losses by month and of all months, and the months that another level won."""
+def periods(summary: "Summary") -> dict[str, Any]:
+    """Return the losses by period and of all periods, and the periods that another level won."""
     lines = charts.curves(summary)
-    whole = {"base rate": summary.log_loss.base_rate, "1": summary.log_loss.frozen}
-    whole |= {name: level.log_loss for name, level in summary.levels.items()}
-    by_month = [
+    whole = {"base rate": summary.loss.base_rate, "1": summary.loss.frozen}
+    whole |= {name: level.loss for name, level in summary.levels.items()}
+    by_period = [
         {name: values[place] for name, values in lines.items()}
-        for place in range(len(summary.months))
+        for place in range(len(summary.periods))
     ]
-    names = [f"{charts.first_of(month.month):%B}" for month in summary.months]
-    rows = [month.rows for month in summary.months]
+    names = [summary.name(period.start) for period in summary.periods]
+    rows = [period.rows for period in summary.periods]
     return {
-        "head": ["month", "flights", *(charts.SERIES[name][0] for name in lines)],
-        "months": [
+        "head": [
+            summary.about.unit,
+            summary.about.noun,
+            *(charts.SERIES[name][0] for name in lines),
+        ],
+        "periods": [
             {"name": name, "rows": number, "losses": [f"{losses[line]:.4f}" for line in lines]}
             for name, number, losses in zip(
-                [*names, "all"], [*rows, sum(rows)], [*by_month, whole], strict=True
+                [*names, "all"], [*rows, sum(rows)], [*by_period, whole], strict=True
             )
         ],
         "lost": [
             name
-            for name, losses in zip(names, by_month, strict=True)
+            for name, losses in zip(names, by_period, strict=True)
             if min(losses, key=lambda line: losses[line]) != str(summary.top)
         ],
     }

@@ -296,7 +296,6 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.slow
 @settings(max_examples=400)
 @hypothesis_given(
     text=st.binary()

@@ -2,7 +2,7 @@
 
 import io
 import multiprocessing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from rich.console import Console
 
 from evergreen.contract import endpoint_files
 from local.demo import __main__ as main
-from local.demo import injected, levels
-from local.demo.levels import Options, chosen, play
-from local.demo.replay import BaseRate
+from local.demo import levels
+from local.demo.flights import injected
+from local.demo.flights.life import START, chosen, life
+from local.demo.levels import Options, play
+from local.demo.life import Life
 from local.demo.report.closing import closing_lines, closing_table
 from local.demo.result import Result
 from local.demo.summary import merge
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 DAYS = 4
 SHARE = 4
-OPTIONS = Options(months=1, seed=3, share=SHARE)
+OPTIONS = Options(seed=3, share=SHARE)
 AT = datetime(2013, 10, 31, 15, tzinfo=UTC)
 
 
@@ -45,10 +47,15 @@ def table(year: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def results(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+def days(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Life:
+    return life(table, tmp_path_factory.mktemp("life"), 1, OPTIONS.seed)
+
+
+@pytest.fixture(scope="module")
+def results(days: Life, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """Return levels 1 and 4, and 4 again."""
     return [
-        play(level, OPTIONS, table, tmp_path_factory.mktemp("level"), lambda *_: None)
+        play(level, OPTIONS, days, tmp_path_factory.mktemp("level"), lambda *_: None)
         for level in (1, 4, 4)
     ]
 
@@ -62,7 +69,7 @@ def test_every_request_is_answered_captured_and_joined(
     assert seen.requests["sent"] == seen.requests["answered"] >= 70
     assert seen.captures == {"written": rows, "distinct": rows}
     assert seen.labels == {"sent": rows, "joined": rows}
-    assert {month: tally.rows for month, tally in seen.tallies.items()} == {2: rows}
+    assert {start: tally.rows for start, tally in seen.tallies.items()} == {date(2013, 2, 1): rows}
     assert seen.dead_letters == 0
 
 
@@ -89,10 +96,10 @@ def test_all_levels_answer_alike_until_something_is_promoted(results: list[Resul
 
 
 def test_the_closing_table_has_a_column_for_each_level_and_a_line_for_each_month(
-    results: list[Result],
+    results: list[Result], days: Life
 ) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    summary = merge({1: results[0], 4: results[1]}, OPTIONS, 9.0)
+    summary = merge({1: results[0], 4: results[1]}, OPTIONS, days.about, 9.0)
 
     console.print(closing_table(summary))
     console.print(closing_lines(summary))
@@ -117,31 +124,30 @@ def test_a_share_is_the_same_flights_each_time_and_leaves_the_first_training_as_
     assert chosen(year, 1) is year
 
 
-def test_the_base_rate_knows_the_days_before_and_not_the_day_itself(table: pd.DataFrame) -> None:
-    rate = BaseRate(table)
-    changed = table.copy()
-    today = (changed["month"] == 2) & (changed["day"] == DAYS)
-    changed.loc[today, "arr_delay"] = 500.0
-
-    day = pd.Timestamp(2013, 2, DAYS).date()
-
-    assert BaseRate(changed).at(day) == rate.at(day)
-    assert 0.1 < rate.at(day) < 0.4
-
-
 def test_an_impossible_reading_of_the_weather_is_a_missing_one(year: pd.DataFrame) -> None:
     assert year["wind_speed"].max() < flights.MAX_WIND_SPEED
     assert year["wind_speed"].isna().sum() > year["temp"].isna().sum()
 
 
 def test_no_request_of_the_demo_has_a_field_that_is_known_only_after_departure(
-    table: pd.DataFrame,
+    days: Life,
 ) -> None:
     fields = list(endpoint_files.load("flight-delay").row.__struct_fields__)
-    hour = next(flights.hours(table, fields, 2, 2))
+    step = next(days.steps())
 
-    assert set(hour.rows[0]) == set(fields)
+    assert set(step.rows[0]) == set(fields)
     assert not set(fields) & {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
+
+
+def test_a_flight_after_midnight_in_utc_is_of_the_day_in_new_york_and_reported_next_morning(
+    days: Life,
+) -> None:
+    late = [step for step in days.steps() if step.time.hour < START.hour]
+
+    assert late
+    for step in late:
+        assert step.day.day == step.time.day - 1
+        assert step.due == datetime(2013, 2, step.time.day, 9, tzinfo=UTC)
 
 
 def test_a_bad_file_has_nothing_of_the_future_nor_of_the_holdout(year: pd.DataFrame) -> None:
@@ -187,7 +193,7 @@ def test_a_level_that_fails_ends_the_demo_with_its_reason_and_leaves_no_process(
 
 def test_the_progress_shows_each_level_and_its_decisions(results: list[Result]) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    with main.bar(console) as progress:
+    with main.bar(console, "flights") as progress:
         show = main.shower(progress, (1, 4), 10)
         show(4, "rows", (AT, 10))
         for event in results[1].events:

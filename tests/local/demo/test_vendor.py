@@ -12,9 +12,9 @@ import time_machine
 
 from evergreen.contract import endpoint_files
 from evergreen.serving.external import External
-from local.demo import vendor
+from local.demo.flights import vendor
+from local.demo.flights.vendor import AGAIN, CANDIDATE, DAY, FROM, Service, Trial
 from local.demo.result import Event
-from local.demo.vendor import AGAIN, CANDIDATE, DAY, FROM, Service, Trial
 from local.samples import flights
 
 NAME = "flight-delay"

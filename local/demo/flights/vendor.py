@@ -12,25 +12,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import msgspec
 import numpy as np
 import pandas as pd
 
 from evergreen.contract import endpoint_files
-from evergreen.contract.identifiers import endpoint_file
 from evergreen.contract.schema import columns_of, schema_of
 from evergreen.serving.external import External
 from local.cloud.ports import HOST
-from local.demo.injected import Injected
+from local.demo.result import Event, Injected
+from local.plane import stack
 from local.samples import flights
 
 if TYPE_CHECKING:
     from local.demo.replay import Replay
-    from local.demo.result import Event
 
 NAME = "a vendor’s service that drifts away"
 CANDIDATE = "vendor"
@@ -177,10 +174,9 @@ class Trial:
             usual,
             candidates=lambda seed: {**usual.candidates(seed), CANDIDATE: External(url=vendor)},
         )
-        module = import_module(f"endpoints.{endpoint_file(name).stem}")
-        self._contract.enter_context(patch.object(module, "endpoint", changed))
+        self._contract.enter_context(stack.changed(name, changed))
 
-    def hear(self, event: "Event") -> None:
+    def hear(self, event: Event) -> None:
         """Do what follows from an event: the vendor's update, or the end of its contract."""
         detail = event.detail
         if self.version is None or self.service is None:

@@ -6,12 +6,15 @@ trained on; the version that came of it stays. See vendor.py for a model that tu
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from local.samples import flights
+
+if TYPE_CHECKING:
+    from local.demo.replay import Replay
 
 SHUFFLED = "labels shuffled"
 AT = datetime(flights.YEAR, 9, 16, 15, tzinfo=UTC)
@@ -19,14 +22,6 @@ LEVELS = (3, 4)  # those at which an upload becomes a version
 COPIES = 4  # of each flight, with the outcome of another
 RECENT = timedelta(days=50)  # within the shortest history that is fitted
 SETTLED = timedelta(days=9)  # before the holdout begins
-
-
-class Injected(msgspec.Struct, frozen=True):
-    """What was wrong on purpose, when it came, and the version that came of it, if one did."""
-
-    name: str
-    time: datetime
-    version: str | None
 
 
 def shuffled(table: pd.DataFrame, at: datetime, seed: int) -> pd.DataFrame:
@@ -45,11 +40,11 @@ def shuffled(table: pd.DataFrame, at: datetime, seed: int) -> pd.DataFrame:
     return pd.concat(copies, ignore_index=True)
 
 
-def write(table: pd.DataFrame, seed: int, folder: Path) -> Path:
-    """Write it as a training file, and return its path."""
+def upload(replayed: "Replay", table: pd.DataFrame, seed: int, folder: Path) -> None:
+    """Write it as a training file, and let a replay upload it."""
     path = folder / "labels-shuffled.csv"
     shuffled(table, AT, seed).to_csv(path, index=False)
-    return path
+    replayed.inject(SHUFFLED, path)
 
 
 def _between(table: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:

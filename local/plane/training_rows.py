@@ -1,0 +1,126 @@
+"""The rows of a training file as a training reads them, and the first part of them.
+
+The demo and `make serve` both begin with the first part of a file. The file itself is uploaded
+whole; `hidden` keeps its later rows from the trainings of this process.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evergreen.aws.s3 import Store, Stored
+from evergreen.captures.examples import moment, times_of, utc
+from evergreen.contract import endpoint_files
+from evergreen.contract.endpoint import Policy
+from evergreen.contract.errors import DataError
+from evergreen.contract.schema import schema_of
+from evergreen.training import dataset
+from local.plane import stack
+
+DAY = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What `examples` made of a file, in order of time, after it passed the checks of a training.
+
+    frame: has a column for each field of a request. labels, times: as `Examples` has them.
+    """
+
+    frame: pd.DataFrame
+    labels: npt.NDArray[Any]
+    times: npt.NDArray[np.datetime64]
+
+
+def read(name: str, file: Path) -> Rows:
+    """Return the rows of a file; SystemExit says what a training would refuse, or what is odd."""
+    usual, kept = endpoint_files.load(name), []
+
+    def examples(table: Any) -> Any:
+        kept.append(usual.examples(table))
+        return kept[-1]
+
+    disk = SimpleNamespace(get=lambda _, most: Stored(file.read_bytes()[:most], ""))
+    watched = replace(usual, examples=examples)
+    try:
+        found = dataset.from_file(cast(Store, disk), file.name, watched, schema_of(name, usual.row))
+    except DataError as error:
+        raise SystemExit(str(error)) from error
+    if not len(found):
+        raise SystemExit(f"{file.name}: `examples` made no row of it")
+    order = np.argsort(times_of(kept[-1]["time"]), kind="stable")
+    newest = utc(found.times[-1])
+    if newest > datetime.now(UTC):
+        raise SystemExit(
+            f"{file.name}: the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the "
+            "future: mend its time, or drop it in `examples`"
+        )
+    return Rows(kept[-1].iloc[order], found.labels, found.times)
+
+
+def first_until(rows: Rows, policy: Policy, asked: str | None, share: float) -> datetime:
+    """Return the midnight (UTC) at which the first part of the rows ends.
+
+    asked: a date, or a share of the rows such as 0.3 or 30%. Without it, it is `share`, or more
+    where the policy's holdout and least number of rows need more. Raises SystemExit where one of
+    the two parts would be empty.
+    """
+    days, times = rows.times.astype("datetime64[D]"), rows.times
+    oldest, newest = utc(times[0]), utc(times[-1])
+    span = f"the {len(times):,} rows are from {oldest:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M}"
+    found = _date(asked) if asked else None
+    if found is None:
+        place = int(len(times) * (_share(asked) if asked else share))
+        if asked is None:
+            enough = times[min(policy.min_rows, len(times)) - 1] + (policy.holdout_days + 2) * DAY
+            place = max(place, int(np.searchsorted(times, enough)))
+        day = days[min(place, len(times) - 1)]
+        found = utc(max(day, days[0] + DAY).astype("datetime64[us]"))
+    if days[0] == days[-1]:
+        raise SystemExit(f"{span}: all are of one day, and no day is left after a first part")
+    if not oldest < found <= newest:
+        raise SystemExit(
+            f"{span}: a first part until {found:%Y-%m-%d} leaves "
+            f"{'no row to train on' if found <= oldest else 'none after it'}; name another with "
+            "FIRST=date or FIRST=share"
+        )
+    return found
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise SystemExit(f"FIRST={text} is neither a date nor a share: 2024-03-01, 0.3 and 30% are")
+    return share
+
+
+@contextmanager
+def hidden(name: str, start: datetime) -> Iterator[None]:
+    """Hide from the trainings of this process what files of an endpoint hold from a time on."""
+    usual = endpoint_files.load(name)
+
+    def examples(table: Any) -> Any:
+        found = usual.examples(table)
+        return found[times_of(found["time"]) < moment(start)]
+
+    with stack.changed(name, replace(usual, examples=examples)):
+        yield
