@@ -10,7 +10,6 @@ PYTHON ?= python3
 ARCHITECTURE ?= x86_64
 UV := .uv/bin/uv
 RUN := .venv/bin/python
-RUNTIME ?= process
 SHARE ?= 1
 SEED ?= 0
 CONFIG_ENV ?= default
@@ -29,6 +28,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | grep -vE '^($(or $(if $(wildcard benchmarks),,$(ITS_OWN)),-)):' | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
+demo: RUNTIME ?= process
 demo: .venv/ready ## Replay a life at four levels, of your own ENDPOINT=mine DATA=file FIRST=0.3 LABEL_DELAY=1d, or of real flights: MONTHS=2 SHARE=3 SEED=0 RUNTIME=sam
 	@$(RUN) -m local.demo --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) --share $(SHARE) \
 		$(if $(DATA),--data "$(DATA)") $(if $(MONTHS),--months $(MONTHS)) \
@@ -93,12 +93,14 @@ check: .venv/ready .checkov/ready ## Check style, types, the lock file, and the 
 
 .PHONY: serve
 serve: PORT ?= 8000
-serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT=flight-delay DATA=file LEVEL=3
-	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(LEVEL),--level $(LEVEL))
+serve: RUNTIME ?= onnx
+serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT=flight-delay DATA=file LEVEL=3 RUNTIME=onnx (or sklearn)
+	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)") $(if $(LEVEL),--level $(LEVEL))
 
 .PHONY: train
-train: .venv/ready ## Train a model on this machine and show its figures: ENDPOINT=flight-delay DATA=file SEED=0
-	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) $(if $(DATA),--data "$(DATA)")
+train: RUNTIME ?= onnx
+train: .venv/ready ## Train a model on this machine and show its figures: ENDPOINT=flight-delay DATA=file SEED=0 RUNTIME=onnx (or sklearn)
+	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: setup
 setup: .venv/ready ## Install everything into .venv

@@ -12,6 +12,7 @@ Each of these names a run, and a run trains once, however often its event is del
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,8 @@ from evergreen.registry.run_claims import Run
 from evergreen.training import triggers
 from evergreen.training.run import Job, carry_out
 from evergreen.training.train_version import Trained
+
+RESERVE = 60.0  # seconds of an invocation, to compare and write what has been fitted
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         logger.warning("not training data: put it under training/<endpoint>/", extra={"key": key})
         return {"ignored": key}
     start = _start(event, context.aws_request_id)
-    run = _train(start, context.aws_request_id)
+    left = context.get_remaining_time_in_millis() / 1000 - RESERVE
+    run = _train(start, context.aws_request_id, time.monotonic() + left)
     logger.info("training ended", extra={"run": run.run, "outcome": run.outcome})
     return dict(msgspec.to_builtins(run))
 
@@ -118,7 +122,7 @@ def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
         raise UnknownEventError("train", f"a detail as in events/schemas.json ({error})") from error
 
 
-def _train(start: Start, owner: str) -> Run:
+def _train(start: Start, owner: str, until: float) -> Run:
     now = datetime.now(UTC)
     job = Job(
         name=start.endpoint,
@@ -130,6 +134,7 @@ def _train(start: Start, owner: str) -> Run:
         runtime=os.environ["SERVING_RUNTIME"],
         seed=int(os.environ["SEED"]),
         card=_card,
+        until=until,
     )
     at = start.at or now
     return carry_out(

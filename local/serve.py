@@ -44,6 +44,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--level", choices=("1", "2", "3", "4"), default="3", help="MaturityLevel")
+    parser.add_argument("--runtime", choices=stack.RUNTIMES, default="onnx", help="ServingRuntime")
     parser.add_argument("--ttl", type=int, default=60, help="EndpointTtl, seconds")
     parser.add_argument("--keep", type=Path, help="a folder that gets the records at the end")
     arguments = parser.parse_args()
@@ -55,7 +56,11 @@ def main() -> None:
     with (
         (BUILD / "lambda.log").open("w", buffering=1) as log,
         stack.deployed(
-            log, console.file, MaturityLevel=arguments.level, EndpointTtl=str(arguments.ttl)
+            stack.progress(log, console),
+            console.file,
+            MaturityLevel=arguments.level,
+            EndpointTtl=str(arguments.ttl),
+            ServingRuntime=arguments.runtime,
         ) as plane,
     ):
         try:

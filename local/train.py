@@ -3,6 +3,7 @@
 import logging
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")
+    parser.add_argument("--runtime", choices=stack.RUNTIMES, default="onnx", help="ServingRuntime")
     arguments = parser.parse_args()
     own = logging.getLogger("evergreen.contract.errors")  # the whole of each, which no stack logs
     own.addHandler(logging.StreamHandler())
@@ -33,13 +35,16 @@ def main() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, (BUILD / "lambda.log").open("w") as log:
         file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))
-        sys.exit(run(arguments.endpoint, file, arguments.seed, Console(), log))
+        parameters = {"Seed": str(arguments.seed), "ServingRuntime": arguments.runtime}
+        sys.exit(run(arguments.endpoint, file, parameters, Console(), log))
 
 
-def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int:
-    """Train once; return 0 if a champion came of it."""
+def run(
+    endpoint: str, file: Path, parameters: Mapping[str, str], console: Console, log: Any
+) -> int:
+    """Train once, under parameters of the template; return 0 if a champion came of it."""
     events: list[dict[str, Any]] = []
-    with stack.deployed(log, console.file, Seed=str(seed)) as plane:
+    with stack.deployed(stack.progress(log, console), console.file, **parameters) as plane:
         plane.on_event = events.append
         stack.upload(plane, endpoint, file)
         for event in events:
@@ -53,6 +58,11 @@ def run(endpoint: str, file: Path, seed: int, console: Console, log: Any) -> int
             if manifest.candidate == FALLBACK:
                 continue  # a constant, for when no model can be loaded
             console.print(_table(manifest))
+            for scores in manifest.metrics.candidates:
+                for warning in scores.warnings:
+                    console.print(
+                        f"warned: {scores.candidate}: {warning}", highlight=False, soft_wrap=True
+                    )
             for candidate, reason in manifest.metrics.failed.items():
                 console.print(f"left out: {candidate}: {reason}", highlight=False, soft_wrap=True)
             folder = _keep(manifest)

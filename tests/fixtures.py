@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import cache
 from http.server import ThreadingHTTPServer
 from importlib import import_module
@@ -143,12 +144,12 @@ def remembered(
     """Train the same thing once: the same request gives the same version, and it takes a while."""
     train = train_version.train
 
-    def remember(request, endpoint, schema, examples, champion):  # type: ignore[no-untyped-def]
+    def remember(request, endpoint, schema, examples, champion, *tell):  # type: ignore[no-untyped-def]
         data, best = examples and examples.sha256(), champion and champion.manifest.version
         asked = endpoint.policy, endpoint.search, endpoint.candidates(request.seed)
-        key = f"{request} {data} {best} {asked}"
+        key = f"{replace(request, until=0)} {data} {best} {asked}"
         if key not in trainings:
-            trainings[key] = train(request, endpoint, schema, examples, champion)
+            trainings[key] = train(request, endpoint, schema, examples, champion, *tell)
         return trainings[key]
 
     monkeypatch.setattr(train_version, "train", remember)

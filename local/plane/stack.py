@@ -1,13 +1,16 @@
 """A deployment in this process, from nothing to a champion: what serve and train stand on."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from unittest.mock import patch
 
 import boto3
+import msgspec
+from rich.console import Console
 
 from evergreen.aws.s3 import Store
 from evergreen.aws.signing import Seal
@@ -22,6 +25,7 @@ from local.cloud.permissions import check_refused
 from local.plane.plane import Plane
 from local.plane.process import Process
 
+RUNTIMES = ("onnx", "sklearn")  # as ServingRuntime in the template
 FLIGHTS = ("flight-delay", "air-time")  # learn from those of January
 
 
@@ -41,6 +45,36 @@ def deployed(
         plane = Plane(resolved, log, runtime=Process(log, shown))
         yield plane
         check_refused(plane.roles)
+
+
+def progress(log: IO[str], console: Console) -> IO[str]:
+    """Return a log that also shows each candidate as it is fitted."""
+    return cast(IO[str], _Progress(log, console.file))  # while functions run, sys.stdout is another
+
+
+class _Progress:
+    """Reads what training.train_version logs."""
+
+    def __init__(self, log: IO[str], out: IO[str]) -> None:
+        self.log, self.out, self.began = log, out, 0.0
+
+    def write(self, text: str) -> int:
+        """Write to the log, and show what is the beginning or the end of a fit."""
+        if '"fitting a candidate"' in text or '"fitted a candidate"' in text:
+            found = msgspec.json.decode(text)
+            if "said" in found:
+                seconds = time.perf_counter() - self.began
+                print(f"{seconds:.1f} s, {found['said']}", file=self.out)
+            else:
+                self.began = time.perf_counter()
+                number = f"{found['number']} of {found['of']}"
+                said = f"fitting {found['candidate']} on {found['history']} ({number}) … "
+                print(said, end="", file=self.out, flush=True)
+        return self.log.write(text)
+
+    def flush(self) -> None:
+        """Flush the log."""
+        self.log.flush()
 
 
 def registry() -> Registry:

@@ -19,7 +19,8 @@ TOUCH_AWS = {"aws/deadline", "aws/s3", "aws/signing", "serving/model_cache"}
 READ_ENVIRONMENT = {"registry/events", "serving/model_cache", "serving/runtime_external"}
 READ_CLOCK = {  # to look again, to give up, and to name a run
     "aws/deadline", "captures/recorded_days", "captures/records", "serving/model_cache",
-    "serving/runtime_external", "training/evaluation", "training/run", "training/search",
+    "serving/runtime_external", "training/evaluation", "training/isolation", "training/run",
+    "training/search",
 }  # fmt: skip
 
 HEAVY = {

@@ -44,6 +44,7 @@ class Policy:
     slice_margin: as `margin`, for each value of a field of `slices`; None is four times `margin`.
     max_calibration_error: how far scores may be from shares, unless the champion's are too.
     max_artifact_mb: the size of all files of a version.
+    candidate_seconds: how long a fit of a candidate may take; more is left out.
     search_seconds: how long a training may look for the parameters in `search`; 0 does not.
     new_labels: as many new labels as this share of what the last training learnt from, and at least
         a thousand, ask for a training; None never does.
@@ -78,6 +79,7 @@ class Policy:
     slice_margin: float | None = None
     max_calibration_error: float = 0.1
     max_artifact_mb: float = 100.0
+    candidate_seconds: float = 120.0
     search_seconds: float = 0.0
     new_labels: float | None = 0.2
     promotion: Literal["superior", "not worse"] = "not worse"

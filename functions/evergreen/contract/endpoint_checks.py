@@ -25,6 +25,7 @@ CHOICES = {  # of a policy
 ONE = (  # fields of a policy that must be at least 1
     "holdout_days", "min_rows", "drift_window_days", "cooldown_days", "label_days", "shadow_days",
     "max_shadow_days", "watch_days", "watch_min_days", "max_latency_ms",
+    "candidate_seconds",
 )  # fmt: skip
 ZERO = (  # and those that must not be negative
     "margin", "slice_margin", "max_duplicates", "max_label_shift", "max_calibration_error",

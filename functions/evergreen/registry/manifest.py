@@ -67,7 +67,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     """The metric of the problem (lower is better) of one candidate on the holdout.
 
     rows: that it fitted. parameters: of its last step, and those that a search chose. searched: how
-    many combinations that search tried, 0 for none.
+    many combinations that search tried, 0 for none. warnings: that its fit gave, by kind.
     """
 
     candidate: str
@@ -77,6 +77,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     twin_difference: float
     parameters: dict[str, Any] = {}
     searched: int = 0
+    warnings: list[str] = []
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):

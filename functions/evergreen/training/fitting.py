@@ -1,25 +1,27 @@
 """Fit one candidate on one window of history, and score the holdout with what would serve."""
 
 import io
-import warnings
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import joblib
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import is_classifier, is_regressor
+from threadpoolctl import threadpool_limits
 
 from evergreen.captures.examples import Examples
 from evergreen.contract import problem
 from evergreen.contract.endpoint import Endpoint
-from evergreen.contract.errors import CandidateError, worded
+from evergreen.contract.errors import CandidateError
 from evergreen.contract.problem import Floats, Problem
 from evergreen.contract.schema import JsonSchema, Score
 from evergreen.registry.manifest import GOLDEN_ROWS, Scores, Service, VersionKind
 from evergreen.serving.model import ARTIFACTS, JOBLIB, ONNX, OTHERS, runtime
-from evergreen.training import search
+from evergreen.training import isolation, search
 from evergreen.training.onnx import export
 
 PLAIN = (bool, int, float, str, type(None))
@@ -30,7 +32,7 @@ class Request:
     """What a run is about; `at` is the newest moment that it may know.
 
     fallback: whether a rule is wanted too, for when no model can be loaded; rule: the one that is
-        there already.
+        there already. until: the moment of time.monotonic() until which candidates may be fitted.
     """
 
     endpoint: str
@@ -42,6 +44,7 @@ class Request:
     runtime: str = "onnx"
     fallback: bool = False
     rule: str | None = None
+    until: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -97,48 +100,56 @@ class Fitted:
         return self.served == ONNX
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What a fit came to, in values that another process can send; scores: of the holdout."""
+
+    artifacts: dict[str, bytes]
+    scores: Floats
+    parameters: dict[str, Any]
+    searched: int = 0
+    difference: float = 0.0
+    warnings: Sequence[str] = ()
+
+
 def fit(contest: Contest, candidate: Candidate) -> Fitted:
     """Fit a candidate, and score the holdout with what would serve.
 
-    Raises CandidateError for whatever keeps it from serving.
+    A pipeline is fitted in a process of its own, which may end as it likes. Raises CandidateError
+    for whatever keeps it from serving: it says whether pipeline, twin or data are at fault.
     """
-    request, schema, holdout = contest.request, contest.schema, contest.holdout
-    pipeline, rows, inputs = candidate.pipeline, candidate.rows, list(schema["properties"])
-    kind: VersionKind = getattr(pipeline, "kind", "model")
+    request, holdout, rows = contest.request, contest.holdout, candidate.rows
+    inputs = list(contest.schema["properties"])
+    kind: VersionKind = getattr(candidate.pipeline, "kind", "model")
     own = problem.of(contest.endpoint.problem, rows.labels).like(contest.problem)
-    artifacts: dict[str, bytes] = {}
-    difference = 0.0
     if own.kind == "binary" and rows.labels.all() == rows.labels.any():
-        raise CandidateError("all labels of its history are the same")
-    try:
-        found = _fit_pipeline(candidate, request.seed)
-        if kind == "model":
-            expected = problem.outputs(pipeline, holdout.frame(), own)
-            artifacts[JOBLIB] = _dumped(pipeline)
-            if request.runtime == "onnx":
-                artifacts[ONNX] = export.convert(pipeline, schema, inputs)
-            served = ARTIFACTS[request.runtime]
-            score = runtime(request.runtime).scorer(artifacts[served], inputs)
-        else:  # its artifact is itself, and it counts how often it may be asked
-            served = OTHERS[kind]
-            artifacts[served] = pipeline.artifact()
-            score = pipeline.scores
-        scores = score(holdout.columns)
-        if not np.isfinite(scores).all():
-            raise CandidateError("it has scores that are no numbers")
-        if kind == "model":
-            export.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
-            difference = export.difference(scores, expected, own)
-    except CandidateError:
-        raise
-    except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
-        way_out = f"; {export.WAY_OUT}" if ONNX in artifacts else ""
-        raise CandidateError(worded(error) + way_out) from error
-    losses = own.losses(holdout.labels, scores)
+        raise CandidateError("the data of its history has one label only: give it a longer window")
+    served = ARTIFACTS[request.runtime] if kind == "model" else OTHERS[kind]
+    if kind == "model":
+        work = partial(_make, request, contest.schema, holdout, candidate, own)
+        seconds = contest.endpoint.policy.candidate_seconds + candidate.seconds
+        made = isolation.run(work, seconds, request.until)
+        score = runtime(request.runtime).scorer(made.artifacts[served], inputs)
+    else:  # it is ours, its artifact is itself, and it counts how often it may be asked
+        with isolation.blaming("it cannot be fitted", candidate.name):
+            candidate.pipeline.fit(rows.frame(), rows.labels)
+            score, artifact = candidate.pipeline.scores, candidate.pipeline.artifact()
+            scores = _finite(score(holdout.columns))
+        made = _Made({served: artifact}, scores, _parameters(candidate.pipeline))
+    losses = own.losses(holdout.labels, made.scores)
     return Fitted(
-        scores=_described(candidate, found, float(losses.mean()), difference),
+        scores=Scores(
+            candidate=candidate.name,
+            window_days=candidate.window,
+            rows=len(rows),
+            loss=float(losses.mean()),
+            twin_difference=made.difference,
+            parameters=made.parameters,
+            searched=made.searched,
+            warnings=list(made.warnings),
+        ),
         problem=own,
-        artifacts=artifacts,
+        artifacts=made.artifacts,
         kind=kind,
         runtime=request.runtime if kind == "model" else kind,
         served=served,
@@ -146,22 +157,68 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
         inputs=inputs,
         examples=rows,
         holdout=holdout,
-        holdout_scores=scores,
+        holdout_scores=made.scores,
         losses=losses,
-        service=pipeline.service() if kind == "external" else None,
+        service=candidate.pipeline.service() if kind == "external" else None,
     )
 
 
-def _described(candidate: Candidate, found: search.Found, loss: float, difference: float) -> Scores:
-    return Scores(
-        candidate=candidate.name,
-        window_days=candidate.window,
-        rows=len(candidate.rows),
-        loss=loss,
-        twin_difference=difference,
-        parameters=_parameters(candidate.pipeline) | _plain(found.parameters),
-        searched=found.tried,
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def _make(
+    request: Request, schema: JsonSchema, holdout: Examples, candidate: Candidate, own: Problem
+) -> _Made:
+    """Fit a pipeline, make its twin, and compare the two; on one thread, as others would.
+
+    The seed is also that of what draws from numpy's global generator.
+    """
+    pipeline, inputs = candidate.pipeline, list(schema["properties"])
+    blaming = partial(isolation.blaming, candidate=candidate.name)
+    np.random.seed(request.seed)
+    warned: dict[str, None] = {}
+    with isolation.noting(warned):
+        with blaming("the pipeline cannot be fitted"):
+            found = _fit_pipeline(candidate, request.seed)
+        with blaming("the pipeline cannot score the holdout"):
+            check_able(pipeline, own)
+            expected = _finite(problem.outputs(pipeline, holdout.frame(), own))
+    with blaming("the pipeline cannot be written"):
+        artifacts = {JOBLIB: _dumped(pipeline)}
+    if request.runtime == "onnx":
+        artifacts[ONNX] = export.convert(pipeline, schema, inputs)
+    with blaming("its ONNX twin cannot score", way_out=export.WAY_OUT):
+        score = runtime(request.runtime).scorer(artifacts[ARTIFACTS[request.runtime]], inputs)
+        scores = score(holdout.columns)
+        export.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
+    return _Made(
+        artifacts,
+        scores,
+        _parameters(pipeline) | _plain(found.parameters),
+        found.tried,
+        export.difference(scores, expected, own),
+        list(warned),
     )
+
+
+def check_able(pipeline: Any, own: Problem) -> None:
+    """Raise CandidateError where a fitted pipeline cannot answer a problem, with the way out."""
+    if own.kind == "regression":
+        if is_classifier(pipeline):
+            raise CandidateError("the pipeline is a classifier, and the labels are numbers")
+        if not hasattr(pipeline, "predict"):
+            raise CandidateError("the pipeline has no predict: end it with a regressor")
+    elif is_regressor(pipeline):
+        raise CandidateError("the pipeline is a regressor: end it with a classifier")
+    elif not hasattr(pipeline, "predict_proba"):
+        raise CandidateError(
+            "the pipeline gives no probabilities (it has no predict_proba): wrap its last step in "
+            'CalibratedClassifierCV, or set voting="soft" or loss="log_loss" where it has that'
+        )
+
+
+def _finite(scores: Floats) -> Floats:
+    if not np.isfinite(scores).all():
+        raise CandidateError("the pipeline has scores that are no numbers")
+    return scores
 
 
 def _fit_pipeline(candidate: Candidate, seed: int) -> search.Found:
@@ -171,9 +228,7 @@ def _fit_pipeline(candidate: Candidate, seed: int) -> search.Found:
     if candidate.space:
         found = search.search(pipeline, candidate.space, rows, candidate.seconds, seed)
         pipeline.set_params(**found.parameters)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        pipeline.fit(rows.frame(), rows.labels)
+    pipeline.fit(rows.frame(), rows.labels)
     return found
 
 

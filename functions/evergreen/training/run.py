@@ -10,11 +10,12 @@ enter it                 as the candidate, the first champion, or refused, by co
 finish the record        unless another invocation has taken the run over
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -56,6 +57,7 @@ class Job:
     """An endpoint to train for, and what a run of it works with.
 
     code: SHA-256 of all code that versions are made with. card: makes the card of a version, HTML.
+    until: the moment of time.monotonic() until which candidates may be fitted.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Job:
     runtime: str
     seed: int
     card: Callable[[Trained, Endpoint], str]
+    until: float = math.inf
 
 
 def carry_out(job: Job, asked: Run) -> Run:
@@ -146,13 +149,18 @@ def _train(job: Job, run: Run, seen: Seen | None) -> tuple[Run, Trained | None]:
             job.runtime,
             fallback=run_records.needs_fallback(job.registry, seen, schema, job.endpoint),
             rule=seen.document.fallback if seen else None,
+            until=job.until,
         )
-        trained = train_version.train(request, job.endpoint, schema, data.examples, champion)
+        trained = train_version.train(request, job.endpoint, schema, data.examples, champion, _tell)
         return run, trained.with_card(job.card(trained, job.endpoint))
     except DataError as error:
         return _ended(job, run, "skipped", str(error)), None
     except (NoCandidateError, CandidateError) as error:  # or a service went away meanwhile
         return _ended(job, run, "rejected", str(error)), None
+
+
+def _tell(what: str, about: dict[str, Any]) -> None:
+    logger.info(what, extra=about)
 
 
 def _state(job: Job, run: Run, seen: Seen | None, last: Manifest | None) -> triggers.State:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the next import needs it
 from sklearn.model_selection import HalvingRandomSearchCV, TimeSeriesSplit
 
@@ -89,7 +88,6 @@ def best_of(tried: int, pipeline: Any, space: Space, rows: Examples, seed: int) 
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a combination that cannot be fitted is no good one
-        warnings.simplefilter("error", ConvergenceWarning)
         halving.fit(rows.frame(), rows.labels)
     return Found(dict(halving.best_params_), tried)
 

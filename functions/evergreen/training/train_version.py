@@ -4,9 +4,10 @@ Everything here is a function of its inputs: same examples, endpoint and seed, s
 what is measured in seconds is not: how many parameters a search has time for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,6 +27,8 @@ from evergreen.training.fitting import Candidate, Contest, Fitted, Request, fit
 from evergreen.training.gates import Slice
 from evergreen.training.holdout import split
 from evergreen.training.manifest_builder import describe
+
+Tell = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,11 @@ def train(
     schema: JsonSchema,
     examples: Examples | None,
     champion: Model | None,
+    tell: Tell = lambda _, __: None,
 ) -> Trained:
     """Train one version, on one thread: sums in another order would be another model.
 
+    tell: is told when the fit of a candidate begins and ends, and what came of it.
     Raises DataError where the data cannot train a model, NoCandidateError where no fit succeeded.
     """
     policy = endpoint.policy
@@ -80,7 +85,7 @@ def train(
     earlier = check(parts.earlier, schema, at=request.at, min_rows=policy.min_rows)
     whole = problem.of(endpoint.problem, earlier.labels)
     contest = Contest(request, endpoint, schema, parts.holdout, whole)
-    fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, parts.cut)))
+    fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, parts.cut)), tell)
     best = min(fitted, key=lambda candidate: candidate.scores.loss)
     measured, slices = evaluation.compare(contest, best, fitted, failed, champion)
     previous = champion.manifest if champion else None
@@ -95,7 +100,7 @@ def train(
 
 
 def _fit_all(
-    contest: Contest, windows: list[tuple[int | None, Examples]]
+    contest: Contest, windows: list[tuple[int | None, Examples]], tell: Tell
 ) -> tuple[list[Fitted], dict[str, str]]:
     """Fit each pipeline on each window; return those that can serve, and why the others cannot."""
     endpoint, seed = contest.endpoint, contest.request.seed
@@ -103,13 +108,20 @@ def _fit_all(
     failed: dict[str, str] = {}
     searches = max(len(endpoint.search) * len(windows), 1)
     seconds = endpoint.policy.search_seconds / searches
-    for window, rows in windows:
-        for name, pipeline in endpoint.candidates(seed).items():
-            space = endpoint.search.get(name, {}) if seconds else {}
-            try:
-                fitted.append(fit(contest, Candidate(name, pipeline, window, rows, space, seconds)))
-            except CandidateError as error:
-                failed[name if window is None else f"{name} on {window} days"] = str(error)
+    asked = [(*window, *each) for window in windows for each in endpoint.candidates(seed).items()]
+    for number, (window, rows, name, pipeline) in enumerate(asked, 1):
+        history = "all history" if window is None else f"{window} days"
+        about = {"candidate": name, "history": history, "number": number, "of": len(asked)}
+        tell("fitting a candidate", about)
+        space = endpoint.search.get(name, {}) if seconds else {}
+        try:
+            found = fit(contest, Candidate(name, pipeline, window, rows, space, seconds))
+            fitted.append(found)
+            said = f"{found.problem.metric} {found.scores.loss:.4f}"
+            said = "; ".join([said, *found.scores.warnings])
+        except CandidateError as error:
+            failed[name if window is None else f"{name} on {history}"] = said = str(error)
+        tell("fitted a candidate", about | {"said": said})
     if not fitted:
         raise NoCandidateError(failed)
     return fitted, failed

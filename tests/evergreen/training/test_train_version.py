@@ -1,8 +1,10 @@
 """One training run is a function of its inputs: a version and a verdict, or the reason."""
 
+import ctypes
 import dataclasses
 import gzip
 import html
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
@@ -28,6 +30,7 @@ from evergreen.contract.schema import schema_of
 from evergreen.registry.registry import fingerprint
 from evergreen.serving import model
 from evergreen.serving.model import JOBLIB, ONNX, REFERENCE, REPORT, RULE
+from evergreen.training import train_version
 from evergreen.training.fitting import Request
 from evergreen.training.onnx import export
 from evergreen.training.train_version import Trained
@@ -282,13 +285,61 @@ def test_a_candidate_that_cannot_be_fitted_does_not_stop_the_others(error: Excep
 
     assert found.manifest.candidate == "good"
     said = found.manifest.metrics.failed["broken"]
-    assert said.startswith(f"{type(error).__name__} in evergreen/training/fitting.py:")
+    assert said.startswith(f"the pipeline cannot be fitted: {type(error).__name__} in evergreen/")
+    assert said.endswith(", raised by Raising")
     assert "bad" not in said, "its words may quote a row"
 
 
-def test_a_candidate_that_does_not_converge_is_not_taken() -> None:
-    with pytest.raises(NoCandidateError, match="ConvergenceWarning"):
-        train(REQUEST, endpoint({"hasty": pipeline(max_iter=1)}), SCHEMA, examples(), None)
+def test_a_warning_of_a_fit_is_recorded_and_throws_nobody_out() -> None:
+    found = train(REQUEST, endpoint({"hasty": pipeline(max_iter=1)}), SCHEMA, examples(), None)
+
+    (scores,) = found.manifest.metrics.candidates
+    (said,) = scores.warnings
+    assert said.startswith("ConvergenceWarning by LogisticRegression: raise max_iter")
+    assert said in found.artifacts[REPORT].decode()
+
+
+class Hanging(LogisticRegression):  # type: ignore[misc]
+    """A classifier whose fit never ends, in C."""
+
+    def fit(self, *_: Any) -> Any:
+        ctypes.CDLL(None).pause()
+
+
+def test_a_candidate_that_hangs_is_left_out_in_time_and_the_others_go_on() -> None:
+    hanging = make_pipeline(SimpleImputer(), Hanging())
+    both = endpoint({"hanging": hanging, "good": pipeline()}, candidate_seconds=1.0)
+
+    found = train(REQUEST, both, SCHEMA, examples(), None)
+
+    assert found.manifest.candidate == "good"
+    assert found.manifest.metrics.failed == {
+        "hanging": "the pipeline did not end within 1.0 s: raise policy.candidate_seconds, or fit "
+        "fewer rows"
+    }
+
+
+def test_no_candidate_is_begun_when_the_invocation_has_no_time_left() -> None:
+    late = dataclasses.replace(REQUEST, until=time.monotonic())
+
+    with pytest.raises(NoCandidateError, match=r"no time was left to fit it.*\(Timeout"):
+        train(late, endpoint(), SCHEMA, examples(), None)
+
+
+def test_it_is_told_of_each_candidate_as_its_fit_begins_and_ends() -> None:
+    both = endpoint({"bad": Raising(ValueError()), "good": pipeline()})
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    train_version.train(
+        REQUEST, both, SCHEMA, examples(), None, lambda what, about: told.append((what, about))
+    )
+
+    assert [(what, about["candidate"], about["number"], about["of"]) for what, about in told] == [
+        (f"{word} a candidate", name, number, 2)
+        for number, name in ((1, "bad"), (2, "good"))
+        for word in ("fitting", "fitted")
+    ]
+    assert told[-1][1]["said"].startswith("log-loss 0.")
 
 
 def test_a_candidate_whose_twin_disagrees_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

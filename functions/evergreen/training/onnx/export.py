@@ -20,7 +20,8 @@ UNSEEN = "\x01unseen"  # a text that no data has
 OPSET = {"": 21, "ai.onnx.ml": 3}  # the newest for which skl2onnx has been tested
 TREE_OPSET = 5  # which has TreeEnsemble, and all else that skl2onnx writes unchanged
 WAY_OUT = (
-    "deploy with ServingRuntime=sklearn, which serves the pipeline itself, or leave this one out"
+    "serve the pipeline itself (`make train RUNTIME=sklearn` tries it, ServingRuntime=sklearn "
+    "deploys it), or leave this one out"
 )
 
 
