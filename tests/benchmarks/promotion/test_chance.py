@@ -5,6 +5,8 @@ import pytest
 from benchmarks.promotion import chance
 from benchmarks.promotion.draws import PROCESSES
 
+pytestmark = pytest.mark.slow
+
 
 def test_looking_every_day_for_a_year_promotes_wrongly_in_at_most_six_percent() -> None:
     for process in PROCESSES[:5]:

@@ -7,6 +7,8 @@ from benchmarks.promotion import draws
 from benchmarks.promotion.draws import PROCESSES, bounds, gains
 from evergreen.rollout import confidence_sequence
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
 def test_days_are_drawn_with_the_mean_and_the_spread_that_the_process_says(

@@ -16,6 +16,8 @@ from benchmarks.promotion.year import Replay
 from local import marked
 from tests.benchmarks.promotion.test_year import year
 
+pytestmark = pytest.mark.slow
+
 BEGIN, END = marked.begin(PAGE.command), marked.END
 
 

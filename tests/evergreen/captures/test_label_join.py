@@ -176,6 +176,7 @@ RECORDS: list[Capture | Label] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shortcuts")
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @hypothesis_given(

@@ -296,6 +296,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @hypothesis_given(
     text=st.binary()

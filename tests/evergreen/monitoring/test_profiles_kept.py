@@ -92,6 +92,7 @@ def test_after_a_promotion_the_window_is_counted_in_the_new_champions_bins(
     assert hour.versions == {manifest.version: 48}
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @hypothesis_given(
     arrivals=st.lists(

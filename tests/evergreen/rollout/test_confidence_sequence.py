@@ -97,6 +97,7 @@ def test_equal_models_have_no_gain_and_no_interval_beside_it() -> None:
     assert (found.mean, found.lower, found.upper) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_looking_every_day_for_sixty_days_is_wrong_no_more_often_than_said() -> None:
     runs = np.random.default_rng(3).normal(0, 0.05, (1_000, 60))
 

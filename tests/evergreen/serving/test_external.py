@@ -448,6 +448,7 @@ def test_options_that_would_harm_are_refused(options: dict[str, Any]) -> None:
 # As a candidate and as a version
 
 
+@pytest.mark.slow
 def test_a_training_asks_so_often_and_no_oftener() -> None:
     with listening(answering(0.1, 0.2, 0.3)) as host:
         candidate = fitted(host)
