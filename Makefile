@@ -161,16 +161,17 @@ cost: .venv/ready ## Reckon the cost of a stack at each level, and write docs/co
 .PHONY: update
 update: .venv/ready ## Take the next release of Evergreen into a copy, by a three-way merge: REF=tag
 	@.venv/bin/copier update --defaults $(if $(REF),--vcs-ref "$(REF)")
-	@if grep -q '^<<<<<<<' uv.lock; then git checkout --quiet HEAD -- uv.lock; fi # `make lock` mends it
+	@if grep -q '^<<<<<<<' uv.lock; then git checkout --quiet HEAD -- uv.lock; \
+		echo "uv.lock: yours is kept, and brought up to date by what pyproject.toml asks for now"; fi
 	@conflicts=$$(git diff --name-only --diff-filter=U); if [[ -n "$$conflicts" ]]; then \
 		echo "Both you and the release changed the same lines: mend these, then make lock:"; echo "$$conflicts"; exit 1; fi
 	@$(MAKE) --no-print-directory lock
 
 .PHONY: release
-release: VERSION ?= $(shell git describe --tags --always)
+release: VERSION = $(shell git describe --tags --always)
 release: .venv/ready ## Write build/evergreen-VERSION.zip, a copy for `sam init --location`
 	@rm -rf build/release && mkdir -p build/release
-	@.venv/bin/copier copy --quiet --defaults --vcs-ref HEAD . build/release/evergreen
+	@.venv/bin/copier copy --quiet --defaults --vcs-ref $(VERSION) . build/release/evergreen
 	@sed -i.bak "s|^_src_path:.*|_src_path: $$(git remote get-url origin 2>/dev/null || pwd)|" \
 		build/release/evergreen/.copier-answers.yml && rm build/release/evergreen/.copier-answers.yml.bak
 	@cd build/release && $(abspath $(RUN)) -m zipfile -c ../evergreen-$(VERSION).zip evergreen/
