@@ -7,79 +7,24 @@ to a logistic function), and linear models up to the order of a sum in float64.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import (
     DoubleTensorType,
-    FloatTensorType,
     Int64TensorType,
     StringTensorType,
-    guess_proto_type,
 )
 from sklearn import ensemble, impute, linear_model, preprocessing, tree
 
+from evergreen.training.onnx.graph import Graph
 from evergreen.training.onnx.tree_ensembles import Trees, score_columns, trees_of
 
 Values = npt.NDArray[Any]
 Converter = Callable[[Any, Any, Any], None]
-
-_NO_CATEGORY = np.float32(2**62)
-_LINKS = {  # from the sum of a model to its score
-    "IdentityLink": [],
-    "LogLink": ["Exp"],
-    "LogitLink": ["Sigmoid"],
-    "HalfLogitLink": ["Add", "Sigmoid"],  # of the sum and itself
-    "MultinomialLogit": ["Softmax"],
-}
-
-
-@dataclass(frozen=True)
-class _Graph:
-    """The nodes that one step of a pipeline becomes; a value of the graph is known by its name."""
-
-    scope: Any
-    operator: Any
-    container: Any
-
-    def node(self, op: str, *inputs: str, **attributes: Any) -> str:
-        output: str = self.scope.get_unique_variable_name(op.lower())
-        self.container.add_node(op, list(inputs), output, **attributes)
-        return output
-
-    def value(self, value: npt.ArrayLike) -> str:
-        name: str = self.scope.get_unique_variable_name("value")
-        self.container.initializers.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def cast(self, name: str, kind: npt.DTypeLike) -> str:
-        to = TensorProto.DOUBLE if kind == np.float64 else TensorProto.FLOAT
-        return self.node("Cast", name, to=to)
-
-    def input(self) -> str:
-        names = [variable.full_name for variable in self.operator.inputs]
-        return names[0] if len(names) == 1 else self.node("Concat", *names, axis=1)
-
-    def finish(self, total: str, link: str) -> None:
-        """Write the outputs of an estimator from what it links, of shape (rows, 1 or classes)."""
-        options = self.container.get_options(self.operator.raw_operator, {}, fail=False)
-        for op in [] if options.get("raw_scores") else _LINKS[link]:  # calibrators want them raw
-            total = self.node(op, *[total] * (2 if op == "Add" else 1))
-        score = self.cast(total, np.float64)
-        *label, output = (variable.full_name for variable in self.operator.outputs)
-        if label and len(self.operator.raw_operator.classes_) > 2:
-            self.container.add_node("ArgMax", [score], label, axis=1, keepdims=0)
-        elif label:
-            other = self.node("Sub", self.value(np.ones(1)), score)
-            score = self.node("Concat", other, score, axis=1)
-            self.container.add_node("ArgMax", [score], label, axis=1, keepdims=0)
-        declared = guess_proto_type(self.operator.outputs[-1].type)  # float32 in another estimator
-        self.container.add_node("Cast", [score], output, to=declared)
 
 
 def declare_float64(operator: Any) -> None:
@@ -91,7 +36,7 @@ def declare_float64(operator: Any) -> None:
 
 
 def _trees(scope: Any, operator: Any, container: Any) -> None:
-    graph = _Graph(scope, operator, container)
+    graph = Graph(scope, operator, container)
     found, link = trees_of(operator.raw_operator)
     classes = score_columns(operator.raw_operator)
     starts = np.cumsum([0, *(len(each.leaf) for each in found)])[:-1]
@@ -129,7 +74,7 @@ def _trees(scope: Any, operator: Any, container: Any) -> None:
 
 def _linear(scope: Any, operator: Any, container: Any) -> None:
     """Convert in the type of the coefficients, which is float32 where all columns were."""
-    graph, model = _Graph(scope, operator, container), operator.raw_operator
+    graph, model = Graph(scope, operator, container), operator.raw_operator
     weights, intercept = np.atleast_2d(model.coef_).T, np.asarray(model.intercept_).reshape(-1)
     total = graph.node("MatMul", graph.cast(graph.input(), weights.dtype), graph.value(weights))
     wider = np.result_type(weights, intercept)
@@ -144,7 +89,7 @@ def _scaler(scope: Any, operator: Any, container: Any) -> None:
     A StandardScaler makes its parameters float32 first, and the others do not. (skl2onnx multiplies
     by one over the scale; its MinMaxScaler is exact.)
     """
-    graph, model = _Graph(scope, operator, container), operator.raw_operator
+    graph, model = Graph(scope, operator, container), operator.raw_operator
     if isinstance(model, preprocessing.StandardScaler):
         mean = model.mean_ if model.with_mean else None
         steps = [("Sub", mean), ("Div", model.scale_)]
@@ -168,31 +113,10 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
         raise NotImplementedError("SimpleImputer(add_indicator=True)")
     text = isinstance(operator.inputs[0].type, StringTensorType)
     if text and not isinstance(model.missing_values, str):
-        same = _Graph(scope, operator, container).input()
+        same = Graph(scope, operator, container).input()
         container.add_node("Identity", [same], operator.outputs[0].full_name)
     else:
         get_converter("SklearnSimpleImputer")(scope, operator, container)
-
-
-def _one_hot(scope: Any, operator: Any, container: Any) -> None:
-    """Convert a one-hot; of a number that is no category it makes one that none can be.
-
-    skl2onnx casts numbers to integers: 2.5 would be 2, and NaN whatever the processor makes of it.
-    """
-    graph = _Graph(scope, operator, container)
-    inputs = []
-    for variable in operator.inputs:
-        name, kind = variable.full_name, variable.type
-        if isinstance(kind, FloatTensorType):
-            whole = graph.node("Equal", graph.node("Floor", name), name)
-            name = graph.node("Where", whole, name, graph.value(_NO_CATEGORY))
-        inputs.append(SimpleNamespace(full_name=name, type=kind))
-    encoder = SimpleNamespace(
-        raw_operator=operator.raw_operator,
-        inputs=inputs,
-        output_full_names=operator.output_full_names,
-    )
-    get_converter("SklearnOneHotEncoder")(scope, encoder, container)
 
 
 def _ints(values: Values) -> list[int]:
@@ -223,6 +147,5 @@ TRANSFORMERS: dict[type, Converter] = {
     preprocessing.StandardScaler: _scaler,
     preprocessing.MaxAbsScaler: _scaler,
     preprocessing.RobustScaler: _scaler,
-    preprocessing.OneHotEncoder: _one_hot,
     impute.SimpleImputer: _imputer,
 }

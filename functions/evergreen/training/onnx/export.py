@@ -12,11 +12,12 @@ from sklearn.base import is_classifier
 from evergreen.contract.errors import CandidateError, worded
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import Columns, JsonSchema, Score, is_text
+from evergreen.training.onnx import encoders
 from evergreen.training.onnx.converters import ESTIMATORS, TRANSFORMERS, declare_float64
+from evergreen.training.onnx.encoders import ENCODERS, UNSEEN
 
 TOLERANCE = 1e-5
 NAMED_ROWS = 10
-UNSEEN = "\x01unseen"  # a text that no data has
 OPSET = {"": 21, "ai.onnx.ml": 3}  # the newest for which skl2onnx has been tested
 TREE_OPSET = 5  # which has TreeEnsemble, and all else that skl2onnx writes unchanged
 WAY_OUT = (
@@ -50,10 +51,11 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
             initial_types=types,
             options={"zipmap": False} if is_classifier(pipeline) else None,
             target_opset=OPSET,
-            custom_conversion_functions=ESTIMATORS | TRANSFORMERS,
-            custom_shape_calculators={type(last): declare_float64}
-            if type(last) in ESTIMATORS
-            else None,
+            custom_conversion_functions=ESTIMATORS
+            | TRANSFORMERS
+            | dict.fromkeys(ENCODERS, encoders.convert),
+            custom_shape_calculators=dict.fromkeys(ENCODERS, encoders.declare_encoded)
+            | ({type(last): declare_float64} if type(last) in ESTIMATORS else {}),
         )
     except Exception as error:  # converters raise whatever they like
         reason = worded(error)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -556,3 +556,49 @@ def test_the_bytes_of_a_twin_do_not_depend_on_the_process_that_makes_it(tmp_path
     found = [process.communicate()[0] for process in started]
     assert len(found[0]) == 65
     assert found[0] == found[1]
+
+
+dense = partial(OneHotEncoder, sparse_output=False)
+ENCODERS = [
+    one_hot(),
+    dense(handle_unknown="ignore", drop="if_binary", dtype=np.float32),
+    dense(handle_unknown="ignore", drop="first"),
+    dense(handle_unknown="infrequent_if_exist", min_frequency=0.08),
+    OneHotEncoder(
+        sparse_output=False, handle_unknown="infrequent_if_exist", max_categories=4, drop="first"
+    ),
+    ordinal(),
+    ordinal(np.nan),
+    OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=-2,
+        encoded_missing_value=-1,
+        max_categories=5,
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.parametrize("encoder", ENCODERS, ids=str)
+def test_a_twin_encodes_numbers_with_gaps_and_text_as_its_pipeline_does(encoder: Any) -> None:
+    """Together, so that the columns of one do not become those of another."""
+    encoded = make_column_transformer((encoder, ["count", "carrier", "dest"]))
+    grown = HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=5)
+    pipeline = fitted(make_pipeline(encoded, grown))
+    found = strange()
+    found["count"][:8] = [2.5, -0.5, 4.000001, np.nan, 1e6, -3e38, 3e38, 2**62]
+
+    assert difference(pipeline, found) == 0
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.parametrize("encoder", ENCODERS, ids=str)
+def test_a_twin_encodes_what_an_imputer_filled_as_its_pipeline_does(encoder: Any) -> None:
+    filled = SimpleImputer(missing_values="", strategy="most_frequent")
+    encoded = make_column_transformer(
+        (make_pipeline(filled, encoder), TEXT),
+        (make_pipeline(SimpleImputer(strategy="most_frequent"), encoder), ["count", "unused"]),
+    )
+    pipeline = fitted(make_pipeline(encoded, HistGradientBoostingRegressor(max_iter=20)))
+
+    assert difference(pipeline, strange()) == 0

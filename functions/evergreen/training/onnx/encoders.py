@@ -1,0 +1,114 @@
+"""Encoders of categories as tables in ONNX, which the fitted encoder itself fills."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from evergreen.training.onnx.graph import Graph
+
+Values = npt.NDArray[Any]
+
+UNSEEN = "\x01unseen"  # a text that no data has
+ENCODERS = (OneHotEncoder, OrdinalEncoder)
+
+
+def convert(scope: Any, operator: Any, container: Any) -> None:
+    """Convert an encoder to tables of what it makes of each category, of NaN, and of all others.
+
+    The encoder itself fills them. (skl2onnx casts numbers to integers, does not know infrequent
+    categories, and takes NaN for whatever the processor makes of it.)
+    """
+    graph = Graph(scope, operator, container)
+    names = [name for variable in operator.inputs for name in _columns(graph, variable)]
+    found = []
+    for (name, text), known, table in zip(names, *_tables(operator.raw_operator), strict=True):
+        if text:
+            attributes = {
+                "keys_strings": known.tolist(),
+                "values_int64s": list(range(len(known))),
+                "default_int64": len(known),
+            }
+            place = graph.node(
+                "LabelEncoder", name, op_domain="ai.onnx.ml", op_version=2, **attributes
+            )
+            place = graph.node("Squeeze", place, graph.value(np.array([1])))
+        else:
+            number = graph.cast(name, np.float32)
+            same = graph.cast(graph.node("Equal", number, graph.value(known[None])), np.float32)
+            missing = graph.cast(graph.node("IsNaN", number), np.float32)
+            half = graph.value(np.float32(0.5))  # the other rows are 0 or 1: it is the last resort
+            other = graph.node("Max", graph.node("Mul", missing, half), half)
+            rows = graph.node("Concat", same, missing, other, axis=1)
+            place = graph.node("ArgMax", rows, axis=1, keepdims=0)
+        found.append(graph.node("Gather", graph.value(table), place, axis=0))
+    container.add_node("Concat", found, operator.outputs[0].full_name, axis=1)
+
+
+def _columns(graph: Graph, variable: Any) -> list[tuple[str, bool]]:
+    """Return the name of each column of a variable, and whether it is text."""
+    name, text = variable.full_name, isinstance(variable.type, StringTensorType)
+    if variable.type.shape[1] == 1:
+        return [(name, text)]
+    places = (graph.value(np.array([place])) for place in range(variable.type.shape[1]))
+    return [(graph.node("Gather", name, place, axis=1), text) for place in places]
+
+
+def _tables(model: Any) -> tuple[list[Values], list[Values]]:
+    """Return the categories of each column, and what becomes of each: float32, (rows, width).
+
+    The rows after those of the categories are, of numbers, that of NaN, and that of all others.
+    """
+    texts = [each.dtype.kind in "OU" and isinstance(each[0], str) for each in model.categories_]
+    known = [
+        each if text else each[~np.isnan(each.astype(np.float32))].astype(np.float32)
+        for each, text in zip(model.categories_, texts, strict=True)
+    ]
+    asked = [
+        np.array([*each, UNSEEN], dtype=object)
+        if text
+        else np.array([*each, np.nan, 2 * max([0, *each]) + 1], dtype=np.float32)
+        for each, text in zip(known, texts, strict=True)
+    ]
+    widths = getattr(model, "_n_features_outs", [1] * len(known))
+    ends = np.cumsum(widths)
+    tables = []
+    for number, values in enumerate(asked):
+        rows = {at: np.repeat(each[:1], len(values)) for at, each in enumerate(asked)}
+        part = slice(ends[number] - widths[number], ends[number])
+        tables.append(_encoded(model, rows | {number: values})[:, part])
+    return known, tables
+
+
+def _encoded(model: Any, rows: dict[int, Values]) -> Values:
+    """Return what an encoder makes of rows; of those that it refuses, NaN."""
+    frame: Any = pd.DataFrame(rows)
+    if hasattr(model, "feature_names_in_"):
+        frame.columns = model.feature_names_in_
+    else:
+        frame = frame.to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the one of unseen categories
+        try:
+            found = model.transform(frame)
+        except ValueError:
+            if len(frame) == 1:
+                return np.full((1, sum(getattr(model, "_n_features_outs", [len(rows)]))), np.nan)
+            parts = [
+                {name: column[at : at + 1] for name, column in rows.items()}
+                for at in range(len(frame))
+            ]
+            return np.concatenate([_encoded(model, part) for part in parts])
+    dense = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
+    return dense.astype(np.float32)
+
+
+def declare_encoded(operator: Any) -> None:
+    """Declare the outputs of an encoder: as many float32 columns as its tables have."""
+    _, tables = _tables(operator.raw_operator)
+    width = sum(table.shape[1] for table in tables)
+    operator.outputs[0].type = FloatTensorType([None, width])
