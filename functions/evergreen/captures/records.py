@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Sequence
-from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_firehose import FirehoseClient
     from mypy_boto3_firehose.type_defs import RecordTypeDef
 
-LINES_PER_RECORD = 32  # Firehose bills each record in steps of 5 KB
+LINES_PER_RECORD = 32  # Firehose bills each record in steps of 5 KB,
+RECORD_BYTES = 1_000_000  # and takes 1,024,000 bytes in one
 RECORDS_PER_BATCH = 500  # its limit, as are 4 MiB
 ATTEMPTS = 3
 BATCH_BYTES = 3_500_000
@@ -71,18 +71,21 @@ def send(firehose: "FirehoseClient", stream: str, records: Sequence[Capture | La
     Raises DeliveryError for what it refuses after ATTEMPTS attempts.
     """
     encoder = msgspec.json.Encoder()
-    pending = [
-        b"".join(encoder.encode(record) + b"\n" for record in lines)
-        for lines in batched(records, LINES_PER_RECORD, strict=False)
-    ]
+    pending: list[bytes] = []
+    for place, record in enumerate(records):
+        line = encoder.encode(record) + b"\n"
+        if place % LINES_PER_RECORD and len(pending[-1]) + len(line) <= RECORD_BYTES:
+            pending[-1] += line
+        else:
+            pending.append(line)
     batch: list[RecordTypeDef] = []
     size = 0
-    for record in pending:
-        if batch and (size + len(record) > BATCH_BYTES or len(batch) == RECORDS_PER_BATCH):
+    for lines in pending:
+        if batch and (size + len(lines) > BATCH_BYTES or len(batch) == RECORDS_PER_BATCH):
             _send_batch(firehose, stream, batch)
             batch, size = [], 0
-        batch.append({"Data": record})
-        size += len(record)
+        batch.append({"Data": lines})
+        size += len(lines)
     if batch:
         _send_batch(firehose, stream, batch)
 

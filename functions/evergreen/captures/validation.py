@@ -20,7 +20,7 @@ import pandas as pd
 from evergreen.captures.recorded_days import ARRIVAL, BUFFER, decoded, decompressed
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.moments import Moment
-from evergreen.contract.schema import Columns, JsonSchema
+from evergreen.contract.schema import Columns, JsonSchema, shortened
 
 HOUR = timedelta(hours=1)
 # Columns beside the features', by names that no field of a row can have.
@@ -119,7 +119,7 @@ class Reader:
             table[name] = values
             if values.dtype == object:  # one string for all rows that have it
                 codes, found = pd.factorize(values)
-                table[name] = found[codes]
+                table[name] = shortened(found)[codes]
         return table
 
 

@@ -6,6 +6,7 @@ ranges and possibly null.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +18,9 @@ from evergreen.contract.errors import EndpointFileError, Fault
 JsonSchema = dict[str, Any]
 Columns = dict[str, npt.NDArray[Any]]
 Score = Callable[[Columns], npt.NDArray[np.float64]]  # of rows, the probability of the label
+
+
+KEPT_TEXT = 200  # characters of a text that what is kept for comparisons has
 
 
 _TYPES: dict[str, type] = {"number": float, "integer": int, "boolean": bool, "string": str}
@@ -141,3 +145,22 @@ def column(values: Sequence[Any], *, text: bool) -> npt.NDArray[Any]:
     if text:
         return np.array([value if value is not None else "" for value in values], dtype=object)
     return np.array(values, dtype=np.float32)  # numpy makes NaN of None
+
+
+def shortened(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a column in which a text of any length takes little room, and others stay others.
+
+    A text over KEPT_TEXT characters becomes its beginning and a hash of the whole; numbers stay.
+
+    >>> [len(text) for text in shortened(np.array(["a", "b" * 1_000_000], dtype=object))]
+    [1, 217]
+    """
+    if column.dtype != object:
+        return column
+    return np.array([_short(text) for text in column.tolist()], dtype=object)
+
+
+def _short(text: str) -> str:
+    if len(text) <= KEPT_TEXT:
+        return text
+    return f"{text[:KEPT_TEXT]}…{blake2b(text.encode(), digest_size=8).hexdigest()}"

@@ -155,7 +155,7 @@ def _with_examples(
     feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Columns
 ) -> FeatureDrift:
     """Name some predictions in the bin that grew the most."""
-    if feature.severity == "none":
+    if feature.severity == "none" or not feature.bins:
         return feature
     share = np.array(feature.window) / max(sum(feature.window), 1)
     was = np.array(feature.reference) / max(sum(feature.reference), 1)

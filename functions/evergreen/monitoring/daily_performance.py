@@ -20,6 +20,7 @@ from evergreen.captures.recorded_days import ARRIVAL, Answered, answers_of, clos
 from evergreen.captures.records import Label
 from evergreen.contract.moments import midnight
 from evergreen.contract.problem import Answer, Problem, array, is_label
+from evergreen.contract.schema import KEPT_TEXT
 from evergreen.monitoring import performance
 from evergreen.monitoring.earlier_checks import MEMORY
 from evergreen.monitoring.report import CheckReport, DayPerformance, Performance
@@ -152,7 +153,7 @@ def _values(answer: Answered, slices: tuple[str, ...]) -> list[str]:
     if not slices:
         return []
     features = msgspec.json.decode(answer.features)
-    return [str(features.get(name)) for name in slices]
+    return [str(features.get(name))[:KEPT_TEXT] for name in slices]
 
 
 def _stray(label: Label, start: datetime, end: datetime, label_days: int) -> str:

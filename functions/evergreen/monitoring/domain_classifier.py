@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from evergreen.contract.schema import Columns
+from evergreen.contract.schema import Columns, shortened
 
 REFERENCE_ROWS = 2_000  # of the reference, which costs nothing more to have
 WINDOW_ROWS = 1_000  # more would find what does not matter
@@ -63,7 +63,7 @@ def separation(reference: Columns, window: Columns) -> Separation | None:
 
 def _thinned(columns: Columns, rows: int) -> pd.DataFrame:
     places = spread(len(next(iter(columns.values()), ())), rows)
-    return pd.DataFrame({name: values[places] for name, values in columns.items()})
+    return pd.DataFrame({name: shortened(values[places]) for name, values in columns.items()})
 
 
 def spread(rows: int, wanted: int) -> npt.NDArray[np.intp]:

@@ -57,6 +57,7 @@ def _feature_drift(
     rows = counts.sum()
     numbers = profile.categories is None
     own = np.asarray(profile.counts, dtype=np.float64)
+    new = _more(counts[-2:-1], own[-2:-1], rows, own.sum())
     distance = two_sample_tests.wasserstein(profile.edges or [], pair[0][:-1], pair[1][:-1])
     return FeatureDrift(
         feature=name,
@@ -66,12 +67,12 @@ def _feature_drift(
         severity=severity,
         wasserstein=distance,
         missing=float(counts[-1] / rows),
-        unseen=0.0 if numbers else _more(counts[-2:-1], own[-2:-1], rows, own.sum()),
+        unseen=0.0 if numbers else max(0.0, new - profile.unseen),
         outside=_more(counts[[0, -2]], own[[0, -2]], rows, own.sum()) if profile.edges else 0.0,
         flagged=significant and severity == "major",
-        bins=reference_profile.labels(profile),
-        reference=[int(n) for n in pair[0]],
-        window=[int(n) for n in pair[1]],
+        bins=[] if profile.hidden else reference_profile.labels(profile),
+        reference=[] if profile.hidden else [int(n) for n in pair[0]],
+        window=[] if profile.hidden else [int(n) for n in pair[1]],
     )
 
 
@@ -99,6 +100,8 @@ def violations(
         missing = max(profile.missing, two_sample_tests.upper_bound(own[-1], n))
         found.append((name, "missing values", counts[-1], rows, missing))
         if profile.categories is not None:
+            if own[-2] and profile.seen is None:
+                continue  # of an older version, which did not keep what else it had seen
             unseen = max(profile.unseen, two_sample_tests.upper_bound(own[-2], n))
             found.append((name, "unseen categories", counts[-2], rows, unseen))
         else:

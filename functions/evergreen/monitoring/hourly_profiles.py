@@ -258,10 +258,10 @@ class Profiles:
             if len(odd):
                 to = f"quarantine/{self.manifest.endpoint}/conflicting/{at:%Y-%m-%dT%H}.jsonl"
                 self.data.put(to, odd.to_json(orient="records", lines=True).encode())
-        sample, cutoff = _sample(rows)
+        unknown = {name: np.full(len(rows[ID]), None) for name in self.manifest.hidden}
+        sample, cutoff = _sample(rows | unknown)
         own = rows[VERSION] == self.manifest.version  # another's scores would be blamed on it
-        expected = self.manifest.expected
-        scores = expected.scores if expected else None
+        scores = self.manifest.expected.scores if self.manifest.expected else None
         return Hour(
             rows=len(rows[ID]),
             versions=dict(sorted(Counter(rows[VERSION].tolist()).items())),

@@ -4,6 +4,7 @@ Counts of the same bins add up, so that an hour of requests is a few hundred num
 their sum.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 from functools import lru_cache
 from itertools import pairwise, repeat
@@ -11,15 +12,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from evergreen.captures.examples import Examples
-from evergreen.contract.schema import Columns, JsonSchema, is_text
+from evergreen.contract.schema import Columns, JsonSchema, is_text, shortened
 from evergreen.monitoring.two_sample_tests import Counts, divergence
 from evergreen.registry.manifest import FeatureProfile
 
 QUANTILES = (0.001, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.999)  # finer ones find less: decisions.md
 MAX_DISTINCT = 20  # a number with so few values is counted value by value
-MAX_CATEGORIES = 1_000  # kept in a profile; the rest is counted together
+MAX_CATEGORIES = 1_000  # kept by name; of the others a profile only knows that they were seen
+SEEN_BITS = 16  # for each of those, up to MAX_BITS: one new value in 400 is then taken for seen,
+MAX_BITS = 2**19  # that is up to 32,768 values; one in twelve of 100,000, and most of 500,000
+HASHES = 4
 TESTED_CATEGORIES = 30  # the rarer ones are tested together
 MIN_ROWS = 200  # of a window; below, the answer is "insufficient data"
 MIN_DELTA = 0.01  # about a shift of the mean by 0.1 standard deviations
@@ -27,26 +32,39 @@ SEASON = timedelta(days=7)
 SPREADS = 3.0  # standard deviations of weekly shares; four weeks do not show the worst one
 
 
-def profile(examples: Examples, schema: JsonSchema) -> dict[str, FeatureProfile]:
+def profile(
+    examples: Examples, schema: JsonSchema, hidden: Collection[str] = ()
+) -> dict[str, FeatureProfile]:
     """Return the reference profile of training data, with what each feature does by the week."""
     return {
-        name: profile_of(examples.columns[name], examples.times, text=is_text(spec))
+        name: profile_of(
+            examples.columns[name], examples.times, text=is_text(spec), hidden=name in hidden
+        )
         for name, spec in schema["properties"].items()
     }
 
 
 def profile_of(
-    values: npt.NDArray[np.generic], times: npt.NDArray[np.datetime64], *, text: bool = False
+    values: npt.NDArray[np.generic],
+    times: npt.NDArray[np.datetime64],
+    *,
+    text: bool = False,
+    hidden: bool = False,
 ) -> FeatureProfile:
     """Return the profile of one column; its times, ascending, say which week a row is of."""
-    bins = _text_bins(values) if text else _number_bins(values)
-    by_week = _by_week(bins, values, times)
+    values = shortened(values)
+    bins = _text_bins(values, 0 if hidden else MAX_CATEGORIES) if text else _number_bins(values)
+    weeks = (times - times[:1]) // np.timedelta64(SEASON)
+    by_week = _by_week(bins, values, weeks.astype(np.intp))
     return FeatureProfile(
         counts=by_week.sum(axis=0).astype(int).tolist(),
         edges=bins.edges,
         categories=bins.categories,
         delta=_seasonal_delta(bins, by_week),
-        **_seasonal_shares(bins, by_week),
+        missing=_seasonal(by_week[:, -1], by_week.sum(axis=1)),
+        unseen=_unseen(values, weeks.astype(np.intp)) if text else 0.0,
+        seen=bins.seen,
+        hidden=hidden,
     )
 
 
@@ -62,10 +80,32 @@ def _number_bins(values: npt.NDArray[np.generic]) -> FeatureProfile:
     return FeatureProfile(counts=[], edges=[float(below), *edges.tolist()])
 
 
-def _text_bins(values: npt.NDArray[np.generic]) -> FeatureProfile:
-    found, counts = np.unique(values[values != ""].astype(str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
-    return FeatureProfile(counts=[], categories=[str(found[i]) for i in order])
+def _text_bins(values: npt.NDArray[np.generic], kept: int) -> FeatureProfile:
+    codes, found = pd.factorize(values[values != ""])
+    order = np.argsort(found)
+    order = order[np.argsort(-np.bincount(codes, minlength=len(found))[order], kind="stable")]
+    categories = [str(found[place]) for place in order[:kept]]
+    seen = _filter(found[order[kept:]]) if len(found) > kept or not kept else None
+    return FeatureProfile(counts=[], categories=categories, seen=seen)
+
+
+def _filter(values: npt.NDArray[Any]) -> bytes:
+    """Return a Bloom filter of texts (Bloom 1970)."""
+    bits = np.zeros(min(MAX_BITS, 1 << (SEEN_BITS * max(len(values), 4) - 1).bit_length()), bool)
+    bits[_hashed(values, len(bits))] = True
+    return np.packbits(bits).tobytes()
+
+
+def _hashed(values: npt.NDArray[Any], bits: int) -> npt.NDArray[np.intp]:
+    """Return the bits of each text in a filter, shape (texts, HASHES).
+
+    Source: Kirsch & Mitzenmacher 2006.
+    """
+    hashes = pd.util.hash_array(values)
+    low, high = hashes & np.uint64(2**32 - 1), hashes >> np.uint64(32) | np.uint64(1)
+    steps = np.arange(HASHES, dtype=np.uint64)
+    found = (low[:, None] + steps * high[:, None]) % np.uint64(bits)
+    return found.astype(np.intp)
 
 
 def count(bins: FeatureProfile, values: npt.NDArray[np.generic]) -> Counts:
@@ -80,42 +120,56 @@ def count_all(reference: dict[str, FeatureProfile], columns: Columns) -> dict[st
 
 def _size(bins: FeatureProfile) -> int:
     """Return the number of bins: those between edges and beyond, or others, and missing."""
-    return len(bins.categories) + 2 if bins.categories is not None else len(bins.edges or ()) + 2
+    if bins.categories is None:
+        return len(bins.edges or ()) + 2
+    return len(bins.categories) + 2 + (bins.seen is not None)
 
 
 def places(bins: FeatureProfile, values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     """Return the bin of each value, shape (rows,)."""
     missing = _size(bins) - 1
     if bins.categories is not None:
-        known = _places(tuple(bins.categories))
-        found = map(known.get, values.tolist(), repeat(missing - 1))
-        return np.fromiter(found, dtype=np.intp, count=len(values))
+        known = _places(tuple(bins.categories), missing)
+        named = map(known.get, values.tolist(), repeat(missing - 1))
+        found = np.fromiter(named, dtype=np.intp, count=len(values))
+        if bins.seen is not None:
+            bits = np.unpackbits(np.frombuffer(bins.seen, np.uint8)).astype(bool)
+            others = np.flatnonzero(found == missing - 1)
+            seen = bits[_hashed(values[others], len(bits))].all(axis=1)
+            found[others[seen]] = missing - 2
+        return found
     numbers = values.astype(np.float64)
     inside = np.searchsorted(np.array(bins.edges), numbers, side="left")
     return np.where(np.isnan(numbers), missing, inside)
 
 
 @lru_cache(maxsize=256)
-def _places(categories: tuple[str, ...]) -> dict[str, int]:
+def _places(categories: tuple[str, ...], missing: int) -> dict[str, int]:
     """Return the bin of each category, and that of a missing one."""
-    return {name: place for place, name in enumerate(categories)} | {"": len(categories) + 1}
+    return {name: place for place, name in enumerate(categories)} | {"": missing}
 
 
 def pooled(bins: FeatureProfile, counts: Counts) -> Counts:
     """Return counts with the rare categories added up: they would dilute the test."""
-    if bins.categories is None or len(bins.categories) <= TESTED_CATEGORIES:
+    if (tested := _tested(bins)) is None:
         return counts
-    rare = counts[TESTED_CATEGORIES:-1].sum()
-    return np.concatenate([counts[:TESTED_CATEGORIES], [rare], counts[-1:]])
+    return np.concatenate([counts[:tested], [counts[tested:-1].sum()], counts[-1:]])
 
 
 def pooled_places(bins: FeatureProfile, values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     """Return the tested bin of each value, shape (rows,)."""
-    found, missing = places(bins, values), _size(bins) - 1
-    if bins.categories is None or len(bins.categories) <= TESTED_CATEGORIES:
+    found, tested = places(bins, values), _tested(bins)
+    if tested is None:
         return found
-    common = np.minimum(found, TESTED_CATEGORIES)
-    return np.where(found == missing, TESTED_CATEGORIES + 1, common)
+    return np.where(found == _size(bins) - 1, tested + 1, np.minimum(found, tested))
+
+
+def _tested(bins: FeatureProfile) -> int | None:
+    """Return how many categories are tested by themselves, None where nothing is added up."""
+    if bins.categories is None:
+        return None
+    few = bins.seen is None and len(bins.categories) <= TESTED_CATEGORIES
+    return None if few else min(len(bins.categories), TESTED_CATEGORIES)
 
 
 def labels(bins: FeatureProfile) -> list[str]:
@@ -135,13 +189,10 @@ def labels(bins: FeatureProfile) -> list[str]:
 
 
 def _by_week(
-    bins: FeatureProfile, values: npt.NDArray[np.generic], times: npt.NDArray[np.datetime64]
+    bins: FeatureProfile, values: npt.NDArray[np.generic], weeks: npt.NDArray[np.intp]
 ) -> Counts:
     """Return the rows per week and bin, shape (weeks, bins)."""
-    if not len(values):
-        return np.zeros((1, _size(bins)))
-    weeks = ((times - times[0]) // np.timedelta64(SEASON)).astype(np.intp)
-    size, spans = _size(bins), int(weeks[-1]) + 1
+    size, spans = _size(bins), int(weeks[-1]) + 1 if len(weeks) else 1
     flat = np.bincount(weeks * size + places(bins, values), minlength=spans * size)
     return flat.reshape(spans, size).astype(np.float64)
 
@@ -157,19 +208,33 @@ def _seasonal_delta(bins: FeatureProfile, by_week: Counts) -> float:
     return max(MIN_DELTA, float(np.quantile(found, 0.95))) if found else MIN_DELTA
 
 
-def _seasonal_shares(bins: FeatureProfile, by_week: Counts) -> dict[str, Any]:
-    """Return how large a share of a week's rows may be missing, or in no other week, by season."""
-    rows = by_week.sum(axis=1)
-    full = by_week[rows >= min(MIN_ROWS, rows.max())]
-    rows, total = full.sum(axis=1).clip(min=1), by_week.sum(axis=0)
-    found = {"missing": _highest(full[:, -1] / rows)}
-    if bins.categories is not None and len(by_week) > 1:
-        own = np.where(full == total, full, 0)[:, :-1].sum(axis=1)  # of categories, and the others
-        found["unseen"] = _highest(own / rows)
-    return found
+def _unseen(values: npt.NDArray[np.generic], weeks: npt.NDArray[np.intp]) -> float:
+    """Return how large a share of a week's rows may have a value that was not seen before.
+
+    That is what the weeks had of values that no other week has, or what the later half of the rows
+    had of values that the earlier half has not: values may come at random out of many, or new ones
+    every day.
+    """
+    there = values != ""
+    codes, weeks = pd.factorize(values[there])[0], weeks[there]
+    if not len(codes):
+        return 0.0
+    first = np.unique(codes, return_index=True)[1]
+    last = np.zeros_like(first)
+    np.maximum.at(last, codes, np.arange(len(codes)))
+    alone = (weeks[first] == weeks[last])[codes] & (weeks[0] < weeks[-1])
+    half = len(codes) // 2
+    later, new = weeks[half:] - weeks[half], first[codes[half:]] >= half
+    share = float(new.mean())
+    spread = SPREADS * float(np.sqrt(share * (1 - share) / len(new)))
+    by_week = [_seasonal(np.bincount(of, which), np.bincount(of))
+               for of, which in ((weeks, alone), (later, new))]  # fmt: skip
+    return max(*by_week, min(1.0, share + spread))
 
 
-def _highest(shares: Counts) -> float:
+def _seasonal(counts: Counts, rows: npt.NDArray[Any]) -> float:
     """Return what a share that varies from week to week like these will hardly exceed."""
+    full = rows >= min(MIN_ROWS, rows.max())
+    shares = counts[full] / rows[full].clip(min=1)
     spread = float(shares.std(ddof=1)) if len(shares) > 1 else 0.0
     return min(1.0, max(float(shares.max()), float(shares.mean()) + SPREADS * spread))

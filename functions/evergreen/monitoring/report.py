@@ -26,9 +26,11 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     p: chance of such a divergence if the true one were `delta`. psi: corrected for its bias, in
         nats. wasserstein: of numbers, in standard deviations of the reference; 0 for text.
     missing, unseen, outside: shares of the window's rows without a value, with a category that the
-        reference does not have, and with a number beyond its smallest and largest.
+        reference does not have, beyond what its weeks bring of such, and with a number beyond its
+        smallest and largest.
     flagged: significant among all features, and major.
-    bins: what each bin holds, for people; reference, window: rows per bin, the same bins.
+    bins: what each bin holds, for people, none of a sensitive field; reference, window: rows per
+        bin, the same bins.
     rows: ids of predictions in the bin that grew the most, as examples.
     """
 

@@ -58,8 +58,8 @@ def since(report: CheckReport, feature: str) -> str:
 
 def _distributions(report: CheckReport) -> dict[str, Any]:
     """Return the figures of the most moved features and the prediction, and of the others."""
-    found = compared(report)
-    first = found[: min(len(report.features), LIMIT)]
+    found = [each for each in compared(report) if each.bins]  # and none of a sensitive field
+    first = [each for each in found if each is not report.prediction][:LIMIT]
     last = [report.prediction] if report.prediction else []
     drawn = [(each, _distribution(number, each)) for number, each in enumerate([*first, *last])]
     open_ones = min(max(OPEN, sum(each.severity != "none" for each in first)), len(first))

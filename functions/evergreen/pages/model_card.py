@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.schema import KEPT_TEXT
 from evergreen.monitoring.domain_classifier import spread
 from evergreen.monitoring.performance import calibration_bins
 from evergreen.pages import charts
@@ -67,9 +68,11 @@ def _features(manifest: Manifest, best: "Fitted") -> list[dict[str, Any]]:
 
 
 def _values(profile: FeatureProfile) -> str:
+    if profile.hidden:
+        return "sensitive"
     if profile.categories is not None:
-        size = len(profile.categories)
-        return f"{size:,} categor{'y' if size == 1 else 'ies'}"
+        size, more = len(profile.categories), "" if profile.seen is None else "more than "
+        return f"{more}{size:,} categor{'y' if size == 1 else 'ies'}"
     if not profile.edges:
         return "none"
     smallest = np.nextafter(profile.edges[0], np.inf) + 0.0  # the first edge is just below it
@@ -102,7 +105,7 @@ def _fairness(best: "Fitted", field: str) -> Iterator[list[str]]:
     """Yield a row for each of the largest groups of a field."""
     holdout, kind = best.holdout, best.problem.kind
     answered = best.problem.answered(best.holdout_scores)
-    values = np.array([str(value) for value in holdout.columns[field].tolist()])
+    values = np.array([str(value)[:KEPT_TEXT] for value in holdout.columns[field].tolist()])
     found, sizes = np.unique(values, return_counts=True)
     for place in np.argsort(-sizes, kind="stable")[: gates.MAX_VALUES]:
         group = values == found[place]

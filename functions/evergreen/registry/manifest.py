@@ -27,11 +27,15 @@ class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
 
     edges: of numbers, ascending; bin i counts edges[i-1] < x <= edges[i], with an open bin at each
         end that the training data left empty. None for text.
-    categories: of text; the bin after them counts all others. None for numbers.
+    categories: of text, the most frequent; the bin before the last counts those that were not seen.
+        None for numbers.
+    seen: of text, where it has more values: a Bloom filter of these, which have a bin after those
+        of the categories. It may take a value for seen that was not, and never the other way round.
     counts: rows per bin; the last bin counts the missing values.
     delta: the divergence that this feature shows from week to week without having drifted.
     missing, unseen: how large a share of a week's rows may be without a value, and with a category
-        that no other week has, as the weeks of the training data vary.
+        that was not seen before, as the weeks of the training data vary.
+    hidden: the field is sensitive: no value of it stands here as text, and no page shows a bin.
     """
 
     counts: list[int]
@@ -40,6 +44,8 @@ class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     delta: float = 0.01
     missing: float = 0.0
     unseen: float = 0.0
+    seen: bytes | None = None
+    hidden: bool = False
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,8 +189,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return {
             name: frozenset(profile.categories) | ({""} if profile.counts[-1] else set())
             for name, profile in self.reference.items()
-            if profile.categories is not None and not profile.counts[-2]
+            if profile.categories is not None and profile.seen is None and not profile.counts[-2]
         }
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The sensitive fields, of which no value is shown."""
+        return frozenset(name for name, profile in self.reference.items() if profile.hidden)
 
 
 def version_id(created: datetime, *parts: str) -> str:

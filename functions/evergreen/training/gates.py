@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from evergreen.contract.schema import KEPT_TEXT
 from evergreen.registry.manifest import Gate
 
 LEVEL = 0.05  # one-sided
@@ -110,7 +111,7 @@ def slices_of(
 def _parts(
     name: str, values: npt.NDArray[np.generic]
 ) -> Iterable[tuple[str, str, npt.NDArray[np.bool_]]]:
-    texts = np.array([str(value) for value in values.tolist()])
+    texts = np.array([str(value)[:KEPT_TEXT] for value in values.tolist()])
     found, counts = np.unique(texts, return_counts=True)
     for place in np.argsort(-counts, kind="stable")[:MAX_VALUES]:
         yield name, str(found[place]), texts == found[place]

@@ -2,7 +2,7 @@
 
 import gzip
 import platform
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.captures.examples import Examples, utc
-from evergreen.contract.schema import JsonSchema, columns_of
+from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text, shortened
 from evergreen.monitoring import domain_classifier, performance, reference_profile
 from evergreen.registry.manifest import (
     GOLDEN_ROWS,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from evergreen.training.fitting import Contest, Fitted
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
+GOLDEN_TEXT = 1_000  # characters
 WEEKS = 4  # of the fitted rows, that a classifier is tried on
 
 
@@ -41,7 +42,8 @@ def describe(
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and the artifacts of the best candidate."""
     request, endpoint, schema = contest.request, contest.endpoint, contest.schema
-    artifacts = best.artifacts | {REFERENCE: _sample(best.examples, schema)}
+    hidden = endpoint.sensitive
+    artifacts = best.artifacts | {REFERENCE: _sample(best.examples, schema, hidden)}
     prints = {name: fingerprint(body) for name, body in artifacts.items()}
     hashes = (print_.sha256 for print_ in prints.values())
     lineage = Lineage(
@@ -69,9 +71,9 @@ def describe(
         libraries=libraries(),
         lineage=lineage,
         metrics=evaluation,
-        reference=reference_profile.profile(best.examples, schema),
-        golden=_golden(best, schema),
-        expected=_expected(best),
+        reference=reference_profile.profile(best.examples, schema, hidden),
+        golden=_golden(best, schema, hidden),
+        expected=_expected(best, hidden),
         labels=labels_profile(best.examples),
         kind=best.kind,
         problem=best.problem,
@@ -80,7 +82,7 @@ def describe(
     return manifest, artifacts
 
 
-def _expected(best: "Fitted") -> Expected:
+def _expected(best: "Fitted", hidden: Collection[str]) -> Expected:
     """Describe the holdout as the weeks to come will be described, and compared with it.
 
     How much scores move from week to week is learnt from the fitted weeks: the holdout has too few.
@@ -97,11 +99,11 @@ def _expected(best: "Fitted") -> Expected:
     return msgspec.structs.replace(
         found,
         scores=msgspec.structs.replace(scores, delta=season),
-        auc=max(_separations(fitted, holdout), default=0.5),
+        auc=max(_separations(fitted, holdout, hidden), default=0.5),
     )
 
 
-def _separations(fitted: Examples, holdout: Examples) -> Iterator[float]:
+def _separations(fitted: Examples, holdout: Examples, hidden: Collection[str]) -> Iterator[float]:
     """Yield how well the holdout and the newest fitted weeks are told from other fitted rows."""
     weeks = (fitted.times[-1] - fitted.times) // np.timedelta64(reference_profile.SEASON)
     pairs = [(fitted, holdout)]
@@ -110,13 +112,22 @@ def _separations(fitted: Examples, holdout: Examples) -> Iterator[float]:
         few = others[domain_classifier.spread(len(others), domain_classifier.REFERENCE_ROWS)]
         pairs.append((fitted.take(few), fitted.take(own)))
     for rest, week in pairs:
-        if found := domain_classifier.separation(rest.columns, week.columns):
+        if found := domain_classifier.separation(_open(rest, hidden), _open(week, hidden)):
             yield found.auc
 
 
-def _sample(examples: Examples, schema: JsonSchema) -> bytes:
-    """Return rows spread over the fitted ones, for tests that need rows and not counts."""
-    rows = _plain(examples, domain_classifier.REFERENCE_ROWS, schema)
+def _open(examples: Examples, hidden: Collection[str]) -> Columns:
+    return {name: values for name, values in examples.columns.items() if name not in hidden}
+
+
+def _sample(examples: Examples, schema: JsonSchema, hidden: Collection[str]) -> bytes:
+    """Return rows spread over the fitted ones, for tests that need rows and not counts.
+
+    Without values of hidden fields, and of a long text what `shortened` leaves.
+    """
+    chosen = _spread(examples, domain_classifier.REFERENCE_ROWS)
+    rows = _plain({name: shortened(values) for name, values in chosen.items()}, schema)
+    rows = [row | dict.fromkeys(hidden) for row in rows]
     return gzip.compress(msgspec.json.encode(rows), mtime=0)
 
 
@@ -126,9 +137,24 @@ def libraries() -> dict[str, str]:
     return versions | {"python": platform.python_version()}
 
 
-def _golden(best: "Fitted", schema: JsonSchema) -> list[tuple[dict[str, Any], Any]]:
-    """Return rows spread over the training data with their scores, as serving must repeat them."""
-    rows = _plain(best.examples, GOLDEN_ROWS, schema)
+def _golden(
+    best: "Fitted", schema: JsonSchema, hidden: Collection[str]
+) -> list[tuple[dict[str, Any], Any]]:
+    """Return rows spread over the training data with their scores, as serving must repeat them.
+
+    Of a long text they have the beginning, and of a hidden field its median, or no text.
+    """
+    chosen = _spread(best.examples, GOLDEN_ROWS)
+    for name, spec in schema["properties"].items():
+        if is_text(spec):
+            kept = 0 if name in hidden else GOLDEN_TEXT
+            texts = [text[:kept] for text in chosen[name].tolist()]
+            chosen[name] = np.array(texts, dtype=object)
+        elif name in hidden:
+            values = best.examples.columns[name]
+            there = values[~np.isnan(values)]
+            chosen[name][:] = np.median(there) if len(there) else np.nan
+    rows = _plain(chosen, schema)
     scores = best.score(columns_of(schema, rows)).tolist()
     return list(zip(rows, scores, strict=True))
 
@@ -145,11 +171,15 @@ def plain_labels(examples: Examples) -> npt.NDArray[Any]:
     return labels if labels.dtype == object else labels.astype(np.float64)
 
 
-def _plain(examples: Examples, wanted: int, schema: JsonSchema) -> list[dict[str, Any]]:
-    """Return up to `wanted` rows, spread over the examples, as plain values."""
-    chosen = examples.take(domain_classifier.spread(len(examples), wanted))
+def _spread(examples: Examples, wanted: int) -> Columns:
+    """Return the columns of up to `wanted` rows, spread over the examples."""
+    return examples.take(domain_classifier.spread(len(examples), wanted)).columns
+
+
+def _plain(columns: Columns, schema: JsonSchema) -> list[dict[str, Any]]:
+    """Return rows of plain values, None where one is missing."""
     names = list(schema["properties"])
-    values = zip(*(chosen.columns[name].tolist() for name in names), strict=True)
+    values = zip(*(columns[name].tolist() for name in names), strict=True)
     return [
         {name: None if value != value else value for name, value in zip(names, row, strict=True)}
         for row in values

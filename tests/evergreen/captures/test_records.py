@@ -67,11 +67,13 @@ class Refusing:
         self.refused = list(refused)
         self.client = boto3.client("firehose")
         self.batches: list[int] = []
+        self.sizes: list[int] = []
 
     def put_record_batch(self, **request: Any) -> Any:
         batch = request["Records"]
         refused = self.refused.pop(0) if self.refused else set()
         self.batches.append(len(batch))
+        self.sizes += [len(record["Data"]) for record in batch]
         taken = [record for place, record in enumerate(batch) if place not in refused]
         if taken:
             self.client.put_record_batch(**{**request, "Records": taken})
@@ -122,6 +124,16 @@ def test_more_records_than_a_batch_may_hold_go_in_several(sent: Any) -> None:
 
     assert sum(firehose.batches) == 501
     assert len(firehose.batches) == 2  # by bytes, before the limit of 500 is reached
+
+
+def test_no_record_is_larger_than_firehose_takes(sent: Any) -> None:
+    firehose: Any = Refusing()
+    text = "é" * 100_000
+
+    records.send(firehose, STREAM, [capture(n, features={"t": text}) for n in range(40)])
+
+    assert sorted(sent()) == [given.prediction_id(number) for number in range(40)]
+    assert 800_000 < max(firehose.sizes) <= 1_024_000
 
 
 def test_a_firehose_that_is_down_raises(sent: Any) -> None:

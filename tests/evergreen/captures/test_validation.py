@@ -225,3 +225,14 @@ def test_what_predict_sends_can_be_read(reader: Reader) -> None:
     found = reader.read(msgspec.json.encode(sent), START)
 
     assert ids(found) == [prediction_id(1)]
+
+
+def test_of_a_text_of_any_length_little_is_kept_and_texts_that_differ_stay_so() -> None:
+    texts = Reader(NAME, {"properties": {"t": {"type": "string"}}}, [OLD, CURRENT], CURRENT)
+    long = "x" * 300_000
+    lines = [line(n, features={"t": long + end}) for n, end in enumerate(["a", "b", "b"])]
+
+    found = texts.read(b"".join(lines), START).rows["t"].tolist()
+
+    assert [len(text) for text in found] == [217] * 3
+    assert found[0] != found[1] == found[2]

@@ -61,6 +61,12 @@ class Silent(msgspec.Struct, forbid_unknown_fields=True):
     x: float
 
 
+class Shown(msgspec.Struct, forbid_unknown_fields=True):
+    """A row with an example."""
+
+    x: Annotated[float, Meta(description="a number", examples=[31.5])] | None = None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -83,6 +89,12 @@ class Silent(msgspec.Struct, forbid_unknown_fields=True):
         ({"policy": Policy(windows_days=())}, "windows_days"),
         ({"policy": Policy(windows_days=(None, 0))}, "windows_days"),
         ({"policy": Policy(margin=-0.1)}, "margin"),
+        ({"sensitive": {"z": "why"}}, "sensitive: 'z' is not a field"),
+        ({"sensitive": {"x": " "}}, "sensitive: 'x' needs a reason"),
+        ({"sensitive": ("x",)}, "`sensitive` needs a reason for each field"),
+        ({"sensitive": {"x": "why"}, "slices": ("x",)}, "slices: 'x' is sensitive"),
+        ({"sensitive": {"x": "why"}, "fairness": ("x",)}, "fairness: 'x' is sensitive"),
+        ({"sensitive": {"x": "why"}, "row": Shown}, "field `x` is sensitive: its examples"),
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, str) else "",
 )

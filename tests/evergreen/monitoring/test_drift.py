@@ -1,18 +1,23 @@
 """A window of traffic against its reference: what is drift, and what breaks the schema."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.monitoring.drift import MIN_SHARE, compare, violations
-from evergreen.monitoring.reference_profile import MIN_ROWS, count_all, profile
+from evergreen.monitoring.reference_profile import MIN_ROWS, count_all, profile, profile_of
 from evergreen.monitoring.report import FeatureDrift, Violation
 from evergreen.monitoring.two_sample_tests import Counts
 from evergreen.registry.manifest import FeatureProfile
 from tests.support.given import SCHEMA_OF_TWO, two_columns
+
+Days = npt.NDArray[np.float64]
+Draw = Callable[[np.random.Generator, Days], list[str]]
 
 
 def reference(rows: int = 5_000, seed: int = 0) -> dict[str, FeatureProfile]:
@@ -196,6 +201,89 @@ def test_what_the_weeks_of_the_reference_had_is_no_violation() -> None:
     rows = {"x": np.zeros(400, np.float32), "t": np.resize(gaps, 400).astype(object)}
 
     assert violations(bins, count_all(bins, rows), 0) == []
+
+
+# Texts of many values
+
+
+def steady(random: np.random.Generator, at: Days) -> list[str]:
+    return [f"v{n}" for n in random.integers(0, 20_000, len(at))]
+
+
+def skewed(random: np.random.Generator, at: Days) -> list[str]:
+    return [f"v{n % 20_000}" for n in random.zipf(1.3, len(at))]
+
+
+def forever_new(random: np.random.Generator, at: Days) -> list[str]:
+    return [f"v{n}" for n in random.integers(0, 2**60, len(at))]
+
+
+def some_new_every_day(random: np.random.Generator, at: Days) -> list[str]:
+    """Return who bought: of each day a hundred people are new, and buy for sixty days."""
+    return [f"v{n:.0f}" for n in 100 * (at - random.uniform(0, 60, len(at)))]
+
+
+def of_texts(draw: Draw, random: np.random.Generator, days: int, rows: int) -> FeatureProfile:
+    at = np.sort(random.uniform(0, days, rows))
+    times = np.datetime64("2013-01-01", "us") + (at * 86_400e6).astype("timedelta64[us]")
+    return profile_of(np.array(draw(random, at), dtype=object), times, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draw", [steady, skewed, forever_new, some_new_every_day])
+@pytest.mark.parametrize(("rows", "days"), [(1_000, 5), (3_000, 28), (20_000, 60)])
+def test_a_text_of_many_values_that_come_as_they_did_violates_nothing(
+    draw: Draw, rows: int, days: int
+) -> None:
+    """2,000 windows of each draw would be minutes; of `steady` they are in the next test."""
+    random = np.random.default_rng(1)
+    bins = {"t": of_texts(draw, random, days, rows)}
+
+    for _ in range(40):
+        at = days + 7 + random.uniform(0, 7, 1_000)
+        window = count_all(bins, {"t": np.array(draw(random, at), dtype=object)})
+        assert not any(v.flagged for v in violations(bins, window, 0))
+        assert by_name(compare(bins, window))["t"].unseen < 0.05  # which has an alarm of its own
+
+
+@pytest.mark.slow
+def test_of_twenty_thousand_steady_values_none_of_two_thousand_windows_is_a_violation() -> None:
+    random = np.random.default_rng(2)
+    names = np.array([f"v{n}" for n in range(20_000)], dtype=object)
+    flagged = 0
+    for rows in (2_000, 20_000, 60_000, 100_000):
+        bins = {"t": of_texts(steady, random, 60, rows)}
+        for _ in range(500):
+            window = count_all(bins, {"t": names[random.integers(0, 20_000, 500)]})
+            flagged += any(v.flagged for v in violations(bins, window, 0))
+
+    assert flagged == 0
+
+
+def test_new_values_beside_many_steady_ones_violate_the_schema() -> None:
+    random = np.random.default_rng(3)
+    bins = {"t": of_texts(steady, random, 60, 100_000)}
+    texts = np.array([*steady(random, np.zeros(700)), *[f"n{n}" for n in range(300)]], dtype=object)
+
+    (found,) = violations(bins, count_all(bins, {"t": texts}), 0)
+
+    assert (found.kind, found.flagged) == ("unseen categories", True)
+
+
+def test_what_an_older_version_counted_together_is_no_violation() -> None:
+    """Its profile does not say which values it had seen beside the most frequent."""
+    old = {"t": FeatureProfile(counts=[600, 400, 0], categories=["a"])}
+
+    assert violations(old, {"t": np.array([100.0, 900.0, 0.0])}, 0) == []
+
+
+def test_of_a_sensitive_feature_no_bin_is_told() -> None:
+    bins = {"t": msgspec.structs.replace(reference()["t"], hidden=True)}
+
+    found = by_name(compare(bins, {"t": np.array([0.0, 2_000.0, 0.0, 0.0])}))["t"]
+
+    assert found.severity == "major"
+    assert (found.bins, found.reference, found.window) == ([], [], [])
 
 
 @pytest.mark.parametrize("rows", [MIN_ROWS, 5_000])

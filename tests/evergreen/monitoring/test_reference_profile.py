@@ -1,7 +1,9 @@
 """Reference profiles: which bins data falls into, and what a feature does from week to week."""
 
+import tracemalloc
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given as hypothesis_given
@@ -84,14 +86,62 @@ def test_a_feature_that_was_never_there_can_be_counted() -> None:
     assert labels(found) == ["any", "missing"]
 
 
-def test_categories_beyond_the_thousandth_are_counted_together() -> None:
+def test_values_beyond_the_thousandth_are_counted_together_and_are_no_new_ones() -> None:
     names = [f"{n:04d}" for n in range(1_100)]
 
     found = text(names + names[:1_000] + names[:100])
 
     assert found.categories is not None
     assert len(found.categories) == 1_000
-    assert found.counts[-2] == 2_200 - sum(found.counts[:1_000])
+    assert found.counts[-3] == 2_200 - sum(found.counts[:1_000]) > 0
+    assert found.counts[-2] == 0
+    assert count(found, np.array(["1099", "new", ""], dtype=object))[-3:].tolist() == [1, 1, 1]
+
+
+@hypothesis_given(reference=st.lists(st.text(max_size=3), max_size=40))
+def test_no_value_that_was_seen_is_ever_unseen(reference: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference_profile, "MAX_CATEGORIES", 3)
+        found = text(reference)
+
+    counts = count(found, np.array(reference, dtype=object))
+    assert counts.tolist() == found.counts
+    assert counts[-2] == 0
+
+
+@pytest.mark.parametrize(("values", "most"), [(20_000, 0.003), (100_000, 0.1)])
+def test_few_new_values_are_taken_for_seen_and_what_is_kept_is_bounded(
+    values: int, most: float
+) -> None:
+    found = text(np.array([f"v{n}" for n in range(values)], dtype=object))
+
+    new = np.array([f"new{n}" for n in range(20_000)], dtype=object)
+    assert count(found, new)[-2] >= 20_000 * (1 - most)
+    assert len(msgspec.json.encode(found)) < 2**19 / 8 * 4 / 3 + 50_000
+
+
+def test_of_a_long_text_its_beginning_and_a_hash_are_kept() -> None:
+    long = "x" * 300_000
+    tracemalloc.start()
+
+    found = text([long + "a", long + "b", *["short"] * 400])
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    assert found.categories is not None
+    assert sorted(map(len, found.categories)) == [5, 217, 217]
+    assert len(msgspec.json.encode(found)) < 1_000
+
+
+def test_of_a_sensitive_text_no_value_is_kept_and_new_ones_are_still_found() -> None:
+    examples = two_columns(np.zeros(400), ["Ada", "Grace"] * 200)
+
+    found = profile(examples, SCHEMA_OF_TWO, {"t": "a name"})["t"]
+
+    assert (found.hidden, found.categories) == (True, [])
+    assert b"Ada" not in msgspec.json.encode(found)
+    assert count(found, np.array(["Ada", "Linus", ""], dtype=object)).tolist() == [1, 1, 1]
 
 
 NUMBERS = arrays(
