@@ -28,8 +28,9 @@ from benchmarks.drift.columns import (
     POISSON_MEAN,
 )
 from evergreen.monitoring import drift, two_sample_tests
-from evergreen.monitoring.drift import MAJOR, MIN_SHARE, MODERATE
+from evergreen.monitoring.drift import MIN_SHARE
 from evergreen.monitoring.reference_profile import MIN_DELTA, QUANTILES
+from evergreen.monitoring.report import MAJOR, MODERATE
 from evergreen.monitoring.two_sample_tests import CONFIDENCE, MIN_EXPECTED, Counts, Q
 from evergreen.registry.manifest import FeatureProfile
 

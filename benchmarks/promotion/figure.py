@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.promotion.curve import GRID, POLICY, SCHEDULES, Point
 from benchmarks.promotion.goals import RATIO
-from evergreen.pages.svg import BLUE, GREEN, GREY, INK, MUTED, ORANGE, STYLE
+from local.demo.report.drawing import BLUE, GREEN, GREY, INK, MUTED, ORANGE, STYLE
 
 FIELDS = {
     "shadow_days": "days in shadow, at least",

@@ -24,8 +24,9 @@ READ_CLOCK = {  # to look again, to give up, and to name a run
 }  # fmt: skip
 
 HEAVY = {
-    "sklearn", "pandas", "scipy", "skl2onnx", "joblib", "duckdb", "matplotlib", "onnx", "jinja2",
+    "sklearn", "pandas", "scipy", "skl2onnx", "joblib", "duckdb", "onnx", "jinja2",
 }  # fmt: skip
+ELSEWHERE = {"matplotlib", "moto", "boto3", "samcli"}  # installed on one's own machine only
 CLOCKS = {
     "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
     "time.time", "time.time_ns", "time.monotonic", "time.perf_counter", "time.sleep",
@@ -145,5 +146,14 @@ def test_the_hot_path_never_loads_a_heavy_package(handler: str) -> None:
     assert "endpoints" not in loaded
 
 
+def test_the_page_of_a_check_is_made_without_a_heavy_package() -> None:
+    loaded = modules_after("from evergreen.pages import check_report")
+
+    assert loaded & HEAVY == {"jinja2"}
+
+
 def test_importing_a_handler_needs_no_region_credentials_or_variables() -> None:
-    assert "evergreen" in modules_after("import train, check, control, rollout, show")
+    loaded = modules_after("import train, check, control, rollout, show, predict, feedback")
+
+    assert "evergreen" in loaded
+    assert not loaded & ELSEWHERE

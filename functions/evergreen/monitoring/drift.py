@@ -10,11 +10,10 @@ import numpy as np
 
 from evergreen.monitoring import reference_profile, two_sample_tests
 from evergreen.monitoring.reference_profile import MIN_ROWS
-from evergreen.monitoring.report import FeatureDrift, Severity, Violation, ViolationKind
+from evergreen.monitoring.report import FeatureDrift, Violation, ViolationKind, severity
 from evergreen.monitoring.two_sample_tests import Counts
 from evergreen.registry.manifest import FeatureProfile
 
-MODERATE, MAJOR = 0.1, 0.25  # corrected PSI, nats
 MIN_SHARE = 0.01  # of rows, above the bound; a smaller violation is shown and raises nothing
 
 
@@ -53,7 +52,7 @@ def _feature_drift(
     significant: bool,
 ) -> FeatureDrift:
     index = two_sample_tests.psi(*pair)
-    severity: Severity = "major" if index >= MAJOR else "moderate" if index >= MODERATE else "none"
+    degree = severity(index)
     rows = counts.sum()
     numbers = profile.categories is None
     own = np.asarray(profile.counts, dtype=np.float64)
@@ -64,12 +63,12 @@ def _feature_drift(
         p=p,
         psi=index,
         delta=profile.delta,
-        severity=severity,
+        severity=degree,
         wasserstein=distance,
         missing=float(counts[-1] / rows),
         unseen=0.0 if numbers else max(0.0, new - profile.unseen),
         outside=_more(counts[[0, -2]], own[[0, -2]], rows, own.sum()) if profile.edges else 0.0,
-        flagged=significant and severity == "major",
+        flagged=significant and degree == "major",
         bins=[] if profile.hidden else reference_profile.labels(profile),
         reference=[] if profile.hidden else [int(n) for n in pair[0]],
         window=[] if profile.hidden else [int(n) for n in pair[1]],

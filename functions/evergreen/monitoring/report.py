@@ -16,6 +16,13 @@ Outcome = Literal["no labels", "steady", "degraded"]
 ViolationKind = Literal["missing values", "unseen categories", "outside the range", "wrong schema"]
 AlarmKind = Literal["drift", "schema", "performance"]
 
+MODERATE, MAJOR = 0.1, 0.25  # corrected PSI, nats
+
+
+def severity(psi: float) -> Severity:
+    """Return what a corrected PSI is called."""
+    return "major" if psi >= MAJOR else "moderate" if psi >= MODERATE else "none"
+
 
 TOGETHER = "all together"  # what is flagged where no feature is, and yet they go together otherwise
 

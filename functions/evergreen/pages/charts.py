@@ -1,235 +1,160 @@
-"""The figures of a check's page, as SVG.
+"""The charts of pages: their numbers, which `templates/charts.svg.jinja` writes as SVG.
 
-Drawing axes is slow, so the many small figures of distributions have none: one takes about 5 ms.
+Numbers are in units of a chart's viewBox, from its upper left; on a wide screen a unit is a pixel.
+A bar is its start, where it stands across, and its end. Nothing has an id, so that a page may hold
+as many charts as it wants.
 """
 
+import math
+from bisect import bisect
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
-from itertools import groupby
-from typing import Any
+from datetime import date
+from itertools import groupby, pairwise
+from textwrap import wrap
 
-import matplotlib as mpl
-import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from evergreen.monitoring.report import CalibrationBin, DayPerformance
-from evergreen.pages.html import printable
-from evergreen.pages.svg import (
-    BLUE,
-    GREEN,
-    GREY,
-    MUTED,
-    ORANGE,
-    PURPLE,
-    RULE,
-    STYLE,
-    WIDTH,
-    beside,
-    draw_heat,
-    short,
-    svg,
-)
+from evergreen.monitoring.report import MAJOR, MODERATE, CalibrationBin, DayPerformance
+from evergreen.pages.html import draw, printable
+from evergreen.pages.scales import Scale, days, finite, numbers, rows, ticks
 
-MARGINS = {"left": 0.12, "right": 0.84}  # the same in all, so that days stand below each other
+WIDE = (115, 806)  # from left to right: the same in all, so that days stand below each other
+STEPS = (MODERATE, MAJOR, 1.0, 3.0, math.inf)  # of the corrected PSI, nats; inf is unknown
+# Colour and opacity below the steps, between them, and where there were too few rows.
+SHADES = (*(("purple", opacity) for opacity in (0.05, 0.2, 0.45, 0.7, 1.0)), ("grey", 0.25))
+BETWEEN = [f"{low:g} to {high:g}" for low, high in pairwise(STEPS[:-1])]
+MEANINGS = (f"below {STEPS[0]:g}", *BETWEEN, f"{STEPS[-2]:g} and more", "too few rows")
+STRIP = 22  # from one feature to the next, and from one line of the legend to the next
 BINS = 16  # shown of a distribution; the others are added up
-LABEL = 17  # characters of a bin's label
-SMALL = (340, 112, 13)  # of a small figure: its width, where its bars begin, their distance; units
+BAR = 13  # from one of them to the next
 
+Psi = dict[date, dict[str, float]]  # by day and feature
 Days = Sequence[DayPerformance]
-Numbers = npt.NDArray[np.float64]
+Counts = Sequence[int]
+Points = list[tuple[float, float]]
 
 
-def trend(psi: dict[date, dict[str, float]], alarms: Sequence[date]) -> Markup:
-    """Return the heat strips of PSI by feature and day, with the days of alarms above them."""
+def trend(psi: Psi, alarms: Sequence[date]) -> str:
+    """Return the heat strips of PSI by feature and day, with the days of alarms above them.
+
+    Where no day has a PSI there is nothing to draw, and the text is empty.
+    """
     features = sorted({name for values in psi.values() for name in values})
-    with mpl.rc_context(STYLE):
-        height = 0.9 + 0.3 * max(len(features), 6)  # as the legend is
-        drawn = Figure(figsize=(WIDTH, height))
-        axes = drawn.add_subplot()
-        drawn.subplots_adjust(**MARGINS, top=1 - 0.45 / height, bottom=0.45 / height)
-        draw_heat(axes, psi, features, min(psi).toordinal() - 0.5)
-        _draw_days(axes, min(psi), max(psi))
-        _draw_alarms(axes, alarms)
-        return svg(drawn, "trend", "Heat strips: drift of each feature by day")
+    if not features:
+        return ""
+    x, y = days(min(psi), max(psi), *WIDE), rows(features, 32, STRIP)
+    known = {day.toordinal(): values for day, values in psi.items()}
+    whole = range(min(known), max(known) + 1)
+    bars: list[list[tuple[float, float, float]]] = [[] for _ in SHADES]
+    for row, feature in enumerate(features):
+        found = [bisect(STEPS, known.get(day, {}).get(feature, math.inf)) for day in whole]
+        for shade, run in groupby(zip(found, whole, strict=True), key=lambda item: item[0]):
+            start, *_, end = [day for _, day in run] * 2
+            bars[shade].append((x.at(start - 0.5), y.at(row), x.at(end + 0.5)))
+    shades = list(zip(SHADES, MEANINGS, bars, strict=True))
+    return draw("trend", x=x, y=y, shades=shades, strip=STRIP, alarms=_shown(alarms, x))
 
 
-def _draw_days(axes: Axes, first: date, last: date) -> None:
-    """Draw the time axis; a day stands at its ordinal."""
-    step = max(1, -(-((last - first).days + 1) // 9))
-    days = [last - timedelta(days=back) for back in range(0, (last - first).days + 1, step)]
-    axes.set_xlim(first.toordinal() - 0.5, last.toordinal() + 0.5)
-    axes.set_xticks([day.toordinal() for day in days], [f"{day.day} {day:%b}" for day in days])
+def _shown(alarms: Sequence[date], x: Scale) -> list[float]:
+    """Return where the days of alarms are, of those that an axis has."""
+    return [x.at(n) for n in map(date.toordinal, alarms) if x.low < n < x.high]
 
 
-def _draw_alarms(axes: Axes, days: Sequence[date]) -> None:
-    """Draw a triangle above each day on which an alarm went on."""
-    if days:
-        axes.plot([day.toordinal() for day in days], [1.0] * len(days), "v", color=ORANGE,
-                  clip_on=False, transform=axes.get_xaxis_transform(), markersize=7)  # fmt: skip
-        beside(axes, 1.0, "▼ alarm", ORANGE)
-
-
-def distribution(
-    bins: Sequence[str], reference: Sequence[int], window: Sequence[int], name: str, label: str
-) -> Markup:
+def distribution(bins: Sequence[str], reference: Counts, window: Counts, shares_of: str) -> Markup:
     """Return the shares of rows by bin: thin bars of the window on thick ones of the reference.
 
-    reference: empty where there is nothing to compare with. name: of the figure, for its ids.
+    reference: empty where there is nothing to compare with.
     """
     names, shares = _fewer(bins, [reference or [0] * len(window), window])
-    width, left, step = SMALL
-    height, top = step * len(names) + 18, step * np.arange(len(names)) + 2
-    ticks = np.asarray(
-        MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]).tick_values(0, max(shares.max(), 0.01))
-    )
-    scale = (width - left - 16) / ticks[-1]
-    with mpl.rc_context(STYLE | {"font.size": 10}):
-        drawn = Figure(figsize=(width / 72, height / 72))
-        _draw_boxes(drawn, left + ticks * scale - 0.5, ticks * 0, 1, height - 15, RULE)
-        _draw_boxes(drawn, left, top, shares[0] * scale, step - 2, GREY, alpha=0.45)
-        colour = PURPLE if len(reference) else GREY
-        _draw_boxes(drawn, left, top + 3.5, shares[1] * scale, step - 9, colour)
-        for tick in ticks:
-            text = f"{tick:.0%}" if ticks[1] >= 0.01 else f"{tick:.1%}"
-            drawn.text((left + tick * scale) / width, 3 / height, text, color=MUTED, ha="center")
-        for middle, text in zip(top + step / 2, names, strict=True):
-            drawn.text((left - 6) / width, 1 - middle / height, short(text, LABEL),
-                       color=MUTED, ha="right", va="center")  # fmt: skip
-        return svg(drawn, name, label)
+    x = numbers(ticks(0, max(1, *shares[0], *shares[1]), most=4), 112, 320, "%")
+    y = rows(names, 1, BAR)
+    bars = [[(x.start, y.at(row), x.at(part)) for row, part in enumerate(each)] for each in shares]
+    return draw("distribution", of=shares_of, x=x, y=y, bars=bars, compared=bool(reference))
 
 
-def _fewer(bins: Sequence[str], rows: Sequence[Sequence[int]]) -> tuple[list[str], Numbers]:
-    """Return the names of the largest bins, in order, and shares, shape (samples, bins).
+def _fewer(bins: Sequence[str], samples: list[Counts]) -> tuple[list[str], list[list[float]]]:
+    """Return the names of the largest bins, in order, and their shares in percent by sample.
 
-    >>> _fewer(["a", "b"], [[0, 0], [3, 1]])[1].tolist()
-    [[0.0, 0.0], [0.75, 0.25]]
+    >>> _fewer(["a", "b"], [[0, 0], [3, 1]])
+    (['a', 'b'], [[0.0, 0.0], [75.0, 25.0]])
     """
-    counts = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = [[100 * part / (sum(sample) or 1) for part in sample] for sample in samples]
     if len(bins) <= BINS:
         return list(bins), shares
-    kept = np.sort(np.argsort(-shares.max(axis=0), kind="stable")[: BINS - 1])
-    others = np.delete(shares, kept, axis=1).sum(axis=1, keepdims=True)
-    names = [*(bins[place] for place in kept), f"{len(bins) - len(kept)} others"]
-    return names, np.hstack([shares[:, kept], others])
+    largest = sorted(range(len(bins)), key=lambda place: -max(each[place] for each in shares))
+    kept, others = sorted(largest[: BINS - 1]), largest[BINS - 1 :]
+    names = [*(bins[place] for place in kept), f"{len(others)} others"]
+    return names, [[*(each[n] for n in kept), sum(each[n] for n in others)] for each in shares]
 
 
-def _draw_boxes(
-    drawn: Figure, left: Any, top: Any, width: Any, height: Any, colour: str, **more: Any
-) -> None:
-    """Draw boxes as one shape; numbers, or arrays of them, in units from the upper left."""
-    boxes = np.stack(np.broadcast_arrays(left, top, width, height), axis=1)
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
-    points = boxes[:, None, :2] + corners * boxes[:, None, 2:]
-    size = drawn.get_size_inches() * 72
-    path = Path(np.array([0, 1]) + points.reshape(-1, 2) / size * [1, -1],
-                [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * len(boxes))  # fmt: skip
-    drawn.add_artist(
-        PathPatch(path, facecolor=colour, linewidth=0, transform=drawn.transFigure, **more)
-    )
-
-
-def losses(days: Days, alarms: Sequence[date], metric: str) -> Markup:
+def losses(found: Days, alarms: Sequence[date], metric: str) -> Markup:
     """Return the metric by day with its interval, over bands of versions; below, what is known.
 
-    days: oldest first. alarms: the days on which an alarm of performance went on.
+    found: oldest first. alarms: the days on which an alarm of performance went on.
     """
-    with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH, 5.6))
-        above, below = drawn.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-        drawn.subplots_adjust(**MARGINS, top=0.92, bottom=0.07, hspace=0.12)
-        for version in dict.fromkeys(day.version for day in days):
-            known = [day for day in days if day.version == version and day.loss is not None]
-            at = [day.day.toordinal() for day in known]
-            ends = np.array([(day.low, day.high) for day in known], dtype=np.float64).reshape(-1, 2)
-            above.plot(at, [day.loss for day in known], "o-", color=GREEN, markersize=4)
-            above.vlines(at, ends[:, 0], ends[:, 1], GREEN, alpha=0.35, linewidth=3)
-        _draw_versions(above, days)
-        above.grid(axis="y")
-        beside(above, 0.9, metric, GREEN, weight="bold")
-        beside(above, 0.82, "and 95% interval", MUTED)
-        at, shares = _by_day(days, lambda day: (day.labelled, day.captured))
-        sides, tops = np.add.outer(at, [-0.4, -0.4, 0.4, 0.4]), np.outer(shares, [0, 1, 1, 0])
-        bars = np.stack([sides, tops], axis=2)  # as one shape: `bar` draws each day for itself
-        below.add_collection(PolyCollection(list(bars), facecolor=GREY, alpha=0.6, linewidth=0))
-        below.set_ylim(0, 1)
-        below.set_yticks([0, 1], ["0%", "100%"])
-        beside(below, 0.5, "labelled", GREY, weight="bold")
-        _draw_days(below, days[0].day, days[-1].day)
-        _draw_alarms(above, alarms)
-        return svg(drawn, "losses", f"Line chart: {metric} by day; bars: the share with labels")
+    shown = finite(part for day in found for part in (day.loss, day.low, day.high))
+    x = days(found[0].day, found[-1].day, *WIDE)
+    y = numbers(ticks(min(shown, default=0), max(shown, default=1)), 291, 32)
+    below = numbers([0, 100], 375, 310, "%")
+    lines: dict[str, Points] = {}
+    intervals = []
+    for day in found:
+        at, ends = x.at(day.day.toordinal()), finite([day.low, day.high])
+        for loss in finite([day.loss]):
+            lines.setdefault(day.version, []).append((at, y.at(loss)))
+        if len(ends) > 1:
+            intervals.append((y.at(ends[0]), at, y.at(ends[1])))
+    labelled = _by_day(found, lambda day: (day.labelled, day.captured))
+    return draw(
+        "losses", x=x, y=y, below=below, lines=list(lines.values()), intervals=intervals,
+        metric=wrap(printable(metric), 17, max_lines=2, placeholder="…"),
+        alarms=_shown(alarms, x), versions=_versions(found, x),
+        labelled=[(below.start, x.at(day), below.at(share)) for day, share in labelled],
+    )  # fmt: skip
 
 
-def _draw_versions(axes: Axes, days: Days) -> None:
-    """Draw a band behind the days of each version, every other one darker, with its date above."""
-    busiest = {day.day: day.version for day in sorted(days, key=lambda day: day.captured)}
-    runs = groupby(sorted(busiest.items()), key=lambda item: item[1])
-    span = (days[-1].day - days[0].day).days + 1
-    for number, (version, run) in enumerate(runs):
-        known = [day for day, _ in run]
-        left, right = known[0].toordinal() - 0.5, known[-1].toordinal() + 0.5
-        if number % 2 == 0:
-            axes.axvspan(left, right, color=GREY, alpha=0.1, linewidth=0)
-        if (right - left) / span > 0.1:
-            axes.text((left + right) / 2, 1.05, printable(version[:8]), color=MUTED, ha="center",
-                      size="small", transform=axes.get_xaxis_transform())  # fmt: skip
+def _versions(found: Days, x: Scale) -> list[tuple[float, float, str]]:
+    """Return of each run of days which version answered most: its ends, and a name if it fits."""
+    busiest = {day.day: day.version for day in sorted(found, key=lambda day: day.captured)}
+    runs = []
+    for version, run in groupby(sorted(busiest.items()), key=lambda item: item[1]):
+        first, *_, last = [day.toordinal() for day, _ in run] * 2
+        start, end = x.at(first - 0.5), x.at(last + 0.5)
+        runs.append((start, end, version[:8] if end - start > 70 else ""))
+    return runs
 
 
-def _by_day(
-    days: Days, part: Callable[[DayPerformance], tuple[float, float]]
-) -> tuple[list[int], list[float]]:
-    """Return ordinals of days, and quotients of the sums of what `part` returns of each entry."""
-    found = []
-    for day, entries in groupby(days, key=lambda day: day.day):
-        above, below = np.sum([part(entry) for entry in entries], axis=0)
-        if below:
-            found.append((day.toordinal(), float(above / below)))
-    return [day for day, _ in found], [value for _, value in found]
+def _by_day(found: Days, part: Callable[[DayPerformance], tuple[float, float]]) -> Points:
+    """Return by ordinal of a day the quotient, in percent, of sums of what `part` returns."""
+    quotients = []
+    for day, entries in groupby(found, key=lambda day: day.day):
+        above, below = map(sum, zip(*map(part, entries), strict=True))
+        if below and finite([above / below]):
+            quotients.append((day.toordinal(), 100 * above / below))
+    return quotients
 
 
-def accuracies(days: Days) -> Markup:
+def accuracies(found: Days) -> Markup:
     """Return the accuracy by day, as the scores promise it and as labels show it."""
-    promised = _by_day(days, lambda day: ((day.estimate or 0) * day.captured,
-                                          day.captured * (day.estimate is not None)))  # fmt: skip
-    actual = _by_day(days, lambda day: ((day.accuracy or 0) * day.labelled,
-                                        day.labelled * (day.accuracy is not None)))  # fmt: skip
-    with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH, 3.2))
-        axes = drawn.add_subplot()
-        drawn.subplots_adjust(**MARGINS, top=0.97, bottom=0.12)
-        axes.plot(*promised, color=BLUE, linestyle=(0, (4, 2)))
-        axes.plot(*actual, "o-", color=GREEN, markersize=4)
-        values = [*promised[1], *actual[1]]
-        axes.set_ylim(min(values) - 0.03, max(values) + 0.03)
-        axes.grid(axis="y")
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
-        beside(axes, 0.9, "actual accuracy", GREEN, weight="bold")
-        beside(axes, 0.77, "estimate", BLUE, weight="bold")
-        _draw_days(axes, days[0].day, days[-1].day)
-        return svg(drawn, "accuracies", "Line chart: accuracy by day, estimated and actual")
+    promised = _by_day(found, lambda day: ((day.estimate or 0) * day.captured,
+                                           day.captured * (day.estimate is not None)))  # fmt: skip
+    actual = _by_day(found, lambda day: ((day.accuracy or 0) * day.labelled,
+                                         day.labelled * (day.accuracy is not None)))  # fmt: skip
+    shown = [share for _, share in [*promised, *actual]] or [100]
+    x = days(found[0].day, found[-1].day, *WIDE)
+    y = numbers(ticks(max(min(shown) - 3, 0), min(max(shown) + 3, 100)), 203, 8, "%")
+    lines = [[(x.at(day), y.at(share)) for day, share in each] for each in (promised, actual)]
+    return draw("accuracies", x=x, y=y, promised=lines[0], actual=lines[1])
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
     """Return the share of true labels by score; a larger point stands for more predictions."""
-    rows = np.array([found.rows for found in bins])
-    with mpl.rc_context(STYLE | {"font.size": 10}):
-        drawn = Figure(figsize=(SMALL[0] / 72, 3.6))
-        axes = drawn.add_subplot()
-        drawn.subplots_adjust(left=0.16, right=0.97, top=0.97, bottom=0.14)
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 2)), linewidth=1.2)
-        axes.scatter([found.score for found in bins], [found.positive for found in bins],
-                     15 + 120 * rows / rows.max(), GREEN, linewidth=0)  # fmt: skip
-        axes.grid()
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.set_xlabel("mean score", color=MUTED)
-        axes.set_ylabel("share of true labels", color=MUTED)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        return svg(drawn, "calibration", "Scatter chart: share of true labels by score")
+    x, y = (numbers(range(0, 101, 20), *ends, "%") for ends in ((54, 322), (223, 8)))
+    most = max((found.rows for found in bins), default=1)
+    points = [
+        (x.at(100 * found.score), y.at(100 * found.positive),
+         round(math.sqrt(15 + 120 * found.rows / most) / 2, 1))
+        for found in bins
+        if found.rows and len(finite([found.score, found.positive])) > 1
+    ]  # fmt: skip
+    return draw("calibration", x=x, y=y, points=points)

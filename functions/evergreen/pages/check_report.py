@@ -4,10 +4,7 @@ from datetime import date
 from itertools import takewhile
 from typing import Any
 
-from markupsafe import Markup
-
-from evergreen.monitoring.drift import MAJOR
-from evergreen.monitoring.report import TOGETHER, CheckReport, FeatureDrift
+from evergreen.monitoring.report import MAJOR, TOGETHER, CheckReport, FeatureDrift
 from evergreen.pages import charts, performance_sections
 from evergreen.pages.html import TEMPLATES, on, render, share
 from evergreen.pages.summary import headline
@@ -27,7 +24,7 @@ def page(report: CheckReport) -> str:
         runbook=RUNBOOK,
         major=MAJOR,
         moved=[(each, since(report, each.feature)) for each in compared(report)],
-        trend=_trend(report),
+        trend=charts.trend(psi_by_day(report), performance_sections.alarm_days(report, "drift")),
         violations=sorted(report.violations, key=lambda each: (not each.flagged, -each.share)),
         set_aside=[[why, f"{rows:,}"] for why, rows in report.set_aside.items() if rows],
         versions=_versions(report.versions),
@@ -61,22 +58,15 @@ def _distributions(report: CheckReport) -> dict[str, Any]:
     found = [each for each in compared(report) if each.bins]  # and none of a sensitive field
     first = [each for each in found if each is not report.prediction][:LIMIT]
     last = [report.prediction] if report.prediction else []
-    drawn = [(each, _distribution(number, each)) for number, each in enumerate([*first, *last])]
+    drawn = [
+        (one, charts.distribution(one.bins, one.reference, one.window, f"rows by {one.feature}"))
+        for one in [*first, *last]
+    ]
     open_ones = min(max(OPEN, sum(each.severity != "none" for each in first)), len(first))
     return {
         "shown": [*drawn[:open_ones], *drawn[len(first) :]],
         "calm": drawn[open_ones : len(first)],
     }
-
-
-def _distribution(number: int, each: FeatureDrift) -> Markup:
-    label = f"Bar chart: shares of rows by {each.feature}"
-    return charts.distribution(each.bins, each.reference, each.window, f"bins{number}", label)
-
-
-def _trend(report: CheckReport) -> Markup | None:
-    psi, alarms = psi_by_day(report), performance_sections.alarm_days(report, "drift")
-    return charts.trend(psi, alarms) if any(psi.values()) else None
 
 
 def _versions(rows: dict[str, int]) -> list[list[str]]:

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: Path, **view: Any) -> str:
-    """Return a page; view: what the template shows, of which only figures are HTML."""
+    """Return a page; view: what the template shows, of which only charts are HTML."""
     return _environment(template.parent).get_template(template.name).render(view) + "\n"
+
+
+def draw(chart: str, **view: Any) -> Markup:
+    """Return a chart as SVG, by its macro in `charts.svg.jinja`, which escapes what it shows."""
+    macros = _environment(TEMPLATES).get_template("charts.svg.jinja").module
+    drawn: Markup = getattr(macros, chart)(**view)
+    return drawn
 
 
 @cache  # so that a process compiles each template once
@@ -41,7 +49,10 @@ def _shown(value: Any) -> Any:
 
 def printable(text: object) -> str:
     """Return a text without what cannot be shown, such as control characters."""
-    return "".join(sign if sign.isprintable() else " " for sign in str(text))
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def on(day: date) -> str:

@@ -97,6 +97,6 @@ def _labels(fates: dict[str, int]) -> list[list[str]]:
 
 def _delays(delays: dict[str, int]) -> Markup | None:
     names = [name.replace("<=", "≤") for name in delays]
-    label = "Bar chart: shares of labels by the hours that they took"
+    label = "labels by the hours that they took"
     rows = list(delays.values())
-    return charts.distribution(names, [], rows, "delays", label) if any(rows) else None
+    return charts.distribution(names, [], rows, label) if any(rows) else None

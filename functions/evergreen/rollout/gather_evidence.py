@@ -12,7 +12,7 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.recorded_days import ARRIVAL
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.schema import columns_of, not_accepted
-from evergreen.monitoring import drift, earlier_checks, reference_profile
+from evergreen.monitoring import drift, earlier_checks, reference_profile, report
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Document
 from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
@@ -132,7 +132,7 @@ def _canary(sources: Gathering, champion: Model | None) -> Guard:
         alike = champion.scores(columns_of(champion.manifest.schema, rows))
         usual, _ = _drift(champion, champion.manifest.problem.top(alike))
         guard = msgspec.structs.replace(
-            guard, drifted=(guard.psi or 0.0) - (usual or 0.0) >= drift.MAJOR
+            guard, drifted=(guard.psi or 0.0) - (usual or 0.0) >= report.MAJOR
         )
     if champion and guard.slow:
         beside = _guard(sources, champion, challenger.canary)

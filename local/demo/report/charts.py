@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from evergreen.monitoring.report import CheckReport
-from evergreen.pages.svg import (
+from local.demo.report.drawing import (
     BLUE,
     GREEN,
     GREY,

@@ -9,8 +9,8 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.monitoring import reference_profile
-from evergreen.monitoring.drift import MODERATE
 from evergreen.monitoring.reference_profile import MIN_DELTA, count
+from evergreen.monitoring.report import MODERATE
 from evergreen.monitoring.two_sample_tests import (
     Counts,
     divergence,

@@ -10,7 +10,6 @@ from evergreen.monitoring.report import CheckReport, DayPerformance, SlicePerfor
 from evergreen.pages import check_report as pages
 from evergreen.pages.check_report import RUNBOOK, page, since
 from evergreen.pages.summary import headline
-from evergreen.pages.svg import HEAT
 from tests.support import checks, given
 from tests.support.seen import HOSTILE, SHOWN, Seen
 
@@ -36,23 +35,16 @@ def test_every_section_says_something_in_every_state(html: str) -> None:
         assert re.search(r'<p class="caption">[A-Z0-9]((?!</p>).)+\.</p>', said), part[:200]
 
 
-def test_the_page_is_well_formed_and_no_id_comes_twice(html: str) -> None:
-    ids = re.findall(r'(?<!\w)id="([^"]*)"', html)
-
+def test_the_page_is_well_formed_and_has_no_ids(html: str) -> None:
     assert Seen(html).open == []
-    assert len(ids) == len(set(ids))
-    assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', html)) <= set(ids)
+    assert not re.search(r'(?<!\w)id="', html)
 
 
 def test_the_page_fetches_nothing(html: str) -> None:
-    assert set(re.findall(r"https?://[^\"' )<]*", html)) <= {
-        "http://www.w3.org/2000/svg",
-        "http://www.w3.org/1999/xlink",
-    }
+    assert "://" not in html
     assert not Seen(html).tags & {"script", "link", "img", "iframe", "object", "embed", "a"}
     assert not re.search(r"@import|@font-face", html)
-    assert {link[:5] for link in re.findall(r'(?:href|src)="([^#][^"]*)', html)} <= {"data:"}
-    assert set(re.findall(r"url\((.)", html)) <= {"#"}
+    assert not re.search(r"href=|src=|url\(", html)
 
 
 def test_the_same_report_gives_the_same_bytes(report: CheckReport, html: str) -> None:
@@ -65,7 +57,7 @@ def test_colours_follow_the_readers_screen() -> None:
     drawn = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
 
     assert "prefers-color-scheme: dark" in html
-    assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) <= {HEAT, "#808080"}  # of strips, see-through
+    assert not re.search(r"#[0-9a-f]{3}|rgb", drawn)
     assert set(re.findall(r"var\(--(\w+)\)", html)) <= set(re.findall(r"--(\w+):", html))
 
 

@@ -1,4 +1,4 @@
-"""Pages take nothing for HTML but figures, whoever wrote the text and wherever it stands."""
+"""Pages take nothing for HTML but charts, whoever wrote the text and wherever it stands."""
 
 import dataclasses
 import re
@@ -43,7 +43,7 @@ def test_only_figures_are_taken_for_html() -> None:
     }
 
     assert found == {
-        ("svg.py", "Markup("),
+        ("drawing.py", "Markup("),  # matplotlib's figures of the demo
         ("html.py", "autoescape"),  # which is on
         ("html.py", "__html__"),  # of what is HTML already
     }

@@ -10,7 +10,7 @@ import pytest
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import ExternalError
 from evergreen.contract.problem import Problem
-from evergreen.monitoring import drift
+from evergreen.monitoring import report
 from evergreen.registry.state import Challenger, Document, Experiment
 from evergreen.rollout import gather_evidence
 from evergreen.rollout.evidence import Evidence
@@ -172,7 +172,7 @@ def test_a_canary_has_drifted_only_where_the_champion_would_not_have(
     found = gathered(memory, models, in_canary(), 1).canary
 
     assert found.psi is not None
-    assert found.psi > drift.MAJOR
+    assert found.psi > report.MAJOR
     assert found.drifted == drifted
 
 

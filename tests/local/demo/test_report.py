@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from evergreen.monitoring.report import CheckReport
-from evergreen.pages import svg
 from local.demo import summary
 from local.demo.report import page
 from local.demo.report.closing import closing_lines
+from local.demo.report.drawing import VARIABLES
 from local.demo.result import Result
 from local.demo.stages import stories
 from local.demo.summary import recoveries, rolled_back
@@ -204,7 +204,7 @@ def test_it_is_readable_in_dark_mode(tmp_path: Path) -> None:
     drawn = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
 
     assert "prefers-color-scheme: dark" in page
-    assert not [colour for colour in svg.VARIABLES if colour in drawn]
+    assert not [colour for colour in VARIABLES if colour in drawn]
     assert set(re.findall(r"var\(--(\w+)\)", page)) <= set(re.findall(r"--(\w+):", page))
 
 

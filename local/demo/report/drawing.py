@@ -1,11 +1,10 @@
-"""What figures for pages share: matplotlib as SVG, whose colours follow the reader's screen."""
+"""What the demo's figures share: matplotlib as SVG, whose colours follow the reader's screen."""
 
 import io
 import re
 import warnings
-from datetime import date
+from bisect import bisect
 from html import escape
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from evergreen.monitoring.drift import MAJOR, MODERATE
+from evergreen.pages.charts import MEANINGS, SHADES, STEPS, Psi
 from evergreen.pages.html import printable
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -28,31 +27,16 @@ VARIABLES = {
     INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper", ORANGE: "orange", GREY: "grey",
     GREEN: "green", PURPLE: "purple", BLUE: "blue",
 }  # fmt: skip
-STEPS = (MODERATE, MAJOR, 1.0, 3.0)  # of the corrected PSI, nats
-OPACITIES = (0.05, 0.2, 0.45, 0.7, 1.0)  # below, between and above the steps
-UNKNOWN = (0.5, 0.5, 0.5, 0.25)  # too few rows
 STYLE = {
     "svg.fonttype": "none",  # text stays text, in a font of the reader's
     "svg.hashsalt": "evergreen",  # ids that are the same in each run
-    "font.family": "DejaVu Sans",
-    "font.size": 13,
     "text.parse_math": False,  # a dollar is a dollar
-    "text.color": INK,
-    "lines.linewidth": 1.8,
-    "axes.edgecolor": RULE,
-    "axes.axisbelow": True,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "grid.color": RULE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 5,
-    "xtick.color": RULE,
-    "legend.labelcolor": MUTED,
-}
+    "font.family": "DejaVu Sans", "font.size": 13, "text.color": INK, "lines.linewidth": 1.8,
+    "axes.edgecolor": RULE, "axes.axisbelow": True, "grid.color": RULE, "xtick.color": RULE,
+    "axes.spines.left": False, "axes.spines.right": False, "axes.spines.top": False,
+    "xtick.major.size": 0, "ytick.major.size": 0, "xtick.minor.size": 5,
+    "xtick.labelcolor": MUTED, "ytick.labelcolor": MUTED, "legend.labelcolor": MUTED,
+}  # fmt: skip
 WIDTH = 960 / 72  # inches; an SVG has 72 units to the inch
 
 
@@ -86,33 +70,22 @@ def beside(
     axes.text(1.012, y, printable(text), color=colour, va="center", transform=transform, **font)
 
 
-def draw_heat(
-    axes: Axes, psi: dict[date, dict[str, float]], features: list[str], left: float
-) -> None:
+def draw_heat(axes: Axes, psi: Psi, features: list[str], left: float) -> None:
     """Draw a row for each feature and a column for each day from `left`, stronger where it drifted.
 
     psi: by day and feature; where there is none, there were too few rows.
     """
     first = min(psi)
     days = (max(psi) - first).days + 1
-    cells = np.full((max(len(features), 1), days, 4), UNKNOWN)
+    colours = [to_rgba(HEAT if colour == "purple" else "0.5", part) for colour, part in SHADES]
+    cells = np.full((max(len(features), 1), days, 4), colours[-1])
     for day, values in psi.items():
         for feature, value in values.items():
-            opacity = OPACITIES[int(np.digitize(value, STEPS))]
-            cells[features.index(feature), (day - first).days] = to_rgba(HEAT, opacity)
-    extent = (left, left + days, len(cells) - 0.5, -0.5)
-    axes.imshow(cells, aspect="auto", interpolation="none", extent=extent)
-    axes.set_yticks(range(len(features)), [short(feature, 20) for feature in features])
+            cells[features.index(feature), (day - first).days] = colours[bisect(STEPS, value)]
+    axes.imshow(cells, aspect="auto", interpolation="none",
+                extent=(left, left + days, len(cells) - 0.5, -0.5))  # fmt: skip
+    axes.set_yticks(range(len(features)), [printable(feature)[:20] for feature in features])
     axes.hlines(np.arange(len(cells) - 1) + 0.5, left, left + days, PAPER, linewidth=1.5)
-    keys = [Patch(facecolor=to_rgba(HEAT, opacity), edgecolor=RULE) for opacity in OPACITIES]
-    between = [f"{low:g} to {high:g}" for low, high in pairwise(STEPS)]
-    names = [f"below {STEPS[0]:g}", *between, f"{STEPS[-1]:g} and more", "too few rows"]
-    keys.append(Patch(facecolor=UNKNOWN, edgecolor=RULE))
-    axes.legend(keys, names, title="corrected PSI", alignment="left", frameon=False,
+    keys = [Patch(facecolor=colour, edgecolor=RULE) for colour in colours]
+    axes.legend(keys, MEANINGS, title="corrected PSI", alignment="left", frameon=False,
                 loc="upper left", bbox_to_anchor=(1.0, 0.95), handlelength=1.2)  # fmt: skip
-
-
-def short(text: str, length: int) -> str:
-    """Return a text that is not too long, and can be shown."""
-    text = printable(text)
-    return text if len(text) <= length else text[: length - 1] + "…"
