@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from evergreen.contract.problem import Kind
 from evergreen.contract.rule import Rule
@@ -19,6 +20,9 @@ RULES = (  # fields of a policy that decisions on versions are made by
     "promotion", "margin", "alpha", "shadow_days", "max_shadow_days", "canary", "canary_days",
     "canary_rows", "watch_days", "watch_min_days", "label_days", "max_latency_ms",
 )  # fmt: skip
+Whole = Annotated[int, Meta(ge=1)]
+Least = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,31 +71,31 @@ class Policy:
     """
 
     schedule: Literal["daily", "weekly", "monthly", "never"] = "monthly"
-    holdout_days: int = 7
-    windows_days: tuple[int | None, ...] = (None, 60)
-    margin: float = 0.01
-    min_rows: int = 1_000
-    drift_window_days: int = 7
-    cooldown_days: int = 7
-    label_days: int = 7
-    max_duplicates: float = 0.2
-    max_label_shift: float = 1.0
-    slice_margin: float | None = None
-    max_calibration_error: float = 0.1
-    max_artifact_mb: float = 100.0
-    candidate_seconds: float = 120.0
-    search_seconds: float = 0.0
-    new_labels: float | None = 0.2
+    holdout_days: Whole = 7
+    windows_days: Annotated[tuple[Whole | None, ...], Meta(min_length=1)] = (None, 60)
+    margin: Least = 0.01
+    min_rows: Whole = 1_000
+    drift_window_days: Whole = 7
+    cooldown_days: Whole = 7
+    label_days: Whole = 7
+    max_duplicates: Least = 0.2
+    max_label_shift: Least = 1.0
+    slice_margin: Least | None = None
+    max_calibration_error: Least = 0.1
+    max_artifact_mb: Least = 100.0
+    candidate_seconds: Annotated[float, Meta(ge=1)] = 120.0
+    search_seconds: Least = 0.0
+    new_labels: Least | None = 0.2
     promotion: Literal["superior", "not worse"] = "not worse"
-    alpha: float = 0.05
-    shadow_days: int = 10
-    max_shadow_days: int = 21
-    canary: tuple[float, ...] = (0.05, 0.25, 0.5)
-    canary_days: float = 1.0
-    canary_rows: int = 50
-    watch_days: int = 14
-    watch_min_days: int = 5
-    max_latency_ms: int = 500
+    alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
+    shadow_days: Whole = 10
+    max_shadow_days: Whole = 21
+    canary: Annotated[tuple[Share, ...], Meta(min_length=1)] = (0.05, 0.25, 0.5)
+    canary_days: Least = 1.0
+    canary_rows: Annotated[int, Meta(ge=0)] = 50
+    watch_days: Whole = 14
+    watch_min_days: Whole = 5
+    max_latency_ms: Whole = 500
 
     @property
     def history(self) -> timedelta | None:

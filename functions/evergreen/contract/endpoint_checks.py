@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -17,21 +17,6 @@ from evergreen.contract.errors import EndpointFileError, Fault
 from evergreen.contract.problem import KINDS
 from evergreen.contract.rule import Rule
 from evergreen.contract.schema import JsonSchema, schema_of
-
-CHOICES = {  # of a policy
-    "schedule": ("daily", "weekly", "monthly", "never"),
-    "promotion": ("superior", "not worse"),
-}
-ONE = (  # fields of a policy that must be at least 1
-    "holdout_days", "min_rows", "drift_window_days", "cooldown_days", "label_days", "shadow_days",
-    "max_shadow_days", "watch_days", "watch_min_days", "max_latency_ms",
-    "candidate_seconds",
-)  # fmt: skip
-ZERO = (  # and those that must not be negative
-    "margin", "slice_margin", "max_duplicates", "max_label_shift", "max_calibration_error",
-    "max_artifact_mb", "search_seconds", "new_labels", "canary_days", "canary_rows",
-)  # fmt: skip
-OPTIONAL = ("slice_margin", "new_labels")  # None says something
 
 
 def check_endpoint(name: str, endpoint: object) -> None:
@@ -83,39 +68,24 @@ def raised(error: BaseException, what: str = "") -> Fault:
 
 
 def faults_of_policy(policy: Policy) -> Iterator[Fault]:
-    """Yield what is wrong with a policy."""
-    for what, known in CHOICES.items():
-        if (value := getattr(policy, what)) not in known:
-            yield Fault(f"policy.{what}", f"{what} {value!r} is none of {known}")
-    for found, least in ((ONE, 1), (ZERO, 0)):
-        for what in found:
-            value = getattr(policy, what)
-            if not _in(value, least) and not (value is None and what in OPTIONAL):
-                bound = f"must be at least {least}" if least else "must not be negative"
-                yield Fault(f"policy.{what}", f"policy.{what} {bound}, and is {value!r}")
-    windows = _listed(policy.windows_days)
-    if not windows or any(days is not None and not _in(days, 1) for days in windows):
-        wanted = "policy.windows_days needs windows of at least 1 day, or None: (None, 60)"
-        yield Fault("policy.windows_days", wanted)
-    if not (_in(policy.alpha, 0) and 0 < policy.alpha < 0.5):
-        yield Fault("policy.alpha", "policy.alpha must lie between 0 and 0.5")
-    shares = (0.0, *_listed(policy.canary), 1.0)
-    rising = all(_in(share, 0) for share in shares) and all(a < b for a, b in pairwise(shares))
-    if len(shares) == 2 or not rising:
-        yield Fault("policy.canary", "policy.canary needs shares between 0 and 1 that rise")
-    if _in(policy.shadow_days, 1) and not _in(policy.max_shadow_days, policy.shadow_days):
+    """Yield what is wrong with a policy, value by value, or with how they go together."""
+    faults = []
+    for name, kind in get_type_hints(Policy, include_extras=True).items():
+        value = getattr(policy, name)
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            known = f", it may be {get_args(kind)}" if get_origin(kind) is Literal else ""
+            said = f"policy.{name} is {value!r}: {str(error).lower()}{known}"
+            faults.append(Fault(f"policy.{name}", said))
+    yield from faults
+    if faults:
+        return
+    if any(low >= high for low, high in pairwise(policy.canary)):
+        yield Fault("policy.canary", "policy.canary needs shares that rise")
+    if policy.max_shadow_days < policy.shadow_days:
         less = "policy.max_shadow_days is less than policy.shadow_days"
         yield Fault("policy.max_shadow_days", less)
-
-
-def _in(value: object, least: float) -> bool:
-    """Say whether a value is a number that is large enough."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and value >= least  # type: ignore[operator]
-
-
-def _listed(values: object) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, tuple | list) else ()
 
 
 def _of_row(schema: JsonSchema, row: type[msgspec.Struct]) -> Iterator[Fault]:

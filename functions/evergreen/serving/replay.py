@@ -5,7 +5,7 @@ may end in another last bit.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -129,7 +129,7 @@ def replay(
     steps += [
         _verified(manifest, artifact_of(manifest.kind, runtime)),
         _libraries(manifest, libraries),
-        _features(recorded),
+        _features(recorded, manifest.hidden),
     ]
     score = model.scores_instead if model.instead else model.scores_of  # its service was away
     answers = manifest.problem.answers(score([one.features for one in captures]))
@@ -221,9 +221,10 @@ def _libraries(manifest: Manifest, now: Mapping[str, str]) -> Step:
     )
 
 
-def _features(recorded: Capture) -> Step:
-    text = ", ".join(f"{name}={value}" for name, value in recorded.features.items())
-    return Step(step="features", text=text, figures=recorded.features)
+def _features(recorded: Capture, hidden: Collection[str]) -> Step:
+    shown = recorded.features | {name: "sensitive" for name in hidden if name in recorded.features}
+    text = ", ".join(f"{name}={value}" for name, value in shown.items())
+    return Step(step="features", text=text, figures=shown)
 
 
 def _compared(recorded: Capture, answer: Mapping[str, Any], gap: int) -> tuple[bool, Step, Step]:

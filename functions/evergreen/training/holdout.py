@@ -44,24 +44,22 @@ def split(examples: Examples, policy: Policy, after: datetime | None) -> Split:
     """
     first = None if after is None else after + timedelta.resolution
     fresh = examples.between(first, None)
-    faults = []
+    fault = None
     for start in _starts(fresh, policy):
         cut = max(start, first or start)
-        earlier = examples.between(None, cut)
+        found = Split(cut, examples.between(cut, None), examples.between(None, cut))
         try:
-            if not len(earlier):
-                raise DataError(
-                    f"all {len(examples):,} rows are of the {policy.holdout_days} newest days "
-                    "(policy.holdout_days) or of too few days: none is left to fit"
-                )
-            check_enough(earlier, min_rows=policy.min_rows)
+            check_enough(found.earlier, min_rows=policy.min_rows)
         except DataError as error:
-            faults.append(error)
+            fault = fault or DataError(f"too few rows are left to fit, as {found.said}: {error}")
         else:
-            return Split(cut, examples.between(cut, None), earlier)
-    if faults:
-        raise faults[0]
-    raise DataError(_too_small(fresh, policy))
+            return found
+    days = len(np.unique(fresh.times.astype("datetime64[D]")))
+    both = "both labels" if fresh.kind == "binary" else "two labels that differ"
+    raise fault or DataError(
+        f"the rows that no champion was fitted on are {len(fresh):,} on {days} days: a holdout "
+        f"needs at least {int(_min_rows(policy)):,} on {MIN_DAYS}, and {both}"
+    )
 
 
 def _starts(fresh: Examples, policy: Policy) -> Iterator[datetime]:
@@ -87,13 +85,3 @@ def _starts(fresh: Examples, policy: Policy) -> Iterator[datetime]:
 
 def _min_rows(policy: Policy) -> float:
     return max(1, policy.min_rows * MIN_PER_CLASS)
-
-
-def _too_small(fresh: Examples, policy: Policy) -> str:
-    """Say why no holdout can tell two models apart."""
-    days = len(np.unique(fresh.times.astype("datetime64[D]")))
-    both = "both labels" if fresh.kind == "binary" else "two labels that differ"
-    return (
-        f"the rows that no champion was fitted on are {len(fresh):,} on {days} days: a holdout "
-        f"needs at least {int(_min_rows(policy)):,} on {MIN_DAYS}, and {both}"
-    )

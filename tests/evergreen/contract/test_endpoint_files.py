@@ -81,8 +81,8 @@ def test_a_good_file_is_an_endpoint(write: Write) -> None:
             'schedule="weekly", alpha=0.1',
             'schedule="montly", alpha=0.7',
             [
-                ":14: schedule 'montly' is none of ('daily', 'weekly', 'monthly', 'never')",
-                ":14: policy.alpha must lie between 0 and 0.5",
+                ":14: policy.schedule is 'montly': invalid enum value 'montly'",
+                ":14: policy.alpha is 0.7: expected `float` < 0.5",
             ],
         ),
         (
@@ -115,7 +115,7 @@ def test_the_faults_of_an_endpoint_are_said_together_each_with_its_line(write: W
 
     assert said(broken, write) == [
         "endpoints/mine.py:13: `target` must say what is predicted",
-        "endpoints/mine.py:14: policy.alpha must lie between 0 and 0.5",
+        "endpoints/mine.py:14: policy.alpha is 1.0: expected `float` < 0.5",
         "endpoints/mine.py:7: field `x` has no description",
         "endpoints/mine.py:12: `candidates` raised NameError: name 'Modell' is not defined",
     ]

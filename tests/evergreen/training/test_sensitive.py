@@ -19,6 +19,7 @@ from evergreen.contract.endpoint_checks import check_endpoint
 from evergreen.contract.schema import schema_of
 from evergreen.serving import model
 from evergreen.serving.model import ONNX, REFERENCE, REPORT
+from evergreen.serving.replay import _features
 from evergreen.training.fitting import Request
 from evergreen.training.train_version import Trained
 from tests.support import given
@@ -91,3 +92,12 @@ def test_its_page_shows_no_value_of_a_sensitive_field(trained: Trained) -> None:
 def test_of_a_long_text_a_version_keeps_little(trained: Trained) -> None:
     assert len(msgspec.json.encode(trained.manifest)) < 200_000
     assert len(gzip.decompress(trained.artifacts[REFERENCE])) < 300_000
+
+
+def test_the_replay_of_a_prediction_shows_no_value_of_a_sensitive_field(trained: Trained) -> None:
+    recorded = given.capture(1, features={"name": "ZqName1", "x": 0.5})
+
+    step = _features(recorded, trained.manifest.hidden)
+
+    assert step.text == "name=sensitive, x=0.5"
+    assert step.figures == {"name": "sensitive", "x": 0.5}
