@@ -107,7 +107,7 @@ def _of_call(call: ast.Call, kind: type[Any]) -> Iterator[Fault]:
     if kind is Policy and whole and set(given) <= set(known):
         try:
             values = {name: ast.literal_eval(each.value) for name, each in given.items()}
-        except ValueError:  # it is to be computed first
+        except (ValueError, TypeError):  # it is to be computed first
             return
         for fault in faults_of_policy(Policy(**values)):
             at = given.get(fault.path.removeprefix("policy."), call)

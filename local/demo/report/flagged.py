@@ -37,6 +37,8 @@ def _row(monday: date, found: list[CheckReport]) -> list[str]:
 
 def moved(feature: FeatureDrift) -> str:
     """Say which bin grew the most, and from which share of the rows to which."""
+    if not feature.bins:
+        return f"{feature.feature}: sensitive"
     was, now = sum(feature.reference), sum(feature.window)
     pairs = zip(feature.bins, feature.reference, feature.window, strict=True)
     name, before, after = max(pairs, key=lambda each: each[2] / now - each[1] / was)

@@ -127,9 +127,7 @@ def test_it_begins_after_what_the_champion_was_fitted_on() -> None:
 def test_rows_that_cannot_be_parted_are_refused_with_what_is_too_few() -> None:
     with pytest.raises(DataError, match="20 labelled rows are fewer than"):
         split(rows({0: 20, 10: 20, 11: 20, 12: 20}), POLICY, None)
-    with pytest.raises(
-        DataError, match="are left to fit, as the holdout has 120 rows on 3"
-    ):
+    with pytest.raises(DataError, match="are left to fit, as the holdout has 120 rows on 3"):
         split(rows({0: 40, 1: 40, 2: 40}), POLICY, None)
 
 
