@@ -9,9 +9,11 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import Manifest
 from local import command_line, template
 from local.plane import containers, stack
@@ -76,7 +78,7 @@ def render(manifest: Manifest) -> None:
     problem = manifest.problem
     label = {"binary": False, "regression": 0.0}.get(problem.kind, "".join(problem.classes[:1]))
     asked = {
-        "instances": [row for row, _ in manifest.golden[:2]],
+        "instances": [as_sent(row, manifest.schema) for row, _ in manifest.golden[:2]],
         "labels": [{"id": f"{0:032x}-000", "label": label}],
     }
     for name in {event for events in EVENTS.values() for event in events}:
@@ -87,6 +89,20 @@ def render(manifest: Manifest) -> None:
             event["body"] = json.dumps({part: asked[part]})
         (BUILD / "events").mkdir(exist_ok=True)
         (BUILD / "events" / f"{name}.json").write_text(json.dumps(event, indent=2))
+
+
+def as_sent(row: dict[str, Any], schema: JsonSchema) -> dict[str, Any]:
+    """Return a golden row as a caller sends it: models read 5 as 5.0, true as 1.0, null as ""."""
+    sent: dict[str, Any] = {}
+    for name, value in row.items():
+        spec = schema["properties"][name]
+        kinds = {part.get("type") for part in (spec, *spec.get("anyOf", ()))}
+        if value is None or (value == "" and "null" in kinds):
+            sent[name] = None
+        else:
+            cast = {"integer": int, "boolean": bool}
+            sent[name] = next((cast[kind](value) for kind in kinds & cast.keys()), value)
+    return sent
 
 
 def commands() -> list[str]:

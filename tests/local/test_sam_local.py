@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.problem import Kind, Problem
 from evergreen.training.train_version import Trained
 from local import sam_local
@@ -62,7 +63,23 @@ def test_the_events_are_written_with_the_name_the_rows_and_a_label_of_the_endpoi
     written = {path.stem: path.read_text() for path in (tmp_path / "events").iterdir()}
     assert set(written) == {event for event, _ in STARTS}
     assert not [name for name, text in written.items() if sam_local.SAMPLE in text]
-    rows = json.loads(json.loads(written["predict"])["body"])["instances"]
-    assert rows == [row for row, _ in manifest.golden[:2]]
+    decoded = RowDecoder(manifest.schema).decode(json.loads(written["predict"])["body"].encode())
+    assert decoded.instances == [row for row, _ in manifest.golden[:2]]
     (sent,) = json.loads(json.loads(written["feedback"])["body"])["labels"]
     assert sent["label"] == label
+
+
+def test_a_row_is_sent_with_the_types_of_its_schema() -> None:
+    null = {"type": "null"}
+    schema = {
+        "properties": {
+            "count": {"anyOf": [{"type": "integer"}, null]},
+            "paid": {"type": "boolean"},
+            "name": {"anyOf": [{"type": "string", "minLength": 1}, null]},
+            "size": {"type": "number"},
+        }
+    }
+
+    sent = sam_local.as_sent({"count": 5.0, "paid": 1.0, "name": "", "size": 2.0}, schema)
+
+    assert json.dumps(sent) == '{"count": 5, "paid": true, "name": null, "size": 2.0}'
