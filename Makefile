@@ -95,7 +95,8 @@ check: .venv/ready .checkov/ready ## Check style, types, the lock file, and the 
 serve: PORT ?= 8000
 serve: RUNTIME ?= onnx
 serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT=flight-delay DATA=file LEVEL=3 RUNTIME=onnx (or sklearn)
-	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)") $(if $(LEVEL),--level $(LEVEL))
+	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)") $(if $(LEVEL),--level $(LEVEL)) \
+		$(if $(FIRST),--first "$(FIRST)") $(if $(LABEL_DELAY),--label-delay "$(LABEL_DELAY)")
 
 .PHONY: train
 train: RUNTIME ?= onnx

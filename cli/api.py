@@ -18,6 +18,7 @@ from botocore.utils import get_environ_proxies
 
 SAMCONFIG = Path(__file__).parent.parent / "samconfig.toml"
 SECONDS = 35  # API Gateway itself gives up after 30
+LOCAL_SECONDS = 900  # the process of `make serve` does what a function may take as long for
 URL = re.compile(r"(https?)://([a-z0-9.-]+)(?::[0-9]+)?(?:/[\w/-]*)?")
 GATEWAY = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 NO_ANSWER = ("unavailable", "delivery_failed")  # codes of errors that another try may mend
@@ -56,6 +57,15 @@ class Api:
     def post(self, *path: str, **body: Any) -> Any:
         """Return the answer to a POST; raises RefusedError and UnreachableError."""
         return self._ask("POST", _path(path), json.dumps(body).encode())
+
+    def put(self, *path: str, body: bytes) -> Any:
+        """Return the answer to a PUT; what `post` raises."""
+        return self._ask("PUT", _path(path), body)
+
+    def require_local(self, what: str) -> None:
+        """Raise AddressError unless it is that of `make serve`."""
+        if self.signature:
+            raise AddressError(f"{what} is of `make serve`: name its address with --url")
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         headers = {"Content-Type": "application/json"} if body is not None else {}
@@ -109,7 +119,7 @@ def api_of(url: str) -> Api:
         )
     url, host = url.rstrip("/"), parts[2]
     if local:
-        return Api(url, "unsigned", URLLib3Session(timeout=SECONDS))
+        return Api(url, "unsigned", URLLib3Session(timeout=LOCAL_SECONDS))
     session = Session()
     credentials, gateway = session.get_credentials(), GATEWAY.fullmatch(host)
     region = gateway[1] if gateway else session.get_config_variable("region")
@@ -129,11 +139,30 @@ def address(url: str | None, config_env: str) -> str:
 
     Raises AddressError where there is none.
     """
-    return url or os.environ.get("EVERGREEN_URL") or _of_stack(config_env)
+    return url or os.environ.get("EVERGREEN_URL") or str(_outputs(config_env)["ApiUrl"])
 
 
-def _of_stack(config_env: str) -> str:
-    """Return the output ApiUrl of the stack of an environment in samconfig.toml."""
+def store(api: Api, config_env: str, key: str, body: bytes) -> str:
+    """Put an object into the data bucket of the stack whose API this is; return when, by S3.
+
+    Raises AddressError where another stack is that of samconfig.toml, or S3 refuses.
+    """
+    outputs = _outputs(config_env)
+    if outputs["ApiUrl"].rstrip("/") != api.url:
+        raise AddressError(
+            f"{api.url} is not the API of the stack in samconfig.toml, whose data bucket is known: "
+            "name its environment with --config-env"
+        )
+    try:
+        s3: Any = Session().create_client("s3")
+        answer = s3.put_object(Bucket=outputs["DataBucket"], Key=key, Body=body)
+    except (exceptions.BotoCoreError, exceptions.ClientError) as error:
+        raise AddressError(f"s3://{outputs['DataBucket']}/{key} is not written: {error}") from error
+    return str(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
+def _outputs(config_env: str) -> dict[str, str]:
+    """Return the outputs of the stack of an environment in samconfig.toml, ApiUrl among them."""
     hint = "name it with --url, or EVERGREEN_URL; `make serve` is on http://127.0.0.1:8000"
     try:
         name = tomllib.loads(SAMCONFIG.read_text())[config_env]["global"]["parameters"][
@@ -149,4 +178,4 @@ def _of_stack(config_env: str) -> str:
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", ())}
     if "ApiUrl" not in outputs:
         raise AddressError(f"stack {name} has no output ApiUrl: {hint}")
-    return str(outputs["ApiUrl"])
+    return outputs

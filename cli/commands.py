@@ -98,22 +98,27 @@ def retrain(session: Session, asked: Namespace) -> bool:
     answer = session.api.post(*_path(asked, "retrain"))
     if not asked.wait:
         return session.show(answer, shown.asked_for)
-    run = _waited(session, asked, answer["run"])
+    return outcome(session, asked, run=answer["run"])
+
+
+def outcome(session: Session, asked: Namespace, **which: str) -> bool:
+    """Wait for a run, show it, and say whether it ended well."""
+    run = _waited(session, asked, **which)
     if run is None:
-        session.errors.print(f"{answer['run']} has not ended: look with `evergreen status`")
+        session.errors.print("The training has not ended: look with `evergreen status`")
         return False
     session.show(run, shown.run)
     return run["outcome"] in ENDED_WELL
 
 
-def _waited(session: Session, asked: Namespace, name: str) -> Any:
+def _waited(session: Session, asked: Namespace, **which: str) -> Any:
     """Return the run once it has ended, or None where that takes too long."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, console=session.errors, transient=True) as progress:
         task = progress.add_task("waiting for the training to begin", total=None)
         until = time.monotonic() + RUN_SECONDS
         while time.monotonic() < until:
-            run = session.api.get(*_path(asked, "status"), evidence="no", run=name)["run"]
+            run = session.api.get(*_path(asked, "status"), evidence="no", **which)["run"]
             if run and run["outcome"]:
                 return run
             if run:

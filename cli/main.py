@@ -4,13 +4,15 @@ Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from cli import commands
+from cli import commands, training_data
 from cli.api import AddressError, RefusedError, UnreachableError, address, api_of
 from cli.commands import Session
 
@@ -25,6 +27,8 @@ EXAMPLES = {  # what --help of each command ends with
     "explain": "explain flight-delay",
     "replay": "replay 01a2072871c9650410fd45c5f86bb5d7-000",
     "retrain": "retrain flight-delay --wait",
+    "upload": "upload flight-delay data.parquet --wait",
+    "clock": "clock +7d",
     "approve": 'approve flight-delay --reason "the figures are good"',
     "reject": 'reject flight-delay --reason "the data was broken"',
     "promote": f'promote flight-delay {VERSION} --reason "we know better"',
@@ -126,6 +130,12 @@ def _views(add: Adder) -> None:
 def _actions(add: Adder) -> None:
     retrain = _of_one(add("retrain", commands.retrain, "ask for a training run"))
     retrain.add_argument("--wait", action="store_true", help="wait until the training has ended")
+    text = "upload a training file, which starts a training run"
+    upload = _of_one(add("upload", training_data.upload, text))
+    upload.add_argument("file", metavar="FILE", type=Path)
+    upload.add_argument("--wait", action="store_true", help="wait until the training has ended")
+    clock = add("clock", training_data.clock, "show the clock of `make serve`, or move it ahead")
+    clock.add_argument("by", nargs="?", default=0.0, type=_time, help="such as +12h, +7d or +2w")
     for name, command, text in (
         ("approve", commands.approve, "promote the candidate that waits"),
         ("reject", commands.reject, "reject the candidate or the challenger for good"),
@@ -174,6 +184,16 @@ def _deciding(command: argparse.ArgumentParser, *, reason: bool = True) -> argpa
     command.add_argument("--yes", action="store_true", help="do not ask first")
     command.add_argument("--generation", type=_count, help="that you saw; default: the present")
     return command
+
+
+def _time(text: str) -> float:
+    """Return the seconds of a time ahead."""
+    match = re.fullmatch(r"\+?(\d+)([mhdw])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time ahead: +30m, +12h, +7d and +2w are, and no clock goes back"
+        )
+    return float(match[1]) * {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}[match[2]]
 
 
 def _count(text: str) -> int:

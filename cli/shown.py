@@ -181,6 +181,17 @@ def asked_for(answer: Any) -> RenderableType:
     return Text(f"Asked for a training of {answer['endpoint']}: run {answer['run']}…")
 
 
+def passed(answer: Any) -> RenderableType:
+    """Return what was announced while time passed, and what time it is."""
+    lines = [f"{time(answer['time'])} UTC"]
+    for one in answer["events"]:
+        detail = one["detail"]
+        about = detail.get("reason") or ", ".join(detail.get("features", ()))
+        version = f" {detail['version']}" if detail.get("version") else ""
+        lines.append(f"  {time(one['time'])} {one['type']}{version}{': ' if about else ''}{about}")
+    return Text("\n".join(lines))
+
+
 def run(answer: Any) -> RenderableType:
     """Return how a training ended."""
     version = f" {answer['version']}" if answer.get("version") else ""

@@ -19,8 +19,18 @@ from typing import Any
 import bootstrap
 from evergreen.aws.telemetry import observed
 from evergreen.contract import endpoint_files
-from evergreen.contract.errors import Fault, InvalidRequestError, UnknownDecisionError
-from evergreen.contract.identifiers import RUN, check_endpoint_file, check_endpoint_name
+from evergreen.contract.errors import (
+    Fault,
+    InvalidRequestError,
+    NoChampionError,
+    UnknownDecisionError,
+)
+from evergreen.contract.identifiers import (
+    RUN,
+    SECOND,
+    check_endpoint_file,
+    check_endpoint_name,
+)
 from evergreen.registry import explain, run_claims
 from evergreen.registry.state import Document
 from evergreen.rollout import manual_actions, status
@@ -125,21 +135,32 @@ def experiments(request: Request) -> Answer:
 def show_status(request: Request) -> Answer:
     """Show the document, the evidence so far, and what would be next.
 
-    ?evidence=no leaves out what takes long; ?run=name adds how that training run goes.
+    ?evidence=no leaves out what takes long; ?run=name adds how that training run goes, and
+    ?uploaded=time how the first one goes that an upload has started since then. With one of these
+    an endpoint without champion has no document.
     """
-    wanted, run = request.query, request.query.get("run")
+    wanted, run, uploaded = request.query, request.query.get("run"), request.query.get("uploaded")
     if wanted.get("evidence", "yes") not in ("yes", "no"):
         raise InvalidRequestError([Fault("?evidence", "expected yes or no")])
     if run is not None and not RUN.fullmatch(run):
         raise InvalidRequestError([Fault("?run", "expected the beginning of a run's name")])
+    if uploaded is not None and not SECOND.fullmatch(uploaded):
+        raise InvalidRequestError([Fault("?uploaded", "expected a time such as 20130201T080000Z")])
     subject = _subject(request)
-    document = subject.seen().document
+    try:
+        document = subject.seen().document
+    except NoChampionError:
+        if run is None and uploaded is None:
+            raise
+        document = None
     body: dict[str, Any] = {"document": document}
-    if wanted.get("evidence") != "no":
+    if document and wanted.get("evidence") != "no":
         evidence = subject.evidence(document, datetime.now(UTC))
         body |= status.seen(document, evidence, subject.policy, subject.level)
     if run is not None:
         body["run"] = run_claims.find(subject.registry.store, subject.name, run)
+    elif uploaded is not None:
+        body["run"] = run_claims.find_upload(subject.registry.store, subject.name, uploaded)
     return answer(200, body)
 
 

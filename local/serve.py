@@ -1,39 +1,92 @@
 """Serve the API of the template on this machine, with a champion trained here.
 
 It is the same code as in Lambda, over moto. Nobody is asked to sign requests, so it listens on
-127.0.0.1 alone. Schedules fire and events are delivered as the clock goes on. The flights of
-January are moved to the weeks before today, and the last of them come second: so there is a
-champion, and a candidate beside it, to try everything on.
+127.0.0.1 alone. The first part of the data trains a champion, and all of it a candidate beside it.
+The clock begins just after the newest row and goes on from there; schedules fire and events are
+delivered meanwhile, and `evergreen clock +7d` moves it. With FIRST= the rows after that are asked
+for as the clock gets there, and their labels reported.
 """
 
 import signal
 import sys
 import tempfile
 import threading
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import time_machine
 from rich.console import Console
 
+from evergreen.captures.examples import utc
 from evergreen.contract import endpoint_files
+from evergreen.training import dataset
 from local import command_line, template
-from local.plane import stack
+from local.demo.by_hand import ByHand
+from local.demo.life import Step, of_file
+from local.demo.replay import JSON, Replay
+from local.demo.result import Event
+from local.plane import stack, training_rows
 from local.plane.gateway import joined
 from local.plane.plane import Plane
-from local.samples import flights
 
 HOST = "127.0.0.1"
 MAX_BYTES = 10_000_000  # what API Gateway takes
 BACKLOG = 1_024  # of clients that connect at once; with the usual 5, some of 32 were reset
 TICK_SECONDS = 1.0
-RECENT = timedelta(days=4)  # of the flights, that the champion has not seen
+HOUR = timedelta(hours=1)
+FIRST_SHARE = 0.8  # of the rows, that the champion has seen
+LOG = "see build/serve/lambda.log"
 BUILD = template.ROOT / "build" / "serve"
-EXAMPLE = (template.ROOT / "events" / "bodies" / "flight-delay.json").relative_to(template.ROOT)
+BODIES = template.ROOT / "events" / "bodies"
 
 
 def main() -> None:
     """Serve until interrupted."""
+    arguments = _arguments()
+    endpoint, port = arguments.endpoint, arguments.port
+    BUILD.mkdir(parents=True, exist_ok=True)
+    console = Console(highlight=False, soft_wrap=True)
+    with (
+        (BUILD / "lambda.log").open("w", buffering=1) as log,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        file = stack.training_file(endpoint, arguments.data, Path(folder))
+        steps: Iterator[Step] = iter(())
+        hiding: AbstractContextManager[object] = nullcontext()
+        if arguments.first:
+            later = of_file(endpoint, file, arguments.first, arguments.label_delay, None, 1)
+            now, times = later.start, later.times[: later.first]
+            steps, hiding = later.steps(), later.training()
+        else:
+            times = training_rows.read(endpoint, file).times
+            now = utc(times[-1]) + HOUR
+        parameters = {
+            "MaturityLevel": arguments.level,
+            "EndpointTtl": str(arguments.ttl),
+            "ServingRuntime": arguments.runtime,
+        }
+        with (
+            hiding,
+            time_machine.travel(now) as clock,
+            stack.deployed(stack.progress(log, console), console.file, **parameters) as plane,
+        ):
+            console.print(f"The clock stands at {now:%Y-%m-%d %H:%M} UTC and goes on from there.")
+            console.print(f"Training a champion for {endpoint} …")
+            train(plane, endpoint, file, times, console)
+            replayed = Replay(plane, clock, endpoint, int(arguments.level))
+            life = ByHand(replayed, steps, lambda event: console.print(said(event)))
+            _serve(life, port, endpoint, console)
+            if arguments.keep:
+                keep(arguments.keep)
+
+
+def _arguments() -> Any:
     parser = command_line.parser("local.serve", __doc__, "make serve PORT=8000 LEVEL=4")
     parser.add_argument("--port", type=int, default=8000, help="where the API listens")
     parser.add_argument(
@@ -43,49 +96,49 @@ def main() -> None:
         help="which one to serve",
     )
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
+    parser.add_argument(
+        "--first",
+        help="a date or a share: what is later in the file is asked for as the clock gets there",
+    )
+    parser.add_argument(
+        "--label-delay", default="1d", help="after which its label is reported, such as 12h"
+    )
     parser.add_argument("--level", choices=("1", "2", "3", "4"), default="3", help="MaturityLevel")
     parser.add_argument("--runtime", choices=stack.RUNTIMES, default="onnx", help="ServingRuntime")
     parser.add_argument("--ttl", type=int, default=60, help="EndpointTtl, seconds")
     parser.add_argument("--keep", type=Path, help="a folder that gets the records at the end")
     arguments = parser.parse_args()
-    endpoint, port = arguments.endpoint, arguments.port
-    if not 0 <= port <= 65_535:
+    if not 0 <= arguments.port <= 65_535:
         parser.error("--port must be from 0 to 65535")
-    BUILD.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    with (
-        (BUILD / "lambda.log").open("w", buffering=1) as log,
-        stack.deployed(
-            stack.progress(log, console),
-            console.file,
-            MaturityLevel=arguments.level,
-            EndpointTtl=str(arguments.ttl),
-            ServingRuntime=arguments.runtime,
-        ) as plane,
-    ):
-        try:
-            server = Server((HOST, port), handler_of(plane))
-        except OSError as error:
-            sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT={port + 1}")
-        console.print(f"Training a champion for {endpoint} …", highlight=False)
-        with tempfile.TemporaryDirectory() as folder:
-            train(plane, endpoint, arguments.data, Path(folder), console)
-        console.print(f"Serving on http://{HOST}:{server.server_port}; try\n", highlight=False)
-        console.print(example(server.server_port, endpoint), highlight=False, soft_wrap=True)
-        stop = threading.Event()
-        clock = threading.Thread(target=keep_ticking, args=(plane, stop))
-        clock.start()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends it as Ctrl-C does
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            console.print("\nStopped.")
-        finally:
-            stop.set()
-            clock.join()
-            server.server_close()
-        if arguments.keep:
-            keep(arguments.keep)
+    return arguments
+
+
+def _serve(life: ByHand, port: int, endpoint: str, console: Console) -> None:
+    """Answer requests, and let time pass, until interrupted."""
+    try:
+        server = Server((HOST, port), handler_of(life.replayed.plane, life))
+    except OSError as error:
+        sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT={port + 1}")
+    console.print(f"Serving on http://{HOST}:{server.server_port}; try\n")
+    console.print(example(server.server_port, endpoint))
+    stop = threading.Event()
+    ticking = threading.Thread(target=keep_ticking, args=(life, stop))
+    ticking.start()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends it as Ctrl-C does
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+    finally:
+        stop.set()
+        ticking.join()
+        server.server_close()
+
+
+def said(event: Event) -> str:
+    """Return an event in a line."""
+    about = event.detail.get("reason") or ", ".join(event.detail.get("features", ()))
+    return f"{event.time:%Y-%m-%d %H:%M} [bold]{event.type}[/bold] {about}"
 
 
 class Server(ThreadingHTTPServer):
@@ -94,40 +147,42 @@ class Server(ThreadingHTTPServer):
     request_queue_size = BACKLOG
 
 
-def train(plane: Plane, endpoint: str, data: Path | None, folder: Path, console: Console) -> None:
-    """Train a champion; SystemExit with the reason where none comes of it.
+def train(
+    plane: Plane, endpoint: str, file: Path, times: npt.NDArray[np.datetime64], console: Console
+) -> None:
+    """Train a champion on the first part of a file, and a candidate on all of it.
 
-    Of the flights a candidate too, from the days that the champion has not seen.
+    times: of the rows in the file that may be trained on. Raises SystemExit with the reason where
+    not even all of it comes to a champion.
     """
     said: list[str] = []
     plane.on_event = lambda event: said.append(str(event["detail"].get("reason", "")))
-    if data is None and endpoint == "flight-delay":
-        table = flights.moved(flights.flights(), datetime.now(UTC))
-        last = table["time_hour"].max()
-        early = table["time_hour"] < f"{datetime.fromisoformat(last) - RECENT:%Y-%m-%dT%H:%M:%SZ}"
-        files = [
-            flights.written(table[early], folder / "first.parquet"),
-            flights.written(table[~early], folder / "later.parquet"),
-        ]
-    else:
-        files = [stack.training_file(endpoint, data, folder)]
-    for file in files:
+    policy = endpoint_files.load(endpoint).policy
+    with training_rows.hidden(
+        endpoint, training_rows.first_until(times, policy, None, FIRST_SHARE)
+    ):
         stack.upload(plane, endpoint, file)
+    if stack.registry().document(endpoint) is None:
+        console.print(f"The first part alone makes no model: {said[-1] if said else LOG}")
+    plane.request("POST", f"/control/endpoints/{endpoint}/retrain", b"{}", JSON)
+    plane.settle()
     plane.on_event = lambda _: None
-    seen = stack.registry().document(endpoint)
+    seen, why = stack.registry().document(endpoint), said[-1] if said else LOG
     if seen is None:
-        sys.exit(f"No model came of it: {said[-1] if said else 'see build/serve/lambda.log'}")
-    if seen.document.candidate:
-        console.print(f"A candidate waits beside it: {seen.document.candidate}", highlight=False)
+        sys.exit(f"No model came of it: {why}")
+    waits = seen.document.candidate
+    said_so = f"A candidate waits beside it: {waits}" if waits else f"No candidate waits: {why}"
+    console.print(said_so, highlight=False, soft_wrap=True)
 
 
 def example(port: int, endpoint: str) -> str:
     """Return a command that asks for predictions, or for what to ask."""
-    if endpoint != "flight-delay":
+    body = BODIES / f"{endpoint}.json"
+    if not body.is_file():
         return f"curl -s http://{HOST}:{port}/endpoints/{endpoint}"
     return (
-        f"curl -s http://{HOST}:{port}/endpoints/flight-delay/predict "
-        f"-H 'Content-Type: application/json' -d @{EXAMPLE}"
+        f"curl -s http://{HOST}:{port}/endpoints/{endpoint}/predict "
+        f"-H 'Content-Type: application/json' -d @{body.relative_to(template.ROOT)}"
     )
 
 
@@ -142,15 +197,17 @@ def keep(folder: Path) -> None:
         file.write_bytes(stored.body)
 
 
-def keep_ticking(plane: Plane, stop: threading.Event) -> None:
+def keep_ticking(life: ByHand, stop: threading.Event) -> None:
     """Fire schedules and deliver events until told to stop."""
     while not stop.wait(TICK_SECONDS):
-        plane.tick(datetime.now(UTC))
-        plane.settle()
+        life.pass_by()
 
 
-def handler_of(plane: Plane) -> type[BaseHTTPRequestHandler]:
-    """Return a handler that hands every request to the plane, as API Gateway would."""
+def handler_of(plane: Plane, life: ByHand | None = None) -> type[BaseHTTPRequestHandler]:
+    """Return a handler that hands every request to the plane, as API Gateway would.
+
+    life: answers the routes that only this machine has.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -161,11 +218,15 @@ def handler_of(plane: Plane) -> type[BaseHTTPRequestHandler]:
             size = int(length) if length.isascii() and length.isdigit() else -1
             if size < 0 or "Transfer-Encoding" in self.headers:
                 self.answer(411, {}, '{"message":"Length Required"}')
-            elif size > MAX_BYTES:
+            elif size > (MAX_BYTES if self.command != "PUT" else dataset.MAX_BYTES):
                 self.answer(413, {}, '{"message":"Request Entity Too Large"}')
             else:
                 body = self.rfile.read(size) if size else None
-                found = plane.request(self.command, self.path, body, joined(self.headers.items()))
+                headers = joined(self.headers.items())
+                if life and self.path.startswith("/local/"):
+                    found = life.answer(self.command, self.path, headers, body)
+                else:
+                    found = plane.request(self.command, self.path, body, headers)
                 self.answer(found.status, found.headers, found.body)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815 - its names

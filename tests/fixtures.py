@@ -32,6 +32,8 @@ from local import serve
 from local.cloud.permissions import check_refused
 from local.cloud.resources import EVERYTHING, inbox, started
 from local.cloud.shortcuts import taken
+from local.demo.by_hand import ByHand
+from local.demo.replay import Replay
 from local.plane.plane import Plane
 from local.plane.process import _OUTPUT
 from local.template import Template, load, physical_name
@@ -209,9 +211,15 @@ def candidate(champion: Manifest, artifacts: Store, trained: train_version.Train
 
 
 @pytest.fixture
-def url(plane: Plane) -> Iterator[str]:
+def by_hand(plane: Plane, clock: time_machine.Traveller) -> ByHand:
+    """Return the life of the deployment, whose clock a person moves."""
+    return ByHand(Replay(plane, clock, given.NAME, 3), iter(()), lambda _: None)
+
+
+@pytest.fixture
+def url(plane: Plane, by_hand: ByHand) -> Iterator[str]:
     """Serve the deployment as `make serve` does, and return its address."""
-    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane))
+    server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane, by_hand))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://{serve.HOST}:{server.server_port}"

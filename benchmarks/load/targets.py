@@ -26,7 +26,7 @@ from benchmarks.load.requests import ENDPOINT
 from benchmarks.serving.emulator import descendants
 from evergreen.captures import recorded_days
 from local import serve, template
-from local.plane import containers, stack
+from local.plane import containers, stack, training_rows
 
 TTL_SECONDS = 1  # of the endpoint document in a warm function, so that decisions show in time
 START_SECONDS = 300  # two trainings take 20 s of processor time
@@ -125,7 +125,9 @@ def sam_local(log: IO[str]) -> Iterator[Target]:
         with containers.deployed(
             environment, log, MaturityLevel="3", EndpointTtl=str(TTL_SECONDS)
         ) as plane:
-            serve.train(plane, ENDPOINT, None, Path(folder), Console(quiet=True))
+            file = stack.training_file(ENDPOINT, None, Path(folder))
+            times = training_rows.read(ENDPOINT, file).times
+            serve.train(plane, ENDPOINT, file, times, Console(quiet=True))
             client = docker.from_env()
             others = {one.id for one in client.containers.list(filters=CONTAINERS)}
             command = [str(containers.SAM), "local", "start-api", "--env-vars", str(environment)]

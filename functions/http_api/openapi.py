@@ -41,6 +41,7 @@ _PARAMETERS: dict[str, JsonSchema] = {
         "version": identifiers.VERSION,
         "id": identifiers.PREDICTION,
         "run": identifiers.RUN,
+        "uploaded": identifiers.SECOND,
     }.items()
 } | {
     "generation": {"type": "integer", "minimum": 1},
@@ -53,6 +54,8 @@ _PARAMETERS: dict[str, JsonSchema] = {
 def _schema(shape: Any) -> JsonSchema:
     """Return the JSON Schema of a shape as the routes have it."""
     match shape:
+        case str() if shape.endswith("?"):
+            return {"anyOf": [_schema(shape[:-1]), {"type": "null"}]}
         case str():
             return {"$ref": f"#/components/schemas/{shape}"}
         case dict():

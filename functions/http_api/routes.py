@@ -14,7 +14,8 @@ class Route(msgspec.Struct, frozen=True):
 
     operation: the name of the handler's function that answers.
     answer: the shape of what it answers: a dict is an object, a list of one shape an array, `str`,
-        `int` and `object` (anything) are values, and a text names a schema of the OpenAPI document.
+        `int` and `object` (anything) are values, and a text names a schema of the OpenAPI document,
+        which may be null where it ends with `?`.
     may: codes of errors besides those of every route. body: the name of its schema; "rows" and
         "labels" are those of the champions. query: the parameters that it takes, and no others.
     """
@@ -138,9 +139,9 @@ ROUTES: dict[str, dict[str, Route]] = {
         f"GET {_CONTROL}/status": Route(
             "show_status",
             "Show the evidence so far, and what happens next",
-            {"document": "Document"},
+            {"document": "Document?"},
             may=("no_champion",),
-            query=("evidence", "run"),
+            query=("evidence", "run", "uploaded"),
         ),
         f"GET {_CONTROL}/decisions": Route(
             "decisions",

@@ -73,10 +73,11 @@ def _replay(replayed: Replay, life: Life, tell: Tell) -> None:
             if step.day != today:
                 today, constant = step.day, life.constant(measured, step.time)
             replayed.advance(step.time)
-            scores = replayed.ask(step, measured)
+            answers = replayed.ask(step)
             tell("rows", (step.time, len(step.rows)))
-            if scores is None:
+            if answers is None:
                 continue
+            scores = scores_of(measured, answers)
             replayed.tallies.setdefault(life.about.period(step.day), Tally()).add(
                 measured,
                 step.labels,

@@ -192,7 +192,7 @@ def of_file(
     """
     policy, kind = endpoint_files.load(endpoint).policy, endpoint_files.load(endpoint).problem
     found = training_rows.read(endpoint, file)
-    start = training_rows.first_until(found, policy, first, FIRST_SHARE)
+    start = training_rows.first_until(found.times, policy, first, FIRST_SHARE)
     later = np.flatnonzero(found.times >= moment(start))[::share]
     if months:
         month = np.datetime64(start.date(), "M") + np.timedelta64(months, "M")

@@ -101,8 +101,12 @@ class Replay:
         self._pass(to)
 
     def _pass(self, to: datetime) -> None:
-        self.plane.tick(to, self.clock.move_to)
-        self.clock.move_to(to)
+        self.plane.tick(to, self._move)
+        self._move(to)
+
+    def _move(self, to: datetime) -> None:
+        if to > datetime.now(UTC):  # where the clock goes on by itself, work has taken its time
+            self.clock.move_to(to)
 
     def report(self, due: datetime) -> None:
         """Report the labels that become known at a time, unless they have been."""
@@ -138,22 +142,22 @@ class Replay:
             raise RuntimeError(f"neither approved nor rejected: {answer.status} {answer.body}")
         self.plane.settle()
 
-    def ask(self, step: Step, measured: Problem) -> Floats | None:
-        """Ask for the rows of a step; return their scores, or None without an answer."""
+    def ask(self, step: Step) -> list[dict[str, Any]] | None:
+        """Ask for the rows of a step; return the predictions, or None without an answer."""
         self.sent += 1
         body = {"instances": step.rows, "key": f"{step.time:%Y-%m-%dT%H}"}
         answer = self.post(f"/endpoints/{self.endpoint}/predict", body)
         if answer.status != 200:
             return None
         self.answered += 1
-        predictions = answer.json()["predictions"]
+        predictions: list[dict[str, Any]] = answer.json()["predictions"]
         if step.due not in self.waiting:
             self.plan(step.due, lambda: self.report(step.due))
         self.waiting.setdefault(step.due, []).extend(
             {"id": prediction["id"], "label": label}
             for prediction, label in zip(predictions, step.labels.tolist(), strict=True)
         )
-        return scores_of(measured, predictions)
+        return predictions
 
     def post(self, path: str, body: dict[str, Any]) -> Answer:
         """Send a request to the API."""

@@ -66,14 +66,16 @@ def read(name: str, file: Path) -> Rows:
     return Rows(kept[-1].iloc[order], found.labels, found.times)
 
 
-def first_until(rows: Rows, policy: Policy, asked: str | None, share: float) -> datetime:
-    """Return the midnight (UTC) at which the first part of the rows ends.
+def first_until(
+    times: npt.NDArray[np.datetime64], policy: Policy, asked: str | None, share: float
+) -> datetime:
+    """Return the midnight (UTC) at which the first part of some rows ends.
 
-    asked: a date, or a share of the rows such as 0.3 or 30%. Without it, it is `share`, or more
-    where the policy's holdout and least number of rows need more. Raises SystemExit where one of
-    the two parts would be empty.
+    times: of the rows, ascending. asked: a date, or a share of the rows such as 0.3 or 30%. Without
+    it, it is `share`, or more where the policy's holdout and least number of rows need more. Raises
+    SystemExit where one of the two parts would be empty.
     """
-    days, times = rows.times.astype("datetime64[D]"), rows.times
+    days = times.astype("datetime64[D]")
     oldest, newest = utc(times[0]), utc(times[-1])
     span = f"the {len(times):,} rows are from {oldest:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M}"
     found = _date(asked) if asked else None

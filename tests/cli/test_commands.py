@@ -4,8 +4,10 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import ONNX
 from local import serve
+from local.demo.by_hand import ByHand
 from local.plane.plane import Plane
 from tests.support import given
 from tests.support.candidates import ONE, THREE, TWO, document
@@ -276,6 +279,53 @@ def test_a_training_that_takes_too_long_is_not_waited_for(
     assert "has not ended" in err
 
 
+def test_an_upload_can_be_waited_for_also_where_no_champion_is_yet(
+    run: Run, quick: None, plane: Plane, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: plane.settle())
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_bytes(given.csv(given.table()))
+    bad.write_bytes(b"a,b\n1,2\n")
+
+    refused = run("upload", NAME, str(bad), "--wait")
+    code, out, err = run("upload", NAME, str(good))
+
+    assert refused[0] == 1
+    assert "skipped: training/flight-delay/bad.csv: " in " ".join(refused[1].split())
+    assert (code, out) == (0, "")
+    assert "training/flight-delay/good.csv is uploaded" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "said"),
+    [(NAME, "nowhere.csv", "cannot be read"), ("no-such", "README.md", "no-such is no endpoint")],
+)
+def test_an_upload_that_cannot_be_is_refused(run: Run, name: str, file: str, said: str) -> None:
+    code, _, err = run("upload", name, file)
+
+    assert code == 1
+    assert said in err
+
+
+def test_the_clock_is_moved_a_day_at_a_time_and_says_what_was_announced(
+    run: Run, champion: Manifest, by_hand: ByHand
+) -> None:
+    assert "2013-02-01 12:00 UTC" in run("clock")[1]
+    by_hand.replayed.plan(
+        given.NOW + timedelta(days=1, hours=1),
+        lambda: by_hand._hear({"detail-type": "Drift Detected", "detail": DRIFT}),
+    )
+
+    code, out, _ = run("clock", "+2d")
+
+    assert code == 0
+    assert [line[:4] for line in out.splitlines()] == ["2013", "2013", "  20"]
+    assert "2013-02-03 12:00 UTC\n  2013-02-02 13:00 Drift Detected: temp" in out
+
+
+DRIFT = {"endpoint": NAME, "features": ["temp"]}
+
+
 # Replay
 
 
@@ -306,6 +356,9 @@ def test_a_prediction_is_replayed_step_by_step_wherever_it_was_made(
         ("promote", NAME, "--reason", "x"),
         ("pause", NAME, "--reason", "x", "--generation", "0"),
         ("decisions", NAME, "--limit", "many"),
+        ("clock", "-7d"),
+        ("clock", "yesterday"),
+        ("upload", NAME),
         ("experiment", "start", NAME, TWO, "--share", "half", "--hypothesis", "x"),
     ],
 )

@@ -1,4 +1,5 @@
 import http.client
+import io
 import json
 import socket
 import threading
@@ -7,18 +8,25 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from evergreen.aws.s3 import Store
+from evergreen.captures.examples import times_of
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.state import Document
 from local import serve
+from local.demo.by_hand import ByHand
+from local.demo.life import Step
+from local.plane import stack
+from local.plane.gateway import Answer
 from local.plane.plane import Plane
-from local.samples import flights
-from local.template import ROOT
 from tests.support import given
 
-EXAMPLE = (ROOT / serve.EXAMPLE).read_bytes()
+EXAMPLE = (serve.BODIES / "flight-delay.json").read_bytes()
 
 
 @pytest.fixture
@@ -104,27 +112,111 @@ def test_what_was_recorded_is_kept_in_a_folder(plane: Plane, data: Store, tmp_pa
     }
 
 
+def moments(table: pd.DataFrame) -> npt.NDArray[np.datetime64]:
+    return np.sort(times_of(table["time_hour"]))
+
+
+def test_the_first_part_trains_a_champion_and_all_of_it_a_candidate(
+    plane: Plane, quick: None, tmp_path: Path
+) -> None:
+    table, file = given.table(), tmp_path / "all.csv"
+    file.write_bytes(given.csv(table))
+    console = Console(record=True, file=io.StringIO(), width=200)
+
+    serve.train(plane, given.NAME, file, moments(table), console)
+
+    champion, candidate = (
+        stack.registry().manifest(given.NAME, version)
+        for version, status in document().statuses.items()
+        if status in ("champion", "candidate")
+    )
+    assert champion
+    assert candidate
+    assert champion.lineage.data_rows < candidate.lineage.data_rows == len(table)
+    assert champion.lineage.data_end < datetime(2013, 1, 26, tzinfo=UTC)
+    assert f"A candidate waits beside it: {candidate.version}" in console.export_text()
+
+
+def document() -> Document:
+    seen = stack.registry().document(given.NAME)
+    assert seen
+    return seen.document
+
+
 def test_data_that_no_model_comes_of_ends_with_the_reason(
     plane: Plane, quick: None, tmp_path: Path
 ) -> None:
-    file = tmp_path / "few.csv"
-    file.write_bytes(given.csv(given.table(50)))
+    table, file = given.table(50), tmp_path / "few.csv"
+    file.write_bytes(given.csv(table))
+    console = Console(record=True, file=io.StringIO(), width=200)
 
     with pytest.raises(SystemExit, match="50 labelled rows are fewer"):
-        serve.train(plane, given.NAME, file, tmp_path, Console(quiet=True))
+        serve.train(plane, given.NAME, file, moments(table), console)
+
+    assert "The first part alone makes no model:" in console.export_text()
 
 
-def test_january_moves_by_whole_weeks_to_those_before_today() -> None:
-    table = pd.DataFrame(
-        {"month": [1, 1, 2], "time_hour": [f"2013-{day}T10:00:00Z" for day in MOVED]}
-    )
-    now = datetime(2026, 11, 23, 16, tzinfo=UTC)
-
-    times = pd.to_datetime(flights.moved(table, now)["time_hour"])
-
-    assert times.dt.day_of_week.tolist() == [1, 3]  # a Tuesday and a Thursday, as in 2013
-    assert times.dt.hour.tolist() == [10, 10]
-    assert timedelta(0) <= now - times.max() < timedelta(weeks=1)
+# What this machine alone has
 
 
-MOVED = ("01-01", "01-31", "02-01")
+def local(by_hand: ByHand, body: bytes = b"", path: str = "/local/clock", **headers: str) -> Answer:
+    method = "POST" if path == "/local/clock" else "PUT"
+    return by_hand.answer(method, path, {"Host": "127.0.0.1:8000"} | headers, body)
+
+
+def test_a_clock_that_is_moved_fires_schedules_and_goes_no_further(by_hand: ByHand) -> None:
+    before = datetime.now(UTC)
+
+    answer = local(by_hand, b'{"seconds": 64800}')  # to six in the morning
+
+    assert answer.status == 200
+    assert datetime.now(UTC) == before + timedelta(hours=18)
+    assert by_hand.replayed.plane.account["processed"] >= 18
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "headers", "status", "said"),
+    [
+        (b'{"seconds": -1}', "/local/clock", {}, 400, "forward"),
+        (b'{"seconds": 86401}', "/local/clock", {}, 400, "a day at once at most"),
+        (b'{"seconds": 1e999}', "/local/clock", {}, 400, ""),
+        (b'{"hours": 1}', "/local/clock", {}, 400, "hours"),
+        (b"{", "/local/clock", {}, 400, ""),
+        (b"{}", "/local/clock", {"Host": "evil.example"}, 403, "programs on this machine"),
+        (b"{}", "/local/clock", {"Host": "127.0.0.1.evil.example"}, 403, "programs"),
+        (b"{}", "/local/clock", {"Origin": "http://127.0.0.1:8000"}, 403, "programs"),
+        (b"a,b", "/local/training/flight-delay/a.csv", {"origin": "null"}, 403, "programs"),
+        (b"a,b", "/local/training/flight/a.csv", {}, 404, "no endpoint here, only air-time"),
+        (b"a,b", "/local/training/flight-delay/../a.csv", {}, 404, "no such route"),
+    ],
+)
+def test_what_this_machine_alone_has_is_refused_to_others(
+    by_hand: ByHand, data: Store, body: bytes, path: str, headers: dict[str, str], status: int,
+    said: str,
+) -> None:  # fmt: skip
+    before = datetime.now(UTC)
+
+    answer = local(by_hand, body, path, **headers)
+
+    assert (answer.status, datetime.now(UTC)) == (status, before)
+    assert said in answer.json()["error"]["message"]
+    assert not list(data.keys("training/"))
+
+
+def test_rows_are_asked_for_as_the_clock_gets_there_and_their_labels_reported(
+    champion: Manifest, by_hand: ByHand, data: Store
+) -> None:
+    row, at = given.row(), datetime.now(UTC)
+    times = [at + timedelta(hours=hours) for hours in (1, 2, 30)]
+    steps = [
+        Step(time, time + timedelta(hours=3), time.date(), [row], np.array([True]))
+        for time in times
+    ]
+    life = ByHand(by_hand.replayed, iter(steps), lambda _: None)
+
+    asked = [local(life, b'{"seconds": %d}' % seconds).json() for seconds in (7_200, 3_600, 7_200)]
+
+    assert [each["next_rows"] for each in asked] == [f"{times[2]:%Y-%m-%dT%H:%M:%SZ}"] * 3
+    assert life.replayed.answered == 2
+    assert life.replayed.labels == 2
+    assert len(list(data.keys("captures/"))) == 2

@@ -11,6 +11,8 @@ ENDPOINT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREDICTION = re.compile(r"[0-9a-f]{32}-[0-9]{3}")
 RUN = re.compile(r"[0-9A-Za-z-]{1,80}")  # a training run, or how its name begins
 
+SECOND = re.compile(r"[0-9]{8}T[0-9]{6}Z")  # a time, as names of runs begin
+
 
 def is_version(text: str) -> bool:
     """Say whether a text has the form of a version id; anything else must not reach a key."""

@@ -79,6 +79,14 @@ def find(store: Store, endpoint: str, prefix: str) -> Run | None:
     return known[0] if known else None
 
 
+def find_upload(store: Store, endpoint: str, since: str) -> Run | None:
+    """Return the first run for an upload since a time such as 20130201T080000Z, or None."""
+    later = store.keys(f"runs/{endpoint}/", after=_key(endpoint, since).removesuffix(".json"))
+    key = next((key for key in later if "-upload-" in key), None)
+    known = _stored(store, key) if key else None
+    return known[0] if known else None
+
+
 def finish(store: Store, endpoint: str, run: Run) -> bool:
     """Record how a claimed run ended; False where the claim has been taken over meanwhile."""
     key = _key(endpoint, run.run)

@@ -79,6 +79,21 @@ def test_a_person_may_ask_for_a_training_which_train_then_takes(
     assert run["outcome"] in ("entered", "rejected", "promoted")
 
 
+def test_the_run_of_an_upload_is_found_by_its_time_also_before_the_first_champion(
+    plane: Plane, quick: None, data: Store
+) -> None:
+    data.put(f"training/{NAME}/bad.csv", b"a,b\n1,2\n")
+    plane.settle()
+
+    seen = get(plane, "status?evidence=no&uploaded=20130201T120000Z").json()
+    later = get(plane, "status?uploaded=20130201T120001Z").json()
+
+    assert seen["document"] is None
+    assert (seen["run"]["trigger"], seen["run"]["outcome"]) == ("upload", "skipped")
+    assert later == {"document": None, "run": None}
+    assert get(plane, "status").status == 503
+
+
 @pytest.mark.parametrize("name", ["no-such-endpoint", "No", "a--b"])
 def test_a_training_of_an_endpoint_without_a_file_is_refused(plane: Plane, name: str) -> None:
     answer = plane.request("POST", f"/control/endpoints/{name}/retrain", b"{}", JSON)
@@ -636,7 +651,16 @@ def test_an_unknown_parameter_is_refused(plane: Plane, champion: Manifest) -> No
 
 
 @pytest.mark.parametrize(
-    "query", ["evidence=maybe", "evidence=", "evidence=no&evidence=no", "run=", "run=../x"]
+    "query",
+    [
+        "evidence=maybe",
+        "evidence=",
+        "evidence=no&evidence=no",
+        "run=",
+        "run=../x",
+        "uploaded=now",
+        "uploaded=20130201T120000Z/..",
+    ],
 )
 def test_a_parameter_that_says_nothing_is_refused(
     plane: Plane, champion: Manifest, query: str
