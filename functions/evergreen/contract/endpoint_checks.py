@@ -24,7 +24,13 @@ def check_endpoint(name: str, endpoint: object) -> None:
     if not isinstance(endpoint, Endpoint):
         missing = "define `endpoint = Endpoint(...)` at the top level"
         raise EndpointFileError(name, Fault("", missing))
-    if found := list(faults(endpoint)):
+    found = []
+    try:
+        for fault in faults(endpoint):
+            found.append(fault)  # noqa: PERF402 - those before an error count
+    except Exception as error:  # an argument of a type that nobody thought of
+        found.append(raised(error))
+    if found:
         raise EndpointFileError(name, *found)
 
 
@@ -47,13 +53,21 @@ def faults(endpoint: Endpoint) -> Iterator[Fault]:
         yield from _of_row(schema, endpoint.row)
         yield from _of_fields(endpoint, schema)
         yield from _of_rule("rule", "rule", endpoint.rule, schema)
+    if not callable(endpoint.examples):
+        yield Fault("examples", "`examples` must be a function from a table to a table")
+    if not callable(endpoint.candidates):
+        yield Fault(
+            "candidates", "`candidates` must be a function of a seed, or what it makes is shared"
+        )
+        return
     try:
-        candidates = dict(endpoint.candidates(0))
+        candidates = endpoint.candidates(0)
     except Exception as error:  # it is the user's code, and may raise whatever it likes
         yield raised(error, "`candidates` raised ")
         return
-    if not candidates:
-        yield Fault("candidates", "`candidates` returned no pipeline")
+    if not (isinstance(candidates, Mapping) and candidates):
+        yield Fault("candidates", "`candidates` returned no pipeline by its name")
+        return
     for name, pipeline in candidates.items():
         yield from _of_candidate(f"candidate {name!r}", pipeline, endpoint.problem, schema)
     yield from _of_search(endpoint.search, candidates)
