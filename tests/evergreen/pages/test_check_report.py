@@ -165,6 +165,17 @@ def test_one_feature_and_the_prediction_are_drawn_once_each() -> None:
     assert drawn == ["temp", "prediction"]
 
 
+def test_of_a_sensitive_feature_the_page_says_how_far_it_moved_and_draws_nothing() -> None:
+    hidden = msgspec.structs.replace(
+        checks.feature("income", 0.5), bins=[], reference=[], window=[]
+    )
+
+    html = page(checks.healthy(features=[hidden]))
+
+    assert "<b>income</b>" in html
+    assert "shares of rows by income" not in html
+
+
 def test_each_alarm_names_a_section_that_the_runbook_has() -> None:
     headings = re.findall(r"^## (.+)$", RUNBOOK_FILE.read_text(encoding="utf-8"), flags=re.M)
     html = page(checks.drifted())
