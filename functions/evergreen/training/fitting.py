@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 from threadpoolctl import threadpool_limits
 
@@ -18,11 +20,12 @@ from evergreen.contract import problem
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError
 from evergreen.contract.problem import Floats, Problem
-from evergreen.contract.schema import JsonSchema, Score
-from evergreen.registry.manifest import GOLDEN_ROWS, Scores, Service, VersionKind
+from evergreen.contract.schema import Columns, JsonSchema, Score
+from evergreen.registry.manifest import Scores, Service, VersionKind
 from evergreen.serving.model import ARTIFACTS, JOBLIB, ONNX, OTHERS, runtime
 from evergreen.training import isolation, search
 from evergreen.training.onnx import export
+from evergreen.training.onnx.odd_rows import check_robust, odd_rows
 
 PLAIN = (bool, int, float, str, type(None))
 
@@ -173,6 +176,10 @@ def _make(
     """
     pipeline, inputs = candidate.pipeline, list(schema["properties"])
     blaming = partial(isolation.blaming, candidate=candidate.name)
+
+    def ask(columns: Columns) -> Floats:
+        return problem.outputs(pipeline, pd.DataFrame(columns), own)
+
     np.random.seed(request.seed)
     warned: dict[str, None] = {}
     with isolation.noting(warned):
@@ -180,7 +187,9 @@ def _make(
             found = _fit_pipeline(candidate, request.seed)
         with blaming("the pipeline cannot score the holdout"):
             check_able(pipeline, own)
-            expected = _finite(problem.outputs(pipeline, holdout.frame(), own))
+            expected = _finite(ask(holdout.columns))
+    warnings.simplefilter("ignore")  # of what is odd, which nobody needs to know
+    check_robust(ask, schema, holdout.columns)
     with blaming("the pipeline cannot be written"):
         artifacts = {JOBLIB: _dumped(pipeline)}
     if request.runtime == "onnx":
@@ -188,15 +197,12 @@ def _make(
     with blaming("its ONNX twin cannot score", way_out=export.WAY_OUT):
         score = runtime(request.runtime).scorer(artifacts[ARTIFACTS[request.runtime]], inputs)
         scores = score(holdout.columns)
-        export.check_robust(score, schema, holdout.take(slice(GOLDEN_ROWS)).columns)
-    return _Made(
-        artifacts,
-        scores,
-        _parameters(pipeline) | _plain(found.parameters),
-        found.tried,
-        export.difference(scores, expected, own),
-        list(warned),
-    )
+        difference = export.difference(scores, expected, own)
+        if request.runtime == "onnx":
+            odd, expected = odd_rows(ask, schema, holdout.columns, request.seed)
+            export.difference(score(odd), expected, own, export.ODD)
+    parameters = _parameters(pipeline) | _plain(found.parameters)
+    return _Made(artifacts, scores, parameters, found.tried, difference, list(warned))
 
 
 def check_able(pipeline: Any, own: Problem) -> None:

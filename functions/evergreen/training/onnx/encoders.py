@@ -97,7 +97,8 @@ def _encoded(model: Any, rows: dict[int, Values]) -> Values:
             found = model.transform(frame)
         except ValueError:
             if len(frame) == 1:
-                return np.full((1, sum(getattr(model, "_n_features_outs", [len(rows)]))), np.nan)
+                width = sum(getattr(model, "_n_features_outs", [1] * len(rows)))
+                return np.full((1, width), np.nan, dtype=np.float32)
             parts = [
                 {name: column[at : at + 1] for name, column in rows.items()}
                 for at in range(len(frame))
