@@ -24,7 +24,8 @@ STEPS = (MODERATE, MAJOR, 1.0, 3.0, math.inf)  # of the corrected PSI, nats; inf
 SHADES = (*(("purple", opacity) for opacity in (0.05, 0.2, 0.45, 0.7, 1.0)), ("grey", 0.25))
 BETWEEN = [f"{low:g} to {high:g}" for low, high in pairwise(STEPS[:-1])]
 MEANINGS = (f"below {STEPS[0]:g}", *BETWEEN, f"{STEPS[-2]:g} and more", "too few rows")
-STRIP = 22  # from one feature to the next, and from one line of the legend to the next
+STRIP = 22  # from a feature to the next, at least, and from a line of the legend to the next
+LEGEND = 1 + len(SHADES)  # its lines
 BINS = 16  # shown of a distribution; the others are added up
 BAR = 13  # from one of them to the next
 
@@ -42,7 +43,8 @@ def trend(psi: Psi, alarms: Sequence[date]) -> str:
     features = sorted({name for values in psi.values() for name in values})
     if not features:
         return ""
-    x, y = days(min(psi), max(psi), *WIDE), rows(features, 32, STRIP)
+    strip = max(STRIP, LEGEND * STRIP // len(features))
+    x, y = days(min(psi), max(psi), *WIDE), rows(features, 32, strip)
     known = {day.toordinal(): values for day, values in psi.items()}
     whole = range(min(known), max(known) + 1)
     bars: list[list[tuple[float, float, float]]] = [[] for _ in SHADES]
@@ -52,7 +54,7 @@ def trend(psi: Psi, alarms: Sequence[date]) -> str:
             start, *_, end = [day for _, day in run] * 2
             bars[shade].append((x.at(start - 0.5), y.at(row), x.at(end + 0.5)))
     shades = list(zip(SHADES, MEANINGS, bars, strict=True))
-    return draw("trend", x=x, y=y, shades=shades, strip=STRIP, alarms=_shown(alarms, x))
+    return draw("trend", x=x, y=y, shades=shades, strip=strip, alarms=_shown(alarms, x))
 
 
 def _shown(alarms: Sequence[date], x: Scale) -> list[float]:

@@ -143,7 +143,7 @@ def test_texts_are_shown_as_they_are_or_cut() -> None:
 
     assert "<b>" not in svg
     assert '<b>& $x$ "  飛' in texts(svg)
-    assert f"{'x' * 16}…" in texts(svg)
+    assert f"{'x' * 19}…" in texts(svg)
     assert "shares of &lt;b&gt;&amp; $x$ &#34;  飛" in svg
 
 
@@ -180,6 +180,8 @@ def test_a_strip_is_as_dark_as_the_feature_moved_and_as_long_as_it_did() -> None
         shade: [pytest.approx(run, abs=0.01)] for shade, run in expected.items()
     }
     assert [at for _, at, _ in bars(svg, "purple", "H", "0.05")] == [y["a"]]
+    whole = [at for start, _, end in bars(svg, "purple") for at in (start, end)]
+    assert (min(whole), max(whole)) == charts.WIDE
 
 
 def test_without_any_psi_there_is_no_trend() -> None:
@@ -245,8 +247,15 @@ def test_accuracies_are_those_of_the_day_by_all_its_versions() -> None:
     svg = charts.accuracies(days)
 
     x, y = places(svg, "x"), places(svg, "y")
-    assert circles(svg) == [(x["17 Mar"], y["70%"], 2.5)]
-    assert f'd="M{x["17 Mar"]} {y["80%"]}L{x["17 Mar"]} {y["80%"]}"' in svg  # a dot of the estimate
+    assert circles(svg) == [(x["17 Mar"], y["80%"], 2.5), (x["17 Mar"], y["70%"], 2.5)]
+
+
+def test_the_axis_of_accuracies_ends_where_they_must() -> None:
+    svg = charts.accuracies([known(n, accuracy=float(n), estimate=float(n)) for n in (1, 0)])
+
+    shares = [text for text in texts(svg) if text.endswith("%")]
+
+    assert (shares[0], shares[-1]) == ("0%", "100%")
 
 
 def test_a_band_bears_the_version_that_answered_most() -> None:
@@ -288,7 +297,7 @@ DAYS = st.lists(
             low=low, high=high, accuracy=share, estimate=share,
         ),
         st.integers(0, 400), st.sampled_from(["one", "two"]), st.integers(0, 9), st.integers(0, 9),
-        VALUES, VALUES, VALUES, st.none() | st.floats(0, 1),
+        VALUES, VALUES, VALUES, st.sampled_from([None, 0.0, 0.7, 1.0, float("nan")]),
     ),
     min_size=1,
     max_size=9,
