@@ -157,10 +157,11 @@ def shortened(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     if column.dtype != object:
         return column
-    return np.array([_short(text) for text in column.tolist()], dtype=object)
+    return np.array([short(text) for text in column.tolist()], dtype=object)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return what `shortened` leaves of one text."""
     if len(text) <= KEPT_TEXT:
         return text
     return f"{text[:KEPT_TEXT]}…{blake2b(text.encode(), digest_size=8).hexdigest()}"

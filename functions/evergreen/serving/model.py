@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.contract.errors import EvergreenError, ModelUnavailableError, worded
-from evergreen.contract.schema import Score, columns_of, texts_of
+from evergreen.contract.schema import Score, columns_of, short, texts_of
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 
@@ -51,7 +51,14 @@ class Model(msgspec.Struct, frozen=True, dict=True):
     def unseen(self, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         """Return, for each row, the fields whose category the training data did not have."""
         known = self._known.items()
-        return [[field for field, seen in known if (row[field] or "") not in seen] for row in rows]
+        return [
+            [
+                field
+                for field, seen in known
+                if (text := row[field] or "") not in seen and short(text) not in seen
+            ]
+            for row in rows
+        ]
 
     @cached_property
     def _texts(self) -> dict[str, bool]:

@@ -254,7 +254,7 @@ def test_of_twenty_thousand_steady_values_none_of_two_thousand_windows_is_a_viol
     for rows in (2_000, 20_000, 60_000, 100_000):
         bins = {"t": of_texts(steady, random, 60, rows)}
         for _ in range(500):
-            window = count_all(bins, {"t": names[random.integers(0, 20_000, 500)]})
+            window = count_all(bins, {"t": names[random.integers(0, 20_000, 250)]})
             flagged += any(v.flagged for v in violations(bins, window, 0))
 
     assert flagged == 0

@@ -94,6 +94,14 @@ def test_of_a_long_text_a_version_keeps_little(trained: Trained) -> None:
     assert len(gzip.decompress(trained.artifacts[REFERENCE])) < 300_000
 
 
+def test_a_long_text_that_training_saw_is_not_unseen(trained: Trained) -> None:
+    loaded = model.load(trained.manifest, trained.artifacts[ONNX])
+
+    asked = [{"name": "new", "note": LONG + end} for end in ("1", "other")]
+
+    assert loaded.unseen(asked) == [[], ["note"]]
+
+
 def test_the_replay_of_a_prediction_shows_no_value_of_a_sensitive_field(trained: Trained) -> None:
     recorded = given.capture(1, features={"name": "ZqName1", "x": 0.5})
 
