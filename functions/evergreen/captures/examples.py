@@ -20,6 +20,7 @@ from evergreen.contract.errors import DataError
 from evergreen.contract.problem import KINDS, MIN_CLASSES, Kind
 from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text
 
+WEIGHT = "sample_weight"  # a column that `examples` may return besides
 MIN_PER_CLASS = 0.1  # of policy.min_rows
 MAX_CLASSES = 100  # more are names of things, and each answer holds the scores of all
 
@@ -30,12 +31,14 @@ class Examples:
 
     columns: one array of shape (rows,) per feature. labels: bool for a binary problem, float64 for
     a regression, and text in an array of objects for multiclass, shape (rows,).
-    times: datetime64[us] in UTC, shape (rows,).
+    times: datetime64[us] in UTC, shape (rows,). weights: of the rows in a fit, not negative, shape
+    (rows,); None where all weigh 1.
     """
 
     columns: Columns
     labels: npt.NDArray[Any]
     times: npt.NDArray[np.datetime64]
+    weights: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,7 +62,8 @@ class Examples:
     def take(self, rows: slice | npt.NDArray[Any]) -> "Examples":
         """Return some of the rows."""
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return Examples(columns, self.labels[rows], self.times[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(columns, self.labels[rows], self.times[rows], weights)
 
     def sha256(self) -> str:
         """Return a hash of every value, the same for the same rows in the same order."""
@@ -69,6 +73,7 @@ class Examples:
             digest.update(_bytes(values))
         digest.update(_bytes(self.labels))
         digest.update(self.times.tobytes())
+        digest.update(b"" if self.weights is None else self.weights.tobytes())
         return digest.hexdigest()
 
 
@@ -117,7 +122,22 @@ def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -
         if fault := decoder.fault(values):
             raise DataError(f"row {index}: {_unquoted(fault)}")
     order = np.argsort(stamps, kind="stable")
-    return Examples(columns_of(schema, rows), labels, stamps).take(order)
+    weights = None
+    if WEIGHT in table.columns and WEIGHT not in fields:
+        weights = _weights(table[WEIGHT])
+    return Examples(columns_of(schema, rows), labels, stamps, weights).take(order)
+
+
+def _weights(column: pd.Series) -> npt.NDArray[np.float64]:
+    """Return the weights of rows. Raises DataError for one that is none, or where all are 0."""
+    weights = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    good = np.isfinite(weights) & (weights >= 0)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise DataError(f"row {row}: {WEIGHT} must be a finite number that is not negative")
+    if len(weights) and not weights.any():
+        raise DataError(f"{WEIGHT} is 0 in every row: give those that are to be fitted more")
+    return np.asarray(weights)
 
 
 def times_of(column: pd.Series) -> npt.NDArray[np.datetime64]:
@@ -202,6 +222,11 @@ def concat(parts: Iterable[Examples]) -> Examples | None:
         {name: np.concatenate([part.columns[name] for part in found]) for name in names},
         np.concatenate([part.labels for part in found]),
         np.concatenate([part.times for part in found]),
+        np.concatenate(
+            [np.ones(len(part)) if part.weights is None else part.weights for part in found]
+        )
+        if any(part.weights is not None for part in found)
+        else None,
     )
     return joined.take(np.argsort(joined.times, kind="stable"))
 

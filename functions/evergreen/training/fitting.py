@@ -1,5 +1,6 @@
 """Fit one candidate on one window of history, and score the holdout with what would serve."""
 
+import inspect
 import io
 import math
 import warnings
@@ -15,7 +16,7 @@ import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 from threadpoolctl import threadpool_limits
 
-from evergreen.captures.examples import Examples
+from evergreen.captures.examples import WEIGHT, Examples
 from evergreen.contract import problem
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError
@@ -184,7 +185,7 @@ def _make(
     warned: dict[str, None] = {}
     with isolation.noting(warned):
         with blaming("the pipeline cannot be fitted"):
-            found = _fit_pipeline(candidate, request.seed)
+            found = fit_pipeline(candidate, request.seed)
         with blaming("the pipeline cannot score the holdout"):
             check_able(pipeline, own)
             expected = _finite(ask(holdout.columns))
@@ -227,15 +228,32 @@ def _finite(scores: Floats) -> Floats:
     return scores
 
 
-def _fit_pipeline(candidate: Candidate, seed: int) -> search.Found:
+def fit_pipeline(candidate: Candidate, seed: int) -> search.Found:
     """Fit a pipeline, with the parameters that a search chose where one is wanted."""
     pipeline, rows = candidate.pipeline, candidate.rows
-    found = search.Found({}, 0)
+    found, weights = search.Found({}, 0), _weights(pipeline, rows)
     if candidate.space:
-        found = search.search(pipeline, candidate.space, rows, candidate.seconds, seed)
+        found = search.search(pipeline, candidate.space, rows, weights, candidate.seconds, seed)
         pipeline.set_params(**found.parameters)
-    pipeline.fit(rows.frame(), rows.labels)
+    pipeline.fit(rows.frame(), rows.labels, **weights)
     return found
+
+
+def _weights(pipeline: Any, rows: Examples) -> dict[str, Floats]:
+    """Return the weights of rows by the name that a pipeline passes to its last step's fit."""
+    if rows.weights is None:
+        return {}
+    last, path = pipeline, ""
+    while hasattr(last, "steps") or hasattr(getattr(last, "estimator", None), "steps"):
+        last = last if hasattr(last, "steps") else last.estimator  # of a search over a pipeline
+        path, last = f"{path}{last.steps[-1][0]}__", last.steps[-1][1]
+    taken = inspect.signature(last.fit).parameters.values()
+    if not any(each.name == WEIGHT or each.kind == each.VAR_KEYWORD for each in taken):
+        raise CandidateError(
+            f"the pipeline ends with {type(last).__name__}, whose fit takes no {WEIGHT}: leave "
+            "that column out of what `examples` returns, or end it with another estimator"
+        )
+    return {path + WEIGHT: rows.weights}
 
 
 def _parameters(pipeline: Any) -> dict[str, Any]:

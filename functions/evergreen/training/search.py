@@ -20,6 +20,7 @@ MAX_TRIED = 243
 FIXED = 0.1  # of the time of a fit, that fewer rows do not make shorter
 
 Space = Mapping[str, Sequence[Any]]
+Weights = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,17 @@ class Found:
     tried: int
 
 
-def search(pipeline: Any, space: Space, rows: Examples, seconds: float, seed: int) -> Found:
-    """Try as many combinations as there is time for; none where that is not enough for two."""
+def search(
+    pipeline: Any, space: Space, rows: Examples, weights: Weights, seconds: float, seed: int
+) -> Found:
+    """Try as many combinations as there is time for; none where that is not enough for two.
+
+    weights: of the rows, by the name that a pipeline passes to its last step's fit, or nothing.
+    """
     start = time.perf_counter()
-    clone(pipeline).fit(rows.frame(), rows.labels)
+    clone(pipeline).fit(rows.frame(), rows.labels, **weights)
     tried = affordable(seconds, time.perf_counter() - start, combinations(space))
-    return best_of(tried, pipeline, space, rows, seed)
+    return best_of(tried, pipeline, space, rows, weights, seed)
 
 
 def combinations(space: Space) -> int:
@@ -71,7 +77,9 @@ def _rounds(tried: int) -> int:
     return 1 + next(n for n in range(tried) if FACTOR ** (n + 1) > tried)
 
 
-def best_of(tried: int, pipeline: Any, space: Space, rows: Examples, seed: int) -> Found:
+def best_of(
+    tried: int, pipeline: Any, space: Space, rows: Examples, weights: Weights, seed: int
+) -> Found:
     """Return the best of a number of combinations, by the loss on later rows than were fitted."""
     if tried < 2:
         return Found({}, 0)
@@ -88,7 +96,7 @@ def best_of(tried: int, pipeline: Any, space: Space, rows: Examples, seed: int) 
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a combination that cannot be fitted is no good one
-        halving.fit(rows.frame(), rows.labels)
+        halving.fit(rows.frame(), rows.labels, **weights)
     return Found(dict(halving.best_params_), tried)
 
 

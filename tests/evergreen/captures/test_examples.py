@@ -95,6 +95,31 @@ def test_labels_may_be_booleans_or_zero_and_one(labels: list[Any]) -> None:
     assert found.labels.tolist() == [False, True, True]
 
 
+def test_weights_are_read_kept_with_their_rows_and_hashed() -> None:
+    found = from_table(SCHEMA, table(sample_weight=[3, 1, 2.5]))
+    plain = from_table(SCHEMA, table())
+
+    assert found.weights is not None
+    assert found.weights.tolist() == [1, 2.5, 3]
+    assert plain.weights is None
+    assert len({each.sha256() for each in (plain, found, found.take(slice(2)))}) == 3
+    both = concat([found, plain])
+    assert both is not None
+    assert both.weights is not None
+    assert both.weights.tolist() == [1, 1, 2.5, 1, 3, 1], "captures weigh 1"
+
+
+@pytest.mark.parametrize("odd", [-1, np.nan, np.inf, "heavy", None])
+def test_a_weight_that_is_none_is_refused_with_its_row(odd: Any) -> None:
+    with pytest.raises(DataError, match="row 1: sample_weight must be a finite number"):
+        from_table(SCHEMA, table(sample_weight=[1, odd, 1]))
+
+
+def test_rows_that_all_weigh_nothing_are_refused() -> None:
+    with pytest.raises(DataError, match="sample_weight is 0 in every row"):
+        from_table(SCHEMA, table(sample_weight=0))
+
+
 def test_times_in_another_zone_are_the_same_moments() -> None:
     zoned = pd.to_datetime(table()["time"]).dt.tz_localize("America/New_York")
 

@@ -30,7 +30,7 @@ def steps(labels: str = "binary", rows: int = 1_200) -> Examples:
 def test_the_same_seed_and_number_find_the_same() -> None:
     tree = DecisionTreeClassifier(random_state=0)
 
-    found = [best_of(9, tree, SPACE, steps(), seed=seed) for seed in (3, 3)]
+    found = [best_of(9, tree, SPACE, steps(), {}, seed=seed) for seed in (3, 3)]
 
     assert found[0] == found[1]
     assert found[0].tried == 9
@@ -43,13 +43,13 @@ def test_what_is_found_is_better_than_what_is_bad(kind: str) -> None:
     regression = kind == "regression"
     tree = DecisionTreeRegressor() if regression else DecisionTreeClassifier(random_state=0)
 
-    found = best_of(20, tree, SPACE, steps(kind), seed=0)
+    found = best_of(20, tree, SPACE, steps(kind), {}, seed=0)
 
     assert found.parameters["max_depth"] > 1
 
 
 def test_a_time_that_is_too_short_for_two_tries_nothing() -> None:
-    found = search(DecisionTreeClassifier(), SPACE, steps(), seconds=0.0, seed=0)
+    found = search(DecisionTreeClassifier(), SPACE, steps(), {}, seconds=0.0, seed=0)
 
     assert (found.parameters, found.tried) == ({}, 0)
 
@@ -57,7 +57,7 @@ def test_a_time_that_is_too_short_for_two_tries_nothing() -> None:
 def test_combinations_that_cannot_be_fitted_are_not_chosen() -> None:
     space: dict[str, list[float]] = {"C": [-1.0, 1.0, 0.1], "max_iter": [1, 200]}
 
-    found = best_of(6, LogisticRegression(), space, steps(), seed=0)
+    found = best_of(6, LogisticRegression(), space, steps(), {}, seed=0)
 
     assert found.parameters["C"] > 0
 
