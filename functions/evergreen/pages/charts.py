@@ -25,7 +25,6 @@ SHADES = (*(("purple", opacity) for opacity in (0.05, 0.2, 0.45, 0.7, 1.0)), ("g
 BETWEEN = [f"{low:g} to {high:g}" for low, high in pairwise(STEPS[:-1])]
 MEANINGS = (f"below {STEPS[0]:g}", *BETWEEN, f"{STEPS[-2]:g} and more", "too few rows")
 STRIP = 22  # from a feature to the next, at least, and from a line of the legend to the next
-LEGEND = 1 + len(SHADES)  # its lines
 BINS = 16  # shown of a distribution; the others are added up
 BAR = 13  # from one of them to the next
 
@@ -43,7 +42,7 @@ def trend(psi: Psi, alarms: Sequence[date]) -> str:
     features = sorted({name for values in psi.values() for name in values})
     if not features:
         return ""
-    strip = max(STRIP, LEGEND * STRIP // len(features))
+    strip = max(STRIP, (1 + len(SHADES)) * STRIP // len(features))  # not below the legend
     x, y = days(min(psi), max(psi), *WIDE), rows(features, 32, strip)
     known = {day.toordinal(): values for day, values in psi.items()}
     whole = range(min(known), max(known) + 1)

@@ -79,9 +79,7 @@ def rows(names: Sequence[str], start: float, size: float) -> Scale:
 
 
 def days(first: date, last: date, start: float, end: float) -> Scale:
-    """Return the scale of days by ordinal. Named are the last and those some days or weeks before.
-
-    Of three days and more, 3 to 7 are named.
+    """Return the scale of days by ordinal, of which the last and 2 to 6 before it are named.
 
     >>> list(days(date(2013, 3, 1), date(2013, 3, 31), 0, 100).names.values())
     ['3 Mar', '10 Mar', '17 Mar', '24 Mar', '31 Mar']

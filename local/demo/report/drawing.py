@@ -86,6 +86,6 @@ def draw_heat(axes: Axes, psi: Psi, features: list[str], left: float) -> None:
                 extent=(left, left + days, len(cells) - 0.5, -0.5))  # fmt: skip
     axes.set_yticks(range(len(features)), [printable(feature)[:20] for feature in features])
     axes.hlines(np.arange(len(cells) - 1) + 0.5, left, left + days, PAPER, linewidth=1.5)
-    keys = [Patch(facecolor=colour, edgecolor=RULE) for colour in colours]
-    axes.legend(keys, MEANINGS, title="corrected PSI", alignment="left", frameon=False,
-                loc="upper left", bbox_to_anchor=(1.0, 0.95), handlelength=1.2)  # fmt: skip
+    axes.legend([Patch(facecolor=colour, edgecolor=RULE) for colour in colours], MEANINGS,
+                title="corrected PSI", alignment="left", frameon=False, loc="upper left",
+                bbox_to_anchor=(1.0, 0.95), handlelength=1.2)  # fmt: skip
