@@ -56,7 +56,7 @@ def known_type(template: Template) -> Found:
         if resource["Type"] not in KNOWN:
             yield (
                 name,
-                f"no rule knows {resource['Type']}: say in local/gates/rules.py what it must have",
+                f"no rule knows {resource['Type']}: say in exceptions.toml that you looked at it",
             )
 
 
