@@ -114,7 +114,8 @@ def test_a_copy_has_no_sample_and_trains_keeps_its_tests_and_its_style(
     assert "hist-gradient-boosting" in said
     endpoints = {path.name for path in (copy / "functions" / "endpoints").glob("*.py")}
     assert endpoints == {"__init__.py", "parcel_late.py"}
-    assert not (copy / "benchmarks").exists()
+    for gone in ("benchmarks", "local/samples", "local/demo/flights"):
+        assert not (copy / gone).exists()
 
 
 def test_a_release_keeps_what_is_one_s_own_and_the_champion_answers_as_before(
