@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import commands, training_data
+from cli import commands, sagemaker, training_data
 from cli.api import AddressError, RefusedError, UnreachableError, address, api_of
 from cli.commands import Session
 
@@ -29,6 +29,7 @@ EXAMPLES = {  # what --help of each command ends with
     "retrain": "retrain flight-delay --wait",
     "upload": "upload flight-delay data.parquet --wait",
     "clock": "clock +7d",
+    "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
     "approve": 'approve flight-delay --reason "the figures are good"',
     "reject": 'reject flight-delay --reason "the data was broken"',
     "promote": f'promote flight-delay {VERSION} --reason "we know better"',
@@ -54,6 +55,8 @@ def run(words: Sequence[str]) -> int:
     arguments = parser().parse_args(words)
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     out = Console(highlight=False, markup=False, emoji=False)
+    if arguments.offline:
+        return DONE if arguments.command(out, errors, arguments) else REFUSED
     try:
         api = api_of(address(arguments.url, arguments.config_env))
         session = Session(api, out, errors, arguments.json)
@@ -82,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Example: evergreen status flight-delay",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.set_defaults(url=None, config_env="default", json=False)
+    made.set_defaults(url=None, config_env="default", json=False, offline=False)
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     for each in (made, shared):  # before the command, or after it
         each.add_argument("--url", help="address of the API; else EVERGREEN_URL, else the stack's")
@@ -134,6 +137,14 @@ def _actions(add: Adder) -> None:
     upload = _of_one(add("upload", training_data.upload, text))
     upload.add_argument("file", metavar="FILE", type=Path)
     upload.add_argument("--wait", action="store_true", help="wait until the training has ended")
+    text = "turn SageMaker Model Monitor's captured JSON lines into a training file"
+    found = add("import-captures", sagemaker.import_captures, text)
+    found.set_defaults(offline=True)
+    found.add_argument("files", metavar="FILE", nargs="+", type=Path, help="or a folder of .jsonl")
+    found.add_argument("--labels", type=Path, help="its ground truth; rows without are left out")
+    names = lambda text: text.split(",")  # noqa: E731
+    found.add_argument("--columns", type=names, help="names of the values of CSV, in order")
+    found.add_argument("--out", type=Path, required=True, help="the training file, CSV")
     clock = add("clock", training_data.clock, "show the clock of `make serve`, or move it ahead")
     clock.add_argument("by", nargs="?", default=0.0, type=_time, help="such as +12h, +7d or +2w")
     for name, command, text in (

@@ -16,12 +16,13 @@ from rich.console import Console
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import times_of
+from evergreen.contract import endpoint_files
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Document
 from local import serve
 from local.demo.by_hand import ByHand
 from local.demo.life import Step
-from local.plane import stack
+from local.plane import stack, training_rows
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from tests.support import given
@@ -154,6 +155,20 @@ def test_data_that_no_model_comes_of_ends_with_the_reason(
         serve.train(plane, given.NAME, file, moments(table), console)
 
     assert "The first part alone makes no model:" in console.export_text()
+
+
+def test_the_later_rows_of_the_first_file_are_hidden_and_those_of_other_files_are_not() -> None:
+    table = given.table()
+    start = datetime(2013, 1, 20, tzinfo=UTC)
+
+    with training_rows.hidden(given.NAME, start):
+        examples = endpoint_files.load(given.NAME).examples
+        for _ in range(2):
+            assert examples(table)["time"].max() < "2013-01-20"
+        assert len(examples(table.tail(50))) == 50
+        assert examples(table)["time"].max() < "2013-01-20"
+
+    assert len(endpoint_files.load(given.NAME).examples(table)) == len(table)
 
 
 # What this machine alone has
