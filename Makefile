@@ -20,7 +20,7 @@ ENDPOINT ?= $(subst _,-,$(basename $(notdir $(firstword $(wildcard functions/end
 DATA ?= $(firstword $(wildcard data/$(ENDPOINT).*))
 
 # What is of the template's own repository, and in no copy of it.
-ITS_OWN := bench|bench-drift|bench-promotion|load|mutate|test-copy|test-faults|test-sam|release|schemas|cost
+ITS_OWN := bench|bench-drift|bench-promotion|load|mutate|test-boosting|test-copy|test-faults|test-sam|release|schemas|cost
 WITHOUT := $(if $(wildcard local/samples),,--no-group samples) $(if $(wildcard benchmarks),,--no-group bench --no-group pattern)
 
 .PHONY: help
@@ -38,11 +38,11 @@ PYTEST := $(RUN) -m pytest --numprocesses auto --dist worksteal # a core for eac
 
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker, but for those of test-faults
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults --ignore=tests/copy
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults --ignore=tests/boosting --ignore=tests/copy
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that are not marked slow, as one must be that takes some seconds
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults --ignore=tests/copy -m "not slow"
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/faults --ignore=tests/boosting --ignore=tests/copy -m "not slow"
 
 .PHONY: test-faults
 test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises.md promises
@@ -51,6 +51,14 @@ test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises
 .PHONY: test-copy
 test-copy: .venv/ready ## Make a copy for each kind of problem, run its commands, and update it to a next release
 	@$(RUN) -m pytest tests/copy
+
+.PHONY: test-boosting
+test-boosting: .boosting/ready ## Test LightGBM, XGBoost and CatBoost, in an installation of their own
+	@.boosting/bin/python -m pytest tests/boosting
+
+.boosting/ready: pyproject.toml uv.lock .python-version | $(UV)
+	@UV_PROJECT_ENVIRONMENT=.boosting $(UV) sync --locked --quiet --no-progress --group boosting
+	@touch $@
 
 .PHONY: mutate
 mutate: .venv/ready ## Remove each defence in turn and check that a test notices: ONLY=signature
@@ -180,7 +188,7 @@ release: .venv/ready ## Write build/evergreen-VERSION.zip, a copy for `sam init 
 
 .PHONY: clean
 clean: ## Remove everything built and installed
-	rm -rf .uv .venv .checkov .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .uv .venv .boosting .checkov .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: schemas
 schemas: .venv/ready ## Write events/schemas.json and docs/report.schema.json from the code

@@ -20,6 +20,7 @@ from skl2onnx.common.data_types import (
 )
 from sklearn import ensemble, impute, linear_model, preprocessing, tree
 
+from evergreen.training.onnx.boosting import lightgbm_trees
 from evergreen.training.onnx.graph import Graph
 from evergreen.training.onnx.tree_ensembles import Trees, score_columns, trees_of
 
@@ -35,9 +36,11 @@ def declare_float64(operator: Any) -> None:
     operator.outputs[-1].type = DoubleTensorType([None, len(classes)])
 
 
-def _trees(scope: Any, operator: Any, container: Any) -> None:
+def convert_trees(scope: Any, operator: Any, container: Any) -> None:
+    """Convert trees and what is made of many, in float64 as scikit-learn and LightGBM have it."""
     graph = Graph(scope, operator, container)
-    found, link = trees_of(operator.raw_operator)
+    model = operator.raw_operator
+    found, link = lightgbm_trees(model) if hasattr(model, "booster_") else trees_of(model)
     classes = score_columns(operator.raw_operator)
     starts = np.cumsum([0, *(len(each.leaf) for each in found)])[:-1]
     moved = [
@@ -126,16 +129,16 @@ def _ints(values: Values) -> list[int]:
 
 
 ESTIMATORS: dict[type, Converter] = {
-    ensemble.RandomForestClassifier: _trees,
-    ensemble.RandomForestRegressor: _trees,
-    ensemble.ExtraTreesClassifier: _trees,
-    ensemble.ExtraTreesRegressor: _trees,
-    ensemble.GradientBoostingClassifier: _trees,
-    ensemble.GradientBoostingRegressor: _trees,
-    ensemble.HistGradientBoostingClassifier: _trees,
-    ensemble.HistGradientBoostingRegressor: _trees,
-    tree.DecisionTreeClassifier: _trees,
-    tree.DecisionTreeRegressor: _trees,
+    ensemble.RandomForestClassifier: convert_trees,
+    ensemble.RandomForestRegressor: convert_trees,
+    ensemble.ExtraTreesClassifier: convert_trees,
+    ensemble.ExtraTreesRegressor: convert_trees,
+    ensemble.GradientBoostingClassifier: convert_trees,
+    ensemble.GradientBoostingRegressor: convert_trees,
+    ensemble.HistGradientBoostingClassifier: convert_trees,
+    ensemble.HistGradientBoostingRegressor: convert_trees,
+    tree.DecisionTreeClassifier: convert_trees,
+    tree.DecisionTreeRegressor: convert_trees,
     linear_model.LogisticRegression: _linear,
     linear_model.LinearRegression: _linear,
     linear_model.Ridge: _linear,

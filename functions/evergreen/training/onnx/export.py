@@ -12,8 +12,13 @@ from sklearn.base import is_classifier
 from evergreen.contract.errors import CandidateError, worded
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import JsonSchema, is_text
-from evergreen.training.onnx import encoders
-from evergreen.training.onnx.converters import ESTIMATORS, TRANSFORMERS, declare_float64
+from evergreen.training.onnx import boosting, encoders
+from evergreen.training.onnx.converters import (
+    ESTIMATORS,
+    TRANSFORMERS,
+    convert_trees,
+    declare_float64,
+)
 from evergreen.training.onnx.encoders import ENCODERS
 
 TOLERANCE = 1e-5
@@ -45,6 +50,8 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     last = pipeline
     while hasattr(last, "steps"):
         last = last.steps[-1][1]
+    boosting.register(convert_trees)
+    exact = type(last) in ESTIMATORS or hasattr(last, "booster_")
     try:
         model = skl2onnx.convert_sklearn(
             pipeline,
@@ -56,7 +63,7 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
             | TRANSFORMERS
             | dict.fromkeys(ENCODERS, encoders.convert),
             custom_shape_calculators=dict.fromkeys(ENCODERS, encoders.declare_encoded)
-            | ({type(last): declare_float64} if type(last) in ESTIMATORS else {}),
+            | ({type(last): declare_float64} if exact else {}),
         )
     except Exception as error:  # converters raise whatever they like
         reason = worded(error)

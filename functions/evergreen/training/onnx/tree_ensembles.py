@@ -1,5 +1,6 @@
 """The trees of a fitted model of scikit-learn, as arrays of their nodes."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,14 +63,14 @@ def trees_of(model: Any) -> tuple[list[Trees], str]:
             for one_each in model.estimators_
             for target, each in enumerate(one_each)
         ]
-    starts = [_constant(value, target) for target, value in enumerate(np.ravel(start))]
+    starts = [constant(value, target) for target, value in enumerate(np.ravel(start))]
     return [*starts, *found], type(model._loss.link).__name__
 
 
 def _grown(grown: Any, rate: float, column: int, target: int) -> Trees:
     value = rate * grown.value[:, 0, column]
     if len(value) == 1:
-        return _constant(value[0], target)
+        return constant(value[0], target)
     left, right = grown.children_left, grown.children_right
     leaf = left == -1
     return Trees(
@@ -86,7 +87,7 @@ def _grown(grown: Any, rate: float, column: int, target: int) -> Trees:
 
 def _boosted(nodes: Values, target: int) -> Trees:
     if len(nodes) == 1:
-        return _constant(nodes["value"][0], target)
+        return constant(nodes["value"][0], target)
     left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
     return Trees(
         nodes["is_leaf"] == 1,
@@ -100,7 +101,12 @@ def _boosted(nodes: Values, target: int) -> Trees:
     )
 
 
-def _constant(value: float, target: int) -> Trees:
+def trees_from(nodes: Sequence[tuple[Any, ...]], target: int) -> Trees:
+    """Return a tree from its nodes, each with all fields of Trees but the last."""
+    return Trees(*[*map(np.array, zip(*nodes, strict=True)), np.full(len(nodes), target)])
+
+
+def constant(value: float, target: int) -> Trees:
     """Return a tree with one leaf; a TreeEnsemble wants a node above it."""
     zeros, ones = np.zeros(2, dtype=np.int64), np.ones(2, dtype=np.int64)
     leaf = np.array([False, True])
