@@ -1,5 +1,6 @@
 """The life of an endpoint as the demo replays it: what is asked when, and what is known by then."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from evergreen.contract.decoding import MAX_ROWS
 from evergreen.contract.problem import Problem
+from local.demo import __main__ as main
 from local.demo.levels import Options, play
 from local.demo.life import BASE_DAYS, About, Life, of_file
 from local.demo.replay import scores_of
@@ -148,6 +150,35 @@ def test_months_and_a_share_leave_the_first_part_as_it_is(quick: None, made: Mad
     within = int((whole.times < np.datetime64("2013-02-20")).sum()) - whole.first
     assert part.times[-1] < np.datetime64("2013-02-20")
     assert part.rows == -(-within // 3)
+
+
+def test_what_will_be_done_is_said_beforehand(quick: None, made: Made) -> None:
+    life = own(made(), first="2013-01-20", share=2)
+
+    said = main.announced(life, Options(share=2), (1, 2, 3, 4))
+
+    assert f"{life.first} rows from 2013-01-01 to before 2013-01-20 00:00 UTC train" in said
+    assert f"Then {life.rows} until 2013-01-31 are asked for in {len(list(life.steps()))}" in said
+    assert "at 4 levels. One row of 2 was replayed" in said
+    assert "seconds, and the trainings." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--endpoint", "air-time", "--runtime", "sam"], "RUNTIME=sam replays the flights only"),
+        (["--first", "0.5"], "FIRST and LABEL_DELAY are for your own DATA"),
+        (["--months", "12"], "MONTHS is at most 11"),
+        (["--data", "nowhere.csv"], "nowhere.csv is not a file"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["local.demo", *words])
+
+    with pytest.raises(SystemExit, match=said):
+        main.main()
 
 
 def one_day(table: pd.DataFrame) -> pd.DataFrame:
