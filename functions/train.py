@@ -30,6 +30,7 @@ from evergreen.registry import events
 from evergreen.registry.run_claims import Run
 from evergreen.training import triggers
 from evergreen.training.run import Job, carry_out
+from evergreen.training.tables import folders
 from evergreen.training.train_version import Trained
 
 RESERVE = 60.0  # seconds of an invocation, to compare and write what has been fitted
@@ -56,8 +57,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Train for what the event asks, or ask for what is due."""
     if "slot" in event:
         return {"requested": _request_due(time_of(event["slot"]))}
-    if (key := _misplaced(event)) is not None:
-        logger.warning("not training data: put it under training/<endpoint>/", extra={"key": key})
+    if (key := _no_data(event)) is not None:
+        logger.warning(
+            "no training data: a marker, hidden, a folder, or not under training/<endpoint>/",
+            extra={"key": key},
+        )
         return {"ignored": key}
     start = _start(event, context.aws_request_id)
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE
@@ -84,12 +88,12 @@ def _request_due(slot: datetime) -> list[str]:
     return [request.endpoint for request in requests]
 
 
-def _misplaced(event: dict[str, Any]) -> str | None:
-    """Return the key of an upload that is a folder, or lies in no endpoint's folder."""
+def _no_data(event: dict[str, Any]) -> str | None:
+    """Return the key of an upload that no training reads."""
     if event.get("detail-type") != "Object Created":
         return None
     key = str(event["detail"]["object"]["key"])
-    return key if key.count("/") < 2 or key.endswith("/") else None
+    return None if folders.is_data(key) else key
 
 
 def _start(event: dict[str, Any], request_id: str) -> Start:

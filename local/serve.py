@@ -25,7 +25,7 @@ from rich.console import Console
 
 from evergreen.captures.examples import utc
 from evergreen.contract import endpoint_files
-from evergreen.training import dataset
+from evergreen.training.tables import table
 from local import command_line, template
 from local.demo.by_hand import ByHand
 from local.demo.life import Step, of_file
@@ -218,7 +218,7 @@ def handler_of(plane: Plane, life: ByHand | None = None) -> type[BaseHTTPRequest
             size = int(length) if length.isascii() and length.isdigit() else -1
             if size < 0 or "Transfer-Encoding" in self.headers:
                 self.answer(411, {}, '{"message":"Length Required"}')
-            elif size > (MAX_BYTES if self.command != "PUT" else dataset.MAX_BYTES):
+            elif size > (MAX_BYTES if self.command != "PUT" else table.MAX_BYTES):
                 self.answer(413, {}, '{"message":"Request Entity Too Large"}')
             else:
                 body = self.rfile.read(size) if size else None

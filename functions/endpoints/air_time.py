@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from evergreen import Endpoint, Policy
+from evergreen import Endpoint, Files, Policy
 
 Code = Annotated[str, Meta(min_length=1, max_length=4)]
 
@@ -81,4 +81,5 @@ endpoint = Endpoint(
         schedule="monthly", holdout_days=7, windows_days=(None, 60), cooldown_days=21, label_days=1
     ),
     slices=("carrier", "origin"),
+    files=Files(columns={"air_time": float}),
 )

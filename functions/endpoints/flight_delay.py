@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from evergreen import Endpoint, Policy
+from evergreen import Endpoint, Files, Policy
 
 LATE_MINUTES = 15
 Code = Annotated[str, Meta(min_length=1, max_length=4)]
@@ -86,6 +86,7 @@ endpoint = Endpoint(
     ),
     slices=("carrier", "origin"),
     fairness=("origin",),
+    files=Files(columns={"arr_delay": float}),
     search={
         "hist-gradient-boosting": {  # within policy.search_seconds, which is 0
             "histgradientboostingclassifier__learning_rate": [0.05, 0.1, 0.15, 0.2],

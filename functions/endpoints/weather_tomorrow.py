@@ -4,6 +4,7 @@ Asked in the evening, with the weather of the day and of the week: a problem of 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from evergreen import Endpoint, Policy
+from evergreen import Endpoint, Files, Policy
 
 Celsius = Annotated[float, Meta(ge=-60, le=60)]
 Rain = Annotated[float, Meta(ge=0, le=2_000)]
@@ -43,7 +44,7 @@ NUMBERS = [name for name in Day.__struct_fields__ if name not in TEXT]
 
 def examples(table: pd.DataFrame) -> pd.DataFrame:
     """Turn a table of days into rows with label and time; the last day has no tomorrow yet."""
-    days = table.assign(date=pd.to_datetime(table["date"])).sort_values("date", ignore_index=True)
+    days = table.sort_values("date", ignore_index=True)
     rows = days[["weather", "precipitation", "temp_max", "temp_min", "wind"]].copy()
     week = days.rolling(7, on="date")
     rows["warmer"] = days["temp_max"].diff()
@@ -86,4 +87,5 @@ endpoint = Endpoint(
         label_days=2,
     ),
     slices=("weather",),
+    files=Files(columns={"date": datetime}, time_format="%Y/%m/%d"),
 )

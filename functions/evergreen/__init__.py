@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evergreen.contract.endpoint import Endpoint, Policy
+    from evergreen.contract.files import Files
     from evergreen.contract.rule import Rule, When
     from evergreen.serving.external import External
 
-__all__ = ["Endpoint", "External", "Policy", "Rule", "When"]
+__all__ = ["Endpoint", "External", "Files", "Policy", "Rule", "When"]
 
 _MODULES = {
     "Endpoint": "contract.endpoint",
     "External": "serving.external",
+    "Files": "contract.files",
     "Policy": "contract.endpoint",
     "Rule": "contract.rule",
     "When": "contract.rule",

@@ -144,11 +144,12 @@ class Life:
 
     def steps(self) -> Iterator[Step]:
         """Yield what is asked for after the first part."""
-        schema, days = schema_of(self.endpoint, endpoint_files.load(self.endpoint).row), self.days
+        endpoint, days = endpoint_files.load(self.endpoint), self.days
+        schema = schema_of(self.endpoint, endpoint.row)
         fields = self.frame[list(schema["properties"])]
         for some in batched(pairwise(self.bounds), STEPS_AT_ONCE, strict=False):
             begin, end = some[0][0], some[-1][1]
-            rows = plain(fields.iloc[begin:end], schema)
+            rows = plain(fields.iloc[begin:end], schema, endpoint.files)
             for low, high in some:
                 yield Step(
                     utc(self.times[high - 1]),

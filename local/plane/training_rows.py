@@ -51,12 +51,13 @@ def read(name: str, file: Path) -> Rows:
     disk = SimpleNamespace(get=lambda _, most: Stored(file.read_bytes()[:most], ""))
     watched = replace(usual, examples=examples)
     try:
-        found = dataset.from_file(cast(Store, disk), file.name, watched, schema_of(name, usual.row))
+        schema = schema_of(name, usual.row)
+        found = dataset.from_files(cast(Store, disk), [file.name], watched, schema)
     except DataError as error:
         raise SystemExit(str(error)) from error
-    if not len(found):
+    if not found:
         raise SystemExit(f"{file.name}: `examples` made no row of it")
-    order = np.argsort(times_of(kept[-1]["time"]), kind="stable")
+    order = np.argsort(times_of(kept[-1], usual.files), kind="stable")
     newest = utc(found.times[-1])
     if newest > datetime.now(UTC):
         raise SystemExit(
@@ -129,7 +130,7 @@ def hidden(name: str, start: datetime) -> Iterator[None]:
         found = usual.examples(table)
         if not first[-1].equals(first[0]):
             return found
-        return found[times_of(found["time"]) < moment(start)]
+        return found[times_of(found, usual.files) < moment(start)]
 
     with stack.changed(name, replace(usual, examples=examples)):
         yield

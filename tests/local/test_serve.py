@@ -114,7 +114,7 @@ def test_what_was_recorded_is_kept_in_a_folder(plane: Plane, data: Store, tmp_pa
 
 
 def moments(table: pd.DataFrame) -> npt.NDArray[np.datetime64]:
-    return np.sort(times_of(table["time_hour"]))
+    return np.sort(times_of(table.rename(columns={"time_hour": "time"})))
 
 
 def test_the_first_part_trains_a_champion_and_all_of_it_a_candidate(

@@ -43,7 +43,8 @@ def test_a_flight_that_was_not_flown_has_no_air_time() -> None:
 
 
 def test_a_day_is_labelled_with_the_weather_of_the_next_and_knows_its_week() -> None:
-    table = pd.read_csv(packaged.folder("vega_datasets", "_data") / "seattle-weather.csv")[:10]
+    file = packaged.folder("vega_datasets", "_data") / "seattle-weather.csv"
+    table = pd.read_csv(file, parse_dates=["date"])[:10]  # the reader does so too
 
     rows = weather_tomorrow.examples(table[::-1])
 

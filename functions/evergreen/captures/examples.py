@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,15 +14,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.captures import leakage
+from evergreen.captures.conversion import UnfitError, cells, convert, listed, type_of
 from evergreen.contract import problem
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import DataError
+from evergreen.contract.files import PLAIN, Files
 from evergreen.contract.problem import KINDS, MIN_CLASSES, Kind
 from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text
 
 WEIGHT = "sample_weight"  # a column that `examples` may return besides
 MIN_PER_CLASS = 0.1  # of policy.min_rows
 MAX_CLASSES = 100  # more are names of things, and each answer holds the scores of all
+ROW = "row of the file"  # the index of what `examples` gets, as long as that counts rows
 
 
 @dataclass(frozen=True)
@@ -99,64 +102,110 @@ def utc(time: np.datetime64) -> datetime:
     )
 
 
-def from_table(schema: JsonSchema, table: pd.DataFrame, kind: Kind = "binary") -> Examples:
+def from_table(
+    schema: JsonSchema,
+    table: pd.DataFrame,
+    kind: Kind = "binary",
+    files: Files = PLAIN,
+    place: Callable[[int], str] | None = None,
+) -> Examples:
     """Return examples from what an endpoint's `examples` function made of the user's data.
 
-    Raises DataError for a missing column, and for the first row with a missing label or time or a
-    value that a request could not have.
+    place: says where a row of the table that `examples` got stands in a file. Raises DataError for
+    a missing column, and for the first row with a missing label or time or a value that a request
+    could not have.
     """
-    fields = list(schema["properties"])
-    missing = [name for name in [*fields, "label", "time"] if name not in table.columns]
-    if missing:
+    if not isinstance(table, pd.DataFrame):
+        raise DataError(f"`examples` returned a {type(table).__name__} and no DataFrame")
+    types = {name: type_of(spec) for name, spec in schema["properties"].items()}
+    types |= {"label": {"binary": bool, "regression": float}.get(kind, str), "time": datetime}
+    if missing := [name for name in types if name not in table.columns]:
         raise DataError(
-            f"the training data lacks {', '.join(missing)}; it has {len(table.columns):,} columns"
+            f"what `examples` returned lacks {', '.join(missing)}; "
+            f"{listed(table.columns, missing, types)}"
         )
+    if twice := [name for name in types if list(table.columns).count(name) > 1]:
+        raise DataError(f"what `examples` returned has {', '.join(twice)} more than once")
+
+    def at(row: int, column: str) -> str:
+        origin = ""
+        if place and table.index.name == ROW and isinstance(table.index[row], (int, np.integer)):
+            origin = f" ({place(int(table.index[row]))})"
+        return f"row {row} of what `examples` returned{origin}, column {column}"
+
+    columns = _converted(table, types, files, at)
     for name in ("label", "time"):
-        if table[name].isna().any():
-            raise DataError(f"{name} is missing in row {int(np.argmax(table[name].isna()))}")
-    labels = _booleans(table["label"]) if kind == "binary" else _others(table["label"], kind)
-    stamps = times_of(table["time"])
-    rows = plain(table[fields], schema)
+        if None in columns[name]:
+            raise DataError(f"{at(columns[name].index(None), name)}: the {name} is missing")
+    labels, times = columns.pop("label"), columns.pop("time")
+    if kind == "multiclass":
+        _check_classes(labels, at)
+    rows = _rows(columns)
     decoder = RowDecoder(schema)
     for index, values in enumerate(rows):
         if fault := decoder.fault(values):
-            raise DataError(f"row {index}: {_unquoted(fault)}")
+            said, _, path = fault.partition(" - at `$.")
+            raise DataError(f"{at(index, path.strip('`'))}: {_unquoted(said)}")
+    stamps = _stamps(times, at)
     order = np.argsort(stamps, kind="stable")
     weights = None
-    if WEIGHT in table.columns and WEIGHT not in fields:
-        weights = _weights(table[WEIGHT])
-    return Examples(columns_of(schema, rows), labels, stamps, weights).take(order)
+    if WEIGHT in table.columns and WEIGHT not in schema["properties"]:
+        weights = _weights(_converted(table, {WEIGHT: float}, files, at)[WEIGHT], at)
+    found = Examples(columns_of(schema, rows), problem.array(kind, labels), stamps, weights)
+    return found.take(order)
 
 
-def _weights(column: pd.Series) -> npt.NDArray[np.float64]:
+def _weights(weights: list[Any], at: Callable[[int, str], str]) -> npt.NDArray[np.float64]:
     """Return the weights of rows. Raises DataError for one that is none, or where all are 0."""
-    weights = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    good = np.isfinite(weights) & (weights >= 0)
-    if not good.all():
-        row = int(np.argmin(good))
-        raise DataError(f"row {row}: {WEIGHT} must be a finite number that is not negative")
-    if len(weights) and not weights.any():
+    odd = (row for row, weight in enumerate(weights) if weight is None or weight < 0)
+    if (row := next(odd, None)) is not None:
+        raise DataError(f"{at(row, WEIGHT)}: it must be a finite number that is not negative")
+    if weights and not any(weights):
         raise DataError(f"{WEIGHT} is 0 in every row: give those that are to be fitted more")
-    return np.asarray(weights)
+    return np.array(weights, dtype=np.float64)
 
 
-def times_of(column: pd.Series) -> npt.NDArray[np.datetime64]:
-    """Return the column `time` of a table as `Examples` has it, in the order of the table.
+def _converted(
+    table: pd.DataFrame, types: Mapping[str, type], files: Files, at: Callable[[int, str], str]
+) -> dict[str, list[Any]]:
+    """Return columns as plain values of their types; None is missing."""
+    columns: dict[str, list[Any]] = {}
+    for name, wanted in types.items():
+        try:
+            columns[name] = convert(cells(table[name]), wanted, files)
+        except UnfitError as error:
+            raise DataError(f"{at(error.place, name)}: {error}") from error
+    return columns
+
+
+def _rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _stamps(times: list[Any], at: Callable[[int, str], str]) -> npt.NDArray[np.datetime64]:
+    stamps = np.array(times, dtype="datetime64[us]")
+    known = (stamps >= np.datetime64("0001-01-02")) & (stamps < np.datetime64("9999-12-31"))
+    if not known.all():
+        raise DataError(f"{at(int(np.argmin(known)), 'time')}: it is not of the years 1 to 9999")
+    return stamps
+
+
+def _at(row: int, column: str) -> str:
+    return f"row {row}, column {column}"
+
+
+def plain(table: pd.DataFrame, schema: JsonSchema, files: Files = PLAIN) -> list[dict[str, Any]]:
+    """Return rows of plain values as a request would have them; missing is None."""
+    types = {name: type_of(spec) for name, spec in schema["properties"].items()}
+    return _rows(_converted(table, types, files, _at))
+
+
+def times_of(table: pd.DataFrame, files: Files = PLAIN) -> npt.NDArray[np.datetime64]:
+    """Return the column `time` as `Examples` has it, in the order of the table.
 
     Raises DataError for the first row that is no time.
     """
-    if pd.api.types.is_numeric_dtype(column):
-        raise DataError("time must be timestamps or ISO 8601 text, and these are numbers")
-    try:
-        times = pd.to_datetime(column, utc=True).dt.tz_localize(None)
-    except (ValueError, TypeError) as error:
-        bad = pd.to_datetime(column, utc=True, errors="coerce").isna()
-        raise DataError(f"row {int(np.argmax(bad))}: time is not ISO 8601") from error
-    stamps = times.to_numpy(dtype="datetime64[us]")
-    known = (stamps >= np.datetime64("0001-01-02")) & (stamps < np.datetime64("9999-12-31"))
-    if not known.all():
-        raise DataError(f"row {int(np.argmin(known))}: time is not of the years 1 to 9999")
-    return np.asarray(stamps)
+    return _stamps(_converted(table, {"time": datetime}, files, _at)["time"], _at)
 
 
 def _unquoted(fault: str) -> str:
@@ -164,52 +213,12 @@ def _unquoted(fault: str) -> str:
     return re.sub(r"value '.*'", "value", fault, flags=re.DOTALL)
 
 
-def _booleans(labels: pd.Series) -> npt.NDArray[np.bool_]:
-    if not labels.isin([0, 1]).all():
-        row = int(np.argmax(~labels.isin([0, 1])))
-        raise DataError(f"row {row}: the label is neither true nor false")
-    return labels.to_numpy(dtype=bool)
-
-
-def _others(labels: pd.Series, kind: Kind) -> npt.NDArray[Any]:
-    """Return numbers or texts, as a label of this kind in a request may be."""
-    numeric = pd.api.types.is_numeric_dtype(labels) and not pd.api.types.is_bool_dtype(labels)
-    values = labels.astype(float if kind == "regression" and numeric else object).tolist()
-    for row, value in enumerate(values):
+def _check_classes(labels: list[Any], at: Callable[[int, str], str]) -> None:
+    for row, label in enumerate(labels):
         try:
-            msgspec.convert(value, KINDS[kind])
+            msgspec.convert(label, KINDS["multiclass"])
         except msgspec.ValidationError as error:
-            raise DataError(f"row {row}: the label of a {kind}: {error}") from error
-        if isinstance(value, float) and np.isinf(value):
-            raise DataError(f"row {row}: the label is not finite")
-    return problem.array(kind, values)
-
-
-def plain(table: pd.DataFrame, schema: JsonSchema) -> list[dict[str, Any]]:
-    """Return rows of plain values as a request would have them; missing is None."""
-    columns = {}
-    for name in table:
-        _check_numbers(table[name], schema["properties"][name])
-        values = table[name].astype(object).where(table[name].notna(), None).tolist()
-        if _is_integer(schema["properties"][name]):  # a column with gaps comes as floats
-            values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
-        columns[str(name)] = values
-    names = list(schema["properties"])
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _check_numbers(column: pd.Series, spec: Mapping[str, Any]) -> None:
-    """Raise DataError for the first text in a column of numbers; a reader made all of it text."""
-    if is_text(spec) or pd.api.types.is_numeric_dtype(column):
-        return
-    bad = column.notna() & pd.to_numeric(column, errors="coerce").isna()
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(f"row {row}: the value of {column.name} is not a number")
-
-
-def _is_integer(spec: Mapping[str, Any]) -> bool:
-    return spec.get("type") == "integer" or any(_is_integer(s) for s in spec.get("anyOf", ()))
+            raise DataError(f"{at(row, 'label')}: {error}") from error
 
 
 def concat(parts: Iterable[Examples]) -> Examples | None:

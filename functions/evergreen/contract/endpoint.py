@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from evergreen.contract.files import PLAIN, Files
 from evergreen.contract.problem import Kind
 from evergreen.contract.rule import Rule
 
@@ -148,6 +149,7 @@ class Endpoint:
     rule: what answers when no model can be loaded; None is the constant, `Rule()`.
     search: for candidates by name, the values that parameters may have, by their names in
         `pipeline.get_params()`; see policy.search_seconds.
+    files: how training files are written, and which types their columns have; see `Files`.
 
     sensitive: why a field says something about a person, by its name; its values stay out of logs,
         pages and examples, and out of what a version keeps (docs/personal-data.md).
@@ -181,4 +183,5 @@ class Endpoint:
     rule: Rule | None = None
     fairness: tuple[str, ...] = ()
     search: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    files: Files = PLAIN
     sensitive: Mapping[str, str] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import msgspec
 from evergreen.contract import project_root
 from evergreen.contract.endpoint import Endpoint, Policy
 from evergreen.contract.errors import EndpointFileError, Fault
+from evergreen.contract.files import Files
 from evergreen.contract.problem import KINDS
 from evergreen.contract.rule import Rule
 from evergreen.contract.schema import JsonSchema, schema_of
@@ -44,6 +45,8 @@ def faults(endpoint: Endpoint) -> Iterator[Fault]:
         yield from faults_of_policy(endpoint.policy)
     else:
         yield Fault("policy", "`policy` must be a Policy (from evergreen import Policy)")
+    if not isinstance(endpoint.files, Files):
+        yield Fault("files", "`files` must be a Files (from evergreen import Files)")
     schema: JsonSchema | None = None
     try:
         schema = schema_of("", endpoint.row)

@@ -62,6 +62,7 @@ def worded(error: BaseException) -> str:
         return answer
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(project_root())]
+    ours = [frame for frame in ours if Path(frame.filename).parent.name == "endpoints"] or ours
     if not ours:
         return type(error).__name__
     place = Path(ours[-1].filename).relative_to(project_root())

@@ -92,7 +92,7 @@ def life(
     """
     asked = table if months == MONTHS else table[table["month"] <= months + 1]
     examples = endpoint_files.load(ENDPOINT).examples(asked)
-    times = times_of(examples["time"])
+    times = times_of(examples)
     days = (times - np.timedelta64(MORNING)).astype("datetime64[D]")
     due = (days + DAY).astype("datetime64[us]") + np.timedelta64(MORNING + REPORTED)
     return Life(

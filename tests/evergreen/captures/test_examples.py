@@ -111,7 +111,7 @@ def test_weights_are_read_kept_with_their_rows_and_hashed() -> None:
 
 @pytest.mark.parametrize("odd", [-1, np.nan, np.inf, "heavy", None])
 def test_a_weight_that_is_none_is_refused_with_its_row(odd: Any) -> None:
-    with pytest.raises(DataError, match="row 1: sample_weight must be a finite number"):
+    with pytest.raises(DataError, match=r"row 1 .*column sample_weight"):
         from_table(SCHEMA, table(sample_weight=[1, odd, 1]))
 
 
@@ -135,21 +135,23 @@ def test_a_table_without_rows_has_no_examples() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"label": [True, None, False]}, "label is missing in row 1"),
-        ({"label": [1.0, 0.0, np.nan]}, "label is missing in row 2"),
-        ({"label": [0, 1, 2]}, "row 2: the label is neither true nor false"),
-        ({"label": ["yes", "no", "no"]}, "row 0: the label is neither"),
-        ({"time": ["2013-01-01", None, "2013-01-01"]}, "time is missing in row 1"),
-        ({"time": ["2013-01-01", "yesterday", "2013-01-01"]}, "row 1: time is not ISO"),
-        ({"x": [1.0, np.nan, 2.0]}, r"row 1: .*\$.x"),
-        ({"x": ["1", "2", "3"]}, r"row 0: .*\$.x"),
-        ({"n": [1, -1, 2]}, r"row 1: .*\$.n"),
-        ({"n": [1, 1.5, 2]}, r"row 1: .*\$.n"),
-        ({"t": ["a", 7, "c"]}, r"row 1: .*\$.t"),
+        ({"label": [True, None, False]}, r"row 1 .*column label: the label is missing"),
+        ({"label": [1.0, 0.0, np.nan]}, r"row 2 .*the label is missing"),
+        ({"label": [0, 1, 2]}, r"row 2 .*label: a number where true or false"),
+        ({"label": ["yes", "no", "no"]}, r"row 0 .*label: text where true or false"),
+        ({"time": ["2013-01-01", None, "2013-01-01"]}, r"row 1 .*the time is missing"),
+        (
+            {"time": ["2013-01-01", "yesterday", "2013-01-01"]},
+            r"row 1 .*time: text where a time such as",
+        ),
+        ({"x": [1.0, np.nan, 2.0]}, r"row 1 .*column x: "),
+        ({"x": ["1", "a", "3"]}, r"row 1 .*column x: text where a number"),
+        ({"n": [1, -1, 2]}, r"row 1 .*column n: "),
+        ({"n": [1, 1.5, 2]}, r"row 1 .*column n: a number that is not whole"),
+        ({"t": ["a", 7, "c"]}, r"row 1 .*column t: a number where text"),
     ],
     ids=lambda value: str(value)[:50],
 )
-@pytest.mark.filterwarnings("ignore:Could not infer format")  # of `yesterday`
 def test_a_table_with_a_value_that_a_request_could_not_have_is_refused_with_its_row(
     columns: dict[str, Any], message: str
 ) -> None:
@@ -190,14 +192,14 @@ def test_labels_are_numbers_or_texts_in_the_other_kinds(
 @pytest.mark.parametrize(
     ("kind", "labels", "message"),
     [
-        ("regression", ["1", "2", "3"], "row 0: the label of a regression: Expected `float`"),
-        ("regression", [True, False, True], "row 0: the label of a regression"),
-        ("regression", [1.0, np.inf, 2.0], "row 1: the label is not finite"),
-        ("regression", [1.0, np.nan, 2.0], "label is missing in row 1"),
-        ("multiclass", [1, 2, 3], "row 0: the label of a multiclass: Expected `str`"),
-        ("multiclass", ["a", "b", ""], "row 2: the label of a multiclass"),
-        ("multiclass", ["a", "b" * 65, "c"], "row 1: the label of a multiclass"),
-        ("multiclass", ["a", None, "c"], "label is missing in row 1"),
+        ("regression", ["1", "a", "3"], "row 1 .*column label: text where a number"),
+        ("regression", [True, False, True], "row 0 .*column label: true or false where"),
+        ("regression", [1.0, np.inf, 2.0], "row 1 .*column label: infinity where"),
+        ("regression", [1.0, np.nan, 2.0], "row 1 .*the label is missing"),
+        ("multiclass", [1, 2, 3], "row 0 .*column label: a number where text"),
+        ("multiclass", ["a", "b", ""], "row 2 .*column label: Expected `str`"),
+        ("multiclass", ["a", "b" * 65, "c"], "row 1 .*column label: Expected `str`"),
+        ("multiclass", ["a", None, "c"], "row 1 .*the label is missing"),
     ],
 )
 def test_a_label_of_another_kind_is_refused_with_its_row(

@@ -126,7 +126,6 @@ def test_the_mark_of_a_folder_is_not_a_file(bucket: Store, schema: JsonSchema) -
         "a number is text",
     ],
 )
-@pytest.mark.filterwarnings("ignore:Could not infer format")  # of `yesterday`
 def test_a_file_that_does_not_fit_is_refused_with_its_key(
     bucket: Store, schema: JsonSchema, name: str, body: bytes
 ) -> None:

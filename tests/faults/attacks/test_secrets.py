@@ -269,7 +269,6 @@ BAD: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.usefixtures("quick", "serving")
 @pytest.mark.parametrize("what", BAD)
-@pytest.mark.filterwarnings("ignore:Could not infer format")
 def test_a_training_file_that_is_refused_is_not_quoted(
     said: Said, data: Store, announced: Announced, artifacts: Store, what: str
 ) -> None:

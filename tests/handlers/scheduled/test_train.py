@@ -326,7 +326,11 @@ def test_an_event_from_the_future_does_not_train(
     assert "in the future" in run["reason"]
 
 
-@pytest.mark.parametrize("key", ["training/x.csv", "training/", "training/flight-delay/"])
+@pytest.mark.parametrize(
+    "key",
+    ["training/x.csv", "training/", f"training/{NAME}/", f"training/{NAME}/day/_SUCCESS",
+     f"training/{NAME}/.DS_Store", f"training/{NAME}/._a.csv"],
+)  # fmt: skip
 def test_an_upload_that_is_no_training_data_of_an_endpoint_is_ignored(
     plane: Plane, artifacts: Store, key: str
 ) -> None:
@@ -386,7 +390,7 @@ BAD = {
     "an empty file": (b"", "2013-02.csv"),
     "a head without rows": (csv(pd.DataFrame(given.table(1)).iloc[:0]), ""),
     "one class": (bad(arr_delay=-5.0), "labels are true"),
-    "a label that is NaN": (bad(arr_delay=[np.nan, *[30.0] * 299]), "label is missing in row 0"),
+    "a label that is NaN": (bad(arr_delay=[np.nan, *[30.0] * 299]), "the label is missing"),
     "labels that are all NaN": (bad(arr_delay=np.nan), "2013-02.csv"),
     "a label that is text": (bad(arr_delay=["late", *["1"] * 299]), "2013-02.csv"),
     "a time in the future": (csv(given.table(300, start=NOW + timedelta(days=9))), "future"),

@@ -1,0 +1,82 @@
+"""Parquet by a DuckDB that may read one file and reach nothing else, in bounded memory."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from evergreen.contract.errors import DataError
+
+MAX_VALUES = 20_000_000  # rows times columns: each becomes an object of Python
+MEMORY = "1GB"  # that a table may take up
+TOO_LARGE = f"as a table it takes up more than {MEMORY}: upload it in parts, or with fewer columns"
+SEALED: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+    "memory_limit": MEMORY,
+    "temp_directory": "",  # what does not fit is refused, and not swapped to a full disk
+}
+
+
+@contextmanager
+def sealed(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB that can read this file and reach nothing more."""
+    with duckdb.connect(config=SEALED) as connection:
+        connection.execute("SET allowed_paths = ?", [[str(path)]])
+        for setting in ("enable_external_access = false", "lock_configuration = true"):
+            connection.execute(f"SET {setting}")
+        yield connection
+
+
+def read(path: Path, types: Mapping[str, type]) -> pd.DataFrame:
+    """Return a file as pandas has it, but decimals that are wanted as numbers as text: it is exact.
+
+    Raises DataError for what is no Parquet, or too much.
+    """
+    try:
+        with sealed(path) as connection:
+            return _read(connection, path, types)
+    except duckdb.OutOfMemoryException as error:
+        raise DataError(TOO_LARGE) from error
+    except DataError:
+        raise
+    except Exception as error:  # DuckDB's, and pandas' for a value that it cannot hold
+        raise DataError(
+            f"it cannot be read as Parquet ({type(error).__name__}): write it again, or as CSV"
+        ) from error
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, type]
+) -> pd.DataFrame:
+    connection.execute("CREATE TABLE found AS SELECT * FROM read_parquet(?)", [str(path)])
+    found = connection.table("found")
+    check_size(*found.shape)
+    schema = connection.execute("SELECT name FROM parquet_schema(?)", [str(path)]).fetchall()
+    if renamed := set(found.columns) - {name for (name,) in schema}:
+        raise DataError(
+            f"{len(renamed)} of its columns have a name that another has, in large or small "
+            "letters: give each its own"
+        )
+    columns = [
+        duckdb.ColumnExpression(name).cast("VARCHAR").alias(name)
+        if str(kind).startswith("DECIMAL") and types.get(name) in (int, float)
+        else duckdb.ColumnExpression(name)
+        for name, kind in zip(found.columns, found.types, strict=True)
+    ]
+    table: pd.DataFrame = found.select(*columns).df()
+    return table
+
+
+def check_size(rows: int, columns: int) -> None:
+    """Raise DataError for a table of more than MAX_VALUES."""
+    if rows * columns > MAX_VALUES:
+        raise DataError(
+            f"it has {rows:,} rows of {columns:,} columns, which is more than {MAX_VALUES:,} "
+            "values: upload it in parts, or with fewer columns"
+        )
