@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.drift import counts
-from benchmarks.drift.columns import KINDS, NORMAL, mixed
-from benchmarks.drift.counts import Bools, Drawn, Judged, references
+from benchmarks.drift.counts import KINDS, NORMAL, Bools, Drawn, Judged, references
 from evergreen.monitoring.two_sample_tests import Counts
 
 WINDOW_ROWS = (200, 1_000, 5_000, 20_000, 100_000, 1_000_000)
@@ -84,7 +83,7 @@ class Year:
 def year(rows_a_day: int, years: int, features: int = 20, days: int = 365) -> Year:
     """Check every day of so many years, each with references of its own."""
     random = np.random.default_rng((1, rows_a_day))
-    kinds = mixed(features)
+    kinds = _mixed(features)
     finds, majors = np.zeros((2, years, days), dtype=bool)
     schema = np.zeros((years, days), dtype=bool)
     for one in range(years):
@@ -106,6 +105,11 @@ def year(rows_a_day: int, years: int, features: int = 20, days: int = 365) -> Ye
         schema_days=float(schema.sum() / years),
         worst_year=int(begun.max()),
     )
+
+
+def _mixed(count: int) -> list[str]:
+    """Return so many kinds, each in its turn."""
+    return [KINDS[n % len(KINDS)] for n in range(count)]
 
 
 def _daily(
@@ -166,7 +170,7 @@ def delay(step: float, repetitions: int, rows: int = 2_000, features: int = 20) 
     warnings, alarms = np.full((2, repetitions), np.inf)
     for one in range(repetitions):
         quiet = np.random.default_rng((3, int(100 * step), one))
-        found, _ = _daily(mixed(features), rows, BEFORE + AFTER - WINDOW_DAYS + 1, quiet)
+        found, _ = _daily(_mixed(features), rows, BEFORE + AFTER - WINDOW_DAYS + 1, quiet)
         moved = _stepped(step, rows, random)
         found.p[:, 0], found.psi[:, 0] = moved.p, moved.psi
         _, warned, major = counts.warned(found)

@@ -165,6 +165,7 @@ def _manifest() -> Manifest:
         endpoint="bench",
         version=VERSION,
         schema=SCHEMA,
+        hidden=frozenset(),
         created=AT,
         reference=reference_profile.profile(examples, SCHEMA),
         expected=Expected(bounded=0.2, upper=0.2, similarity=0.0, calibration=[], scores=scores),

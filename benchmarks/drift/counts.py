@@ -16,17 +16,6 @@ import numpy.typing as npt
 from scipy.special import betaincinv, gammaln, ndtr, ndtri
 from scipy.stats import binom, ncx2
 
-from benchmarks.drift.columns import (
-    CATEGORIES,
-    CATEGORY_SHARES,
-    CAUCHY,
-    LOGNORMAL,
-    MISSING,
-    MISSING_SHARE,
-    NORMAL,
-    POISSON,
-    POISSON_MEAN,
-)
 from evergreen.monitoring import drift, two_sample_tests
 from evergreen.monitoring.drift import MIN_SHARE
 from evergreen.monitoring.reference_profile import MIN_DELTA, QUANTILES
@@ -34,6 +23,12 @@ from evergreen.monitoring.report import MAJOR, MODERATE
 from evergreen.monitoring.two_sample_tests import CONFIDENCE, MIN_EXPECTED, Counts, Q
 from evergreen.registry.manifest import FeatureProfile
 
+NORMAL, LOGNORMAL, CAUCHY, POISSON = "normal", "lognormal", "Cauchy", "Poisson"
+CATEGORIES, MISSING = "five categories", "normal, 10 % missing"
+KINDS = (NORMAL, LOGNORMAL, CAUCHY, POISSON, CATEGORIES, MISSING)
+POISSON_MEAN = 4.0
+CATEGORY_SHARES = (0.5, 0.25, 0.15, 0.08, 0.02)
+MISSING_SHARE = 0.1
 REFERENCE_ROWS = 20_000
 POISSON_VALUES = np.arange(30)
 

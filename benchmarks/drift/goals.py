@@ -7,16 +7,21 @@ from benchmarks.drift.alarms import Cell, Delay, Year
 from benchmarks.drift.cost import Checked, Reduced
 from benchmarks.drift.ecusum import Clustered, Found, Quiet
 from benchmarks.drift.power import Power, Together
-from benchmarks.drift.rival import Alarms, Race
-from benchmarks.drift.usual import Usual
+from benchmarks.drift.rival import Race
 from benchmarks.shown import Goal
 from evergreen.monitoring.two_sample_tests import upper_bound
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """What does not depend on the machine."""
+class Measured:
+    """All that one `make bench-drift` found; load: the machine's average before and after.
 
+    race: None where evidently was left out. It, reduced and checked depend on the machine.
+    """
+
+    reduced: Reduced
+    checked: Checked
+    race: Race | None
     cells: list[Cell]
     years: list[Year]
     delays: list[Delay]
@@ -25,44 +30,27 @@ class Statistics:
     quiet: Quiet
     found: list[Found]
     clustered: list[Clustered]
-    usual: list[Usual]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """All that one `make bench-drift` found; load: the machine's average before and after.
-
-    race: None where evidently was left out.
-    """
-
-    statistics: Statistics
-    evidently: list[Alarms]
-    race: Race | None
-    reduced: Reduced
-    checked: Checked
-    versions: dict[str, str]
     seconds: float
     load: tuple[float, float]
 
 
 def goals(measured: Measured) -> Iterator[Goal]:
     """Yield what was to be reached."""
-    found = measured.statistics
     for level in ("significant", "warning", "flagged", "schema"):
-        worst = max(bound(cell, level) for cell in found.cells)
+        worst = max(bound(cell, level) for cell in measured.cells)
         text = f"false alarms, {level}: upper bound, worst cell"
         yield Goal(text, f"{worst:.2%}", "≤ 1 %", worst <= 0.01)
-    for year in found.years:
+    for year in measured.years:
         text = f"drift alarms a year at {year.rows_a_day:,} rows a day, worst of {year.years} years"
         yield Goal(text, str(year.worst_year), "≤ 1", year.worst_year <= 1)
-    for one in found.power:
+    for one in measured.power:
         floor = one.floor or 0.0
         text = f"found: {one.name}, n = {one.rows:,}"
         yield Goal(text, f"{one.significant:.1%}", f"≥ {floor:.1%}", one.significant >= floor)
-    together = found.together[0]
+    together = measured.together[0]
     share = together.flagged / together.repetitions
     yield Goal("found: a correlation of 0.5", f"{share:.0%}", "≥ 80%", share >= 0.8)
-    rows = next(one.median for one in found.found if one.error == 0.3)
+    rows = next(one.median for one in measured.found if one.error == 0.3)
     yield Goal("rows until an error of 0.3 for 0.2 is found", f"{rows:.0f}", "≤ 313", rows <= 313)
     yield from _costs(measured)
 

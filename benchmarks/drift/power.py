@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.contract.schema import Columns
-from evergreen.monitoring import drift, reference_profile
+from evergreen.monitoring import drift, reference_profile, two_sample_tests
 from evergreen.monitoring.domain_classifier import MIN_AUC, REFERENCE_ROWS, P, separation
 
 FEATURES = 20
@@ -106,5 +106,4 @@ def _alone(reference: Columns, window: Columns) -> bool:
         name: reference_profile.profile_of(values, times) for name, values in reference.items()
     }
     features = drift.compare(profiles, reference_profile.count_all(profiles, window)) or []
-    p = sorted(feature.p for feature in features)
-    return any(one <= 0.01 * (n + 1) / len(p) for n, one in enumerate(p))
+    return any(two_sample_tests.significant([feature.p for feature in features]))

@@ -1,11 +1,9 @@
-"""Ours against evidently, in turns, on the same rows; and its alarms where nothing drifts."""
+"""Ours against evidently, in turns, on the same rows."""
 
 import json
-import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -14,16 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.drift.columns import CATEGORIES, draws, raced
-from benchmarks.drift.evidently import COLUMNS, RACED_COLUMNS
-from benchmarks.drift.usual import profiled
+from benchmarks.drift.evidently import columns
 from benchmarks.installed import BUILD, PIP_PYTHON, UV, run
 from evergreen.monitoring import drift, reference_profile
-from local.template import ROOT
 
 # The newest pandas that it can be imported with.
 PACKAGES = ("evidently==0.7.23", "pandas<3")
-SIZES = ((20_000, 100), (20_000, 500), (20_000, 5_000), (500, 500))
 
 
 @dataclass(frozen=True)
@@ -32,9 +26,11 @@ class Race:
 
     report, tests: theirs, as its preset does it, and the preset's tests alone. compared, profiled:
     ours, with the reference's profile at hand, as a check has it, and with the making of it.
+    versions: of what theirs runs on.
     """
 
     rows: int
+    versions: dict[str, str]
     report: list[float]
     tests: list[float]
     compared: list[float]
@@ -45,77 +41,41 @@ class Race:
         return median(theirs) / median(ours)
 
 
-@dataclass(frozen=True)
-class Alarms:
-    """Columns that evidently called drifted in each check of 30 that do not drift."""
+def race(rows: int, turns: int) -> Race | None:
+    """Compare so many rows with as many of 20 columns, in turns.
 
-    reference: int
-    rows: int
-    columns: list[int]
-
-    @property
-    def any_column(self) -> int:
-        """Return in how many checks some column drifted."""
-        return sum(found > 0 for found in self.columns)
-
-    @property
-    def dataset(self) -> int:
-        """Return in how many checks half of the columns did, which it calls dataset drift."""
-        return sum(found >= COLUMNS / 2 for found in self.columns)
-
-
-class Rival:
-    """Evidently in a process of its own."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdin
-        assert process.stdout
-        self._to, self._from = process.stdin, process.stdout
-
-    def ask(self, *commands: str) -> None:
-        """Send commands, without waiting for their answers."""
-        self._to.write("".join(f"{command}\n" for command in commands))
-        self._to.flush()
-
-    def answer(self) -> Any:
-        """Wait for the next answer."""
-        line = self._from.readline()
-        if not line:
-            raise SystemExit(f"evidently failed: see {BUILD / 'evidently.log'}")
-        return json.loads(line)
-
-
-@contextmanager
-def started() -> Iterator[Rival | None]:
-    """Install evidently unless it is there, start it, and end it at the end.
-
-    Yields None where it cannot be installed, as without a network.
+    Returns None where evidently cannot be installed, as without a network.
     """
     try:
-        command = [str(python()), "-W", "ignore", "-m", "benchmarks.drift.evidently"]
+        python = installed()
     except subprocess.CalledProcessError as error:
         print(f"evidently is left out: {error}", flush=True)
-        yield None
-        return
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with (BUILD / "evidently.log").open("w") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            cwd=ROOT,
-            env=environment,
-        )
-    try:
-        yield Rival(process)
-    finally:
-        process.kill()
-        process.wait()
+        return None
+    theirs = ("env", "OMP_NUM_THREADS=1", python, "-m", "benchmarks.drift.evidently", str(rows))
+    reference, window = (
+        {name: _as_held(values) for name, values in columns(rows, seed).items()} for seed in (0, 1)
+    )
+    times = np.zeros(rows, dtype="datetime64[us]")  # of one week
+    found = Race(rows, versions(python), [], [], [], [])
+    for turn in range(turns + 1):
+        begun = time.perf_counter()
+        profiles = {
+            name: reference_profile.profile_of(values, times, text=values.dtype == object)
+            for name, values in reference.items()
+        }
+        known = time.perf_counter()
+        drift.compare(profiles, reference_profile.count_all(profiles, window))
+        done = time.perf_counter()
+        if turn:  # the first one warms up; theirs does so each time
+            found.compared.append(done - known)
+            found.profiled.append(done - begun)
+            report, tests = json.loads(run(*theirs))
+            found.report.append(report)
+            found.tests.append(tests)
+    return found
 
 
-def python() -> Path:
+def installed() -> Path:
     """Return the interpreter of the environment that has evidently, made once."""
     folder = BUILD / "evidently"
     found, done = folder / "bin" / "python", folder / "installed.txt"
@@ -128,37 +88,11 @@ def python() -> Path:
     return found
 
 
-def versions() -> dict[str, str]:
+def versions(python: Path) -> dict[str, str]:
     """Return the versions of what it runs on."""
-    listed = json.loads(run(UV, "pip", "list", "--quiet", "--format=json", "--python", python()))
+    listed = json.loads(run(UV, "pip", "list", "--quiet", "--format=json", "--python", python))
     wanted = ("evidently", "pandas", "numpy", "scipy")
     return {one["name"]: one["version"] for one in listed if one["name"] in wanted}
-
-
-def race(rival: Rival, rows: int, turns: int) -> Race:
-    """Compare so many rows with as many of 20 columns, in turns."""
-    kinds = raced(RACED_COLUMNS)
-    drawn = draws(kinds, rows, rows, 0)
-    reference = {
-        str(n): (kind == CATEGORIES, _as_held(one))
-        for n, (kind, (one, _)) in enumerate(zip(kinds, drawn, strict=True))
-    }
-    window = {str(n): _as_held(other) for n, (_, other) in enumerate(drawn)}
-    found = Race(rows, [], [], [], [])
-    for turn in range(turns + 1):
-        begun = time.perf_counter()
-        profiles = profiled(reference)
-        known = time.perf_counter()
-        drift.compare(profiles, reference_profile.count_all(profiles, window))
-        done = time.perf_counter()
-        rival.ask(f"time {rows}")
-        report, tests = rival.answer()
-        if turn:  # the first one warms up
-            found.report.append(report)
-            found.tests.append(tests)
-            found.compared.append(done - known)
-            found.profiled.append(done - begun)
-    return found
 
 
 def _as_held(values: npt.NDArray[np.generic]) -> npt.NDArray[Any]:
@@ -167,15 +101,3 @@ def _as_held(values: npt.NDArray[np.generic]) -> npt.NDArray[Any]:
         return values
     found, places = np.unique(values, return_inverse=True)
     return np.array(found.tolist(), dtype=object)[places]
-
-
-def ask_for_alarms(rival: Rival, repetitions: int) -> None:
-    """Ask for all checks at once, to be answered while we measure something else."""
-    for reference, rows in SIZES:
-        rival.ask(*(f"alarms {reference} {rows} {seed}" for seed in range(repetitions)))
-
-
-def alarms(rival: Rival, repetitions: int) -> Iterator[Alarms]:
-    """Wait for the answers."""
-    for reference, rows in SIZES:
-        yield Alarms(reference, rows, [rival.answer() for _ in range(repetitions)])

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from benchmarks.drift.alarms import FEATURES, WINDOW_ROWS, Cell, Year
-from benchmarks.drift.columns import KINDS
-from benchmarks.drift.goals import Measured, Statistics, bound, goals
-from benchmarks.drift.rival import Alarms
-from benchmarks.drift.usual import DISTANCE, ENOUGH, FLAGGED, FOUND, KS, PSI, Usual
+from benchmarks.drift.counts import KINDS
+from benchmarks.drift.goals import Measured, bound, goals
 from benchmarks.shown import Page, Shown, reached
 from local.template import ROOT
 
@@ -16,14 +14,12 @@ PAGE = Page("make bench-drift", ROOT / "docs" / "monitoring.md", width=110)
 
 def tables(measured: Measured) -> list[Shown]:
     """Return the title, a remark, the heads and the rows of each table."""
-    found = measured.statistics
     return [
         reached(goals(measured)),
-        *_false_alarms(found.cells),
-        _years(found.years),
-        _usual(found.usual, measured.evidently),
-        *_power(found),
-        *_errors(found),
+        *_false_alarms(measured.cells),
+        _years(measured.years),
+        *_power(measured),
+        *_errors(measured),
         *_race(measured),
         _cost(measured),
     ]
@@ -77,38 +73,7 @@ def _years(years: list[Year]) -> Shown:
     )  # fmt: skip
 
 
-def _usual(usual: list[Usual], evidently: list[Alarms]) -> Shown:
-    theirs = {(one.reference, one.rows): one for one in evidently}
-    seen = len(evidently[0].columns) if evidently else 0
-    heads = ["reference / n", "checks", PSI, KS, DISTANCE, "evidently, a column",
-             "evidently, dataset", FOUND, FLAGGED]  # fmt: skip
-    rows = []
-    for one in usual:
-        other = theirs.get((one.reference, one.rows))
-        rows.append([
-            f"{one.reference:,} / {one.rows:,}", f"{one.repetitions:,}",
-            *(f"{one.alarms[rule] / one.repetitions:.0%}" for rule in (PSI, KS, DISTANCE)),
-            f"{other.any_column / len(other.columns):.0%}" if other else "",
-            f"{other.dataset / len(other.columns):.0%}" if other else "",
-            *(_ours(one, rule) for rule in (FOUND, FLAGGED)),
-        ])  # fmt: skip
-    remark = (
-        "Checks of 30 columns of which none drifts, five of each kind, that raise any alarm; all "
-        f"rules see the same draws, evidently the first {seen} of them. PSI "
-        "is over deciles and uncorrected, Kolmogorov-Smirnov is not corrected for the number of "
-        "columns (chi-square for categories), Jensen-Shannon is a distance over a histogram as "
-        "libraries choose it. Evidently is DataDriftPreset with its defaults, which counts a "
-        "column as drifted by a method chosen by the size of the reference, and a dataset when "
-        "half of its columns drifted."
-    )
-    return "The usual rules on the same data", remark, heads, rows
-
-
-def _ours(one: Usual, rule: str) -> str:
-    return f"{one.alarms[rule] / one.repetitions:.0%}" if one.alarms[ENOUGH] else "too few rows"
-
-
-def _power(found: Statistics) -> Iterator[Shown]:
+def _power(found: Measured) -> Iterator[Shown]:
     rows = []
     for one in found.power:
         shares = (one.significant, one.warning, one.major)
@@ -148,7 +113,7 @@ def _days(days: float | None) -> str:
     return "never" if days is None else f"{days:.0f}"
 
 
-def _errors(found: Statistics) -> Iterator[Shown]:
+def _errors(found: Measured) -> Iterator[Shown]:
     quiet = found.quiet
     yield (
         "Performance: independent rows",
@@ -184,7 +149,7 @@ def _race(measured: Measured) -> Iterator[Shown]:
     for name, theirs in (("its preset's report", race.report), ("its tests alone", race.tests)):
         times = [race.times_faster(theirs, own) for own in (race.compared, race.profiled)]
         rows.append([name, f"{median(theirs):.2f}", *(f"{ratio:.0f} ×" for ratio in times)])
-    versions = ", ".join(f"{name} {version}" for name, version in measured.versions.items())
+    versions = ", ".join(f"{name} {version}" for name, version in race.versions.items())
     remark = (
         f"{race.rows:,} rows against {race.rows:,}, 15 numbers and 5 categories, "
         f"{len(race.report)} turns each; medians. Ours takes {median(race.compared):.3f} s with a "

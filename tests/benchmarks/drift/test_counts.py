@@ -7,20 +7,40 @@ import numpy.typing as npt
 import pytest
 
 from benchmarks.drift import counts
-from benchmarks.drift.columns import (
+from benchmarks.drift.counts import (
     CATEGORIES,
+    CATEGORY_SHARES,
     CAUCHY,
     KINDS,
     LOGNORMAL,
     MISSING,
+    MISSING_SHARE,
     NORMAL,
-    column,
+    POISSON,
+    POISSON_MEAN,
+    REFERENCE_ROWS,
+    references,
 )
-from benchmarks.drift.counts import REFERENCE_ROWS, references
 from evergreen.monitoring import drift, reference_profile, two_sample_tests
 from evergreen.registry.manifest import FeatureProfile
 
 REFERENCES = 30
+
+
+def column(kind: str, rows: int, random: np.random.Generator) -> npt.NDArray[np.generic]:
+    """Return one column, shape (rows,): float32 with NaN where missing, or text."""
+    if kind == CATEGORIES:
+        return np.array(list("abcde"))[random.choice(5, size=rows, p=CATEGORY_SHARES)]
+    if kind == POISSON:
+        return random.poisson(POISSON_MEAN, rows).astype(np.float32)
+    if kind == CAUCHY:
+        return random.standard_cauchy(rows).astype(np.float32)
+    values = random.normal(size=rows)
+    if kind == LOGNORMAL:
+        values = np.exp(values)
+    if kind == MISSING:
+        values[random.random(rows) < MISSING_SHARE] = np.nan
+    return values.astype(np.float32)
 
 
 def profiled(kind: str, random: np.random.Generator) -> FeatureProfile:
