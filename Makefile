@@ -111,6 +111,11 @@ train: RUNTIME ?= onnx
 train: .venv/ready ## Train a model on this machine and show its figures: ENDPOINT=flight-delay DATA=file SEED=0 RUNTIME=onnx (or sklearn)
 	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)")
 
+.PHONY: import
+import: RUNTIME ?= onnx
+import: .venv/ready ## Take a fitted pipeline of somebody else through the gates, here: FILE=model.joblib ENDPOINT=mine DATA=file
+	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)") --model "$(FILE)"
+
 .PHONY: setup
 setup: .venv/ready ## Install everything into .venv
 

@@ -4,6 +4,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from evergreen.contract import endpoint_files
 from evergreen.registry.manifest import FALLBACK, Manifest
 from local import command_line, template
-from local.plane import stack
+from local.plane import imported, stack
 
 BUILD = template.ROOT / "build" / "train"
 
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="training data, Parquet or CSV")
     parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")
     parser.add_argument("--runtime", choices=stack.RUNTIMES, default="onnx", help="ServingRuntime")
+    parser.add_argument("--model", type=Path, help="a fitted pipeline, in place of the candidates")
     arguments = parser.parse_args()
     own = logging.getLogger("evergreen.contract.errors")  # the whole of each, which no stack logs
     own.addHandler(logging.StreamHandler())
@@ -36,7 +38,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, (BUILD / "lambda.log").open("w") as log:
         file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))
         parameters = {"Seed": str(arguments.seed), "ServingRuntime": arguments.runtime}
-        sys.exit(run(arguments.endpoint, file, parameters, Console(), log))
+        with _imported(arguments.endpoint, arguments.model):
+            sys.exit(run(arguments.endpoint, file, parameters, Console(), log))
+
+
+def _imported(name: str, model: Path | None) -> AbstractContextManager[object]:
+    """Put a pipeline that was fitted elsewhere in the place of an endpoint's candidates."""
+    if model is None:
+        return nullcontext()
+    print(imported.WARNING.format(file=model))
+    return stack.changed(name, imported.candidates(name, endpoint_files.load(name), model))
 
 
 def run(

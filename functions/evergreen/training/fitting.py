@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
+from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
 from evergreen.captures.examples import WEIGHT, Examples
@@ -186,6 +187,8 @@ def _make(
     with isolation.noting(warned):
         with blaming("the pipeline cannot be fitted"):
             found = fit_pipeline(candidate, request.seed)
+            if isinstance(pipeline, FrozenEstimator):  # it was fitted elsewhere
+                pipeline = pipeline.estimator
         with blaming("the pipeline cannot score the holdout"):
             check_able(pipeline, own)
             expected = _finite(ask(holdout.columns))
