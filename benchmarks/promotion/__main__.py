@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from benchmarks import shown
 from benchmarks.installed import BUILD
@@ -19,30 +19,10 @@ LIMIT_SECONDS = 30 * 60  # the fits of the first run take two minutes on an idle
 PICTURE = PAGE.path.with_suffix(".png")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How often each simulation is repeated, and how much of the flights' year.
-
-    peeking: repetitions of what is looked at every 50 rows for a year. every: of the flights, one
-    in so many; apart: of the mornings of training, too. starts: at most so many years of each
-    schedule, each from another day on.
-    """
-
-    runs: int
-    peeking: int
-    every: int
-    apart: int
-    starts: int
-
-
-FULL = Plan(runs=10_000, peeking=2_000, every=1, apart=1, starts=8)
-QUICK = Plan(runs=500, peeking=100, every=20, apart=4, starts=1)
-
-
 def main() -> None:
     """Measure everything, and write it down, with a picture on its page."""
     quick = PAGE.parser("benchmarks.promotion", __doc__).parse_args().quick
-    found = shown.limited(LIMIT_SECONDS, lambda: bench(QUICK if quick else FULL))
+    found = shown.limited(LIMIT_SECONDS, lambda: bench(quick=quick))
     drawn = picture(found.points)
     PAGE.write(
         BUILD / "promotion.json",
@@ -56,16 +36,20 @@ def main() -> None:
         PICTURE.write_bytes(drawn)
 
 
-def bench(plan: Plan) -> Measured:
-    """Simulate what is known, then replay what is real."""
-    begun, load, runs = time.monotonic(), os.getloadavg()[0], plan.runs
+def bench(*, quick: bool) -> Measured:
+    """Simulate what is known, then replay what is real.
+
+    quick: of the flights one in twenty, and of the mornings of training one in four; at most one
+    year of each schedule, of those that begin on another day.
+    """
+    runs, every, apart, starts = (500, 20, 4, 1) if quick else (10_000, 1, 1, 8)
+    begun, load = time.monotonic(), os.getloadavg()[0]
     margins = ((process, 0.0) for process in PROCESSES)
     at_margin = (next(one for one in PROCESSES if one.day_sd), chance.MARGIN)
     wrong = told(
         "wrong promotions",
         lambda: [chance.wrong(*one, runs) for one in (*margins, at_margin)],
     )
-    usual = told("usual rules", lambda: chance.usual(plan.peeking))
     cells = [
         (gain, spread, margin)
         for gain in power.GAINS
@@ -75,20 +59,17 @@ def bench(plan: Plan) -> Measured:
     found = told("power", lambda: [power.power(*cell, runs) for cell in cells])
     rollbacks = told("rollback", lambda: [power.rollback(one, runs) for one in power.ROLLBACKS])
     experiments = [power.experiment(gain, runs) for gain in power.EXPERIMENTS]
-    splits = told("splits", lambda: [power.split(shares, plan.peeking) for shares in power.SPLITS])
     guardrails = told("guardrails", lambda: power.guardrails(runs))
-    replay = Replay(told("models of the flights", lambda: year(plan.every, plan.apart)))
+    replay = Replay(told("models of the flights", lambda: year(every, apart)))
     return Measured(
         wrong=wrong,
-        usual=usual,
         power=found,
         rollbacks=rollbacks,
         experiments=experiments,
-        splits=splits,
         guardrails=guardrails,
         likeness=told("days of pairs", lambda: pairs.likeness(replay)),
         pairs=told("pairs", lambda: pairs.pairs(replay)),
-        points=told("years", lambda: list(curve.points(replay, plan.starts))),
+        points=told("years", lambda: list(curve.points(replay, starts))),
         models=len(replay.year.models),
         seconds=time.monotonic() - begun,
         load=(load, os.getloadavg()[0]),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, stdtrit
 
 from evergreen.rollout import confidence_sequence
+from evergreen.rollout.confidence_sequence import radius
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,15 +98,6 @@ def bounds(values: Floats, alpha: float) -> tuple[Floats, Floats]:
     lower, upper = mean - width, mean + width
     _audit(values, lower, upper, alpha)
     return lower, upper
-
-
-def radius(n: npt.NDArray[np.int_], alpha: float) -> Floats:
-    """Return what evergreen.rollout.confidence_sequence's is, for many n at once."""
-    at = -2 * np.log(2 * alpha)
-    r2 = (at + np.log(1 + at)) / confidence_sequence.DAYS_STAR
-    grown = n * r2 + 1
-    errors = np.sqrt(2 * grown / (n * r2) * np.log(1 + np.sqrt(grown) / (2 * alpha)))
-    return np.asarray(-stdtrit(np.maximum(n - 1, 1), ndtr(-errors)) / np.sqrt(n))
 
 
 def _audit(values: Floats, lower: Floats, upper: Floats, alpha: float) -> None:

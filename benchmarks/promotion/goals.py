@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.promotion.chance import Usual, Wrong
+from benchmarks.promotion.chance import Wrong
 from benchmarks.promotion.curve import OURS, Point
 from benchmarks.promotion.pairs import Likeness, Pairs
-from benchmarks.promotion.power import Experiment, Guardrail, Power, Rollback, Split
+from benchmarks.promotion.power import Experiment, Guardrail, Power, Rollback
 from benchmarks.shown import Goal
 from evergreen.contract.endpoint import Policy
 
@@ -19,11 +19,9 @@ class Measured:
     """All of it; models: how many were fitted; seconds: of the run, less where fits were kept."""
 
     wrong: list[Wrong]
-    usual: list[Usual]
     power: list[Power]
     rollbacks: list[Rollback]
     experiments: list[Experiment]
-    splits: list[Split]
     guardrails: list[Guardrail]
     likeness: Likeness
     pairs: Pairs

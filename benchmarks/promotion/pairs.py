@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.promotion.curve import FOLLOWING, POLICY
-from benchmarks.promotion.draws import Floats, bounds, first, radius
+from benchmarks.promotion.draws import Floats, bounds, first
 from benchmarks.promotion.flights import DAYS, LABELS_AFTER
 from benchmarks.promotion.year import Replay
+from evergreen.rollout.confidence_sequence import radius
 
 PEEK_ROWS = 50
 LEAST_ROWS = 200

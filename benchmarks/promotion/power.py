@@ -8,16 +8,14 @@ import numpy.typing as npt
 from benchmarks.promotion.chance import ALPHA
 from benchmarks.promotion.draws import DAY_SD, ROWS_A_DAY, Process, bounds, first, gains, median
 from evergreen.contract.endpoint import Policy
-from evergreen.rollout.confidence_sequence import e_excess, mismatch
-from evergreen.rollout.evidence import FAILURES, UNLIKE_SPLIT
+from evergreen.rollout.confidence_sequence import e_excess
+from evergreen.rollout.evidence import FAILURES
 
 GAINS = (0.01, 0.02, 0.05, 0.1)
 SPREADS = (0.012, 0.032, DAY_SD)  # 5, 25 and 50 % of the pairs of flight models have less
 ROLLBACKS = (0.0, 0.02, 0.05, 0.1)
 EXPERIMENTS = (0.0, 0.01, 0.02, 0.05)
 LOSS_SD = 0.5  # of the log-loss of a row of one model
-SPLITS = ((0.5, 0.5), (0.5, 0.49), (0.5, 0.47))  # as asked for, and requests lost in one arm
-SPLIT_ROWS = 20_000
 RATES = (0.002, FAILURES, 0.02, 0.05, 0.2)
 REQUESTS = 20_000
 LOOK = 20  # requests between two looks at a guardrail
@@ -101,25 +99,6 @@ def experiment(gain: float, runs: int) -> Experiment:
         float((losses < wins).mean()),
         median(wins),
     )
-
-
-@dataclass(frozen=True)
-class Split:
-    """Arms that got these shares, where halves were asked for: share of runs called invalid."""
-
-    shares: tuple[float, float]
-    runs: int
-    invalid: float
-
-
-def split(shares: tuple[float, float], runs: int) -> Split:
-    """Count the requests of both arms once, at the end."""
-    random = np.random.default_rng((23, int(100 * shares[1])))
-    counts = random.binomial(SPLIT_ROWS, np.array(shares), (runs, 2))
-    if sum(shares) == 1:  # each request is in one of them
-        counts[:, 1] = SPLIT_ROWS - counts[:, 0]
-    found = [mismatch(pair, (0.5, 0.5)) < UNLIKE_SPLIT for pair in counts.tolist()]
-    return Split(shares, runs, float(np.mean(found)))
 
 
 @dataclass(frozen=True)

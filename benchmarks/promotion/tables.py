@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from benchmarks.promotion.chance import MARGIN, MIN_DAYS, SHORT, Wrong
+from benchmarks.promotion.chance import MARGIN, MIN_DAYS, Wrong
 from benchmarks.promotion.curve import OURS, POLICY, SCHEDULES, Point
 from benchmarks.promotion.draws import DAY_SD, ROW_SD, ROWS_A_DAY
 from benchmarks.promotion.goals import Measured, goals
 from benchmarks.promotion.pairs import QUANTILES
-from benchmarks.promotion.power import REQUESTS, SPLIT_ROWS
+from benchmarks.promotion.power import REQUESTS
 from benchmarks.shown import Page, Shown, reached
 from evergreen.contract.endpoint import Policy
 from local.template import ROOT
@@ -20,7 +20,6 @@ def tables(measured: Measured) -> list[Shown]:
     return [
         reached(goals(measured)),
         _wrong(measured.wrong),
-        _usual(measured),
         *_real(measured),
         *_power(measured),
         *_others(measured),
@@ -47,19 +46,6 @@ def _wrong(found: list[Wrong]) -> Shown:
         counts += [one.in_time[days] for days in MIN_DAYS if days <= end]
         rows.append([name, *(f"{count / one.runs:.1%}" for count in counts)])
     return "Promoted wrongly", remark, heads, rows
-
-
-def _usual(measured: Measured) -> Shown:
-    return (
-        "Promoted wrongly by the usual rules",
-        f"{measured.usual[0].runs:,} simulated years of {ROWS_A_DAY} rows a day, the same process, "
-        "one-sided tests at 5 %, with a look after every 50 rows.",
-        ["", f"within {SHORT:,} rows", "within a year"],
-        [
-            [one.rule, f"{one.short / one.runs:.1%}", f"{one.year / one.runs:.1%}"]
-            for one in measured.usual
-        ],
-    )
 
 
 def _real(measured: Measured) -> Iterator[Shown]:
@@ -128,15 +114,6 @@ def _others(measured: Measured) -> Iterator[Shown]:
         [
             [f"{one.gain:g}", f"{one.right:.1%}", f"{one.wrong:.1%}", _days(one.median)]
             for one in measured.experiments
-        ],
-    )
-    yield (
-        "A split that was not asked for",
-        f"Of {SPLIT_ROWS:,} requests to be halved; the arms got these shares.",
-        ["shares", "called invalid"],
-        [
-            [" / ".join(f"{share:.0%}" for share in one.shares), f"{one.invalid:.2%}"]
-            for one in measured.splits
         ],
     )
     yield (

@@ -48,7 +48,7 @@ def bound(days: Sequence[float] | Floats, alpha: float) -> Bound | None:
         return None
     mean = float(values.mean())
     spread = max(float(values.std(ddof=1)), LEAST_SPREAD * abs(mean))
-    width = spread * _radius(len(values), alpha)
+    width = spread * float(radius(len(values), alpha))
     return Bound(len(values), mean, mean - width, mean + width)
 
 
@@ -61,13 +61,16 @@ def unpaired(control: Sequence[float], treatment: Sequence[float], alpha: float)
     return bound(np.asarray(control) - np.asarray(treatment), alpha)
 
 
-def _radius(n: int, alpha: float) -> float:
-    """Return how many standard deviations the sequence reaches from the mean after n days."""
+def radius(n: int | npt.NDArray[np.int_], alpha: float) -> Floats:
+    """Return how many standard deviations the sequence reaches from the mean after n days.
+
+    n: from 2 on, a number or an array of any shape, which is that of the answer.
+    """
     at = -2 * np.log(2 * alpha)
     r2 = (at + np.log(1 + at)) / DAYS_STAR
     grown = n * r2 + 1
     errors = np.sqrt(2 * grown / (n * r2) * np.log(1 + np.sqrt(grown) / (2 * alpha)))  # standard
-    return float(-stdtrit(n - 1, ndtr(-errors)) / np.sqrt(n))
+    return np.asarray(-stdtrit(n - 1, ndtr(-errors)) / np.sqrt(n))
 
 
 def e_excess(events: int, rows: int, limit: float) -> float:

@@ -32,11 +32,9 @@ def measured() -> Measured:
     ]
     return Measured(
         wrong=[chance.wrong(process, 0.0, 100) for process in PROCESSES],
-        usual=chance.usual(20),
         power=[power.power(0.02, 0.045, margin, 100) for margin in (0.0, 0.01)],
         rollbacks=[power.rollback(0.1, 100)],
         experiments=[power.experiment(0.02, 100)],
-        splits=[power.split((0.5, 0.49), 100)],
         guardrails=power.guardrails(20),
         likeness=pairs.likeness(replay),
         pairs=pairs.Pairs(10, 5, 0, 0, 0.04, 0.0, 0),
