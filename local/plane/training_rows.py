@@ -32,7 +32,7 @@ DAY = np.timedelta64(1, "D")
 class Rows:
     """What `examples` made of a file, in order of time, after it passed the checks of a training.
 
-    frame: has a column for each field of a request. labels, times: as `Examples` has them.
+    frame: a column for each field of a request. labels, times: as `Examples` has them.
     """
 
     frame: pd.DataFrame
@@ -64,7 +64,15 @@ def read(name: str, file: Path) -> Rows:
             f"{file.name}: the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the "
             "future: mend its time, or drop it in `examples`"
         )
-    return Rows(kept[-1].iloc[order], found.labels, found.times)
+    frame = kept[-1][list(schema["properties"])].iloc[order]
+    return Rows(frame.apply(_plain), found.labels, found.times)
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """Return a column whose texts are of no class of a reader's own, which no pickle holds."""
+    if column.dtype != object:
+        return column
+    return column.map(lambda value: str(value) if isinstance(value, str) else value)
 
 
 def first_until(

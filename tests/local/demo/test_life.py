@@ -1,5 +1,6 @@
 """The life of an endpoint as the demo replays it: what is asked when, and what is known by then."""
 
+import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+from endpoints import flight_delay
 from evergreen.contract.decoding import MAX_ROWS
 from evergreen.contract.problem import Problem
 from local.demo import __main__ as main
@@ -179,6 +181,24 @@ def test_options_that_do_not_fit_are_refused_at_once(
 
     with pytest.raises(SystemExit, match=said):
         main.main()
+
+
+def test_a_life_can_be_handed_to_another_process_whatever_the_reader_made_of_its_text(
+    quick: None, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = given.quick()
+
+    def examples(table: pd.DataFrame) -> pd.DataFrame:
+        rows: pd.DataFrame = usual.examples(table)
+        return rows.assign(dest=table["goal"])  # a column that nothing declares
+
+    monkeypatch.setattr(flight_delay, "endpoint", replace(usual, examples=examples))
+    life = own(made(lambda table: table.assign(goal=table["dest"])))
+
+    again = pickle.loads(pickle.dumps(life))  # noqa: S301 - our own
+
+    assert [step.rows for step in again.steps()] == [step.rows for step in life.steps()]
+    assert {type(row["dest"]) for step in life.steps() for row in step.rows} == {str}
 
 
 def one_day(table: pd.DataFrame) -> pd.DataFrame:
