@@ -147,3 +147,26 @@ def test_a_table_with_a_head_and_no_rows_is_no_data_or_refused(
         assert "a.csv" in str(error)  # noqa: PT017 - either is an answer
     else:
         assert size(found) == 0
+
+
+def refused(store: Store, schema: JsonSchema, body: bytes) -> str:
+    store.put(f"{FOLDER}/a.csv", body)
+    with pytest.raises(DataError) as error:
+        dataset(store, schema)
+    return str(error.value)
+
+
+def test_a_column_that_examples_asks_for_is_named_with_those_that_there_are(
+    bucket: Store, schema: JsonSchema
+) -> None:
+    said = refused(bucket, schema, csv(given.table(3).rename(columns={"arr_delay": "Arr_Delay"})))
+
+    assert "the file has no column arr_delay; the columns are Arr_Delay, " in said
+
+
+def test_a_fault_in_what_examples_returned_is_found_in_the_file(
+    bucket: Store, schema: JsonSchema
+) -> None:
+    said = refused(bucket, schema, csv(given.table(30).assign(hour=[7] * 20 + [99] * 10)))
+
+    assert "row 20 of what `examples` returned (line 22 of a.csv), column hour: " in said
