@@ -118,6 +118,14 @@ def machine() -> dict[str, Any]:
     return {"cpus": os.cpu_count(), "cpu": model, "python": platform.python_version()}
 
 
+def status_mb(pid: int | str, field: str) -> float:
+    """Return a process's memory by Linux: VmRSS, what it has now, or VmHWM, the most it had."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    return 0.0  # it ends just now
+
+
 def conditions(measured: Timed, before: str = "", after: str = "") -> str:
     """Return one paragraph on when and where; before, after: what else there is to say."""
     facts, (first, last) = machine(), measured.load
@@ -152,7 +160,5 @@ def markdown(said: str, tables: Iterable[Shown]) -> str:
     """Return a paragraph and tables in Markdown, their first columns to the left."""
     parts = [said]
     for title, remark, heads, rows in tables:
-        lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts += [f"**{title}**", *([remark] if remark else []), table]
+        parts += [f"**{title}**", *([remark] if remark else []), marked.table(heads, rows)]
     return "\n\n".join(parts)

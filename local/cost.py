@@ -4,6 +4,7 @@ Prints the tables and writes them to docs/cost.md. The tables are arithmetic: no
 and free tiers are left out.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -21,72 +22,14 @@ START = datetime(2025, 1, 1, tzinfo=UTC)  # a month is like any other: it only c
 HOURS = MONTH / timedelta(hours=1)
 KB, GB = 2**10, 2**30  # bytes
 
-# US dollars, us-east-1, first tier, without any free tier, as of 2025.
-PRICES = {
-    "alarm, per metric and month": 0.10,
-    "custom metric, per month": 0.30,  # billed by the hour in which it is written
-    "dashboard, per month": 3.00,
-    "log data, per GB": 0.50,
-    "log storage, per GB and month": 0.03,
-    "traces, per million": 5.00,
-    "Lambda, per GB-second": 0.0000166667,
-    "Lambda requests, per million": 0.20,
-    "schedules, per million invocations": 1.00,
-    "events of S3, per million": 1.00,
-    "HTTP API requests, per million": 1.00,
-    "Firehose, per GB": 0.029,
-    "S3 PUT and LIST, per thousand": 0.005,
-    "S3 GET, per thousand": 0.0004,
-    "S3 storage, per GB and month": 0.023,
-    "image storage, per GB and month": 0.10,
-    "key, per month": 1.00,
-    "requests of a key, per ten thousand": 0.03,
-}
-ASSUMED = {
-    "seconds in which captures are reduced, imports included": 15,
-    "seconds of a daily check": 60,
-    "seconds in which the daily tick asks for trainings": 10,
-    "seconds of a tick, imports included": 15,
-    "seconds of a prediction": 0.015,
-    "S3 PUT and LIST requests of a scheduled invocation": 20,
-    "S3 GET requests when captures are reduced": 20,
-    "S3 GET requests of a daily check": 800,
-    "S3 GET requests of a tick": 50,
-    "share of the hours with a candidate or challenger": 0.5,
-    "requests of a key in a scheduled invocation": 5,
-    "KB of logs of a scheduled invocation": 10,
-    "KB of logs of a prediction, with the access log": 1.5,
-    "KB of a capture as Firehose bills it": 5,
-    "KB of a capture in S3, compressed": 0.25,
-    "GB of an image in its repository": 0.5,
-}
-SECONDS = {  # of a run, by schedule
-    "CheckFunctionHourly": ASSUMED["seconds in which captures are reduced, imports included"],
-    "CheckFunctionDaily": ASSUMED["seconds of a daily check"],
-    "TrainFunctionDaily": ASSUMED["seconds in which the daily tick asks for trainings"],
-    "RolloutFunctionTick": ASSUMED["seconds of a tick, imports included"],
-}
-GETS = {
-    "CheckFunctionHourly": ASSUMED["S3 GET requests when captures are reduced"],
-    "CheckFunctionDaily": ASSUMED["S3 GET requests of a daily check"],
-    "TrainFunctionDaily": 0,
-    "RolloutFunctionTick": ASSUMED["S3 GET requests of a tick"],
-}
-# What functions write, as CloudWatch metrics: once for the stack, and once for each endpoint.
-BY_CHECKS = (
-    "DriftChecked", "DriftRows", "DriftedFeatures", "DriftAlarm", "SchemaAlarm", "PerformanceAlarm",
-    "ModelAgeDays", "TrainedDaysAgo", "UnseenShare", "SetAside", "LogLoss", "LabelCoverage",
-)  # fmt: skip
-BY_PREDICTIONS = ("Predictions", "UnseenCategories")
-BY_TICKS = ("CandidateWaitsDays", "ChallengerDays")  # while there is one, and never both for long
-OF_RUNS = {  # once for the stack alone, by schedule
-    "CheckFunctionHourly": "ProfilesRun",
-    "CheckFunctionDaily": "ChecksRun",
-    "TrainFunctionDaily": "TrainingsAsked",
-    "RolloutFunctionTick": "TicksRun",
-}
+Table = dict[str, float]  # figures, or dollars, by item
 
-Table = dict[str, float]  # dollars by item
+FIGURES = tomllib.loads((ROOT / "local" / "cost.toml").read_text())
+PRICES: Table = FIGURES["prices"]
+ASSUMED: Table = FIGURES["assumed"]
+SCHEDULES: dict[str, dict[str, str]] = FIGURES["schedules"]
+BY_CHECKS, BY_PREDICTIONS, BY_TICKS = FIGURES["metrics"].values()
+OF_RUNS = {schedule: said["metric"] for schedule, said in SCHEDULES.items()}
 
 
 def main() -> None:
@@ -151,7 +94,8 @@ def idle(template: Template) -> Table:
             _metric_hours(runs[name]) for name in OF_RUNS if name in runs
         ),
         "scheduled invocations in Lambda": sum(
-            count * _lambda(template, _function(template, name), SECONDS[name])
+            count
+            * _lambda(template, _function(template, name), ASSUMED[SCHEDULES[name]["seconds"]])
             for name, count in runs.items()
         ),
         "their schedules": total * PRICES["schedules, per million invocations"] / 1e6,
@@ -231,10 +175,17 @@ def _lambda(template: Template, function: str, seconds: float) -> float:
     return used + PRICES["Lambda requests, per million"] / 1e6
 
 
+def _run(template: Template, schedule: str) -> float:
+    """Return the price of one invocation by a schedule."""
+    seconds = ASSUMED[SCHEDULES[schedule]["seconds"]]
+    return _lambda(template, _function(template, schedule), seconds)
+
+
 def _s3_requests(schedule: str) -> float:
     puts = ASSUMED["S3 PUT and LIST requests of a scheduled invocation"]
-    asked = puts * PRICES["S3 PUT and LIST, per thousand"]
-    return (asked + GETS[schedule] * PRICES["S3 GET, per thousand"]) / 1e3
+    gets = ASSUMED.get(SCHEDULES[schedule].get("gets", "none"), 0)
+    dollars = puts * PRICES["S3 PUT and LIST, per thousand"] + gets * PRICES["S3 GET, per thousand"]
+    return dollars / 1e3
 
 
 def _log(template: Template, kilobytes: float) -> float:
@@ -275,23 +226,17 @@ def _by_level(found: Mapping[str, Table]) -> str:
     items = next(iter(found.values()))
     rows = [[item, *(_dollars(table[item]) for table in found.values())] for item in items]
     sums = ["**together**", *(f"**{_dollars(sum(table.values()))}**" for table in found.values())]
-    return _markdown([heads, *rows, sums])
+    return marked.table(heads, [*rows, sums])
 
 
 def _listed(values: Mapping[str, float], sign: str, head: str) -> str:
     rows = [[name, f"{sign}{value:.10g}"] for name, value in values.items()]
-    return _markdown([["", head], *rows])
+    return marked.table(["", head], rows)
 
 
 def _dollars(amount: float) -> str:
     small = "< $0.01" if amount else "–"
     return f"${amount:,.2f}" if amount >= 0.005 else small
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    heads, *others = rows
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *others]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

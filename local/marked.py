@@ -17,3 +17,9 @@ def rewrite(document: Path, command: str, body: str) -> None:
     if not (found and ended):
         raise SystemExit(f"{document} has lost its markers {begin(command)} and {END}")
     document.write_text(f"{before}{found}\n\n{body}\n\n{END}{after}")
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown, its first column to the left."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -20,6 +20,7 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
+from benchmarks import shown
 from benchmarks.installed import BUILD
 from evergreen.aws.s3 import Store, Stored
 from evergreen.captures.examples import Examples
@@ -43,6 +44,7 @@ OBJECT_BYTES = 64_000_000  # what Firehose collects before it writes, as the tem
 BATCH = 10_000
 DAYS, A_DAY = 30, 24
 HOUR_ROWS = 1_400
+PEAK = "VmHWM"  # of this process; getrusage would count its parent's too
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _profiles(manifest: Manifest, folder: Path = FOLDER) -> Profiles:
 
 def _reduce() -> dict[str, Any]:
     profiles = _profiles(_manifest())
-    before = _peak_mb()
+    before = shown.status_mb("self", PEAK)
     begun, busy = time.perf_counter(), time.process_time()
     (hour,) = profiles.hours(AT, AT + timedelta(hours=1)).values()
     seconds, processor = time.perf_counter() - begun, time.process_time() - busy
@@ -188,17 +190,9 @@ def _reduce() -> dict[str, Any]:
         "rows": hour.rows,
         "seconds": seconds,
         "processor": processor,
-        "peak_mb": _peak_mb(),
+        "peak_mb": shown.status_mb("self", PEAK),
         "before_mb": before,
     }
-
-
-def _peak_mb() -> float:
-    """Return the most memory this process has had; getrusage would count its parent's too."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit("this process has no VmHWM")
 
 
 def _check(turns: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from rich.console import Console
 from benchmarks.load.checks import Memory
 from benchmarks.load.requests import ENDPOINT
 from benchmarks.serving.emulator import descendants
+from benchmarks.shown import status_mb
 from evergreen.captures import recorded_days
 from local import serve, template
 from local.plane import containers, stack, training_rows
@@ -108,10 +109,9 @@ def rss_mb(pid: int) -> float:
 
 def _rss_mb(pid: int) -> float:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        return status_mb(pid, "VmRSS")
     except FileNotFoundError:
         return 0.0
-    return sum(int(line.split()[1]) for line in status.splitlines() if line[:6] == "VmRSS:") / 1024
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.installed import EMULATOR, PYTHON
+from benchmarks.shown import status_mb
 from local.cloud import ports
 from local.cloud.ports import HOST
 
@@ -72,10 +74,7 @@ class Function:
 
     def peak_mb(self) -> float:
         """Return the most memory that the function's process has had so far."""
-        for line in Path(f"/proc/{self._pid()}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-        raise SystemExit("the function's process has no VmHWM")
+        return status_mb(self._pid(), "VmHWM") or sys.exit("the function's process is gone")
 
     def _pid(self) -> str:
         return self._times.read_text().split(maxsplit=1)[0]

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import distributions
 
 from benchmarks.installed import BUILD, Folders
-from benchmarks.serving.contenders import EMPTY, PATTERN
+from benchmarks.serving.contenders import EMPTY
 from benchmarks.serving.measure import Plan
-from benchmarks.serving.results import Goal, Result, Times, goals, ratios
+from benchmarks.serving.results import Goal, Result, Times, goals
 from benchmarks.shown import Page, Shown, conditions
 from local.template import ROOT
 
@@ -56,7 +56,6 @@ def write(measured: Measured, *, whole: bool) -> None:
             asdict(goal) | {"ratio": goal.ratio(found), "reached": goal.reached(found)}
             for goal in goals(found)
         ],
-        over={base: ratios(found, base) for base in (EMPTY, PATTERN)},
     )
 
 

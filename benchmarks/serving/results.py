@@ -1,10 +1,9 @@
 """Medians of runs, their ratios, and what these were to reach."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import attrgetter
 from statistics import median, quantiles
-from typing import Any
 
 from benchmarks.serving.contenders import EMPTY, NOPYC, PATTERN, ours
 from benchmarks.serving.measure import Run
@@ -36,8 +35,6 @@ class Result:
     handler: Times
     cold_cpu_ms: float
     peak_mb: float
-    processes: int
-    requests: int
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,6 @@ def _result(runs: Sequence[Run]) -> Result:
         cold_cpu_ms=1000 * median(run.cold_cpu for run in runs),
         # who stops after one row needs less memory than who goes on to 1,000
         peak_mb=median(run.peak_mb for run in warm or runs),
-        processes=len(runs),
-        requests=sum(len(run.warm[1]) for run in warm),
     )
 
 
@@ -126,22 +121,3 @@ def _times(runs: Sequence[Run], side: str) -> Times:
 def goals(results: Mapping[str, Result]) -> list[Goal]:
     """Return the goals of all who were measured."""
     return [goal for goal in GOALS if goal.of in results and goal.base in results]
-
-
-def ratios(results: Mapping[str, Result], base: str) -> dict[str, Any]:
-    """Return every figure of every contender over the same of one of them."""
-    figures = {name: _flat(result) for name, result in results.items()}
-    return {
-        name: {
-            key: value / figures[base][key] for key, value in own.items() if key in figures[base]
-        }
-        for name, own in figures.items()
-    }
-
-
-def _flat(result: Result) -> dict[str, float]:
-    nested = asdict(result)
-    found = {"cold_cpu_ms": result.cold_cpu_ms, "peak_mb": result.peak_mb}
-    for side in ("caller", "handler"):
-        found |= {f"{side}.{key}": value for key, value in nested[side].items() if value}
-    return found
