@@ -58,15 +58,11 @@ def bench(*, quick: bool) -> Measured:
     ]
     found = told("power", lambda: [power.power(*cell, runs) for cell in cells])
     rollbacks = told("rollback", lambda: [power.rollback(one, runs) for one in power.ROLLBACKS])
-    experiments = [power.experiment(gain, runs) for gain in power.EXPERIMENTS]
-    guardrails = told("guardrails", lambda: power.guardrails(runs))
     replay = Replay(told("models of the flights", lambda: year(every, apart)))
     return Measured(
         wrong=wrong,
         power=found,
         rollbacks=rollbacks,
-        experiments=experiments,
-        guardrails=guardrails,
         likeness=told("days of pairs", lambda: pairs.likeness(replay)),
         pairs=told("pairs", lambda: pairs.pairs(replay)),
         points=told("years", lambda: list(curve.points(replay, starts))),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.promotion.chance import Wrong
 from benchmarks.promotion.curve import OURS, Point
 from benchmarks.promotion.pairs import Likeness, Pairs
-from benchmarks.promotion.power import Experiment, Guardrail, Power, Rollback
+from benchmarks.promotion.power import Power, Rollback
 from benchmarks.shown import Goal
 from evergreen.contract.endpoint import Policy
 
@@ -21,8 +21,6 @@ class Measured:
     wrong: list[Wrong]
     power: list[Power]
     rollbacks: list[Rollback]
-    experiments: list[Experiment]
-    guardrails: list[Guardrail]
     likeness: Likeness
     pairs: Pairs
     points: list[Point]

@@ -7,7 +7,6 @@ from benchmarks.promotion.curve import OURS, POLICY, SCHEDULES, Point
 from benchmarks.promotion.draws import DAY_SD, ROW_SD, ROWS_A_DAY
 from benchmarks.promotion.goals import Measured, goals
 from benchmarks.promotion.pairs import QUANTILES
-from benchmarks.promotion.power import REQUESTS
 from benchmarks.shown import Page, Shown, reached
 from evergreen.contract.endpoint import Policy
 from local.template import ROOT
@@ -22,7 +21,6 @@ def tables(measured: Measured) -> list[Shown]:
         _wrong(measured.wrong),
         *_real(measured),
         *_power(measured),
-        *_others(measured),
         *_years(measured.points),
     ]
 
@@ -103,28 +101,6 @@ def _power(measured: Measured) -> Iterator[Shown]:
         f"spread of days {DAY_SD}. Days since its promotion.",
         ["loss, nats", "rolled back", "median days"],
         [[f"{one.loss:g}", f"{one.share:.1%}", _days(one.median)] for one in measured.rollbacks],
-    )
-
-
-def _others(measured: Measured) -> Iterator[Shown]:
-    yield (
-        "A/B experiments",
-        f"Halves of {ROWS_A_DAY} requests a day for 60 days, with a look every day.",
-        ["true gain, nats", "treatment wins", "control stays", "median days to win"],
-        [
-            [f"{one.gain:g}", f"{one.right:.1%}", f"{one.wrong:.1%}", _days(one.median)]
-            for one in measured.experiments
-        ],
-    )
-    yield (
-        "Guardrails of a canary",
-        "It may fail to answer, or be too slow, in 1 % of its requests; a look after every 20 of "
-        f"{REQUESTS:,}.",
-        ["it fails in", "rejected", "median requests"],
-        [
-            [f"{one.rate:.1%}", f"{one.rejected:.1%}", _days(one.median)]
-            for one in measured.guardrails
-        ],
     )
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from benchmarks.promotion import power
-from evergreen.rollout.confidence_sequence import e_excess
 
 
 def test_more_gain_is_found_more_often_and_a_margin_finds_more() -> None:
@@ -21,9 +20,3 @@ def test_a_clear_loser_is_rolled_back_while_it_is_watched_and_an_equal_is_not() 
     assert loser.share > 0.95
     assert loser.median is not None
     assert loser.median <= 10
-
-
-def test_the_fewest_failures_that_reject_a_canary_are_the_products() -> None:
-    least = power._least(1_000)
-
-    assert e_excess(least, 1_000, 0.01) >= 20 > e_excess(least - 1, 1_000, 0.01)

@@ -34,8 +34,6 @@ def measured() -> Measured:
         wrong=[chance.wrong(process, 0.0, 100) for process in PROCESSES],
         power=[power.power(0.02, 0.045, margin, 100) for margin in (0.0, 0.01)],
         rollbacks=[power.rollback(0.1, 100)],
-        experiments=[power.experiment(0.02, 100)],
-        guardrails=power.guardrails(20),
         likeness=pairs.likeness(replay),
         pairs=pairs.Pairs(10, 5, 0, 0, 0.04, 0.0, 0),
         points=[
