@@ -98,8 +98,8 @@ def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
     except EvergreenError as error:
         raise SystemExit(str(error)) from error
     if data is not None:
-        if not data.is_file():
-            raise SystemExit(f"{data} is not a file")
+        if not data.exists():
+            raise SystemExit(f"{data} is neither a file nor a folder of parts")
         return data
     if endpoint in FLIGHTS:
         from local.samples import flights
@@ -112,9 +112,19 @@ def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
     raise SystemExit(f"{endpoint} needs its training data: ENDPOINT={endpoint} DATA=file")
 
 
+def parts(endpoint: str, data: Path) -> dict[str, Path]:
+    """Return the files of training data, a file or a folder of parts, by their keys."""
+    files = (
+        [data] if data.is_file() else [path for path in sorted(data.rglob("*")) if path.is_file()]
+    )
+    folder = data.resolve().parent
+    return {f"training/{endpoint}/{path.resolve().relative_to(folder)}": path for path in files}
+
+
 def upload(plane: Plane, endpoint: str, file: Path) -> None:
-    """Put a training file into the data bucket, and let what follows from it happen."""
-    data().put(f"training/{endpoint}/{file.name}", file.read_bytes())
+    """Put training data into the data bucket, and let what follows from it happen."""
+    for key, part in parts(endpoint, file).items():
+        data().put(key, part.read_bytes())
     plane.settle()
 
 

@@ -23,6 +23,7 @@ from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import DataError
 from evergreen.contract.schema import schema_of
 from evergreen.training import dataset
+from evergreen.training.tables import folders
 from local.plane import stack
 
 DAY = np.timedelta64(1, "D")
@@ -41,18 +42,21 @@ class Rows:
 
 
 def read(name: str, file: Path) -> Rows:
-    """Return the rows of a file; SystemExit says what a training would refuse, or what is odd."""
+    """Return the rows of a file or folder; SystemExit says what a training would refuse, or what is odd."""
     usual, kept = endpoint_files.load(name), []
 
     def examples(table: Any) -> Any:
         kept.append(usual.examples(table))
         return kept[-1]
 
-    disk = SimpleNamespace(get=lambda _, most: Stored(file.read_bytes()[:most], ""))
+    parts = stack.parts(name, file)
+    disk = SimpleNamespace(get=lambda key, most: Stored(parts[key].read_bytes()[:most], ""))
     watched = replace(usual, examples=examples)
     try:
-        schema = schema_of(name, usual.row)
-        found = dataset.from_files(cast(Store, disk), [file.name], watched, schema)
+        schema, tables = schema_of(name, usual.row), folders.tables(parts)
+        if len(tables) != 1:
+            raise SystemExit(f"{file} holds {len(tables)} tables: name one file, or one folder")
+        found = dataset.from_files(cast(Store, disk), tables[0], watched, schema)
     except DataError as error:
         raise SystemExit(str(error)) from error
     if not found:

@@ -127,6 +127,24 @@ def test_rows_without_order_are_replayed_in_the_order_of_time(quick: None, made:
     assert sorted(map(str, next(mixed.steps()).rows)) == sorted(map(str, next(usual.steps()).rows))
 
 
+def test_a_folder_of_parts_is_replayed_as_the_file_that_they_are_of(
+    quick: None, made: Made, tmp_path: Path
+) -> None:
+    usual = own(made())
+    folder = tmp_path / "parts"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "_SUCCESS").touch()
+    (folder / "part-0.csv").write_bytes(given.csv(given.table()[:700]))
+    (folder / "part-1.csv").write_bytes(given.csv(given.table()[700:]))
+
+    parts = own(folder)
+
+    assert (parts.start, parts.times.tolist()) == (usual.start, usual.times.tolist())
+    (folder / "inner" / "other.csv").write_bytes(given.csv(given.table()))
+    with pytest.raises(SystemExit, match="2 tables"):
+        own(folder)
+
+
 @pytest.mark.parametrize(
     ("asked", "start"),
     [
@@ -171,7 +189,7 @@ def test_what_will_be_done_is_said_beforehand(quick: None, made: Made) -> None:
         (["--endpoint", "air-time", "--runtime", "sam"], "RUNTIME=sam replays the flights only"),
         (["--first", "0.5"], "FIRST and LABEL_DELAY are for your own DATA"),
         (["--months", "12"], "MONTHS is at most 11"),
-        (["--data", "nowhere.csv"], "nowhere.csv is not a file"),
+        (["--data", "nowhere.csv"], "nowhere.csv is neither a file nor a folder"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_at_once(
