@@ -44,7 +44,7 @@ def main() -> None:
     parser = command_line.parser("local.sam_local", __doc__, "make local PORT=5555")
     parser.add_argument("--port", type=int, default=PORT, help="where moto listens")
     parser.add_argument("--endpoint", required=True, help="which one the events ask about")
-    parser.add_argument("--data", type=Path, help="training data: CSV, JSON lines or Parquet, or a folder of parts")
+    parser.add_argument("--data", type=Path, help="training data, or a folder of its parts")
     arguments = parser.parse_args()
     endpoint = arguments.endpoint
     BUILD.mkdir(parents=True, exist_ok=True)

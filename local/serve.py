@@ -95,7 +95,7 @@ def _arguments() -> Any:
         choices=endpoint_files.names(),
         help="which one to serve",
     )
-    parser.add_argument("--data", type=Path, help="training data: CSV, JSON lines or Parquet, or a folder of parts")
+    parser.add_argument("--data", type=Path, help="training data, or a folder of its parts")
     parser.add_argument(
         "--first",
         help="a date or a share: what is later in the file is asked for as the clock gets there",

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         "--endpoint", required=True, choices=endpoint_files.names(), help="which one to train"
     )
-    parser.add_argument("--data", type=Path, help="training data: CSV, JSON lines or Parquet, or a folder of parts")
+    parser.add_argument("--data", type=Path, help="training data, or a folder of its parts")
     parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")
     parser.add_argument("--runtime", choices=stack.RUNTIMES, default="onnx", help="ServingRuntime")
     parser.add_argument("--model", type=Path, help="a fitted pipeline, in place of the candidates")

@@ -42,7 +42,7 @@ class Rows:
 
 
 def read(name: str, file: Path) -> Rows:
-    """Return the rows of a file or folder; SystemExit says what a training would refuse, or what is odd."""
+    """Return the rows of a file or folder; SystemExit says what a training would refuse."""
     usual, kept = endpoint_files.load(name), []
 
     def examples(table: Any) -> Any:

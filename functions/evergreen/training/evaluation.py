@@ -32,9 +32,10 @@ PRIOR = 0.01  # of the constant in the tree's answers: no leaf is as sure as its
 TIMED = 20  # rows, each scored alone
 
 
-def data(examples: Examples, policy: Policy, champion: Model | None) -> Gate:
+def data(examples: Examples, policy: Policy, champion: Model | None, *, by_hand: bool) -> Gate:
     """Check what is peculiar about the data as a whole: repeated rows, and other labels.
 
+    by_hand: whether a person asks, whom other labels do not stop: they may be how the world is now.
     A version's own checks of each row, of counts and of leakage stand in captures.examples.
     """
     doubled = float(examples.frame().assign(label=examples.labels, time=examples.times)
@@ -50,10 +51,11 @@ def data(examples: Examples, policy: Policy, champion: Model | None) -> Gate:
             f"policy.max_duplicates={policy.max_duplicates}: was a file uploaded twice?"
         )
         return Gate(name="data", passed=False, said=said, figures=figures)
-    if shift is not None and shift > policy.max_label_shift:
+    if shift is not None and shift > policy.max_label_shift and not by_hand:
         said = (
             f"the labels since the champion's are unlike those (PSI {shift:.2f}, more than "
-            f"policy.max_label_shift={policy.max_label_shift}): look at them, or raise that"
+            f"policy.max_label_shift={policy.max_label_shift}): look at them, and train by hand "
+            "where the world is so, or raise that"
         )
         return Gate(name="data", passed=False, said=said, figures=figures)
     known = "" if shift is None else f", labels PSI {shift:.2f} from the champion's"

@@ -169,8 +169,9 @@ def _state(job: Job, run: Run, seen: Seen | None, last: Manifest | None) -> trig
     if document and run.trigger in triggers.AUTOMATIC:
         checked = earlier_checks.previous(job.data, job.name, run.at + timedelta(hours=1))
         if checked and checked.version == document.champion:
+            long_ago = run.at - timedelta(days=job.endpoint.policy.cooldown_days)
             violated = [part for alarm in checked.alarms if alarm.kind == "schema"
-                        for part in alarm.about]  # fmt: skip
+                        and alarm.since > long_ago for part in alarm.about]  # fmt: skip
     return triggers.State(
         now=datetime.now(UTC) + events.CLOCK_SKEW,
         document=document,

@@ -22,7 +22,7 @@ from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import FALLBACK, Evaluation, Manifest
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REPORT, Model
-from evergreen.training import evaluation, gates
+from evergreen.training import evaluation, gates, triggers
 from evergreen.training.fitting import Candidate, Contest, Fitted, Request, fit
 from evergreen.training.gates import Slice
 from evergreen.training.holdout import split
@@ -76,7 +76,8 @@ def train(
     """
     policy = endpoint.policy
     examples = check(examples, schema, at=request.at, min_rows=policy.min_rows)
-    data_gate = evaluation.data(examples, policy, champion)
+    by_hand = triggers.by_hand(request.trigger)
+    data_gate = evaluation.data(examples, policy, champion, by_hand=by_hand)
     if not data_gate.passed:
         raise DataError(data_gate.said)
     fitted_until = champion.manifest.lineage.fitted_until if champion else None

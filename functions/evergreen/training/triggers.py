@@ -21,7 +21,8 @@ class State:
     """What a training finds when it starts.
 
     last: the newest version, whatever became of it. in_flight: why another version would have to
-    wait, or None. violated: the fields for which the newest check found the schema violated.
+    wait, or None. violated: the fields for which the newest check found the schema violated, and
+        not for as long as policy.cooldown_days: by then the world is so, and training is the mend.
     """
 
     now: datetime
@@ -88,6 +89,7 @@ def reason_to_skip(trigger: str, at: datetime, policy: Policy, state: State) -> 
     if state.violated:
         return (
             f"the newest check found the schema violated ({', '.join(state.violated)}): "
-            "mend the data, or train by hand"
+            "mend the data, or train by hand; what lasts for policy.cooldown_days="
+            f"{policy.cooldown_days} no longer holds trainings up"
         )
     return state.in_flight

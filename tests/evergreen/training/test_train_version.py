@@ -531,9 +531,11 @@ def test_labels_that_are_unlike_those_of_the_champion_are_refused_until_a_person
         data.columns, np.where(late, random.uniform(size=4_000) < 0.02, data.labels), data.times
     )
 
+    schedule = dataclasses.replace(REQUEST, trigger="schedule")
     with pytest.raises(DataError, match=r"labels since the champion's are unlike.*max_label_shift"):
-        train(REQUEST, endpoint(), SCHEMA, odd, champion)
-    assert train(REQUEST, endpoint(max_label_shift=9.0), SCHEMA, odd, champion)
+        train(schedule, endpoint(), SCHEMA, odd, champion)
+    assert train(schedule, endpoint(max_label_shift=9.0), SCHEMA, odd, champion)
+    assert train(REQUEST, endpoint(), SCHEMA, odd, champion)
 
 
 def test_a_search_is_recorded_with_what_it_chose() -> None:

@@ -226,19 +226,22 @@ def test_a_paused_endpoint_trains_for_a_person_only(train: Train, artifacts: Sto
     assert train({"endpoint": NAME})["outcome"] == "entered"
 
 
-@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize(
+    ("own", "days"), [(True, 0), (False, 0), (True, 60)], ids=["own", "another's", "for long"]
+)
 def test_a_schema_violation_that_the_newest_check_found_of_the_champion_stops_a_schedule(
-    train: Train, data: Store, artifacts: Store, own: bool
+    train: Train, data: Store, artifacts: Store, own: bool, days: int
 ) -> None:
-    alarm = checks.alarm("schema", LATER, ["visib"])
+    alarm = checks.alarm("schema", LATER - timedelta(days=days), ["visib"])
+    stops = own and not days
     version = state(artifacts).champion if own else given.version(1)
     found = checks.healthy(version=version, end=LATER, alarms=[alarm])
     data.put(key_of(NAME, LATER), msgspec.json.encode(found))
 
     run = train(requested())
 
-    assert run["outcome"] == ("skipped" if own else "entered")
-    assert not own or "schema violated (visib)" in run["reason"]
+    assert run["outcome"] == ("skipped" if stops else "entered")
+    assert not stops or "schema violated (visib)" in run["reason"]
 
 
 # New labels
