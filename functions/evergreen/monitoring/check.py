@@ -28,8 +28,7 @@ from evergreen.monitoring import assessment, daily_performance, earlier_checks
 from evergreen.monitoring.assessment import Window
 from evergreen.monitoring.daily_performance import Followed
 from evergreen.monitoring.hourly_profiles import Hour, Profiles, window
-from evergreen.monitoring.reference_profile import MIN_ROWS
-from evergreen.monitoring.report import Alarm, CheckReport
+from evergreen.monitoring.report import MIN_ROWS, Alarm, CheckReport
 from evergreen.registry import events
 from evergreen.registry.manifest import Expected, Manifest, version_time
 from evergreen.registry.registry import Registry

@@ -9,8 +9,7 @@ exactly. Everything works on counts: its cost does not grow with the rows.
 import numpy as np
 
 from evergreen.monitoring import reference_profile, two_sample_tests
-from evergreen.monitoring.reference_profile import MIN_ROWS
-from evergreen.monitoring.report import FeatureDrift, Violation, ViolationKind, severity
+from evergreen.monitoring.report import MIN_ROWS, FeatureDrift, Violation, ViolationKind, severity
 from evergreen.monitoring.two_sample_tests import Counts
 from evergreen.registry.manifest import FeatureProfile
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from evergreen.captures.examples import Examples
 from evergreen.contract.schema import Columns, JsonSchema, is_text, shortened
+from evergreen.monitoring import report
 from evergreen.monitoring.two_sample_tests import Counts, divergence
 from evergreen.registry.manifest import FeatureProfile
 
@@ -26,7 +27,7 @@ SEEN_BITS = 16  # for each of those, up to MAX_BITS: one new value in 400 is the
 MAX_BITS = 2**19  # that is up to 32,768 values; one in twelve of 100,000, and most of 500,000
 HASHES = 4
 TESTED_CATEGORIES = 30  # the rarer ones are tested together
-MIN_ROWS = 200  # of a window; below, the answer is "insufficient data"
+MIN_ROWS = report.MIN_ROWS
 MIN_DELTA = 0.01  # about a shift of the mean by 0.1 standard deviations
 SEASON = timedelta(days=7)
 SPREADS = 3.0  # standard deviations of weekly shares; four weeks do not show the worst one

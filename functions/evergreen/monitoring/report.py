@@ -17,6 +17,7 @@ ViolationKind = Literal["missing values", "unseen categories", "outside the rang
 AlarmKind = Literal["drift", "schema", "performance"]
 
 MODERATE, MAJOR = 0.1, 0.25  # corrected PSI, nats
+MIN_ROWS = 200  # of a window; below, the answer is "insufficient data"
 
 
 def severity(psi: float) -> Severity:

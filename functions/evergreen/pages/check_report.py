@@ -4,7 +4,7 @@ from datetime import date
 from itertools import takewhile
 from typing import Any
 
-from evergreen.monitoring.report import MAJOR, TOGETHER, CheckReport, FeatureDrift
+from evergreen.monitoring.report import MAJOR, MIN_ROWS, TOGETHER, CheckReport, FeatureDrift
 from evergreen.pages import charts, performance_sections
 from evergreen.pages.html import TEMPLATES, on, render, share
 from evergreen.pages.summary import headline
@@ -26,6 +26,8 @@ def page(report: CheckReport) -> str:
         moved=[(each, since(report, each.feature)) for each in compared(report)],
         trend=charts.trend(psi_by_day(report), performance_sections.alarm_days(report, "drift")),
         violations=sorted(report.violations, key=lambda each: (not each.flagged, -each.share)),
+        judged=report.rows + report.set_aside.get("wrong schema", 0) >= MIN_ROWS,
+        least=MIN_ROWS,
         set_aside=[[why, f"{rows:,}"] for why, rows in report.set_aside.items() if rows],
         versions=_versions(report.versions),
         **_distributions(report),

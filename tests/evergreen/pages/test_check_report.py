@@ -217,6 +217,20 @@ def test_slices_are_the_means_of_the_last_week_with_labels() -> None:
     assert "<td>carrier</td><td>UA</td><td>400</td><td>0.700</td>" in html
 
 
+@pytest.mark.parametrize(("rows", "misfits", "judged"), [(199, 0, 0), (0, 0, 0), (150, 50, 1)])
+def test_a_schema_that_was_not_judged_is_not_said_to_be_kept(
+    rows: int, misfits: int, judged: bool
+) -> None:
+    few = checks.healthy(
+        status="insufficient data", rows=rows, features=[], set_aside={"wrong schema": misfits}
+    )
+
+    text = Seen(page(few)).text
+
+    assert ("no more frequent than in the reference" in " ".join(text.split())) == judged
+    assert ("Nothing was judged: that takes 200 predictions in a window." in text) == (not judged)
+
+
 def test_a_report_read_from_json_gives_the_same_page() -> None:
     report = checks.drifted()
 
