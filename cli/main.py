@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import commands, sagemaker, training_data
+from cli import commands, imported, sagemaker, training_data
 from cli.api import AddressError, RefusedError, UnreachableError, address, api_of
 from cli.commands import Session
 
@@ -29,6 +29,7 @@ EXAMPLES = {  # what --help of each command ends with
     "retrain": "retrain flight-delay --wait",
     "upload": "upload flight-delay data.parquet --wait",
     "clock": "clock +7d",
+    "import": "import model.joblib --endpoint flight-delay --data newer.parquet",
     "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
     "approve": 'approve flight-delay --reason "the figures are good"',
     "reject": 'reject flight-delay --reason "the data was broken"',
@@ -137,6 +138,17 @@ def _actions(add: Adder) -> None:
     upload = _of_one(add("upload", training_data.upload, text))
     upload.add_argument("file", metavar="FILE", type=Path)
     upload.add_argument("--wait", action="store_true", help="wait until the training has ended")
+    text = "take a fitted pipeline of somebody else through the gates, on this machine"
+    brought = add("import", imported.import_model, text)
+    brought.set_defaults(offline=True)
+    brought.add_argument(
+        "file", metavar="FILE", type=Path, help="joblib, skops, or MLflow's folder"
+    )
+    brought.add_argument("--endpoint", required=True, help="whose rows the pipeline reads")
+    brought.add_argument("--data", type=Path, help="labelled data, newer than what was fitted on")
+    brought.add_argument(
+        "--runtime", choices=("onnx", "sklearn"), default="onnx", help="what serves"
+    )
     text = "turn SageMaker Model Monitor's captured JSON lines into a training file"
     found = add("import-captures", sagemaker.import_captures, text)
     found.set_defaults(offline=True)
