@@ -1,5 +1,7 @@
 """What the levels come to together: the figures of summary.json."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from statistics import median
@@ -7,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from evergreen.monitoring.report import CheckReport
+from evergreen.monitoring.report import MIN_ROWS, CheckReport
 from local.demo.levels import Options
 from local.demo.life import About
 from local.demo.result import Event, Losses, Result
@@ -79,9 +81,9 @@ class Summary(msgspec.Struct, kw_only=True):
     share: of the rows after the first part, one in so many was replayed. levels: by number. The
     fields from periods to alarms are those of the highest level; loss: over all rows, frozen is the
     first model, which is what level 1 answers with. alarms: the days on which a check found one
-    going on, by its kind. refused, rolled_back: of all levels; what had begun to answer was rolled
-    back. days_to_recover: median over the recoveries of the highest level that came to an end; None
-    if none did. requests: of all levels together.
+    going on, by its kind. held_back: sentences on what could not act. refused, rolled_back: of all
+    levels; what had begun to answer was rolled back. days_to_recover: median over the recoveries of
+    the highest level that came to an end; None if none did. requests: of all levels together.
     """
 
     endpoint: str
@@ -95,6 +97,7 @@ class Summary(msgspec.Struct, kw_only=True):
     captures: dict[str, int]
     labels: dict[str, int]
     alarms: dict[str, list[date]]
+    held_back: list[str]
     refused: list[Turned]
     rolled_back: list[Turned]
     recoveries: list[Recovery]
@@ -158,6 +161,7 @@ def merge(results: Mapping[int, Result], options: Options, about: About, seconds
         captures=top.captures,
         labels=top.labels,
         alarms=alarm_days(top.reports),
+        held_back=held_back(top),
         refused=[turned for level in sorted(results) for turned in refused(results[level])],
         rolled_back=[turned for level in sorted(results) for turned in rolled_back(results[level])],
         recoveries=sorted(found, key=lambda episode: (episode.level, episode.alarm)),
@@ -244,6 +248,27 @@ def recoveries(result: Result) -> list[Recovery]:
 def _median(episodes: Iterable[Recovery]) -> float | None:
     days = [episode.days for episode in episodes if episode.days is not None]
     return round(median(days), 2) if days else None
+
+
+def held_back(result: Result) -> list[str]:
+    """Say what could not act: checks of too few rows, and trainings that were skipped."""
+    lines, reports = [], result.reports
+    rows = int(median(report.rows for report in reports)) if reports else MIN_ROWS
+    if rows < MIN_ROWS:
+        enough = (report for report in reports if report.status != "insufficient data")
+        judged, days = ({report.end.date() for report in some} for some in (enough, reports))
+        lines.append(
+            f"Drift was judged on {len(judged)} of {len(days)} days: a window of "
+            f"{(reports[0].end - reports[0].start).days} days has about {rows} rows, and "
+            f"{MIN_ROWS} are needed; raise policy.drift_window_days."
+        )
+    found = [each.detail["reason"] for each in result.events if each.type == "Training Skipped"]
+    kinds = [re.sub(r"[\d.,:]+", "", reason) for reason in found]  # alike but for numbers
+    last = dict(zip(kinds, found, strict=True))
+    parts = [f"{number:,}, {last[kind]}" for kind, number in Counter(kinds).most_common(3)]
+    if parts:
+        lines.append(f"Trainings skipped ({len(found):,}): {'; '.join(parts)}.")
+    return lines
 
 
 def alarm_days(reports: Sequence[CheckReport]) -> dict[str, list[date]]:

@@ -35,13 +35,11 @@ def _cells(rows: int, *losses: float) -> list[str]:
 
 def closing_lines(summary: Summary) -> str:
     """Return the lines after the table: what it was worth, and that nothing was lost."""
-    better = 1 - summary.loss.evergreen / summary.loss.frozen
-    side = "below" if better >= 0 else "above"
     promoted = max(summary.levels[str(summary.top)].promotions - 1, 0)
     lines = [
         f"Level {summary.top} ({NAMES[summary.top]}): {summary.about.metric} "
-        f"{abs(better):.1%} {side} the frozen model's, after {promoted} "
-        f"promotion{'' if promoted == 1 else 's'} of a challenger.",
+        f"{compared(summary.loss.evergreen, summary.loss.frozen)} the frozen model's, after "
+        f"{promoted} promotion{'' if promoted == 1 else 's'} of a challenger.",
         f"Refused: {_counted(summary.refused)}. Rolled back: {_counted(summary.rolled_back)}. "
         f"From the first alarm to another champion: {_days(summary)}.",
         f"{summary.requests['answered']:,} of {summary.requests['sent']:,} requests answered, "
@@ -49,12 +47,25 @@ def closing_lines(summary: Summary) -> str:
         f"{summary.top}, {summary.captures['distinct']:,} predictions captured and "
         f"{summary.labels['joined']:,} of {summary.labels['sent']:,} labels joined.",
         _alarms(summary.alarms),
+        *summary.held_back,
         said_share(summary.share, summary.about.noun),
         f"{summary.seconds:.0f} s, {summary.peak_memory_mb:,} MB at the peak of a level. "
         "See build/demo/report.html, report.png, summary.json, and level-N/ for what each level "
         "left.",
     ]
     return "\n".join(lines)
+
+
+def compared(ours: float, other: float) -> str:
+    """Say how one loss compares with another.
+
+    >>> compared(0.9, 1.0), compared(1.05, 1.0), compared(0.9999, 1.0)
+    ('10.0% lower than', '5.0% higher than', 'as good as')
+    """
+    share = f"{abs(1 - ours / other):.1%}"
+    return (
+        "as good as" if share == "0.0%" else f"{share} {'lower' if ours < other else 'higher'} than"
+    )
 
 
 def said_share(share: int, noun: str) -> str:

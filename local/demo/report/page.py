@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen.pages.html import render
 from local.demo.levels import NAMES
 from local.demo.report import charts, decisions, flagged
-from local.demo.report.closing import said_share
+from local.demo.report.closing import compared, said_share
 from local.demo.stages import Story, stories
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def headline(summary: "Summary") -> str:
     """Return what it was worth, in a sentence."""
     loss = summary.loss
     return (
-        f"On autopilot the {summary.about.metric} was {compared(loss.evergreen, loss.frozen)} than "
+        f"On autopilot the {summary.about.metric} was {compared(loss.evergreen, loss.frozen)} "
         "that of the first model left alone, and "
-        f"{compared(loss.evergreen, loss.base_rate)} than the base rate’s."
+        f"{compared(loss.evergreen, loss.base_rate)} the base rate’s."
     )
 
 
@@ -90,18 +90,9 @@ def title(summary: "Summary") -> str:
     """Return what it was worth, as the title of the picture."""
     loss = summary.loss
     return (
-        f"Autopilot: {summary.about.metric} {compared(loss.evergreen, loss.frozen)} than the "
-        f"frozen model, {compared(loss.evergreen, loss.base_rate)} than the base rate"
+        f"Autopilot: {summary.about.metric} {compared(loss.evergreen, loss.frozen)} the "
+        f"frozen model, {compared(loss.evergreen, loss.base_rate)} the base rate"
     )
-
-
-def compared(ours: float, other: float) -> str:
-    """Say how one loss compares with another.
-
-    >>> compared(0.9, 1.0), compared(1.05, 1.0)
-    ('10.0% lower', '5.0% higher')
-    """
-    return f"{abs(1 - ours / other):.1%} {'lower' if ours <= other else 'higher'}"
 
 
 def periods(summary: "Summary") -> dict[str, Any]:

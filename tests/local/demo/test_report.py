@@ -142,6 +142,26 @@ def test_what_was_turned_away_is_counted_by_level_and_by_what_was_injected() -> 
     assert "6,000 of 6,002 requests answered" in lines
 
 
+def test_the_end_says_what_could_not_act_and_why() -> None:
+    few = [
+        msgspec.structs.replace(check(number), status=status, rows=168)
+        for number, status in ((4, "insufficient data"), (4, "insufficient data"), (5, "steady"))
+    ]
+    reasons = ("too young: 3 days", "unlike (x)", "too young: 1,204 days")
+    more = [event(9, "Training Skipped", reason=reason) for reason in reasons]
+
+    lines = closing_lines(merged(both((2, 0.50001, 0.5), reports=tuple(few), more=tuple(more))))
+
+    assert (
+        "Drift was judged on 1 of 2 days: a window of 7 days has about 168 rows, and 200 are needed"
+    ) in lines
+    assert "Trainings skipped (3): 2, too young: 1,204 days; 1, unlike (x)." in lines
+    assert "log-loss as good as the frozen model's" in lines
+    calm = closing_lines(merged(both(reports=CHECKS)))
+    assert "Drift was judged" not in calm
+    assert "skipped" not in calm
+
+
 def test_level_one_stands_for_the_first_model_and_has_no_decision_to_show(tmp_path: Path) -> None:
     alone = {4: result(4)}
 
