@@ -252,7 +252,7 @@ def _time(value: Any, files: Files) -> datetime | None:
         if word is None:
             return None
         if files.time_format is not None:
-            value = datetime.strptime(word, files.time_format)  # noqa: DTZ007 - see below
+            value = files.time(word)
         elif _TIME.fullmatch(word):
             value = datetime.fromisoformat(word)
         else:

@@ -1,12 +1,37 @@
 """How the user's training files are written: what a reader would have to guess otherwise."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 TYPES = (float, int, bool, str, datetime)  # that a column may be declared as
 SEPARATORS = (",", ";", "\t", "|")  # looked for where none is declared
+_DIGITS = {1: "wu", 2: "dmyHIMSUWV", 3: "j", 4: "YG", 6: "f"}  # of each directive
+_WIDTHS = {f"%{each}": width for width, letters in _DIGITS.items() for each in letters}
+_OTHERS = dict.fromkeys(("%a", "%A", "%b", "%B", "%p"), "([a-z]+)")
+_OTHERS |= {"%z": r"(?:[+-]\d\d:?\d\d|z)", "%%": "%", " ": r"\s+"}
+_NOW = (2031, 12, 30, 23, 58, 59, 123456)  # where a part is left out, `strptime` takes another
+_PROBES = [datetime(*_NOW[:parts], tzinfo=UTC) for parts in range(3, 8)]  # type: ignore[arg-type,misc]
+
+
+@cache
+def _shape(time_format: str) -> re.Pattern[str]:
+    """Return the pattern of times, whose groups are their parts without zeros that may be left out.
+
+    Digits that touch others have their full width: 1122025 is of January or of December.
+    """
+    parts, found = ["", *re.findall("%?.", time_format, re.DOTALL), ""], ""
+    for before, part, after in zip(parts, parts[1:], parts[2:], strict=False):
+        if part not in _WIDTHS:  # KeyError: it is unknown, or not the same everywhere
+            found += _OTHERS[part] if part in _OTHERS or part[:1] == "%" else re.escape(part)
+        elif any(each in _WIDTHS or each.isdigit() for each in (before, after)):
+            found += rf"(\d{{{_WIDTHS[part]}}})"
+        else:
+            found += r"(\d+?)0*" if part == "%f" else r"0*(\d+)"
+    return re.compile(found, re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +53,8 @@ class Files:
     columns: the type of a column by its name: float, int, bool, str or datetime. Other columns have
         the type of the field of `row` with their name; what remains in a CSV file arrives as text
         that `examples` cannot reckon with.
-    time_format: of every time that is text, as `datetime.strptime` has it; None is ISO 8601.
+    time_format: of every time that is text, as `datetime.strptime` has it; None is ISO 8601. A text
+        that could be read in more than one way is refused, and so is a format that names no day.
     zone: IANA name of the zone of times that name none.
 
     Raises ValueError for what cannot be.
@@ -64,9 +90,8 @@ class Files:
         for name in ("nulls", "text_nulls"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f'{name} is one text: write ("{getattr(self, name)}",)')
-        format_ = self.time_format or "%Y"
-        if "%Z" in format_ or not any(year in format_ for year in ("%Y", "%y", "%G")):
-            raise ValueError("time_format needs a year, such as %Y, and of zones only %z")
+        if self.time_format is not None:
+            self._check_time_format(self.time_format)
         for name, kind in self.columns.items():
             if kind not in TYPES:
                 raise ValueError(f"columns: {name} is none of float, int, bool, str, datetime")
@@ -81,6 +106,26 @@ class Files:
             raise ValueError(
                 f"zone {self.zone!r} is no IANA name, such as Europe/Berlin"
             ) from error
+
+    def _check_time_format(self, time_format: str) -> None:
+        try:
+            clear = self.time(_PROBES[-1].strftime(time_format)).replace(tzinfo=UTC) in _PROBES
+        except Exception:  # `strptime` also raises those of `re`, and warnings
+            clear = False
+        if not clear or ("%p" in time_format) != ("%I" in time_format):  # beside %H, %p is ignored
+            raise ValueError(
+                "time_format needs a year, such as %Y, what tells the day, such as %m and %d, %H "
+                "where it has %M, and %I together with %p; of zones it takes %z, and nothing twice"
+            )
+
+    def time(self, text: str) -> datetime:
+        """Return the only time that a text in `time_format` can mean, or raise ValueError."""
+        form = self.time_format or ""
+        found = datetime.strptime(text, form)  # noqa: DTZ007 - as the file has it
+        said, meant = map(_shape(form).fullmatch, (text.lower(), found.strftime(form).lower()))
+        if said is None or meant is None or said.groups() != meant.groups():
+            raise ValueError("it can be read in more than one way")
+        return found
 
     @property
     def tz(self) -> tzinfo:

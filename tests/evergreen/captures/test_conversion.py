@@ -143,6 +143,77 @@ def test_a_stated_format_is_the_only_one() -> None:
             one(odd, datetime, stated)
 
 
+@pytest.mark.parametrize(
+    ("time_format", "texts"),
+    [
+        ("%d%m%Y", ["1032025", "1122025", "0132025"]),
+        ("%Y%m%d", ["2025123", "202511"]),
+        ("%Y%m%d%H%M", ["202512314", "20251231401"]),
+        ("%d/%m/%Y %H%M", ["1/3/2025 930", "01/03/2025 130"]),
+        ("%Y%m%d%H%M%S%f", ["2025010111234567"]),
+        ("%Y-%j", ["2025-366", "2025-000"]),
+        ("%G-W%V-%u", ["2025-W53-1"]),
+        ("%Y-%m-%d %j", ["2025-01-31 032"]),
+        ("%a, %d %b %Y", ["Mon, 03 Jan 2025"]),
+        ("%Y-%m-%d", ["٢٠٢٥-01-01"]),
+    ],
+)
+def test_a_text_that_strptime_guesses_at_is_refused(time_format: str, texts: list[str]) -> None:
+    for text in texts:
+        with pytest.raises(UnfitError):
+            one(text, datetime, Files(time_format=time_format))
+
+
+DAYS = [
+    ("%Y", "%m", "%d"), ("%y", "%b", "%d"), ("%A", "%d", "%B", "%Y"), ("%Y", "%j"),
+    ("%a", "%Y", "%m", "%d", "%j"), ("%G", "%V", "%u"), ("%Y", "%U", "%w"), ("%W", "%Y", "%A"),
+]  # fmt: skip
+CLOCKS = [
+    (), ("%H",), ("%H", "%M"), ("%I", "%M", "%p"), ("%H", "%M", "%S"), ("%H", "%M", "%S", "%f"),
+    ("%I", "%H", "%p"),
+]  # fmt: skip
+
+
+@given(
+    st.sampled_from(DAYS).flatmap(st.permutations),
+    st.sampled_from(CLOCKS),
+    st.sampled_from(["", "%z", " %z"]),
+    st.lists(st.sampled_from(["", "-", "/", ". ", "T", "%%", "0"]), min_size=10, max_size=10),
+    st.datetimes(datetime(1969, 1, 1), datetime(2068, 12, 31)),  # noqa: DTZ001 - in UTC
+)
+def test_a_time_is_the_same_however_it_is_written(
+    day: list[str], clock: tuple[str, ...], zone: str, between: list[str], time: datetime
+) -> None:
+    written = "".join(map("".join, zip([*day, *clock], between, strict=False))) + zone
+    time = datetime(*time.timetuple()[: 3 + min(3, len({*clock} - {"%p"}))])  # type: ignore[arg-type]  # noqa: DTZ001
+    if "%f" in clock:
+        time = time.replace(microsecond=time.second * 10_001)
+    if "%I" in clock and "%H" in clock:
+        time = time.replace(minute=0)
+
+    text = time.replace(tzinfo=UTC).strftime(written)
+
+    assert one(text, datetime, Files(time_format=written)) == time
+    assert one(text.lower(), datetime, Files(time_format=written)) == time
+
+
+@pytest.mark.parametrize(
+    ("time_format", "text", "found"),
+    [
+        ("%d/%m/%Y %H%M", "1/3/2025 0930", at(2025, 3, 1, 9, 30)),
+        ("%d%b%Y", "1JAN2025", at(2025, 1, 1)),
+        ("%Y-%m-%d %H:%M:%S.%f", "2025-01-01 00:00:00.050", at(2025, 1, 1, 0, 0, 0, 50_000)),
+        ("%m/%d/%y %I:%M %p", "1/2/25 9:05 pm", at(2025, 1, 2, 21, 5)),
+        ("%b %d %Y %H%M%S%z", "Jan 2 2025 010203+01:00", at(2025, 1, 2, 0, 2, 3)),
+        ("%Y-%m-%dT%H:%M:%S%z", "2025-01-02T01:02:03Z", at(2025, 1, 2, 1, 2, 3)),
+    ],
+)
+def test_zeros_that_nothing_depends_on_may_be_left_out(
+    time_format: str, text: str, found: datetime
+) -> None:
+    assert one(text, datetime, Files(time_format=time_format)) == found
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_the_same_however_it_is_written(number: float) -> None:
     texts = [repr(number), f"{number:.17g}", f"{number:.17e}", f"  {number!r}"]
@@ -254,8 +325,31 @@ def test_what_may_be_a_row_in_place_of_names_is_counted_only() -> None:
         ({"encoding": "rot13"}, "encoding"),
         ({"zone": "Berlin"}, "zone"),
         ({"zone": "../etc/passwd"}, "zone"),
-        ({"time_format": "%d.%m.%Y %Z"}, "%z"),
-        ({"time_format": "%H:%M"}, "%Y"),
+        *(
+            ({"time_format": each}, "needs a year")
+            for each in (
+                "%d.%m.%Y %Z",
+                "%m/%d/%Y %H:%M %p",
+                "%m/%d/%Y %I:%M",
+                "%H:%M",
+                "%d.%m.",
+                "%Y",
+                "%Y-%m",
+                "%Y %d",
+                "%Y-W%W",
+                "%A %Y",
+                "%U %Y",
+                "%Y-%m-%d %M",
+                "%Y-%m-%d %H:%S",
+                "%Y-%m-%d %Q",
+                "%Y-%m-%d %",
+                "%Y-%m-%d %d",
+                "%c",
+                "%x",
+                "",
+                "today",
+            )
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused_at_once(settings: dict[str, Any], said: str) -> None:
