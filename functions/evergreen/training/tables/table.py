@@ -158,7 +158,7 @@ def _of_text(
             if files.separator is not None:
                 separators = (files.separator,)
             names, rows = text.csv_rows(opened(), files, separators, known)
-            types = {name: undeclared(name) for name in names} | dict(types)
+            types = {name: undeclared(name, files.nulls) for name in names} | dict(types)
         yield from _batches(names, rows, types, files)
     except UnicodeError as error:
         raise DataError(f"it is not {files.encoding.upper()}: set Files(encoding=...)") from error
@@ -200,7 +200,7 @@ def _typed(
     if kind is None:
         return pd.Series(values, index, object)
     if issubclass(kind, Undeclared):
-        known = {value: value and kind(value) for value in set(values)}
+        known = {value: None if value is None else kind(value) for value in set(values)}
         return pd.Series([known[value] for value in values], index, object)
     try:
         found = convert(values, kind, files)

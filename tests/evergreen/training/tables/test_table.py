@@ -228,6 +228,9 @@ RECKONING: dict[str, Callable[[pd.DataFrame], Any]] = {
     "max": lambda rows: rows["u"].max(),
     "sort": lambda rows: rows.sort_values("u"),
     "a date": lambda rows: rows["u"] == datetime(2025, 1, 1, tzinfo=UTC),
+    "a truth value": lambda rows: rows["u"].astype(bool),
+    "any": lambda rows: rows["u"].any(),
+    "a part of it": lambda rows: rows["u"].str.strip() == 1,
 }
 
 
@@ -238,6 +241,20 @@ def test_a_column_that_nobody_declares_is_not_reckoned_with(how: str) -> None:
 
     with pytest.raises(Exception, match=r'the column u .*columns=\{"u": float\}'):
         RECKONING[how](found.frame)
+
+
+@pytest.mark.parametrize("cell", [b"NA", b'""'])
+def test_an_undeclared_label_that_may_be_missing_is_not_taken_for_a_negative(cell: bytes) -> None:
+    body = b"x,u\n1,yes\n2," + cell + b"\n3,no\n"
+    found = read(body, TYPES)
+    nulls = read(body.replace(b'""', b"NA"), TYPES, Files(text_nulls=("", "NA")))
+    assert found
+    assert nulls
+
+    with pytest.raises(Exception, match=r"the column u .*Files.nulls .*text_nulls"):
+        _ = found.frame["u"] == "yes"
+    assert (found.frame["u"] == cell.decode().strip('"')).tolist() == [False, True, False]
+    assert (nulls.frame["u"].dropna() == "yes").tolist() == [True, False]
 
 
 def test_a_column_that_nobody_declares_is_text_otherwise() -> None:

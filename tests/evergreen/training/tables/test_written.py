@@ -64,7 +64,10 @@ def same(found: dict[str, list[Any]], rows: list[Row]) -> None:
         meant = [row[name] for row in rows]
         got = found[name]
         if name in ("t", "u"):
-            meant, got = [value or "" for value in meant], [value or "" for value in got]
+            meant, got = (
+                [value or "" for value in meant],
+                ["" if value is None else value for value in got],
+            )
         if name == "at":
             meant = [time and time.replace(tzinfo=UTC) for time in meant]
         assert got == meant, name
