@@ -6,9 +6,11 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from gzip import GzipFile
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from sys import getsizeof
 from typing import Any, TextIO
@@ -20,7 +22,7 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.conversion import UnfitError, cells, convert
 from evergreen.captures.examples import ROW
 from evergreen.contract.errors import DataError
-from evergreen.contract.files import SEPARATORS, Files
+from evergreen.contract.files import SEPARATORS, TYPES, Files
 from evergreen.training.tables import parquet, text
 from evergreen.training.tables.undeclared import Undeclared, undeclared
 
@@ -30,6 +32,13 @@ BATCH = 200_000  # values that are converted at once
 JSON = (".json", ".jsonl", ".ndjson")
 ENDINGS = (".parquet", *(name + gz for name in (".csv", ".tsv", *JSON) for gz in ("", ".gz")))
 DTYPES = {float: "float64", int: "Int64", bool: "boolean", str: "str"}
+KINDS: tuple[Any, ...] = (
+    str,
+    (bool, np.bool_),
+    (Decimal, Real),
+    date,
+    timedelta,
+)  # that one column does not mix
 STATED: tuple[tuple[set[type], str], ...] = (  # what JSON says of a column by its values
     ({bool}, "boolean"),
     ({int}, "Int64"),
@@ -70,27 +79,52 @@ def read(
     """
     frames: list[pd.DataFrame] = []
     starts: list[tuple[int, str]] = []
+    names: set[Any] | None = None
     rows = size = 0
     for key in keys:
         try:
             starts.append((rows, key))
             for frame, held in _frames(data, key, types, files, known):
-                frames.append(frame)
+                names = set(frame) if names is None else names
+                if _ending(key) not in JSON and set(frame) != names:
+                    raise DataError("its columns are not those of the first file of its folder")
+                if len(frame):
+                    frames.append(frame)
                 rows, size = rows + len(frame), size + held
                 parquet.check_size(rows, frame.shape[1])
                 if size > MAX_SIZE:
                     raise DataError(parquet.TOO_LARGE)
-                if _ending(key) not in JSON and set(frame) != set(frames[0]):
-                    raise DataError("its columns are not those of the first file of its folder")
         except DataError as error:
             raise DataError(f"{key}: {error}") from error
     if not rows:
         return None
     whole = pd.concat(frames) if frames[1:] else frames[0]
     numbers = whole.index.tolist()
-    columns = {name: _settled(whole[name]) for name in whole}
-    frame = pd.DataFrame(columns, index=whole.index).set_axis(pd.RangeIndex(rows, name=ROW))
-    return Table(frame, starts, numbers)
+    whole = whole.set_axis(pd.RangeIndex(rows, name=ROW))
+    for name in whole:
+        if row := _other_kind(whole[name]):
+            raise DataError(
+                f"{keys[0].rpartition('/')[0]}/: {Table(whole, starts, numbers).place(row)}, "
+                f"column {name}: a value of another kind than those before it: declare which is "
+                f'meant, as in Files(columns={{"{name}": float}}); a type is float, int, bool, str '
+                "or datetime"
+            )
+    return Table(pd.DataFrame({name: _settled(whole[name]) for name in whole}), starts, numbers)
+
+
+def _other_kind(column: "pd.Series[Any]") -> int:
+    """Return the first row whose value is of another kind than the first value, or 0."""
+    found = column.dropna()
+    if column.dtype != object or all(issubclass(each, str) for each in set(map(type, found))):
+        return 0
+    kinds = [
+        (
+            next((n for n, kind in enumerate(KINDS) if isinstance(value, kind)), None),
+            getattr(value, "tzinfo", None) is None,
+        )
+        for value in found
+    ]
+    return next((row for row, kind in zip(found.index, kinds, strict=True) if kind != kinds[0]), 0)
 
 
 def _settled(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -119,7 +153,7 @@ def _frames(
         raise DataError("it is gone since it was listed")
     if len(stored.body) > MAX_BYTES:
         raise DataError(f"it has more than {MAX_BYTES:,} bytes: upload it in parts")
-    if not stored.body:
+    if not stored.body or (end.endswith(".gz") and _packs_nothing(stored.body)):
         if key.count("/") > 2:
             return  # a part without rows, as Spark writes it
         raise DataError("it is empty: upload it again")
@@ -127,6 +161,13 @@ def _frames(
         yield _of_parquet(stored.body, types, files), 0
     else:
         yield from _of_text(stored.body, end, types, files, known)
+
+
+def _packs_nothing(body: bytes) -> bool:
+    try:
+        return not GzipFile(fileobj=io.BytesIO(body)).read(1)
+    except (OSError, EOFError, zlib.error):
+        return False  # as who reads all of it says
 
 
 def _of_parquet(body: bytes, types: Mapping[str, type], files: Files) -> pd.DataFrame:
@@ -137,7 +178,7 @@ def _of_parquet(body: bytes, types: Mapping[str, type], files: Files) -> pd.Data
     columns = {
         name: _typed(name, cells(frame[name]), types[name], files, range(len(frame)), "row")
         if name in types
-        else frame[name]
+        else frame[name].astype(object if frame[name].dtype == bool else frame[name].dtype)
         for name in map(str, frame)
     }
     return pd.DataFrame(columns, frame.index)
@@ -171,6 +212,7 @@ def _batches(
 ) -> Iterator[tuple[pd.DataFrame, int]]:
     """Yield rows as typed columns, so many at once that their texts are few in memory."""
     size = max(200, BATCH // max(1, len(names)))
+    yield pd.DataFrame(columns=names), 0  # a file without rows has names too
     while batch := list(islice(rows, size)):
         lines, held = [line for line, _ in batch], 0
         columns = {}
@@ -205,9 +247,15 @@ def _typed(
     try:
         found = convert(values, kind, files)
     except UnfitError as error:
+        value = values[error.place]
+        held = type(value.item() if isinstance(value, np.generic) else value)
+        way_out = (
+            f'; or take the column as it is, Files(columns={{"{name}": {held.__name__}}}), and '
+            f"convert it in `examples`{', as by .astype(str)' if kind is str else ''}"
+        )
         raise DataError(
-            f"{unit} {lines[error.place]}, column {name}: {error}; or take the column as text, "
-            f'Files(columns={{"{name}": str}}), and convert it in `examples`'
+            f"{unit} {lines[error.place]}, column {name}: {error}"
+            f"{way_out if held in TYPES and held is not kind else ''}"
         ) from error
     if kind is datetime:
         times = pd.Series(np.array(found, dtype="datetime64[us]"), index)

@@ -46,6 +46,10 @@ def json_rows(opened: Callable[[], TextIO], files: Files) -> tuple[list[str], Ro
     """Return the names in any object, in order, and the rows; what an object lacks is missing."""
     names = dict.fromkeys(name for _, found in _objects(opened(), files) for name in found)
     _check_width(len(names))
+    if len({name.lower() for name in names}) < len(names):
+        raise DataError(
+            "some of its names differ in large or small letters only: write each in one way"
+        )
     rows = ((line, [*map(found.get, names)]) for line, found in _objects(opened(), files))
     return list(names), rows
 

@@ -386,6 +386,62 @@ def test_columns_of_parquet_whose_names_differ_in_letters_only_are_refused(tmp_p
     assert "have a name that another has" in refused({"a.parquet": body})
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1", "'1'"),
+        ("1", "true"),
+        ("DATE '2025-01-01'", "'2025-01-01'"),
+        ("TIMESTAMP '2025-01-01'", "TIMESTAMPTZ '2025-01-01 12:00Z'"),
+    ],
+)
+def test_parts_whose_columns_are_of_two_kinds_are_refused_unless_declared(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    parts = {
+        f"d/{n}.parquet": parquet(tmp_path, f"SELECT {value} AS u")
+        for n, value in enumerate([one, other])
+    }
+
+    said = refused(parts)
+
+    assert said.startswith(
+        "training/test/d/: row 0 of 1.parquet, column u: a value of another kind"
+    )
+    assert 'Files(columns={"u": float})' in said
+
+
+def test_a_column_of_json_is_of_one_kind_and_a_declared_type_makes_it_so() -> None:
+    body = {"a.jsonl": lines({"u": None}, {"u": 1}, {"u": 2.5}, {"u": "3"})}
+
+    assert "line 4 of a.jsonl, column u: a value of another kind" in refused(body)
+    assert columns(body, {"u": float})["u"] == [None, 1.0, 2.5, 3.0]
+    assert columns({"a.jsonl": lines({"u": 1}, {"u": 2.5})}, {})["u"] == [1.0, 2.5]
+
+
+def test_names_of_json_that_differ_in_letters_only_are_refused() -> None:
+    assert "large or small letters" in refused({"a.jsonl": lines({"i": 1}, {"I": 2})})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "way_out"),
+    [
+        (str, 7, 'Files(columns={"s": int}), and convert it in `examples`, as by .astype(str)'),
+        (str, True, 'Files(columns={"s": bool})'),
+        (datetime, 7, 'Files(columns={"s": int})'),
+        (int, 7.5, 'Files(columns={"s": float})'),
+        (float, "$7", 'Files(columns={"s": str}), and convert it in `examples`'),
+    ],
+)
+def test_the_way_out_names_a_type_that_the_column_can_be_read_as(
+    kind: type, value: Any, way_out: str
+) -> None:
+    body = {"a.jsonl": lines({"s": value})}
+
+    assert way_out in refused(body, types={"s": kind})
+    assert columns(body, {"s": type(value)})["s"] == [value]
+
+
 # Folders
 
 
@@ -411,6 +467,22 @@ def test_a_part_with_other_columns_is_refused_by_its_name() -> None:
     said = refused({"d/0.csv": ROWS, "d/1.csv": b"x,n,u\n1,2,a\n"})
 
     assert said.startswith("training/test/d/1.csv: its columns are not those of the first")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_part_without_rows_must_name_the_same_columns(place: int) -> None:
+    parts = [ROWS, b"x,n,u\n"]
+
+    said = refused({"d/0.csv": parts[place], "d/1.csv": parts[1 - place]})
+
+    assert said.startswith("training/test/d/1.csv: its columns are not those of the first")
+
+
+def test_a_packed_part_of_nothing_is_a_part_without_rows() -> None:
+    nothing = gzip.compress(b"")
+
+    assert columns({"d/0.csv.gz": nothing, "d/1.csv": ROWS}, TYPES) == FOUND
+    assert "it is empty" in refused({"a.jsonl.gz": nothing})
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.csv.zip", "a", "a.txt", "a.parquet.gz"])
