@@ -9,12 +9,27 @@ from cli.api import store
 from cli.commands import Session, outcome
 
 DAY_SECONDS = 86_400.0
+TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+ENDINGS = (".parquet", *(name + gz for name in TEXTS for gz in ("", ".gz")))  # that trainings read
 CLOCKS_APART = timedelta(seconds=2)  # of the S3 that answers, and of the event that it sends
 
 
 def upload(session: Session, asked: Namespace) -> bool:
     """Upload a training file, and wait for the training if that is wanted."""
     key = f"training/{asked.endpoint}/{asked.file.name}"
+    if asked.file.is_dir():
+        session.errors.print(
+            f"{asked.file} is a folder: copy its files to the data bucket, as by "
+            f"`aws s3 cp --recursive {asked.file} s3://BUCKET/{key}/`, or upload one file"
+        )
+        return False
+    name = asked.file.name.lower()
+    if name.startswith(("_", ".")) or not name.endswith(ENDINGS):
+        session.errors.print(
+            f"{asked.file} is not uploaded, for no training would read it: a name ends in one of "
+            f"{', '.join(ENDINGS)}, and begins with neither _ nor ."
+        )
+        return False
     try:
         body = asked.file.read_bytes()
     except OSError as error:

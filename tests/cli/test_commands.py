@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from cli import commands, main
+from cli import commands, main, training_data
+from cli.api import RefusedError, api_of
 from evergreen.aws.s3 import Store
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import ONNX
+from evergreen.training.tables import folders
 from local import serve
 from local.demo.by_hand import ByHand
 from local.plane.plane import Plane
@@ -298,13 +300,26 @@ def test_an_upload_can_be_waited_for_also_where_no_champion_is_yet(
 
 @pytest.mark.parametrize(
     ("name", "file", "said"),
-    [(NAME, "nowhere.csv", "cannot be read"), ("no-such", "README.md", "no-such is no endpoint")],
+    [
+        (NAME, "nowhere.csv", "cannot be read"),
+        ("no-such", "events/approve.json", "no-such is no endpoint"),
+        (NAME, "README.md", "a name ends in one of .parquet, .csv"),
+        (NAME, "_a.csv", "begins with neither _ nor ."),
+        (NAME, "docs", "docs is a folder"),
+    ],
 )
 def test_an_upload_that_cannot_be_is_refused(run: Run, name: str, file: str, said: str) -> None:
     code, _, err = run("upload", name, file)
 
     assert code == 1
     assert said in err
+
+
+def test_what_may_be_uploaded_is_what_a_training_reads(url: str) -> None:
+    assert training_data.ENDINGS == folders.ENDINGS
+    for name in ("a.txt", "_h.csv"):
+        with pytest.raises(RefusedError, match=r"ends in none of|are no data"):
+            api_of(url).put("local", "training", NAME, name, body=b"x")
 
 
 def test_the_clock_is_moved_a_day_at_a_time_and_says_what_was_announced(

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from evergreen.contract.errors import DataError
 
+JSON = (".json", ".jsonl", ".ndjson")
+ENDINGS = (".parquet", *(name + gz for name in (".csv", ".tsv", *JSON) for gz in ("", ".gz")))
 _LOGS = ("_delta_log", ".hoodie")  # beside files of which some no longer count
 
 
@@ -16,6 +18,18 @@ def is_data(key: str) -> bool:
     path = key.split("/")[2:]
     hidden = any(part.startswith(("_", ".")) and part.strip(".") for part in path)
     return bool(path and path[-1]) and not hidden and not key.endswith("_$folder$")
+
+
+def ending(key: str) -> str | None:
+    """Return by which of ENDINGS a file is read."""
+    return next((end for end in ENDINGS if key.lower().endswith(end)), None)
+
+
+def unfit(key: str) -> str | None:
+    """Return why no training can follow from an upload under this key, None where one can."""
+    if not is_data(key):
+        return "names that begin with _ or . are no data and start no training: rename it"
+    return None if ending(key) else f"its name ends in none of {', '.join(ENDINGS)}"
 
 
 def tables(keys: Iterable[str]) -> list[list[str]]:

@@ -24,13 +24,12 @@ from evergreen.captures.examples import ROW
 from evergreen.contract.errors import DataError
 from evergreen.contract.files import SEPARATORS, TYPES, Files
 from evergreen.training.tables import parquet, text
+from evergreen.training.tables.folders import ENDINGS, JSON, ending
 from evergreen.training.tables.undeclared import Undeclared, undeclared
 
 MAX_BYTES = 400_000_000  # of an object
 MAX_SIZE = 1_000_000_000  # bytes that the table of a text file takes up
 BATCH = 200_000  # values that are converted at once
-JSON = (".json", ".jsonl", ".ndjson")
-ENDINGS = (".parquet", *(name + gz for name in (".csv", ".tsv", *JSON) for gz in ("", ".gz")))
 DTYPES = {float: "float64", int: "Int64", bool: "boolean", str: "str"}
 KINDS: tuple[Any, ...] = (
     str,
@@ -61,7 +60,7 @@ class Table:
     def place(self, row: int) -> str:
         """Return the file and line of a row; of a Parquet file, the row."""
         key = self.starts[bisect_right(self.starts, row, key=lambda start: start[0]) - 1][1]
-        unit = "row" if _ending(key) == ".parquet" else "line"
+        unit = "row" if ending(key) == ".parquet" else "line"
         return f"{unit} {self.numbers[row]} of {key.rpartition('/')[2]}"
 
 
@@ -86,7 +85,7 @@ def read(
             starts.append((rows, key))
             for frame, held in _frames(data, key, types, files, known):
                 names = set(frame) if names is None else names
-                if _ending(key) not in JSON and set(frame) != names:
+                if ending(key) not in JSON and set(frame) != names:
                     raise DataError("its columns are not those of the first file of its folder")
                 if len(frame):
                     frames.append(frame)
@@ -137,15 +136,11 @@ def _settled(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column if simple is None or column.hasnans else column.astype(simple)  # type: ignore[call-overload]
 
 
-def _ending(key: str) -> str | None:
-    return next((end for end in ENDINGS if key.lower().endswith(end)), None)
-
-
 def _frames(
     data: Store, key: str, types: Mapping[str, type], files: Files, known: Collection[str]
 ) -> Iterator[tuple[pd.DataFrame, int]]:
     """Yield a file's rows, indexed by their lines, with the bytes that they take up."""
-    end = _ending(key)
+    end = ending(key)
     if end is None:
         raise DataError(f"its name ends in none of {', '.join(ENDINGS)}")
     stored = data.get(key, MAX_BYTES + 1)
