@@ -156,7 +156,8 @@ def show_status(request: Request) -> Answer:
     body: dict[str, Any] = {"document": document}
     if document and wanted.get("evidence") != "no":
         evidence = subject.evidence(document, datetime.now(UTC))
-        body |= status.seen(document, evidence, subject.policy, subject.level)
+        newest = run_claims.newest(subject.registry.store, subject.name)
+        body |= status.seen(document, evidence, subject.policy, subject.level, newest)
     if run is not None:
         body["run"] = run_claims.find(subject.registry.store, subject.name, run)
     elif uploaded is not None:

@@ -79,6 +79,14 @@ def find(store: Store, endpoint: str, prefix: str) -> Run | None:
     return known[0] if known else None
 
 
+def newest(store: Store, endpoint: str) -> Run | None:
+    """Return the training run with the latest time in its name, or None where there is none."""
+    keys = (key for key in store.keys(f"runs/{endpoint}/") if key.split("/")[-1][0].isdigit())
+    key = max(keys, default=None)
+    known = _stored(store, key) if key else None
+    return known[0] if known else None
+
+
 def find_upload(store: Store, endpoint: str, since: str) -> Run | None:
     """Return the first run for an upload since a time such as 20130201T080000Z, or None."""
     later = store.keys(f"runs/{endpoint}/", after=_key(endpoint, since).removesuffix(".json"))

@@ -5,13 +5,18 @@ from typing import Any
 
 from evergreen.contract.endpoint import Policy
 from evergreen.registry.lifecycle import stale
+from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Challenger, Document, Experiment
 from evergreen.rollout import decide
 from evergreen.rollout.evidence import Evidence, Standing, faults, figures, gain, standing
 
 
-def seen(document: Document, evidence: Evidence, policy: Policy, level: int) -> dict[str, Any]:
+def seen(
+    document: Document, evidence: Evidence, policy: Policy, level: int, newest: Run | None = None
+) -> dict[str, Any]:
     """Return the evidence as figures, the change that the rollout would make, and what is missing.
+
+    newest: the training run that began last.
 
     next: None where nothing is decided yet; below level 4 the rollout ends experiments at most.
     """
@@ -32,7 +37,7 @@ def seen(document: Document, evidence: Evidence, policy: Policy, level: int) -> 
             "broken": evidence.broken,
         },
         "next": decide.decide(document, evidence, policy, level),
-        "waits": waits(document, evidence, policy, level),
+        "waits": waits(document, evidence, policy, level, newest),
     }
 
 
@@ -44,7 +49,9 @@ def running(document: Document, evidence: Evidence, policy: Policy) -> dict[str,
     return {"experiment": document.experiment, "standing": found, "says": words(found)}
 
 
-def waits(document: Document, evidence: Evidence, policy: Policy, level: int) -> list[str]:
+def waits(
+    document: Document, evidence: Evidence, policy: Policy, level: int, newest: Run | None
+) -> list[str]:
     """Return what the endpoint waits for, the most urgent first."""
     if document.paused:
         return [f"paused ({document.paused}): a person has to resume it"]
@@ -62,7 +69,9 @@ def waits(document: Document, evidence: Evidence, policy: Policy, level: int) ->
                 f"the champion is watched beside {document.previous} until {until:%Y-%m-%d %H:%M} "
                 f"UTC, on {len(evidence.watched)} labelled days so far"
             )
-    return found or ["nothing: no version waits; the next training may bring one"]
+    skipped = newest and newest.outcome == "skipped" and newest.reason
+    last = f"; the last training was skipped: {skipped}" if skipped else ""
+    return found or [f"nothing: no version waits; the next training may bring one{last}"]
 
 
 def _candidate(version: str, document: Document, evidence: Evidence, level: int) -> str:
@@ -84,17 +93,21 @@ def _challenger(challenger: Challenger, evidence: Evidence, policy: Policy, leve
     found = gain(evidence.paired, policy.alpha)
     needed = 0.0 if policy.promotion == "superior" else -policy.margin
     so_far = (
-        f"gain {found.mean:+.4f}, at least {found.lower:+.4f} of the {needed:+.4f} needed, on "
-        f"{found.days} of {policy.shadow_days} labelled days"
+        f"gain {found.mean:+.4f}, surely {found.lower:+.4f} or more, where {needed:+.4f} is "
+        f"needed, on {found.days} labelled days of at least {policy.shadow_days}"
         if found
-        else f"{len(evidence.paired)} of {policy.shadow_days} labelled days"
+        else f"{len(evidence.paired)} labelled days of at least {policy.shadow_days}"
     )
     if challenger.stage == "canary":
         since = challenger.since + timedelta(days=policy.canary_days)
+        rows = evidence.canary.rows
+        days = (evidence.at - (challenger.canary or evidence.at)) / timedelta(days=1)
+        left = (policy.canary_rows / rows - 1) * days if rows else 0.0
+        rate = f" (about {left:.1f} more days at this rate)" if left > 0 else ""
         text = (
             f"{challenger.version} answers {challenger.share:.0%} of the requests until "
-            f"{since:%Y-%m-%d %H:%M} UTC at least, {evidence.canary.rows:,} of "
-            f"{policy.canary_rows:,} rows so far; {so_far}"
+            f"{since:%Y-%m-%d %H:%M} UTC at least, {rows:,} of "
+            f"{policy.canary_rows:,} rows so far{rate}; {so_far}"
         )
     else:
         text = (

@@ -12,6 +12,7 @@ from evergreen.contract.endpoint import Policy
 from evergreen.registry import transitions
 from evergreen.registry.state import Document, Experiment
 from evergreen.registry.transitions import Change
+from evergreen.rollout import status
 from evergreen.rollout.decide import BY, decide
 from evergreen.rollout.evidence import ArmDay, Evidence, Guard, PairedDay, Waiting
 from tests.support import given
@@ -562,3 +563,15 @@ def test_a_decision_says_by_which_rules_and_on_what_figures() -> None:
     assert set(change.policy) <= set(Policy.__dataclass_fields__)
     assert {"days", "rows", "gain", "lower", "upper"} <= set(change.figures)
     assert change.reason.startswith("superior: gain +0.0200, from +0.0")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [(2, "(about 98.0 more days at this rate)"), (0, "so far; "), (100, "so far; ")],
+)
+def test_a_canary_says_how_long_its_rows_still_take(rows: int, said: str) -> None:
+    found = evidence(NOW + 2 * DAY, canary=Guard(requests=rows, rows=rows))
+
+    (text,) = status.waits(CANARY, found, POLICY, 4, None)
+
+    assert said in text

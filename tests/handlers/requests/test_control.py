@@ -628,6 +628,19 @@ def test_the_status_shows_what_a_candidate_waits_for(
     assert [TWO in text for text in answer["waits"]] == [True]
 
 
+def test_the_status_says_why_the_last_training_was_skipped(
+    plane: Plane, champion: Manifest, data: Store, artifacts: Store
+) -> None:
+    artifacts.put(f"runs/{NAME}/manual-of-any-time.json", b"never read")
+    data.put(f"training/{NAME}/bad.csv", b"a,b\n1,2\n")
+    plane.settle()
+
+    (waits,) = get(plane, "status").json()["waits"]
+
+    assert "nothing: no version waits" in waits
+    assert "; the last training was skipped: " in waits
+
+
 def test_the_status_of_a_challenger_says_how_far_it_is(
     plane: Plane, candidate: Manifest, registry: Registry
 ) -> None:
@@ -636,7 +649,7 @@ def test_the_status_of_a_challenger_says_how_far_it_is(
     answer = get(plane, "status").json()
 
     days = flight_delay.endpoint.policy.shadow_days
-    assert f"0 of {days} labelled days" in answer["waits"][0]
+    assert f"0 labelled days of at least {days}" in answer["waits"][0]
     assert answer["evidence"]["comparison"]["days"] == 0
 
 
