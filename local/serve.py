@@ -7,10 +7,14 @@ delivered meanwhile, and `evergreen clock +7d` moves it. With FIRST= the rows af
 for as the clock gets there, and their labels reported.
 """
 
+import multiprocessing
+import os
+import queue
 import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -41,6 +45,7 @@ BACKLOG = 1_024  # of clients that connect at once; with the usual 5, some of 32
 TICK_SECONDS = 1.0
 HOUR = timedelta(hours=1)
 FIRST_SHARE = 0.8  # of the rows, that the champion has seen
+PATIENCE_SECONDS = 3.0  # for what goes on as it is stopped; a training may take minutes
 LOG = "see build/serve/lambda.log"
 BUILD = template.ROOT / "build" / "serve"
 BODIES = template.ROOT / "events" / "bodies"
@@ -51,8 +56,9 @@ def main() -> None:
     arguments = _arguments()
     endpoint, port = arguments.endpoint, arguments.port
     BUILD.mkdir(parents=True, exist_ok=True)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     with (
+        listening(port) as server,
         (BUILD / "lambda.log").open("w", buffering=1) as log,
         tempfile.TemporaryDirectory() as folder,
     ):
@@ -81,9 +87,10 @@ def main() -> None:
             train(plane, endpoint, file, times, console)
             replayed = Replay(plane, clock, endpoint, int(arguments.level))
             life = ByHand(replayed, steps, lambda event: console.print(said(event)))
-            _serve(life, port, endpoint, console)
-            if arguments.keep:
-                keep(arguments.keep)
+            server.RequestHandlerClass = handler_of(plane, life)
+            console.print(f"Serving on http://{HOST}:{server.server_port}; try\n")
+            console.print(example(server.server_port, endpoint))
+            until_stopped(life, server, console, arguments.keep)
 
 
 def _arguments() -> Any:
@@ -113,26 +120,34 @@ def _arguments() -> Any:
     return arguments
 
 
-def _serve(life: ByHand, port: int, endpoint: str, console: Console) -> None:
-    """Answer requests, and let time pass, until interrupted."""
+def listening(port: int) -> "Server":
+    """Return a server at a port, which waits for its handler; SystemExit where it cannot be had."""
     try:
-        server = Server((HOST, port), handler_of(life.replayed.plane, life))
+        return Server((HOST, port), BaseHTTPRequestHandler)
     except OSError as error:
         sys.exit(f"port {port} cannot be used ({error.strerror}): make serve PORT={port + 1}")
-    console.print(f"Serving on http://{HOST}:{server.server_port}; try\n")
-    console.print(example(server.server_port, endpoint))
-    stop = threading.Event()
-    ticking = threading.Thread(target=keep_ticking, args=(life, stop))
-    ticking.start()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends it as Ctrl-C does
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-    finally:
-        stop.set()
-        ticking.join()
-        server.server_close()
+
+
+def until_stopped(life: ByHand, server: "Server", console: Console, kept: Path | None) -> None:
+    """Answer requests, and let time pass, until a signal comes; then keep the records in a folder.
+
+    The signal raises nothing: an exception in the midst of a destructor would be lost.
+    """
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()  # whose `put` a handler may call
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, _: asked.put(number))
+    for work in (server.serve_forever, lambda: keep_ticking(life)):
+        threading.Thread(target=work, daemon=True).start()
+    asked.get()
+    console.print("\nStopped.")
+    server.shutdown()
+    ended = life.halt(PATIENCE_SECONDS)
+    if kept:
+        keep(kept)
+    if not ended:  # what goes on would soon ask AWS itself, and not what plays it
+        for child in multiprocessing.active_children():
+            child.kill()
+        os._exit(0)
 
 
 def said(event: Event) -> str:
@@ -197,9 +212,10 @@ def keep(folder: Path) -> None:
         file.write_bytes(stored.body)
 
 
-def keep_ticking(life: ByHand, stop: threading.Event) -> None:
-    """Fire schedules and deliver events until told to stop."""
-    while not stop.wait(TICK_SECONDS):
+def keep_ticking(life: ByHand) -> None:
+    """Fire schedules and deliver events for ever."""
+    while True:
+        time.sleep(TICK_SECONDS)
         life.pass_by()
 
 

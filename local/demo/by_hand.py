@@ -69,6 +69,10 @@ class ByHand:
             self.replayed.plane.settle()
             return self.replayed.events[before:]
 
+    def halt(self, seconds: float) -> bool:
+        """Let no more time pass; return whether what went on has ended within so many seconds."""
+        return self._lock.acquire(timeout=seconds)
+
     def answer(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> Answer:

@@ -1,7 +1,10 @@
 import http.client
 import io
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,7 +22,7 @@ from evergreen.captures.examples import times_of
 from evergreen.contract import endpoint_files
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Document
-from local import serve
+from local import serve, template
 from local.demo.by_hand import ByHand
 from local.demo.life import Step
 from local.plane import stack, training_rows
@@ -235,3 +238,47 @@ def test_rows_are_asked_for_as_the_clock_gets_there_and_their_labels_reported(
     assert life.replayed.answered == 2
     assert life.replayed.labels == 2
     assert len(list(data.keys("captures/"))) == 2
+
+
+# How it begins and ends
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_trained() -> None:
+    with (
+        serve.listening(0) as taken,
+        pytest.raises(SystemExit, match=f"port {taken.server_port} cannot be used"),
+    ):
+        serve.listening(taken.server_port)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM] * 2, [signal.SIGINT]])
+def test_a_signal_ends_it_also_while_a_training_goes_on(signals: list[signal.Signals]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True, cwd=template.ROOT
+    ) as process:
+        assert process.stdout
+        assert any("fitting" in line for line in process.stdout)
+        for each in signals:
+            process.send_signal(each)
+
+        assert process.wait(20) == 0
+
+        assert "Stopped." in process.stdout.read()  # which ends as no child of it has it open
+
+
+ENDLESS = """
+import multiprocessing, sys, time
+from types import SimpleNamespace
+from rich.console import Console
+from evergreen.training import isolation
+from local import serve
+
+def pass_by():
+    with life._lock:
+        isolation.run(lambda: (print("fitting", flush=True), time.sleep(60)), 60)
+
+life = serve.ByHand(SimpleNamespace(plane=SimpleNamespace()), iter(()), print)
+life.pass_by, serve.TICK_SECONDS, serve.PATIENCE_SECONDS = pass_by, 0.0, 0.1
+serve.until_stopped(life, serve.listening(0), Console(file=sys.stdout), None)
+"""
