@@ -85,6 +85,11 @@ load: .venv/ready ## Put make serve and sam local under load (needs Docker and a
 	@$(RUN) -m benchmarks.load $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK)) \
 		$(if $(TARGET),--target "$(TARGET)")
 
+.PHONY: format
+format: .venv/ready ## Format the code, and mend what ruff can mend
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
 .PHONY: check
 check: .venv/ready .checkov/ready ## Check style, types, the lock file, and the security of code and template
 	@.venv/bin/ruff check .

@@ -117,7 +117,7 @@ def test_the_page_of_a_level_names_its_functions_and_counts_its_alarms(level: st
 def test_a_command_that_a_page_names_is_understood_by_the_command_line(page: str) -> None:
     text = (ROOT / "docs" / page).read_text()
 
-    named = re.findall(r"\buv run evergreen ([^`\n]+)", text)
+    named = re.findall(r"\.venv/bin/evergreen ([^`\n]+)", text)
 
     assert named
     for command in named:
