@@ -26,6 +26,7 @@ WANTED: dict[type, str] = {
     datetime: "a time such as 2025-01-31T12:00:00Z (or of Files.time_format, where that is set)",
 }
 BEYOND = "a number beyond 64 bits"
+_FAR = np.datetime64("10000")  # in place of every time that `datetime` cannot hold
 _NEAR = 0.7  # of 1: as much of two names is the same
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(
@@ -47,6 +48,7 @@ _OF_TEXT = (  # what a text looks like to people, and how they may say what it i
 _OF_VALUE: tuple[tuple[Any, str], ...] = (  # of which the first is said
     (bool, "true or false"),
     ((int, float, Decimal), "a number"),
+    (np.datetime64, "a time outside of the years 1 to 9999"),
     (datetime, "a time"),
     (date, "a date"),
     (timedelta, "a duration"),
@@ -106,7 +108,8 @@ def cells(values: "pd.Series[Any]") -> Any:
         return values.to_numpy()
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         naive = values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
-        return [time and time.replace(tzinfo=UTC) for time in naive.tolist()]
+        times = [_FAR if isinstance(time, int) else time for time in naive.tolist()]
+        return [time.replace(tzinfo=UTC) if isinstance(time, datetime) else time for time in times]
     found = values.to_numpy(dtype=object)
     missing = pd.isna(found)
     some = [None if gone else cell for gone, cell in zip(missing.tolist(), found, strict=True)]
@@ -119,7 +122,10 @@ def cells(values: "pd.Series[Any]") -> Any:
 def _unboxed(value: Any) -> Any:
     """Return the Python value of a scalar of numpy or pandas."""
     if isinstance(value, (np.datetime64, pd.Timestamp)):
-        return pd.Timestamp(value).to_pydatetime(warn=False)
+        try:
+            return pd.Timestamp(value).to_pydatetime(warn=False)
+        except ValueError:
+            return _FAR
     return value.item()
 
 

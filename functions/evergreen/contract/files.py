@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 TYPES = (float, int, bool, str, datetime)  # that a column may be declared as
 SEPARATORS = (",", ";", "\t", "|")  # looked for where none is declared
+_NUMBER = re.compile(r"\s*[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?\s*", re.IGNORECASE)
 _DIGITS = {1: "wu", 2: "dmyHIMSUWV", 3: "j", 4: "YG", 6: "f"}  # of each directive
 _WIDTHS = {f"%{each}": width for width, letters in _DIGITS.items() for each in letters}
 _OTHERS = dict.fromkeys(("%a", "%A", "%b", "%B", "%p"), "([a-z]+)")
@@ -90,6 +91,11 @@ class Files:
         for name in ("nulls", "text_nulls"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f'{name} is one text: write ("{getattr(self, name)}",)')
+            if any(map(_NUMBER.fullmatch, getattr(self, name))):  # -999 is -999.0 in another file
+                raise ValueError(
+                    f"{name} has a number: read it as one and make it missing in `examples`, as by "
+                    '`rows["x"].mask(rows["x"] == -999)`'
+                )
         if self.time_format is not None:
             self._check_time_format(self.time_format)
         for name, kind in self.columns.items():

@@ -319,6 +319,11 @@ def test_what_may_be_a_row_in_place_of_names_is_counted_only() -> None:
         ({"quote": "\n"}, "one character"),
         ({"decimal": ";"}, "decimal"),
         ({"comment": ""}, "comment"),
+        *(
+            ({name: ("", each)}, f"{name} has a number")
+            for name in ("nulls", "text_nulls")
+            for each in ("-999", "9999.0", "1e3", "-9,5", "0")
+        ),
         ({"nulls": "NA"}, 'write \\("NA",\\)'),
         ({"columns": {"x": "float"}}, "columns: x is none of float"),
         ({"encoding": "utf-99"}, "encoding"),

@@ -33,14 +33,14 @@ def sealed(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def read(path: Path, types: Mapping[str, type]) -> pd.DataFrame:
+def read(path: Path, types: Mapping[str, type], decimal: str) -> pd.DataFrame:
     """Return a file as pandas has it, but decimals that are wanted as numbers as text: it is exact.
 
     Raises DataError for what is no Parquet, or too much.
     """
     try:
         with sealed(path) as connection:
-            return _read(connection, path, types)
+            return _read(connection, path, types, decimal)
     except duckdb.OutOfMemoryException as error:
         raise DataError(TOO_LARGE) from error
     except DataError:
@@ -52,7 +52,7 @@ def read(path: Path, types: Mapping[str, type]) -> pd.DataFrame:
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, type]
+    connection: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, type], decimal: str
 ) -> pd.DataFrame:
     connection.execute("CREATE TABLE found AS SELECT * FROM read_parquet(?)", [str(path)])
     found = connection.table("found")
@@ -63,8 +63,11 @@ def _read(
             f"{len(renamed)} of its columns have a name that another has, in large or small "
             "letters: give each its own"
         )
+    marks = (duckdb.ConstantExpression("."), duckdb.ConstantExpression(decimal))
     columns = [
-        duckdb.ColumnExpression(name).cast("VARCHAR").alias(name)
+        duckdb.FunctionExpression(
+            "replace", duckdb.ColumnExpression(name).cast("VARCHAR"), *marks
+        ).alias(name)
         if str(kind).startswith("DECIMAL") and types.get(name) in (int, float)
         else duckdb.ColumnExpression(name)
         for name, kind in zip(found.columns, found.types, strict=True)

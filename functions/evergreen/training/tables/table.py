@@ -21,7 +21,7 @@ import pandas as pd
 from evergreen.aws.s3 import Store
 from evergreen.captures.conversion import UnfitError, cells, convert
 from evergreen.captures.examples import ROW
-from evergreen.contract.errors import DataError
+from evergreen.contract.errors import DataError, worded
 from evergreen.contract.files import SEPARATORS, TYPES, Files
 from evergreen.training.tables import parquet, text
 from evergreen.training.tables.folders import ENDINGS, JSON, ending
@@ -152,10 +152,17 @@ def _frames(
         if key.count("/") > 2:
             return  # a part without rows, as Spark writes it
         raise DataError("it is empty: upload it again")
-    if end == ".parquet":
-        yield _of_parquet(stored.body, types, files), 0
-    else:
-        yield from _of_text(stored.body, end, types, files, known)
+    try:
+        if end == ".parquet":
+            yield _of_parquet(stored.body, types, files), 0
+        else:
+            yield from _of_text(stored.body, end, types, files, known)
+    except DataError:
+        raise
+    except Exception as error:  # what pandas cannot hold; without a reason it would be tried again
+        raise DataError(
+            f"it cannot be read ({worded(error)}): write it again, or as CSV"
+        ) from error
 
 
 def _packs_nothing(body: bytes) -> bool:
@@ -169,7 +176,7 @@ def _of_parquet(body: bytes, types: Mapping[str, type], files: Files) -> pd.Data
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file.parquet"  # a key may hold what DuckDB expands
         path.write_bytes(body)
-        frame = parquet.read(path, types)
+        frame = parquet.read(path, types, files.decimal)
     columns = {
         name: _typed(name, cells(frame[name]), types[name], files, range(len(frame)), "row")
         if name in types

@@ -369,6 +369,19 @@ def test_types_of_parquet_are_converted_as_text_is(
         ("[1, 2]", "x", "a list"),
         ("20250101", "at", "a number where a time"),
         ("TIMESTAMP '2025-01-01'", "t", "a time where text"),
+        *(
+            (value, "at", "outside of the years 1 to 9999")
+            for value in (
+                "TIMESTAMP '20000-01-01'",
+                "TIMESTAMPTZ '20000-01-01 00:00Z'",
+                "TIMESTAMP '0044-03-15 (BC)'",
+                "TIMESTAMPTZ '0044-03-15 (BC) 00:00Z'",
+                "DATE '20000-01-01'",
+                "TIMESTAMP_S '20000-01-01'",
+                "TIMESTAMP 'infinity'",
+                "TIMESTAMPTZ '-infinity'",
+            )
+        ),
     ],
 )
 def test_types_of_parquet_that_are_not_wanted_are_refused_with_their_row(
@@ -378,6 +391,22 @@ def test_types_of_parquet_that_are_not_wanted_are_refused_with_their_row(
 
     assert refused({"a.parquet": body}).startswith(f"training/test/a.parquet: row 0, column {name}")
     assert said in refused({"a.parquet": body})
+
+
+def test_decimals_of_parquet_have_no_comma(tmp_path: Path) -> None:
+    body = parquet(tmp_path, "SELECT 7.25::DECIMAL(9, 2) AS x, '7,5' AS n, NULL::DECIMAL AS y")
+
+    found = columns({"a.parquet": body}, {"x": float, "n": float, "y": float}, Files(decimal=","))
+
+    assert found == {"x": [7.25], "n": [7.5], "y": [None]}
+
+
+def test_what_nobody_foresaw_in_a_file_is_a_reason_with_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(text, "csv_rows", lambda *_: 1 / 0)
+
+    assert refused(ROWS).startswith("training/test/a.csv: it cannot be read (ZeroDivisionError")
 
 
 def test_columns_of_parquet_whose_names_differ_in_letters_only_are_refused(tmp_path: Path) -> None:
