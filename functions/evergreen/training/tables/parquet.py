@@ -1,5 +1,6 @@
 """Parquet by a DuckDB that may read one file and reach nothing else, in bounded memory."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,15 @@ def _read(
             f"{len(renamed)} of its columns have a name that another has, in large or small "
             "letters: give each its own"
         )
+    written = connection.execute(
+        "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'pandas'", [str(path)]
+    )
+    for (text,) in written.fetchall():  # Parquet itself has whole numbers in place of durations
+        for each in json.loads(text)["columns"]:
+            if "timedelta" in each["numpy_type"] and each["name"] in types:
+                raise DataError(
+                    f"column {each['name']}: a duration, whose unit is lost: write seconds"
+                )
     marks = (duckdb.ConstantExpression("."), duckdb.ConstantExpression(decimal))
     columns = [
         duckdb.FunctionExpression(

@@ -393,6 +393,16 @@ def test_types_of_parquet_that_are_not_wanted_are_refused_with_their_row(
     assert said in refused({"a.parquet": body})
 
 
+def test_durations_of_pandas_are_no_numbers(tmp_path: Path) -> None:
+    said = json.dumps({"columns": [{"name": "n", "numpy_type": "timedelta64[us]"}]})
+    path = tmp_path / "made.parquet"
+    with duckdb.connect() as maker:
+        options = f"FORMAT parquet, KV_METADATA {{pandas: '{said}'}}"
+        maker.execute(f"COPY (SELECT 7 AS n) TO '{path}' ({options})")
+
+    assert "column n: a duration" in refused({"a.parquet": path.read_bytes()})
+
+
 def test_decimals_of_parquet_have_no_comma(tmp_path: Path) -> None:
     body = parquet(tmp_path, "SELECT 7.25::DECIMAL(9, 2) AS x, '7,5' AS n, NULL::DECIMAL AS y")
 
