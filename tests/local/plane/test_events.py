@@ -90,8 +90,8 @@ def test_the_schemas_on_file_are_those_of_the_code() -> None:
     assert read("schemas") == events.schemas(), "run `make schemas`"
 
 
-@pytest.mark.parametrize("name", ["predict", "feedback"])
-def test_the_body_of_a_request_stands_in_bodies_too(name: str) -> None:
-    body = json.loads((FOLDER / "bodies" / f"{name}.json").read_bytes())
+@pytest.mark.parametrize(("name", "file"), [("predict", "flight-delay"), ("feedback", "feedback")])
+def test_the_body_of_a_request_stands_in_bodies_too(name: str, file: str) -> None:
+    body = json.loads((FOLDER / "bodies" / f"{file}.json").read_bytes())
 
     assert json.loads(read(name)["body"]) == body
