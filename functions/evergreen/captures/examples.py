@@ -1,7 +1,6 @@
 """Labelled rows to learn from, and the checks that they must pass first."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pandas as pd
 from evergreen.captures import leakage
 from evergreen.captures.conversion import UnfitError, cells, convert, listed, type_of
 from evergreen.contract import problem
-from evergreen.contract.decoding import RowDecoder
+from evergreen.contract.decoding import RowDecoder, unquoted
 from evergreen.contract.errors import DataError
 from evergreen.contract.files import PLAIN, Files
 from evergreen.contract.problem import KINDS, MIN_CLASSES, Kind
@@ -145,7 +144,10 @@ def from_table(
     for index, values in enumerate(rows):
         if fault := decoder.fault(values):
             said, _, path = fault.partition(" - at `$.")
-            raise DataError(f"{at(index, path.strip('`'))}: {_unquoted(said)}")
+            name = path.strip("`")
+            raise DataError(
+                f"{at(index, name)}: {unquoted(said, schema['properties'].get(name, {}))}"
+            )
     stamps = _stamps(times, at)
     order = np.argsort(stamps, kind="stable")
     weights = None
@@ -206,11 +208,6 @@ def times_of(table: pd.DataFrame, files: Files = PLAIN) -> npt.NDArray[np.dateti
     Raises DataError for the first row that is no time.
     """
     return _stamps(_converted(table, {"time": datetime}, files, _at)["time"], _at)
-
-
-def _unquoted(fault: str) -> str:
-    """Return what a decoder said without the value, which it quotes where a choice is wrong."""
-    return re.sub(r"value '.*'", "value", fault, flags=re.DOTALL)
 
 
 def _check_classes(labels: list[Any], at: Callable[[int, str], str]) -> None:

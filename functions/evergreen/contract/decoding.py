@@ -198,3 +198,10 @@ def _fault_of(value: object, kind: Any) -> str | None:
 def printable(name: str) -> str:
     """Shorten what a caller chose as a field's name, and keep it to one printable line."""
     return re.sub(r"[^\w.-]", "?", name[:64])
+
+
+def unquoted(said: str, spec: Mapping[str, Any]) -> str:
+    """Return what a decoder said of a field, with the choices in place of the value it quotes."""
+    parts = [spec, *spec.get("anyOf", ())]
+    known = ", ".join(str(each) for part in parts for each in part.get("enum", ()) if each)
+    return re.sub(r"value '.*'", lambda _: f"value: none of {known}", said, flags=re.DOTALL)

@@ -32,6 +32,7 @@ HINTS = {  # for what scikit-learn says most often; the words themselves may quo
     "contains NaN": "put a SimpleImputer before it, or take trees that accept NaN",
     "could not convert string": "encode text with a OneHotEncoder or an OrdinalEncoder",
     "infinity or a value too large": "give the fields of `row` limits",
+    "not columns of the dataframe": "it names a column that is no field of `row`",
     "unknown categories": 'set handle_unknown="ignore"',
     "pickle": "define each function and class at the top of the endpoint's file, without lambda",
     "Unknown label type": "it cannot learn labels of this kind of problem",

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from evergreen.contract.decoding import MAX_FAULTS, MAX_ROWS, RowDecoder
+from evergreen.contract.decoding import MAX_FAULTS, MAX_ROWS, RowDecoder, unquoted
 from evergreen.contract.errors import (
     InvalidRequestError,
     RequestError,
@@ -320,3 +320,11 @@ def test_whatever_bytes_come_the_decoder_answers_or_refuses(text: bytes) -> None
 
 def test_the_flight_of_the_examples_is_valid(schema: JsonSchema) -> None:
     assert RowDecoder(schema).decode(given.body()).instances == [given.whole()]
+
+
+def test_a_choice_that_is_none_is_told_by_what_there_is_and_not_by_what_came() -> None:
+    spec = {"anyOf": [{"enum": ["late", "on time"]}, {"type": "null"}]}
+
+    assert unquoted("Invalid enum value 'se'cret'", spec) == (
+        "Invalid enum value: none of late, on time"
+    )
