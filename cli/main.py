@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import commands, imported, sagemaker, training_data
+from cli import commands, sagemaker, training_data
 from cli.api import AddressError, RefusedError, UnreachableError, address, api_of
 from cli.commands import Session
 
@@ -139,7 +139,7 @@ def _actions(add: Adder) -> None:
     upload.add_argument("file", metavar="FILE", type=Path)
     upload.add_argument("--wait", action="store_true", help="wait until the training has ended")
     text = "take a fitted pipeline of somebody else through the gates, on this machine"
-    brought = add("import", imported.import_model, text)
+    brought = add("import", training_data.import_model, text)
     brought.set_defaults(offline=True)
     brought.add_argument(
         "file", metavar="FILE", type=Path, help="joblib, skops, or MLflow's folder"
@@ -184,14 +184,7 @@ def _experiments(add: Adder, within: object) -> None:
     start.add_argument("--min-rows", type=_count, default=1_000, help="labelled rows for each arm")
     start.add_argument("--days", type=float, default=30.0, help="how long it may take")
     start.add_argument("--promote", action="store_true", help="promote the winner")
-    _of_one(
-        add(
-            "show",
-            commands.show_experiments,
-            "show experiments, running and past",
-            within,
-        )
-    )
+    _of_one(add("show", commands.show_experiments, "show experiments, running and past", within))
     _deciding(add("stop", commands.stop_experiment, "end it with its present verdict", within))
 
 

@@ -1,33 +1,33 @@
-"""What the commands about training data do: uploads, and the clock of `make serve`."""
+"""What else commands do: upload data, judge a model of others, move the clock of `make serve`."""
 
+import os
+import subprocess
+import sys
 from argparse import Namespace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from rich.console import Console
 
 from cli import shown
 from cli.api import store
 from cli.commands import Session, outcome
 
 DAY_SECONDS = 86_400.0
-TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
-ENDINGS = (".parquet", *(name + gz for name in TEXTS for gz in ("", ".gz")))  # that trainings read
+TEXTS = ("csv", "tsv", "json", "jsonl", "ndjson")
+ENDINGS = (".parquet", *(f".{name}{gz}" for name in TEXTS for gz in ("", ".gz")))
 CLOCKS_APART = timedelta(seconds=2)  # of the S3 that answers, and of the event that it sends
 
 
 def upload(session: Session, asked: Namespace) -> bool:
     """Upload a training file, and wait for the training if that is wanted."""
     key = f"training/{asked.endpoint}/{asked.file.name}"
-    if asked.file.is_dir():
-        session.errors.print(
-            f"{asked.file} is a folder: copy its files to the data bucket, as by "
-            f"`aws s3 cp --recursive {asked.file} s3://BUCKET/{key}/`, or upload one file"
-        )
-        return False
     name = asked.file.name.lower()
     if name.startswith(("_", ".")) or not name.endswith(ENDINGS):
         session.errors.print(
             f"{asked.file} is not uploaded, for no training would read it: a name ends in one of "
-            f"{', '.join(ENDINGS)}, and begins with neither _ nor ."
+            f"{', '.join(ENDINGS)}, and begins with neither _ nor .; of a folder, upload each file"
         )
         return False
     try:
@@ -42,6 +42,18 @@ def upload(session: Session, asked: Namespace) -> bool:
         at = datetime.fromisoformat(answer["time"])
     session.errors.print(f"{key} is uploaded, {len(body):,} bytes, and a training follows.")
     return not asked.wait or outcome(session, asked, uploaded=f"{at:%Y%m%dT%H%M%SZ}")
+
+
+def import_model(_: Console, errors: Console, asked: Namespace) -> bool:
+    """Do what `make import` does: load the file here, beside the endpoint's file, and judge it."""
+    if not Path("local", "train.py").is_file():
+        errors.print("Run it in the folder of your project: the endpoint's file stands there.")
+        return False
+    words = ["--endpoint", asked.endpoint, "--model", str(asked.file), "--runtime", asked.runtime]
+    words += ["--data", str(asked.data)] if asked.data else []
+    own = {**os.environ, "PYTHONPATH": "functions:."}
+    command = [sys.executable, "-m", "local.train", *words]
+    return subprocess.run(command, env=own, check=False).returncode == 0  # noqa: S603 - ours
 
 
 def clock(session: Session, asked: Namespace) -> bool:

@@ -25,12 +25,7 @@ from evergreen.contract.errors import (
     NoChampionError,
     UnknownDecisionError,
 )
-from evergreen.contract.identifiers import (
-    RUN,
-    SECOND,
-    check_endpoint_file,
-    check_endpoint_name,
-)
+from evergreen.contract.identifiers import RUN, SECOND, check_endpoint_file, check_endpoint_name
 from evergreen.registry import explain, run_claims
 from evergreen.registry.state import Document
 from evergreen.rollout import manual_actions, status

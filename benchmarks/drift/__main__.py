@@ -54,8 +54,7 @@ def bench(*, quick: bool) -> Measured:
         quiet=told("streams", lambda: ecusum.quiet(often(300))),
         found=told("errors", lambda: [ecusum.found(one, often(2_000)) for one in ERRORS]),
         clustered=told(
-            "clustered days",
-            lambda: [ecusum.clustered(*one, often(10)) for one in ecusum.SETTINGS],
+            "clustered days", lambda: [ecusum.clustered(*one, often(10)) for one in ecusum.SETTINGS]
         ),
         seconds=time.monotonic() - begun,
         load=(load, os.getloadavg()[0]),

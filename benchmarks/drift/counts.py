@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, gammaln, ndtr, ndtri
-from scipy.stats import binom, ncx2
+from scipy.stats import binom, false_discovery_control, ncx2
 
 from evergreen.monitoring import drift, two_sample_tests
 from evergreen.monitoring.drift import MIN_SHARE
@@ -169,18 +169,9 @@ def _psi(reference: Counts, window: Counts, n: Counts, m: Counts) -> Counts:
     return np.asarray(np.maximum(0.0, ((p - q) * logs).sum(-1) - bias))
 
 
-def significant(p: Counts, q: float = Q) -> Bools:
-    """Say which of the last axis' tests found something, by Benjamini-Hochberg at rate q."""
-    tests = p.shape[-1]
-    limits = q * (np.arange(tests) + 1) / tests
-    ordered = np.sort(p, axis=-1)
-    highest = np.where(ordered <= limits, ordered, -1.0).max(axis=-1, keepdims=True)
-    return np.asarray(p <= highest)
-
-
 def warned(found: Judged) -> tuple[Bools, Bools, Bools]:
     """Say which features, the last axis, are significant, and of these at warning, and major."""
-    finds = significant(found.p)
+    finds = np.asarray(false_discovery_control(found.p, axis=-1) <= Q)
     return finds, finds & (found.psi >= MODERATE), finds & (found.psi >= MAJOR)
 
 
@@ -201,7 +192,8 @@ def violated(kind: str, reference: Counts, window: Counts) -> Bools:
         counted = np.concatenate([large, other / m >= never + MIN_SHARE], axis=-1)
     else:  # beyond the range is tested, and never flagged
         counted = np.concatenate([large, np.zeros_like(large)], axis=-1)
-    return np.asarray((significant(p)[..., :-1] & counted).any(-1))
+    found = false_discovery_control(p, axis=-1) <= Q
+    return np.asarray((found[..., :-1] & counted).any(-1))
 
 
 def _upper(found: Counts, rows: Counts) -> Counts:

@@ -16,14 +16,12 @@ from benchmarks.promotion.year import Replay
 from benchmarks.shown import SAME, conditions, told
 
 LIMIT_SECONDS = 30 * 60  # the fits of the first run take two minutes on an idle machine
-PICTURE = PAGE.path.with_suffix(".png")
 
 
 def main() -> None:
     """Measure everything, and write it down, with a picture on its page."""
     quick = PAGE.parser("benchmarks.promotion", __doc__).parse_args().quick
     found = shown.limited(LIMIT_SECONDS, lambda: bench(quick=quick))
-    drawn = picture(found.points)
     PAGE.write(
         BUILD / "promotion.json",
         found,
@@ -33,7 +31,7 @@ def main() -> None:
         goals=[asdict(goal) for goal in goals(found)],
     )
     if not quick:
-        PICTURE.write_bytes(drawn)
+        PAGE.path.with_suffix(".png").write_bytes(picture(found.points))
 
 
 def bench(*, quick: bool) -> Measured:
@@ -47,8 +45,7 @@ def bench(*, quick: bool) -> Measured:
     margins = ((process, 0.0) for process in PROCESSES)
     at_margin = (next(one for one in PROCESSES if one.day_sd), chance.MARGIN)
     wrong = told(
-        "wrong promotions",
-        lambda: [chance.wrong(*one, runs) for one in (*margins, at_margin)],
+        "wrong promotions", lambda: [chance.wrong(*one, runs) for one in (*margins, at_margin)]
     )
     cells = [
         (gain, spread, margin)

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from evergreen.contract import endpoint_files
-from evergreen.training.tables import folders
 from local.demo.life import Step
 from local.demo.replay import Replay
 from local.demo.result import Event
@@ -85,8 +84,6 @@ class ByHand:
                 said = f"{named[1]} is no endpoint here, only {', '.join(known)}"
                 return _refused(404, "unknown_endpoint", said)
             time, key = datetime.now(UTC), f"training/{named[1]}/{named[2]}"
-            if reason := folders.unfit(key):
-                return _refused(400, "invalid_request", f"{named[2]}: {reason}")
             with self._lock:
                 stack.data().put(key, body or b"")
             return _answer(201, {"key": key, "time": time})

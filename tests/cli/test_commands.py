@@ -305,7 +305,7 @@ def test_an_upload_can_be_waited_for_also_where_no_champion_is_yet(
         ("no-such", "events/approve.json", "no-such is no endpoint"),
         (NAME, "README.md", "a name ends in one of .parquet, .csv"),
         (NAME, "_a.csv", "begins with neither _ nor ."),
-        (NAME, "docs", "docs is a folder"),
+        (NAME, "docs", "of a folder, upload each file"),
     ],
 )
 def test_an_upload_that_cannot_be_is_refused(run: Run, name: str, file: str, said: str) -> None:
@@ -442,11 +442,7 @@ def test_what_an_answer_says_is_printed_and_not_interpreted(run: Run, champion: 
 
 
 def test_the_question_says_what_else_a_new_champion_ends() -> None:
-    document = {
-        "champion": ONE,
-        "experiment": {"id": "e1"},
-        "challenger": {"version": "v3"},
-    }
+    document = {"champion": ONE, "experiment": {"id": "e1"}, "challenger": {"version": "v3"}}
 
     assert commands._also(document, TWO) == (
         "; experiment e1 ends, inconclusive; v3 is rejected for good"

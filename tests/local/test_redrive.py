@@ -182,10 +182,7 @@ def test_a_stack_that_does_not_exist_is_said(plane: Plane, monkeypatch: pytest.M
 
 
 def test_the_command_finds_the_queue_of_the_stack_asks_and_sends_nothing_without_yes(
-    plane: Plane,
-    clock: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    plane: Plane, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(redrive, "LISTEN_SECONDS", 0)
     monkeypatch.setattr(builtins, "input", lambda _: "y")

@@ -136,10 +136,7 @@ def body(*rows: dict[str, Any], **more: Any) -> bytes:
 
 
 def quick(
-    endpoint: Endpoint = flight_delay.endpoint,
-    *,
-    strength: float = 1.0,
-    **policy: Any,
+    endpoint: Endpoint = flight_delay.endpoint, *, strength: float = 1.0, **policy: Any
 ) -> Endpoint:
     """Return an endpoint that trains in a fraction of a second, on a few hundred rows."""
 

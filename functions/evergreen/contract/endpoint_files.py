@@ -8,7 +8,7 @@ import ast
 import hashlib
 import importlib
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
@@ -100,10 +100,6 @@ def _of_call(call: ast.Call, kind: type[Any]) -> Iterator[Fault]:
             near = get_close_matches(name, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(known)}"
             yield Fault(str(argument.lineno), f"{kind.__name__} has no argument `{name}`: {hint}")
-    for name, each in known.items():
-        needed = each.default is MISSING and each.default_factory is MISSING
-        if needed and whole and name not in given:
-            yield Fault(str(call.lineno), f"{kind.__name__} needs `{name}`")
     if kind is Policy and whole and set(given) <= set(known):
         try:
             values = {name: ast.literal_eval(each.value) for name, each in given.items()}

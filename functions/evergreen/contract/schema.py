@@ -119,9 +119,7 @@ def texts_of(schema: JsonSchema) -> dict[str, bool]:
 
 
 def columns_of(
-    schema: JsonSchema,
-    rows: Sequence[Mapping[str, Any]],
-    texts: Mapping[str, bool] | None = None,
+    schema: JsonSchema, rows: Sequence[Mapping[str, Any]], texts: Mapping[str, bool] | None = None
 ) -> Columns:
     """Turn rows into one array per field of the schema, each of shape (rows,).
 

@@ -94,8 +94,7 @@ def _first_open(kept: list[DayPerformance], end: datetime) -> datetime:
         first = (end - FIRST).date()
     else:
         first = min(
-            (day.day for day in kept if not day.closed),
-            default=max(day.day for day in kept) + DAY,
+            (day.day for day in kept if not day.closed), default=max(day.day for day in kept) + DAY
         )
     return midnight(first)
 

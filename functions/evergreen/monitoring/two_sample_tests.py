@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, binom, ncx2, wasserstein_distance
+from scipy.stats import beta, binom, false_discovery_control, ncx2, wasserstein_distance
 
 Counts = npt.NDArray[np.float64]
 
@@ -94,11 +94,7 @@ def significant(ps: Sequence[float], q: float = Q) -> list[bool]:
     >>> significant([0.001, 0.5, 0.004], q=0.01)
     [True, False, True]
     """
-    order = np.argsort(ps)
-    limits = q * (np.arange(len(ps)) + 1) / len(ps)
-    below = np.nonzero(np.asarray(ps)[order] <= limits)[0]
-    found = set(order[: below[-1] + 1].tolist()) if len(below) else set()
-    return [index in found for index in range(len(ps))]
+    return (false_discovery_control(ps) <= q).tolist() if len(ps) else []
 
 
 def wasserstein(edges: Sequence[float], reference: Counts, current: Counts) -> float:

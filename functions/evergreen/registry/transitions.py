@@ -172,11 +172,7 @@ def _canary(document: Document, change: Change, time: datetime) -> _Effect:
         )
     moves: dict[str, Status] = {change.version: "canary"} if challenger.stage == "shadow" else {}
     wider = msgspec.structs.replace(
-        challenger,
-        stage="canary",
-        canary=challenger.canary or time,
-        since=time,
-        share=change.share,
+        challenger, stage="canary", canary=challenger.canary or time, since=time, share=change.share
     )
     return moves, {"challenger": wider}
 

@@ -125,8 +125,7 @@ def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
     version = version or seen.document.previous
     if version is None:
         raise ForbiddenChangeError(
-            subject.name,
-            "it has no previous champion to roll back to: name a retired version",
+            subject.name, "it has no previous champion to roll back to: name a retired version"
         )
     _loaded(subject, version)
     return _written(subject, order, seen, order.change("rolled back", version))

@@ -187,11 +187,7 @@ def _comparable(champion: Model, holdout: Examples) -> bool:
 
 
 def finish(
-    manifest: Manifest,
-    best: Fitted,
-    endpoint: Endpoint,
-    data_gate: Gate,
-    champion: Manifest | None,
+    manifest: Manifest, best: Fitted, endpoint: Endpoint, data_gate: Gate, champion: Manifest | None
 ) -> Manifest:
     """Return the manifest with all gates in order, after those that need it."""
     body, policy = best.artifacts[best.served], endpoint.policy

@@ -145,9 +145,3 @@ def test_a_rule_that_is_not_the_products_ends_the_run(
 
     with pytest.raises(SystemExit, match=r"not those of evergreen\.monitoring\.drift"):
         counts.audited(MISSING, drawn.reference, window)
-
-
-def test_findings_are_corrected_for_their_number() -> None:
-    p = np.array([[0.001, 0.5, 0.004], [0.009, 0.5, 0.5]])
-
-    assert counts.significant(p).tolist() == [[True, False, True], [False, False, False]]

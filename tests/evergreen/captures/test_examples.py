@@ -14,14 +14,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 import endpoints.flight_delay as flight_delay
-from evergreen.captures.examples import (
-    Examples,
-    check,
-    concat,
-    from_table,
-    moment,
-    utc,
-)
+from evergreen.captures.examples import Examples, check, concat, from_table, moment, utc
 from evergreen.contract.errors import DataError
 from evergreen.contract.problem import Kind
 from evergreen.contract.schema import JsonSchema, schema_of
@@ -213,8 +206,7 @@ def test_a_label_of_another_kind_is_refused_with_its_row(
 
 
 @hypothesis_given(
-    cuts=st.lists(st.integers(-5, 45), max_size=4).map(sorted),
-    minutes=st.integers(0, 59),
+    cuts=st.lists(st.integers(-5, 45), max_size=4).map(sorted), minutes=st.integers(0, 59)
 )
 def test_slices_of_time_next_to_each_other_have_every_row_once(
     cuts: list[int], minutes: int

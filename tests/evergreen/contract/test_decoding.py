@@ -12,11 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from evergreen.contract.decoding import MAX_FAULTS, MAX_ROWS, RowDecoder, unquoted
-from evergreen.contract.errors import (
-    InvalidRequestError,
-    RequestError,
-    TooLargeError,
-)
+from evergreen.contract.errors import InvalidRequestError, RequestError, TooLargeError
 from evergreen.contract.schema import JsonSchema, schema_of
 from tests.support import given
 

@@ -123,8 +123,7 @@ def test_a_file_without_an_endpoint_is_told_what_to_define(thing: object) -> Non
 
 
 @pytest.mark.parametrize(
-    ("schedule", "days"),
-    [("daily", 365), ("weekly", 52), ("monthly", 12), ("never", 0)],
+    ("schedule", "days"), [("daily", 365), ("weekly", 52), ("monthly", 12), ("never", 0)]
 )
 def test_a_schedule_is_due_as_often_as_it_says(schedule: Any, days: int) -> None:
     policy = Policy(schedule=schedule)

@@ -125,13 +125,7 @@ def test_a_score_that_the_problem_cannot_have_is_refused(labels: Any, score: Any
 
 @pytest.mark.parametrize(
     "condition",
-    [
-        ("hour", "~", 9),
-        ("hour",),
-        ("hour", "<", {"a": 1}),
-        ("hour", "<", 9, "more"),
-        (7, "<", 9),
-    ],
+    [("hour", "~", 9), ("hour",), ("hour", "<", {"a": 1}), ("hour", "<", 9, "more"), (7, "<", 9)],
     ids=str,
 )
 def test_what_is_no_condition_is_an_error_when_the_file_is_read(condition: Any) -> None:

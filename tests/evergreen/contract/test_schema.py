@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from msgspec import Meta
 
-from evergreen.contract.errors import (
-    EndpointFileError,
-)
+from evergreen.contract.errors import EndpointFileError
 from evergreen.contract.schema import JsonSchema, columns_of, is_text, schema_of
 
 
@@ -39,9 +37,7 @@ class Inner(msgspec.Struct):
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [list[int], dict[str, int], Inner, int | str, Literal[1, 2], None, bytes, Any],
-    ids=str,
+    "kind", [list[int], dict[str, int], Inner, int | str, Literal[1, 2], None, bytes, Any], ids=str
 )
 def test_a_field_that_is_not_flat_is_refused_when_the_file_is_read(kind: Any) -> None:
     struct = msgspec.defstruct("Odd", [("field", kind)])

@@ -297,11 +297,7 @@ def test_the_first_check_looks_back_a_month_and_forgets_after_three(memory: Memo
 
 def test_a_prediction_that_arrived_twice_counts_once(memory: Memory) -> None:
     predicted(memory, 1)
-    given.deliver(
-        memory,
-        [msgspec.structs.replace(given.capture(1), id=id_of(1))],
-        START + HOUR,
-    )
+    given.deliver(memory, [msgspec.structs.replace(given.capture(1), id=id_of(1))], START + HOUR)
     labelled(memory, 1)
 
     (day,) = look(memory, START + DAY).days

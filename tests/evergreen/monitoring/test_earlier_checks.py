@@ -10,14 +10,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.aws.s3 import Store
-from evergreen.monitoring.earlier_checks import (
-    MEMORY,
-    TREND_DAYS,
-    alarm,
-    key_of,
-    previous,
-    trend,
-)
+from evergreen.monitoring.earlier_checks import MEMORY, TREND_DAYS, alarm, key_of, previous, trend
 from evergreen.monitoring.report import Alarm, CheckReport
 from tests.support import checks, given
 from tests.support.given import NAME, NOW, injected
@@ -147,12 +140,7 @@ def test_a_row_that_does_not_fit_is_a_violation_of_no_field() -> None:
 
 
 def test_the_last_closed_day_is_told_of_an_endpoint_that_gets_labels() -> None:
-    days = [
-        checks.day(9),
-        checks.day(8),
-        checks.day(7, labelled=0.0),
-        checks.day(6, closed=False),
-    ]
+    days = [checks.day(9), checks.day(8), checks.day(7, labelled=0.0), checks.day(6, closed=False)]
 
     assert checks.performance(days).last_closed == days[2]
     assert checks.performance(days[2:3]).last_closed is None

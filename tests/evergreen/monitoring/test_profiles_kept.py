@@ -174,9 +174,7 @@ def test_each_object_is_read_once_in_a_run(memory: Memory, manifest: Manifest) -
     assert len(captures) == len(set(captures)) == 24
 
 
-def test_an_object_that_expired_after_it_was_listed_counts_nothing(
-    manifest: Manifest,
-) -> None:
+def test_an_object_that_expired_after_it_was_listed_counts_nothing(manifest: Manifest) -> None:
     class Expired(Memory, frozen=True, eq=False):
         def get(self, key: str, _: int | None = None) -> None:
             self.read.append(key)

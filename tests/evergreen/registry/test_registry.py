@@ -93,9 +93,7 @@ def test_of_two_promotions_from_the_same_state_one_wins_and_the_other_changes_no
     assert [line.version for line in registry.history(winner)] == ["v1", "v2"]
 
 
-def test_of_two_who_decide_the_same_at_the_same_moment_one_has_decided(
-    registry: Registry,
-) -> None:
+def test_of_two_who_decide_the_same_at_the_same_moment_one_has_decided(registry: Registry) -> None:
     registry.write_document(given.document("v1"), None)
     start = seen(registry)
     change = Change(type="paused", version="v1", by="a person", reason="so many alarms")

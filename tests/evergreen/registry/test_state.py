@@ -57,10 +57,7 @@ def test_a_document_is_read_back_as_it_was_written() -> None:
 
 @pytest.mark.parametrize(
     ("statuses", "candidate"),
-    [
-        ({"v1": "champion"}, None),
-        ({"v1": "champion", "v2": "shadow", "v3": "candidate"}, "v3"),
-    ],
+    [({"v1": "champion"}, None), ({"v1": "champion", "v2": "shadow", "v3": "candidate"}, "v3")],
 )
 def test_the_candidate_is_the_version_that_waits(
     statuses: dict[str, Status], candidate: str | None

@@ -305,10 +305,7 @@ def test_a_canary_is_widened_step_by_step_and_then_promoted(policy: Policy) -> N
 
 @pytest.mark.parametrize(
     "found",
-    [
-        canary(NOW + 0.99 * DAY),
-        canary(canary=Guard(requests=99, rows=99)),
-    ],
+    [canary(NOW + 0.99 * DAY), canary(canary=Guard(requests=99, rows=99))],
     ids=["too short", "too few rows"],
 )
 def test_a_canary_that_has_not_answered_for_long_enough_stays(found: Evidence) -> None:

@@ -62,9 +62,7 @@ def test_a_new_champion_is_not_watched_on_days_that_its_training_has_seen(
     assert [day.day for day in later.watched] == [(NOW + n * DAY).date() for n in (1, 2, 3, 4)]
 
 
-def test_a_champion_is_not_watched_beside_one_of_another_problem(
-    models: dict[str, Model],
-) -> None:
+def test_a_champion_is_not_watched_beside_one_of_another_problem(models: dict[str, Model]) -> None:
     problem = Problem(kind="regression", scale=10.0)
     models = models | {GOOD: manifest_of(models[GOOD], problem=problem)}
     memory = Memory()

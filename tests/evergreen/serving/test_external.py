@@ -388,9 +388,7 @@ def test_then_one_request_tries_and_closes_it_or_opens_it_again(
     assert state["asked"] == FAILURES + 1 + 3 + FAILURES - 1, "and it is as patient as at first"
 
 
-def test_failures_that_are_not_in_a_row_do_not_open_it(
-    service: tuple[str, dict[str, int]],
-) -> None:
+def test_failures_that_are_not_in_a_row_do_not_open_it(service: tuple[str, dict[str, int]]) -> None:
     host, state = service
     ask = client(host)
 

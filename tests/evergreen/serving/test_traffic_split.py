@@ -103,10 +103,7 @@ def test_the_highest_hash_is_still_below_one(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [
-        (canary(0.5), canary(0.5, THIRD)),
-        (experiment(0.5), experiment(0.5, id="the next")),
-    ],
+    [(canary(0.5), canary(0.5, THIRD)), (experiment(0.5), experiment(0.5, id="the next"))],
     ids=["canaries", "experiments"],
 )
 def test_the_next_comparison_does_not_meet_the_same_keys(one: Document, other: Document) -> None:

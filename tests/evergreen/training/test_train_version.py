@@ -239,11 +239,7 @@ def test_a_champion_whose_inputs_the_data_no_longer_has_is_not_compared() -> Non
 
 def test_the_best_of_several_candidates_is_the_version() -> None:
     found = train(
-        REQUEST,
-        endpoint({"stiff": pipeline(C=1e-4), "good": pipeline()}),
-        SCHEMA,
-        examples(),
-        None,
+        REQUEST, endpoint({"stiff": pipeline(C=1e-4), "good": pipeline()}), SCHEMA, examples(), None
     )
 
     assert found.manifest.candidate == "good"

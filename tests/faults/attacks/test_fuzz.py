@@ -145,8 +145,7 @@ def test_whatever_a_body_is_the_decoder_answers_or_refuses_it(
 
 
 @pytest.mark.parametrize(
-    ("function", "name"),
-    [("PredictFunction", "predict"), ("FeedbackFunction", "feedback")],
+    ("function", "name"), [("PredictFunction", "predict"), ("FeedbackFunction", "feedback")]
 )
 def test_whatever_an_event_says_is_answered(
     plane: Plane, candidate: Manifest, function: str, name: str

@@ -147,10 +147,7 @@ def raising(_: Any) -> Any:
 
 
 def test_predictions_of_all_kinds_and_failures_leave_no_marker(
-    said: Said,
-    serving: Manifest,
-    announced: Announced,
-    monkeypatch: pytest.MonkeyPatch,
+    said: Said, serving: Manifest, announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, path = {"instances": [ROW], "key": KEY}, f"{PATH}/predict"
 

@@ -192,10 +192,7 @@ def test_a_manifest_of_another_stack_is_refused(
 
 
 def test_a_champion_that_somebody_wrote_into_the_document_does_not_serve(
-    plane: Plane,
-    candidate: Manifest,
-    artifacts: Store,
-    clock: time_machine.Traveller,
+    plane: Plane, candidate: Manifest, artifacts: Store, clock: time_machine.Traveller
 ) -> None:
     ask(plane, given.body())
     whole = body(artifacts, DOCUMENT)
@@ -249,12 +246,7 @@ def test_nobody_decides_on_an_old_document(
 ) -> None:
     asked = {"generation": json.loads(put_back)["generation"], "reason": "a test"} | about
 
-    answer = plane.request(
-        "POST",
-        f"{CONTROL}/{action}",
-        json.dumps(asked).encode(),
-        JSON,
-    )
+    answer = plane.request("POST", f"{CONTROL}/{action}", json.dumps(asked).encode(), JSON)
 
     assert (answer.status, answer.json()["error"]["code"]) == (503, "old_document"), answer.body
     assert body(artifacts, DOCUMENT) == put_back

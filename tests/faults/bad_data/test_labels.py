@@ -80,12 +80,7 @@ def records(manifest: Manifest) -> list[Record]:
         for row in range(ROWS)
     ]
     labels = [
-        Label(
-            id=each.id,
-            time=each.time + DELAYS[place % 5],
-            endpoint=NAME,
-            label=place % 3 == 0,
-        )
+        Label(id=each.id, time=each.time + DELAYS[place % 5], endpoint=NAME, label=place % 3 == 0)
         for place, each in enumerate(captures)
         if place % 7
     ]

@@ -75,12 +75,7 @@ def check_identical(plane: Plane, asked: Any, name: str = NAME) -> None:
 @pytest.mark.parametrize("runtime", ["onnx", "sklearn"])
 @pytest.mark.parametrize("name", STORIES)
 def test_each_kind_of_problem_in_each_runtime(
-    name: str,
-    runtime: str,
-    clock: time_machine.Traveller,
-    aws: None,
-    data: Store,
-    tmp_path: Path,
+    name: str, runtime: str, clock: time_machine.Traveller, aws: None, data: Store, tmp_path: Path
 ) -> None:
     clock.move_to(STORIES[name][0])
     plane = Plane(load({"ServingRuntime": runtime}))

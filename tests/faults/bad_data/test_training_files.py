@@ -221,10 +221,7 @@ REACHES = [
 
 @pytest.mark.parametrize("statement", REACHES)
 def test_what_reads_a_file_reaches_no_other_and_no_network(
-    statement: str,
-    tmp_path: Path,
-    listener: tuple[str, list[Any]],
-    monkeypatch: pytest.MonkeyPatch,
+    statement: str, tmp_path: Path, listener: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if a file could make DuckDB run a statement."""
     url, came = listener

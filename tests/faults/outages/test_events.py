@@ -147,13 +147,7 @@ def happenings(plane: Plane, data: Store, clock: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_after_any_faults_redriving_ends_all_and_redriving_twice_changes_nothing(
-    plane: Plane,
-    remembered: None,
-    data: Store,
-    artifacts: Store,
-    clock: Any,
-    queue: Any,
-    seed: int,
+    plane: Plane, remembered: None, data: Store, artifacts: Store, clock: Any, queue: Any, seed: int
 ) -> None:
     plane.faults = Faults(seed, duplicated=0.3, delayed=0.2, crashed=0.6, reordered=True)
     happenings(plane, data, clock)
@@ -269,11 +263,7 @@ def test_an_event_that_the_bus_refuses_with_200_is_an_error_of_the_function(
 
 
 def test_a_decision_whose_announcement_was_refused_is_announced_by_the_retry(
-    plane: Plane,
-    remembered: None,
-    data: Store,
-    artifacts: Store,
-    monkeypatch: pytest.MonkeyPatch,
+    plane: Plane, remembered: None, data: Store, artifacts: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put, refusals = clients.events().put_events, [2]
 

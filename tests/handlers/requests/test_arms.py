@@ -285,11 +285,7 @@ def test_where_no_champion_can_be_loaded_the_rule_answers_and_says_so(
 
 
 def test_the_champion_takes_over_from_the_rule_when_it_has_been_restored(
-    plane: Plane,
-    registry: Registry,
-    rule: str,
-    trained: Trained,
-    clock: time_machine.Traveller,
+    plane: Plane, registry: Registry, rule: str, trained: Trained, clock: time_machine.Traveller
 ) -> None:
     damage(registry, CHAMPION)
     assert answers(plane, ["a"]) == [(rule, "fallback")]

@@ -243,10 +243,7 @@ def test_an_endpoint_without_a_file_that_has_a_champion_takes_labels(
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        Fault(500, times=99),
-        Fault(error=EndpointConnectionError(endpoint_url="firehose"), times=99),
-    ],
+    [Fault(500, times=99), Fault(error=EndpointConnectionError(endpoint_url="firehose"), times=99)],
     ids=["500", "no connection"],
 )
 def test_labels_that_the_stream_does_not_take_are_not_answered_as_taken(

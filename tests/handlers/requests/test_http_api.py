@@ -78,10 +78,7 @@ def test_no_body_is_an_empty_one(body: str | None) -> None:
 
 @hypothesis_given(st.binary())
 def test_a_body_in_base64_is_decoded(body: bytes) -> None:
-    event = example("predict") | {
-        "body": base64.b64encode(body).decode(),
-        "isBase64Encoded": True,
-    }
+    event = example("predict") | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
     assert Request(event).json_body() == body
 

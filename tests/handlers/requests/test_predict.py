@@ -119,8 +119,7 @@ def test_one_version_can_be_asked_for_and_does_not_count_as_the_champion(
 
 
 @pytest.mark.parametrize(
-    "content_type",
-    ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8"],
+    "content_type", ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8"]
 )
 def test_json_may_be_declared_in_several_ways(
     plane: Plane, champion: str, content_type: str
@@ -338,11 +337,7 @@ def test_a_corrupt_champion_is_unavailable_and_nothing_of_it_is_loaded(
 
 
 def test_a_promotion_reaches_a_warm_function_after_the_ttl_of_the_template(
-    plane: Plane,
-    champion: str,
-    artifacts: Store,
-    trained: Trained,
-    clock: time_machine.Traveller,
+    plane: Plane, champion: str, artifacts: Store, trained: Trained, clock: time_machine.Traveller
 ) -> None:
     assert ask(plane, given.body()).json()["version"] == champion
     write(registry_of(artifacts), trained, version(2), promoted=True)
@@ -369,11 +364,7 @@ def test_a_warm_function_answers_with_the_old_champion_while_s3_is_down(
 
 
 def test_a_warm_function_answers_with_the_old_champion_when_the_new_one_is_corrupt(
-    plane: Plane,
-    champion: str,
-    artifacts: Store,
-    trained: Trained,
-    clock: time_machine.Traveller,
+    plane: Plane, champion: str, artifacts: Store, trained: Trained, clock: time_machine.Traveller
 ) -> None:
     ask(plane, given.body())
     write(registry_of(artifacts), trained, version(2), promoted=True)

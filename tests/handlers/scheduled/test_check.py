@@ -247,13 +247,7 @@ def test_a_page_is_written_beside_each_report(check: Check, champion: str, data:
     ("days", "drifted", "written"), [(0, False, False), (0, True, True), (21, False, True)]
 )
 def test_pages_may_be_written_for_alarms_and_the_first_of_a_month_only(
-    check: Check,
-    champion: str,
-    data: Store,
-    plane: Plane,
-    days: int,
-    drifted: bool,
-    written: bool,
+    check: Check, champion: str, data: Store, plane: Plane, days: int, drifted: bool, written: bool
 ) -> None:
     variables = plane._functions["CheckFunction"]["Environment"]["Variables"]
     plane._functions["CheckFunction"]["Environment"]["Variables"] = variables | {

@@ -43,11 +43,7 @@ def checked(plane: Plane, clock: time_machine.Traveller, data: Store) -> CheckRe
 
 
 def test_everything_that_can_be_wrong_with_captures_at_once_costs_only_what_is_wrong(
-    plane: Plane,
-    clock: time_machine.Traveller,
-    champion: str,
-    data: Store,
-    announced: Announced,
+    plane: Plane, clock: time_machine.Traveller, champion: str, data: Store, announced: Announced
 ) -> None:
     requests(data, range(7))
     line = msgspec.json.encode(capture(99_000, NOW))

@@ -351,12 +351,7 @@ def test_a_trigger_that_is_no_word_is_refused_before_it_names_a_run(
 
 @pytest.mark.parametrize(("days", "outcome"), [(0, "skipped"), (6, "skipped"), (7, "entered")])
 def test_a_drift_waits_for_the_cooldown(
-    train: Train,
-    flights: None,
-    data: Store,
-    clock: time_machine.Traveller,
-    days: int,
-    outcome: str,
+    train: Train, flights: None, data: Store, clock: time_machine.Traveller, days: int, outcome: str
 ) -> None:
     train(requested())
     data.put(f"training/{NAME}/more.csv", csv(given.table(300, seed=3)))

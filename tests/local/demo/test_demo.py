@@ -129,9 +129,7 @@ def test_an_impossible_reading_of_the_weather_is_a_missing_one(year: pd.DataFram
     assert year["wind_speed"].isna().sum() > year["temp"].isna().sum()
 
 
-def test_no_request_of_the_demo_has_a_field_that_is_known_only_after_departure(
-    days: Life,
-) -> None:
+def test_no_request_of_the_demo_has_a_field_that_is_known_only_after_departure(days: Life) -> None:
     fields = list(endpoint_files.load("flight-delay").row.__struct_fields__)
     step = next(days.steps())
 

@@ -61,9 +61,7 @@ def test_the_page_has_every_section_and_the_figures_of_the_run(tmp_path: Path) -
     assert "too close; stage: training" in text
 
 
-def test_each_decision_stands_there_with_its_evidence_and_what_was_injected(
-    tmp_path: Path,
-) -> None:
+def test_each_decision_stands_there_with_its_evidence_and_what_was_injected(tmp_path: Path) -> None:
     page = write(tmp_path, both())
 
     rows = re.findall(r"<tr>(.*?)</tr>", page[page.index('class="decisions"') :], flags=re.S)

@@ -113,9 +113,7 @@ def test_the_vendor_is_tried_when_nothing_waits_and_the_version_is_named(trial: 
     assert free.planned == []
 
 
-def test_a_training_that_comes_to_another_candidate_is_repeated_twice_at_most(
-    trial: Trial,
-) -> None:
+def test_a_training_that_comes_to_another_candidate_is_repeated_twice_at_most(trial: Trial) -> None:
     seen = played(trial, comes="hist-gradient-boosting")
 
     for _ in range(3):

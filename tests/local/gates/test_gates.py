@@ -119,10 +119,7 @@ def test_a_program_that_breaks_fails_the_check_and_the_others_are_still_heard(
 
     _, failed = ended(capsys)
 
-    assert failed.splitlines() == [
-        "broken did not answer",
-        SAID,
-    ]
+    assert failed.splitlines() == ["broken did not answer", SAID]
 
 
 # The tools

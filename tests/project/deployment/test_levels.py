@@ -75,9 +75,7 @@ def test_from_the_third_level_on_training_starts_by_itself(level: str, by_itself
 
 
 @pytest.mark.parametrize("level", ["2", "3", "4"])
-def test_only_at_the_fourth_level_worse_answers_start_the_rollout(
-    level: str,
-) -> None:
+def test_only_at_the_fourth_level_worse_answers_start_the_rollout(level: str) -> None:
     found = LEVELS[level]
 
     alarms, rules = found.of_type(ALARM), found.enabled("AWS::Events::Rule")

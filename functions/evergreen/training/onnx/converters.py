@@ -13,11 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 from skl2onnx.common._registration import get_converter
-from skl2onnx.common.data_types import (
-    DoubleTensorType,
-    Int64TensorType,
-    StringTensorType,
-)
+from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 from sklearn import ensemble, impute, linear_model, preprocessing, tree
 
 from evergreen.training.onnx.boosting import lightgbm_trees

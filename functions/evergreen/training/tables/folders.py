@@ -25,13 +25,6 @@ def ending(key: str) -> str | None:
     return next((end for end in ENDINGS if key.lower().endswith(end)), None)
 
 
-def unfit(key: str) -> str | None:
-    """Return why no training can follow from an upload under this key, None where one can."""
-    if not is_data(key):
-        return "names that begin with _ or . are no data and start no training: rename it"
-    return None if ending(key) else f"its name ends in none of {', '.join(ENDINGS)}"
-
-
 def tables(keys: Iterable[str]) -> list[list[str]]:
     """Return the keys of each table: of a file, or of all files of one folder below the endpoint's.
 
