@@ -263,7 +263,8 @@ def held_back(result: Result) -> list[str]:
             f"{MIN_ROWS} are needed; raise policy.drift_window_days."
         )
     found = [each.detail["reason"] for each in result.events if each.type == "Training Skipped"]
-    kinds = [re.sub(r"[\d.,:]+", "", reason) for reason in found]  # alike but for numbers
+    alike = r"\d{8}T\d{6}Z-[0-9a-f]{8}|[\d.,:]+"  # but for versions and numbers
+    kinds = [re.sub(alike, "", reason) for reason in found]
     last = dict(zip(kinds, found, strict=True))
     parts = [f"{number:,}, {last[kind]}" for kind, number in Counter(kinds).most_common(3)]
     if parts:
