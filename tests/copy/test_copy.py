@@ -7,6 +7,7 @@ commands run with the packages that are installed here, and not with copies of t
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -87,14 +88,14 @@ def replaced(file: Path, old: str, new: str) -> None:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a clone of this repository as it is now, with the tag of a release."""
+    """Return a repository of these files as they are now, with the tag of a release."""
     clone = tmp_path_factory.mktemp("release") / "evergreen"
-    git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
-    changed = git(ROOT, "diff", "HEAD", "--binary")
-    if changed:
-        (clone.parent / "changed").write_text(changed)
-        git(clone, "apply", str(clone.parent / "changed"))
-    git(clone, "commit", "--quiet", "--all", "--allow-empty", "--message", "Release")
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    shutil.copytree(ROOT, clone, symlinks=True, ignore=shutil.ignore_patterns(".git", *ignored))
+    git(clone, "init", "--quiet")
+    git(clone, "remote", "add", "origin", str(ROOT))
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", "Release")
     git(clone, "tag", "v1.0.0")
     return clone
 

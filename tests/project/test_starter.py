@@ -3,6 +3,8 @@
 import re
 import subprocess
 
+import pytest
+
 from local.template import ROOT
 
 LEFT_OUT = (  # of the template's own repository, by how their paths begin
@@ -15,7 +17,10 @@ MARKS = re.compile(rb"\{@")
 
 
 def tracked() -> list[str]:
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    asked = ["git", "-c", "safe.directory=*", "ls-files"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("these files are of no git repository")
     return done.stdout.splitlines()
 
 
