@@ -191,7 +191,8 @@ def of_file(
     first: where the first part ends, see `training_rows.first_until`. delay: after which a label is
     known, such as 1d. months: how many are replayed. share: one row in so many, after the first.
     """
-    policy, kind = endpoint_files.load(endpoint).policy, endpoint_files.load(endpoint).problem
+    usual = endpoint_files.load(endpoint)
+    policy, kind = usual.policy, usual.problem
     found = training_rows.read(endpoint, file)
     start = training_rows.first_until(found.times, policy, first, FIRST_SHARE)
     later = np.flatnonzero(found.times >= moment(start))[::share]

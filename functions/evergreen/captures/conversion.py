@@ -90,9 +90,9 @@ def listed(names: Iterable[object], near: Collection[str], known: Collection[str
     return f"the columns are {', '.join(shown)}{more}"
 
 
-def types_of(schema: JsonSchema, files: Files) -> dict[str, type]:
-    """Return the types of a file's columns as far as they are stated: in `files`, else by `row`."""
-    return {name: type_of(spec) for name, spec in schema["properties"].items()} | {**files.columns}
+def types_of(schema: JsonSchema) -> dict[str, type]:
+    """Return the Python types of the fields of `row`."""
+    return {name: type_of(spec) for name, spec in schema["properties"].items()}
 
 
 def type_of(spec: Mapping[str, Any]) -> type:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.captures import leakage
-from evergreen.captures.conversion import UnfitError, cells, convert, listed, type_of
+from evergreen.captures.conversion import UnfitError, cells, convert, listed, types_of
 from evergreen.contract import problem
 from evergreen.contract.decoding import RowDecoder, unquoted
 from evergreen.contract.errors import DataError
@@ -116,7 +116,7 @@ def from_table(
     """
     if not isinstance(table, pd.DataFrame):
         raise DataError(f"`examples` returned a {type(table).__name__} and no DataFrame")
-    types = {name: type_of(spec) for name, spec in schema["properties"].items()}
+    types = types_of(schema)
     types |= {"label": {"binary": bool, "regression": float}.get(kind, str), "time": datetime}
     if missing := [name for name in types if name not in table.columns]:
         raise DataError(
@@ -198,8 +198,7 @@ def _at(row: int, column: str) -> str:
 
 def plain(table: pd.DataFrame, schema: JsonSchema, files: Files = PLAIN) -> list[dict[str, Any]]:
     """Return rows of plain values as a request would have them; missing is None."""
-    types = {name: type_of(spec) for name, spec in schema["properties"].items()}
-    return _rows(_converted(table, types, files, _at))
+    return _rows(_converted(table, types_of(schema), files, _at))
 
 
 def times_of(table: pd.DataFrame, files: Files = PLAIN) -> npt.NDArray[np.datetime64]:

@@ -78,7 +78,7 @@ def from_files(
 ) -> Examples | None:
     """Return the examples in one file, or in the files of one folder; None where it has no rows."""
     files = endpoint.files
-    types = types_of(schema, files)
+    types = types_of(schema) | {**files.columns}  # which stand over those of `row`
     known = {*types, *_texts(getattr(endpoint.examples, "__code__", None))}
     found = table.read(data, keys, types, files, known)
     if found is None:
