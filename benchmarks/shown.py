@@ -8,11 +8,11 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -26,18 +26,6 @@ Shown = tuple[str, str, list[str], list[list[str]]]  # title, remark, heads, row
 SAME = " Shares do not depend on the machine: seeds are fixed."
 
 
-class Timed(Protocol):
-    """What a benchmark found, with its seconds and the load average before and after."""
-
-    @property
-    def seconds(self) -> float:
-        """Return how long it took."""
-
-    @property
-    def load(self) -> tuple[float, float]:
-        """Return the load average before and after."""
-
-
 @dataclass(frozen=True)
 class Goal:
     """A figure and what it was to be, as text, and whether it is."""
@@ -49,15 +37,39 @@ class Goal:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What one part of a benchmark found: its tables, and what was to be reached.
+
+    picture: a PNG to stand beside the page. whole: False where something could not be measured, so
+    that the page keeps the figures that it has.
+    """
+
+    tables: list[Shown]
+    goals: list[Goal] = field(default_factory=list)
+    picture: bytes | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run took: seconds, and the machine's load average before and after."""
+
+    seconds: float
+    load: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Page:
     """A benchmark's page in docs/, with its figures between two markers.
 
-    command: of make, which writes them. width: of the widest table, in characters.
+    command: of make, which writes them. width: of the widest table, in characters. json: where the
+    figures stand besides.
     """
 
     command: str
     path: Path
     width: int
+    json: Path
 
     def parser(self, module: str, description: str | None) -> ArgumentParser:
         """Return the parser of a benchmark's options; --quick leaves the page alone."""
@@ -70,31 +82,46 @@ class Page:
         """Replace what stands between the two markers of the page."""
         marked.rewrite(self.path, self.command, markdown(said, tables))
 
-    def write(self, json_: Path, measured: Any, said: str, tables: Sequence[Shown], *,
-              whole: bool, **facts: Any) -> None:  # fmt: skip
+    def write_parts(self, parts: Sequence[Part], said: str, *, whole: bool) -> None:
+        """Show the goals and tables of all parts, and write them as `write` does."""
+        goals = [goal for part in parts for goal in part.goals]
+        tables = [reached(goals), *(table for part in parts for table in part.tables)]
+        whole = whole and all(part.whole for part in parts)
+        self.write(said, tables, whole=whole, goals=[asdict(goal) for goal in goals])
+        for part in parts:
+            if whole and part.picture:
+                self.path.with_suffix(".png").write_bytes(part.picture)
+
+    def write(self, said: str, tables: Sequence[Shown], *, whole: bool, **facts: Any) -> None:
         """Show everything and write it; only a whole run is for the page.
 
-        said: one paragraph on when and where. facts: what the JSON says beside what was measured.
+        said: one paragraph on when and where. facts: what the JSON says beside the tables.
         """
         show(tables, self.width, said)
         date = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        document = {"date": date, "machine": machine(), **facts, **asdict(measured)}
-        json_.write_text(json.dumps(document, indent=2) + "\n")
-        written = [json_]
+        named = [
+            dict(zip(("title", "remark", "heads", "rows"), one, strict=True)) for one in tables
+        ]
+        document = {"date": date, "machine": machine(), **facts, "tables": named}
+        self.json.parent.mkdir(parents=True, exist_ok=True)
+        self.json.write_text(json.dumps(document, indent=2) + "\n")
+        written = [self.json]
         if whole:
             self.rewrite(said, tables)
             written.append(self.path)
         print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
 
 
-def limited[Found](seconds: int, measure: Callable[[], Found]) -> Found:
+def limited[Found](seconds: int, measure: Callable[[], Found]) -> tuple[Found, Spent]:
     """Measure, for so many seconds at most: SIGTERM, SIGALRM and Ctrl-C end all that runs."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGALRM, _stop)
     signal.alarm(seconds)
     BUILD.mkdir(parents=True, exist_ok=True)
+    begun, load = time.monotonic(), os.getloadavg()[0]
     try:
-        return measure()
+        found = measure()
+        return found, Spent(time.monotonic() - begun, (load, os.getloadavg()[0]))
     except KeyboardInterrupt:
         sys.exit("\nStopped.")
 
@@ -126,12 +153,12 @@ def status_mb(pid: int | str, field: str) -> float:
     return 0.0  # it ends just now
 
 
-def conditions(measured: Timed, before: str = "", after: str = "") -> str:
+def conditions(spent: Spent, before: str = "", after: str = "") -> str:
     """Return one paragraph on when and where; before, after: what else there is to say."""
-    facts, (first, last) = machine(), measured.load
+    facts, (first, last) = machine(), spent.load
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {facts['cpus']} × {facts['cpu']}, "
-        f"Python {facts['python']}, {before}{measured.seconds:.0f} s; "
+        f"Python {facts['python']}, {before}{spent.seconds:.0f} s; "
         f"load average {first:.1f} before and {last:.1f} after.{after}"
     )
 

@@ -1,59 +1,80 @@
 """How often drift is announced where nothing drifts, and how soon where something does."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.drift import counts
 from benchmarks.drift.counts import KINDS, NORMAL, Bools, Drawn, Judged, references
-from evergreen.monitoring.two_sample_tests import Counts
+from benchmarks.shown import Goal, Part, Shown
+from evergreen.monitoring.two_sample_tests import Counts, upper_bound
 
 WINDOW_ROWS = (200, 1_000, 5_000, 20_000, 100_000, 1_000_000)
-FEATURES = (1, 20, 100)
 BATCH = 10_000  # features at once
 AUDITS = 5  # checks of each cell that the product decides too
+MIXED = 20  # features of an endpoint, of each kind in its turn
 WINDOW_DAYS = 7
 BEFORE = 14  # quiet days before a step
 AFTER = 60  # days that an alarm may take
+STEPS = (0.5, 1.0, 2.0)
+LEVELS = {
+    "significant": "Significant: more than chance and season",
+    "warning": "Significant and at least moderate: shown as a warning",
+    "flagged": "Significant and major: flagged, and an alarm if the next check flags it too",
+    "schema": "Schema violated",
+}
+
+Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """Checks of steady traffic, by what they found; a schema check is exact and has no levels."""
+def false_alarms(checks: dict[int, int]) -> Part:
+    """Count the checks of steady traffic that found anything; checks: how many, by features."""
+    found = {
+        kind: [_found(kind, features, number) for features, number in checks.items()]
+        for kind in KINDS
+    }
+    said = ", ".join(f"{number:,} of {features}" for features, number in checks.items())
+    remark = (
+        "Checks of steady traffic in which any feature was found, in %, of 1 / 20 / 100 features "
+        f"of the kind ({said}). The reference has 20,000 rows, drawn anew for each feature and "
+        "check, and no seasons, which would only widen the limits. "
+        "Counts are drawn from their exact distribution given the reference's bins, which is the "
+        "same as drawing rows and counting them."
+    )
+    heads = ["n =", *(f"{rows:,}" for rows in WINDOW_ROWS), "upper bound, worst"]
+    tables: list[Shown] = []
+    goals: list[Goal] = []
+    for place, (level, title) in enumerate(LEVELS.items()):
+        rows, bounds = [], []
+        for kind in KINDS:
+            counted = np.array(found[kind])[:, :, place]  # by features, and rows of the window
+            shares = 100 * counted.T / list(checks.values())
+            texts = [" / ".join(f"{share:.2f}" for share in some) for some in shares]
+            bounds.append(max(map(upper_bound, counted.max(axis=1), checks.values())))
+            shown = [text if text.strip("0./ ") else "0" for text in texts]
+            rows.append([kind, *shown, f"{100 * bounds[-1]:.2f}"])
+        tables.append((f"False alarms. {title}", "" if tables else remark, heads, rows))
+        text, worst = f"false alarms, {level}: upper bound, worst cell", max(bounds)
+        goals.append(Goal(text, f"{worst:.2%}", "≤ 1 %", worst <= 0.01))
+    return Part(tables, goals)
 
-    kind: str
-    rows: int
-    features: int
-    checks: int
-    significant: int
-    warning: int
-    flagged: int
-    schema: int
 
+def _found(kind: str, features: int, checks: int) -> npt.NDArray[np.int_]:
+    """Return in how many checks each level was found, shape (window rows, levels).
 
-def cells(checks: dict[int, int]) -> Iterator[Cell]:
-    """Yield every cell; checks: how many of so many features."""
-    for kind in KINDS:
-        for features in FEATURES:
-            yield from _cells(kind, features, checks[features])
-
-
-def _cells(kind: str, features: int, checks: int) -> Iterator[Cell]:
-    """Yield the cells of windows of every size, which share their references and nothing else."""
+    Windows of every size share their references and nothing else.
+    """
     random = np.random.default_rng((KINDS.index(kind), features))
-    totals = {rows: np.zeros(4, dtype=int) for rows in WINDOW_ROWS}
+    totals = np.zeros((len(WINDOW_ROWS), len(LEVELS)), dtype=int)
     at_once = max(1, BATCH // features)
     for begin in range(0, checks, at_once):
         count = min(at_once, checks - begin)
         drawn = references(kind, count * features, random)
-        for rows in WINDOW_ROWS:
-            totals[rows] += _found(drawn, (count, features), rows, random, audit=begin == 0)
-    for rows in WINDOW_ROWS:
-        yield Cell(kind, rows, features, checks, *totals[rows].tolist())
+        for size, rows in enumerate(WINDOW_ROWS):
+            totals[size] += _levels(drawn, (count, features), rows, random, audit=begin == 0)
+    return totals
 
 
-def _found(
+def _levels(
     drawn: Drawn, shape: tuple[int, int], rows: int, random: np.random.Generator, *, audit: bool
 ) -> list[int]:
     """Return in how many checks each level was found; shape: checks, features."""
@@ -66,72 +87,50 @@ def _found(
     return [int(level.any(-1).sum()) for level in levels] + [int(schema.sum())]
 
 
-@dataclass(frozen=True)
-class Year:
-    """Daily checks of steady traffic; alarms: that began, and of years with any."""
-
-    rows_a_day: int
-    years: int
-    significant_days: float  # a year
-    significant_twice: float  # begun a year, were severity no condition
-    flagged_days: float
-    alarms: float
-    schema_days: float
-    worst_year: int
-
-
-def year(rows_a_day: int, years: int, features: int = 20, days: int = 365) -> Year:
-    """Check every day of so many years, each with references of its own."""
-    random = np.random.default_rng((1, rows_a_day))
-    kinds = _mixed(features)
-    finds, majors = np.zeros((2, years, days), dtype=bool)
-    schema = np.zeros((years, days), dtype=bool)
-    for one in range(years):
-        found, broken = _daily(kinds, rows_a_day, days, random)
-        significant, _, major = counts.warned(found)
-        finds[one], majors[one] = _twice(significant), _twice(major)
-        schema[one] = broken
-        if one == 0:
-            totals = np.zeros(2)
-        totals += [significant.any(-1).sum(), major.any(-1).sum()]
-    begun = _begun(majors).sum(axis=1)
-    return Year(
-        rows_a_day,
-        years,
-        significant_days=float(totals[0] / years),
-        significant_twice=float(_begun(finds).sum() / years),
-        flagged_days=float(totals[1] / years),
-        alarms=float(begun.mean()),
-        schema_days=float(schema.sum() / years),
-        worst_year=int(begun.max()),
+def years(count: int, days: int = 365) -> Part:
+    """Check every day of so many years of steady traffic, each with references of its own."""
+    rows, goals = [], []
+    for traffic in (200, 2_000):  # rows a day
+        random = np.random.default_rng((1, traffic))
+        finds, majors, twice, alarms, schema = np.zeros((5, count, days), dtype=bool)
+        for year in range(count):
+            found, schema[year] = _daily(traffic, days, random)
+            significant, _, major = counts.warned(found)
+            finds[year], majors[year] = significant.any(-1), major.any(-1)
+            twice[year], alarms[year] = _twice(significant), _twice(major)
+        begun = _begun(alarms).sum(axis=1)
+        counted = [(finds, ".2f"), (majors, ".3f"), (_begun(twice), ".2f"), (begun, ".3f")]
+        averages = [f"{what.sum() / count:{form}}" for what, form in counted]
+        worst, broken = int(begun.max()), f"{schema.sum() / count:.2f}"
+        rows.append([f"{traffic:,}", f"{count:,}", *averages, str(worst), broken])
+        text = f"drift alarms a year at {traffic:,} rows a day, worst of {count} years"
+        goals.append(Goal(text, str(worst), "≤ 1", worst <= 1))
+    remark = (
+        "20 features of all kinds, steady traffic, a window of seven days that slides by one. "
+        "Counts are averages for a year. An alarm needs two checks in a row, a schema violation "
+        "one."
     )
+    heads = [
+        "rows a day", "years", "days with a significant feature", "with a flagged one",
+        "alarms, were significance enough", "alarms", "worst year", "schema violations",
+    ]  # fmt: skip
+    return Part([("A year of daily checks", remark, heads, rows)], goals)
 
 
-def _mixed(count: int) -> list[str]:
-    """Return so many kinds, each in its turn."""
-    return [KINDS[n % len(KINDS)] for n in range(count)]
-
-
-def _daily(
-    kinds: list[str], rows: int, days: int, random: np.random.Generator
-) -> tuple[Judged, Bools]:
-    """Judge the last seven days on each day: p and PSI of shape (days, features)."""
-    found: dict[int, Judged] = {}
-    broken = np.zeros(days, dtype=bool)
-    for kind in dict.fromkeys(kinds):
-        places = [place for place, one in enumerate(kinds) if one == kind]
-        drawn = references(kind, len(places), random)
+def _daily(rows: int, days: int, random: np.random.Generator) -> tuple[Judged, Bools]:
+    """Judge the last seven days on each day: p and PSI of shape (days, MIXED), and the schema."""
+    found, broken = Judged(*np.zeros((2, days, MIXED))), np.zeros(days, dtype=bool)
+    for turn, kind in enumerate(KINDS):
+        own = slice(turn, MIXED, len(KINDS))
+        drawn = references(kind, len(range(MIXED)[own]), random)
         shape = (days + WINDOW_DAYS - 1, *drawn.chances.shape)
         daily = random.multinomial(rows, np.broadcast_to(drawn.chances, shape)).astype(np.float64)
         windows = slid(daily)
         reference = np.broadcast_to(drawn.reference, windows.shape)
         judged = counts.judged(reference, windows)
+        found.p[:, own], found.psi[:, own] = judged.p, judged.psi
         broken |= counts.violated(kind, reference, windows)
-        for n, place in enumerate(places):
-            found[place] = Judged(judged.p[:, n], judged.psi[:, n])
-    order = range(len(kinds))
-    ps, indices = [found[n].p for n in order], [found[n].psi for n in order]
-    return Judged(np.stack(ps, -1), np.stack(indices, -1)), broken
+    return found, broken
 
 
 def slid(daily: Counts) -> Counts:
@@ -152,42 +151,36 @@ def _begun(alarms: Bools) -> Bools:
     return np.asarray(alarms & ~before)
 
 
-@dataclass(frozen=True)
-class Delay:
-    """A step in one of 20 features; days of it until what was asked, or None for most never."""
+def steps(repetitions: int) -> Part:
+    """Measure the days from a step in one of many features to a warning and to an alarm."""
+    rows = []
+    for step in STEPS:
+        warnings, alarms = delays(step, repetitions)
+        quantiles = ((warnings, 0.5), (alarms, 0.5), (alarms, 0.95))
+        days = [np.quantile(found, part, method="higher") for found, part in quantiles]
+        shown = ["never" if np.isinf(day) else f"{day:.0f}" for day in days]
+        rows.append([f"{step:g} σ", f"{repetitions:,}", *shown, f"{np.isinf(alarms).mean():.1%}"])
+    remark = (
+        "A step in one of 20 features at 2,000 rows a day; a window of seven days, two checks in a "
+        "row. Medians over all; the last column: no alarm in 60 days."
+    )
+    heads = ["step", "repetitions", "warning", "alarm", "95 % by", "none"]
+    return Part([("Days until an alarm", remark, heads, rows)])
 
-    step: float
-    repetitions: int
-    warning_days: float | None
-    alarm_days: float | None
-    slowest: float | None  # 95 % of the alarms are not later
-    missed: float  # share without an alarm in 60 days
 
-
-def delay(step: float, repetitions: int, rows: int = 2_000, features: int = 20) -> Delay:
-    """Measure the days from a step in one feature to an alarm."""
+def delays(step: float, repetitions: int, rows: int = 2_000) -> tuple[Floats, Floats]:
+    """Return the days from a step to the first warning and alarm, infinite where none comes."""
     random = np.random.default_rng((2, int(100 * step)))
     warnings, alarms = np.full((2, repetitions), np.inf)
     for one in range(repetitions):
         quiet = np.random.default_rng((3, int(100 * step), one))
-        found, _ = _daily(_mixed(features), rows, BEFORE + AFTER - WINDOW_DAYS + 1, quiet)
+        found, _ = _daily(rows, BEFORE + AFTER - WINDOW_DAYS + 1, quiet)
         moved = _stepped(step, rows, random)
         found.p[:, 0], found.psi[:, 0] = moved.p, moved.psi
         _, warned, major = counts.warned(found)
         warnings[one] = _first(warned[:, :1].any(-1))
         alarms[one] = _first(_twice(major[:, :1]))
-    return Delay(
-        step,
-        repetitions,
-        _known(np.quantile(warnings, 0.5, method="higher")),
-        _known(np.quantile(alarms, 0.5, method="higher")),
-        _known(np.quantile(alarms, 0.95, method="higher")),
-        float(np.isinf(alarms).mean()),
-    )
-
-
-def _known(days: float) -> float | None:
-    return float(days) if np.isfinite(days) else None
+    return warnings, alarms
 
 
 def _stepped(step: float, rows: int, random: np.random.Generator) -> Judged:

@@ -1,14 +1,14 @@
 """False alarms and delay of the e-CUSUM on streams of errors, the limit known or measured."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from benchmarks.shown import Goal, Part
 from evergreen.contract.problem import Bools
 from evergreen.monitoring import performance
 from evergreen.monitoring.two_sample_tests import Counts
 
 ERROR = 0.2
+ERRORS = (0.25, 0.3, 0.5)  # that it becomes
 STREAM = 400_000
 A_DAY = 900  # rows, as the flights have
 NEVER = 1_000_000
@@ -29,37 +29,35 @@ def e_values(errors: Bools) -> Counts:
     return np.asarray(total / len(performance.BETS))
 
 
-@dataclass(frozen=True)
-class Quiet:
-    """Streams of 400,000 rows with an error of 0.2, the limit: in how many there was an alarm."""
+def independent(streams: int, repetitions: int) -> Part:
+    """Count false alarms at the limit, and measure the rows until a higher error is found."""
+    by_row, by_day = _quiet(streams)
+    remark = (
+        f"The promised error is at most 0.2. At exactly that limit {by_row} of "
+        f"{streams:,} streams of 400,000 rows had an alarm with a look after every row, "
+        f"and {by_day} with a look once a day (900 rows), as in a check."
+    )
+    medians = {error: _rows_until(error, repetitions) for error in ERRORS}
+    rows = [[f"{error:g}", *(f"{n:,.0f}" for n in found)] for error, found in medians.items()]
+    heads = ["error becomes", "rows until found, median", "after 2,000 rows at 0.2"]
+    cold, _ = medians[0.3]
+    text = "rows until an error of 0.3 for 0.2 is found"
+    goal = Goal(text, f"{cold:.0f}", "≤ 313", cold <= 313)
+    return Part([("Performance: independent rows", remark, heads, rows)], [goal])
 
-    streams: int
-    by_row: int
-    by_day: int
 
-
-def quiet(streams: int) -> Quiet:
-    """Count the streams with a false alarm, looked at after every row and every 900."""
+def _quiet(streams: int) -> tuple[int, int]:
+    """Return how many streams had a false alarm, looked at after every row and every 900."""
     by_row = by_day = 0
     for seed in range(streams):
         found = e_values(np.random.default_rng((6, seed)).random(STREAM) < ERROR)
         by_row += bool((found >= performance.THRESHOLD).any())
         by_day += bool((found[A_DAY - 1 :: A_DAY] >= performance.THRESHOLD).any())
-    return Quiet(streams, by_row, by_day)
+    return by_row, by_day
 
 
-@dataclass(frozen=True)
-class Found:
-    """Rows until an error that rose from 0.2 is found; warm: after 2,000 rows at 0.2."""
-
-    error: float
-    repetitions: int
-    median: float
-    median_warm: float
-
-
-def found(error: float, repetitions: int) -> Found:
-    """Measure the delay in rows."""
+def _rows_until(error: float, repetitions: int) -> list[float]:
+    """Return the median rows until an error that rose from 0.2 is found, at once and once warm."""
     random = np.random.default_rng((7, int(100 * error)))
     medians = []
     for warm in (0, 2_000):
@@ -68,26 +66,24 @@ def found(error: float, repetitions: int) -> Found:
         over = over[~(over[:, :warm] >= performance.THRESHOLD).any(axis=1), warm:]
         hit = over >= performance.THRESHOLD
         medians.append(float(np.median(np.where(hit.any(1), hit.argmax(1) + 1, NEVER))))
-    return Found(error, repetitions, *medians)
+    return medians
 
 
-@dataclass(frozen=True)
-class Clustered:
-    """Days that differ by chance in their error rate, of which a holdout has seen some."""
-
-    spread: float
-    holdout_days: int
-    rows_a_day: int
-    years: int
-    limit: float
-    similarity: float  # as measured, the median
-    true_similarity: float
-    alarms: float  # begun a year
-    alarms_as_rows: float  # were rows of a day taken as independent
-    endpoints: float  # share of holdouts that led to any alarm
+def clustered(holdouts: int) -> Part:
+    """Count the alarms on days that differ by chance, of which a holdout has seen some."""
+    remark = (
+        "Error rates of days vary by chance around 0.2; a holdout of 900 labels a day gives the "
+        "limit and how alike the rows of a day are. Alarms a year, all of them false."
+    )
+    heads = [
+        "spread of days", "holdout, days", "labels a day", "years", "limit",
+        "similarity / true", "alarms a year", "if rows were independent", "holdouts with any",
+    ]  # fmt: skip
+    rows = [_clustered(*one, holdouts) for one in SETTINGS]
+    return Part([("Performance: days that differ", remark, heads, rows)])
 
 
-def clustered(spread: float, days: int, rows: int, holdouts: int) -> Clustered:
+def _clustered(spread: float, days: int, rows: int, holdouts: int) -> list[str]:
     """Follow each of so many holdouts, of 900 labels a day, for years at the same error."""
     random = np.random.default_rng((8, int(100 * spread), days, rows))
     years = YEARS * A_DAY // rows
@@ -101,19 +97,13 @@ def clustered(spread: float, days: int, rows: int, holdouts: int) -> Clustered:
         found.append(promised.similarity)
         effect = 1 + (rows - 1) * promised.similarity  # as performance.summarize has it
         counts.append([_alarms(live, promised.upper, d) for d in (effect, 1.0)])
-    alarms = np.array(counts)
-    return Clustered(
-        spread,
-        days,
-        rows,
-        holdouts * years,
-        limit=float(np.mean(limits)),
-        similarity=float(np.median(found)),
-        true_similarity=spread**2 / (ERROR * (1 - ERROR)),
-        alarms=float(alarms[:, 0].mean() / years),
-        alarms_as_rows=float(alarms[:, 1].mean() / years),
-        endpoints=float((alarms[:, 0] > 0).mean()),
-    )
+    alarms, as_rows = np.array(counts).T
+    true = spread**2 / (ERROR * (1 - ERROR))
+    return [
+        f"{spread:g}", str(days), f"{rows:,}", f"{holdouts * years:,}", f"{np.mean(limits):.3f}",
+        f"{np.median(found):.3f} / {true:.3f}", f"{alarms.mean() / years:.3f}",
+        f"{as_rows.mean() / years:.1f}", f"{(alarms > 0).mean():.0%}",
+    ]  # fmt: skip
 
 
 def _days(spread: float, days: int, rows: int, random: np.random.Generator) -> Counts:

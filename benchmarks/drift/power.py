@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.shown import Goal, Part
 from evergreen.contract.schema import Columns
 from evergreen.monitoring import drift, reference_profile, two_sample_tests
 from evergreen.monitoring.domain_classifier import MIN_AUC, REFERENCE_ROWS, P, separation
 
 FEATURES = 20
+CORRELATIONS = (0.5, 0.0)
 NO_TIMES = "datetime64[us]"  # one week, so that no season widens a limit
 
 Rows = npt.NDArray[np.float32]
@@ -38,21 +40,22 @@ CHANGES = (
 )
 
 
-@dataclass(frozen=True)
-class Power:
-    """Shares of repetitions in which a change was found, at each level."""
+def changes(repetitions: int) -> Part:
+    """Measure how often each change of one feature is found against 20,000 reference rows."""
+    rows, goals = [], []
+    for change in CHANGES:
+        shares = _shares(change, repetitions)
+        rows.append([change.name, f"{change.rows:,}", *(f"{share:.1%}" for share in shares)])
+        text = f"found: {change.name}, n = {change.rows:,}"
+        reached = shares[0] >= change.floor
+        goals.append(Goal(text, f"{shares[0]:.1%}", f"≥ {change.floor:.1%}", reached))
+    remark = f"Shares of {repetitions:,} checks of one normal feature against 20,000 rows."
+    heads = ["", "n", "significant", "warning", "major"]
+    return Part([("What is found: one check", remark, heads, rows)], goals)
 
-    name: str
-    rows: int
-    floor: float | None
-    repetitions: int
-    significant: float
-    warning: float
-    major: float
 
-
-def power(change: Change, repetitions: int) -> Power:
-    """Measure how often one feature's change is found against 20,000 reference rows."""
+def _shares(change: Change, repetitions: int) -> tuple[float, ...]:
+    """Return the shares of repetitions in which a change was found, at each level."""
     random = np.random.default_rng((4, change.rows, len(change.name)))
     times = np.zeros(20_000, dtype=NO_TIMES)
     found = np.zeros(3)
@@ -64,34 +67,32 @@ def power(change: Change, repetitions: int) -> Power:
         )
         finds = feature.p <= 0.01
         found += [finds, finds and feature.severity != "none", feature.flagged]
-    shares = (found / repetitions).tolist()
-    return Power(change.name, change.rows, change.floor, repetitions, *shares)
+    return tuple(found / repetitions)
 
 
-@dataclass(frozen=True)
-class Together:
-    """Checks of 20 features of which two became correlated, or none did."""
-
-    correlation: float
-    rows: int
-    repetitions: int
-    flagged: int
-    by_feature: int  # in how many the test of each feature found anything
-    median_auc: float
-
-
-def together(correlation: float, rows: int, repetitions: int) -> Together:
+def correlations(repetitions: int, rows: int = 1_000) -> Part:
     """Measure how often the classifier finds a pair of features correlated that was not."""
-    random = np.random.default_rng((5, rows, int(100 * correlation)))
-    aucs, flagged, single = [], 0, 0
-    for _ in range(repetitions):
-        reference, window = _pairs(REFERENCE_ROWS, 0.0, random), _pairs(rows, correlation, random)
-        found = separation(reference, window)
-        assert found
-        aucs.append(found.auc)
-        flagged += found.p < P and found.auc >= MIN_AUC
-        single += _alone(reference, window)
-    return Together(correlation, rows, repetitions, flagged, single, float(np.median(aucs)))
+    lines, goals = [], []
+    for correlation in CORRELATIONS:
+        random = np.random.default_rng((5, rows, int(100 * correlation)))
+        aucs, flagged, single = [], 0, 0
+        for _ in range(repetitions):
+            reference = _pairs(REFERENCE_ROWS, 0.0, random)
+            window = _pairs(rows, correlation, random)
+            found = separation(reference, window)
+            assert found
+            aucs.append(found.auc)
+            flagged += found.p < P and found.auc >= MIN_AUC
+            single += _alone(reference, window)
+        share = flagged / repetitions
+        lines.append([f"{correlation:g}", f"{rows:,}", f"{repetitions:,}", f"{share:.1%}",
+                      f"{single / repetitions:.1%}", f"{np.median(aucs):.3f}"])  # fmt: skip
+        if correlation:
+            text = f"found: a correlation of {correlation:g}"
+            goals.append(Goal(text, f"{share:.0%}", "≥ 80%", share >= 0.8))
+    remark = "A pair of 20 normal features becomes correlated; each feature stays as it was."
+    heads = ["correlation", "n", "checks", "classifiers", "feature by feature", "median AUC"]
+    return Part([("What is found: correlation alone", remark, heads, lines)], goals)
 
 
 def _pairs(rows: int, correlation: float, random: np.random.Generator) -> Columns:

@@ -6,7 +6,6 @@ nothing, whose memory must stand still. Ends with 1 if anything is lost, mixed u
 """
 
 import json
-import os
 import sys
 import time
 from contextlib import AbstractContextManager
@@ -72,14 +71,13 @@ def main() -> None:
         except SystemExit as error:
             sys.exit(f"{error}; or leave it out: make load TARGET='{SERVE}'")
     report.BUILD.mkdir(parents=True, exist_ok=True)
-    found = shown.limited(LIMIT_SECONDS, lambda: measured(targets, soak, quick=asked.quick))
-    report.write(found, whole=not asked.target and soak >= SOAK_SECONDS)
+    found, spent = shown.limited(LIMIT_SECONDS, lambda: measured(targets, soak, quick=asked.quick))
+    report.write(found, spent, whole=not asked.target and soak >= SOAK_SECONDS)
     sys.exit(0 if all(claim.holds for claim in claims(found)) else 1)
 
 
 def measured(targets: Any, soak: int, *, quick: bool) -> Measured:
     """Put each target under load, one after the other."""
-    begun, load = time.monotonic(), os.getloadavg()[0]
     loaded, errors = [], []
     with (report.BUILD / "load.log").open("w") as log:
         for name in targets:
@@ -87,8 +85,7 @@ def measured(targets: Any, soak: int, *, quick: bool) -> Measured:
             found, wrong = under_load(name, starter(name, log), phases(name, soak, quick=quick))
             loaded.append(found)
             errors += [f"{name}: {fault}" for fault in wrong]
-    seconds = time.monotonic() - begun
-    return Measured(loaded, errors, seconds, (load, os.getloadavg()[0]))
+    return Measured(loaded, errors)
 
 
 def starter(name: str, log: IO[str]) -> AbstractContextManager[Target]:

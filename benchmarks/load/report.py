@@ -3,26 +3,21 @@
 from dataclasses import asdict
 
 from benchmarks.load.results import Loaded, Measured, Played, claims, told
-from benchmarks.shown import Page, Shown, conditions, markdown
+from benchmarks.shown import Page, Shown, Spent, conditions, markdown
 from local.template import ROOT
 
 BUILD = ROOT / "build" / "load"
-PAGE = Page("make load", ROOT / "docs" / "load.md", width=110)
+PAGE = Page("make load", ROOT / "docs" / "load.md", 110, BUILD / "load.json")
 SHOWN = 10  # of what was found against a claim
 
 
-def write(measured: Measured, *, whole: bool) -> None:
+def write(measured: Measured, spent: Spent, *, whole: bool) -> None:
     """Show everything and write it; only a whole run is for the page."""
     found, held = tables(measured), claims(measured)
-    said = conditions(measured, "clients and servers on the same machine, ")
+    said = conditions(spent, "clients and servers on the same machine, ")
     (BUILD / "load.md").write_text(markdown(said, found) + "\n")
     PAGE.write(
-        BUILD / "load.json",
-        measured,
-        said,
-        found,
-        whole=whole,
-        claims=[asdict(claim) for claim in held],
+        said, found, whole=whole, claims=[asdict(claim) for claim in held], **asdict(measured)
     )
     for claim in held:
         verdict = "holds:" if claim.holds else "DOES NOT HOLD:"

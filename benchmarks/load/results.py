@@ -89,12 +89,10 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that one `make load` found; load: the machine's load average before and after."""
+    """All that one `make load` found."""
 
     loaded: list[Loaded]
     errors: list[str]
-    seconds: float
-    load: tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
 """What caution costs on the real flights, and what it saves: the year under many policies."""
 
-from collections.abc import Callable, Collection, Iterator
+import io
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import endpoints.flight_delay as flight_delay
 from benchmarks.promotion.flights import FIRST
 from benchmarks.promotion.year import Course, Replay, autopilot, direct, frozen, oracle
+from benchmarks.shown import Goal, Part
 from evergreen.contract.endpoint import Policy
 
 SCHEDULES = {"every four weeks": 28, "every two weeks": 14, "weekly": 7}
 OURS = "level 4: the policy"
+RATIO = 0.92  # of level 4's log-loss over level 1's
 FOLLOWING = 60  # days on which a promotion is judged afterwards
 POLICY = flight_delay.endpoint.policy
 GRID: dict[str, tuple[Any, ...]] = {
@@ -24,6 +28,7 @@ GRID: dict[str, tuple[Any, ...]] = {
     "promotion": ("superior", "not worse"),
     "canary_days": (0.5, 1.0, 2.0),
 }
+DRAWN = ("shadow_days", "max_shadow_days", "alpha", "margin")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,69 @@ class Point:
     back: float
     rejected: float
     worse: float
+
+    def loss(self) -> str:
+        """Return the ratio, with the best and the worst where these are others."""
+        if self.worst - self.best < 1e-9:
+            return f"{self.ratio:.3f}"
+        return f"{self.ratio:.3f} ({self.best:.3f} to {self.worst:.3f})"
+
+    def decided(self) -> str:
+        """Return what was decided in a year."""
+        return f"{self.promoted:.1f} ({self.worse:.1f}) / {self.back:.1f} / {self.rejected:.1f}"
+
+
+def part(points: Sequence[Point]) -> Part:
+    """Return the years as tables and as a picture."""
+    names = list(dict.fromkeys(point.name for point in points))
+    by_place = {(point.name, point.schedule): point for point in points}
+    lines = {name: [by_place[name, schedule] for schedule in SCHEDULES] for name in names}
+    ours = lines[OURS]
+    policy = ", ".join(f"{name} {getattr(POLICY, name)}" for name in GRID)
+    remark = (
+        "February to December, by how often a training starts unless a version is in flight. The "
+        f"policy is {policy}; each other line changes one of these. Means over "
+        f"{', '.join(str(point.years) for point in ours)} starting points, and "
+        "the best and the worst of them."
+    )
+    decided = (
+        "A year, on average: promoted (of these, worse than the previous champion over the next 60 "
+        "days) / rolled back / refused or rejected."
+    )
+    heads = ["", *SCHEDULES]
+    losses = [[name, *(point.loss() for point in line)] for name, line in lines.items()]
+    changes = [[name, *(point.decided() for point in line)] for name, line in lines.items()]
+    goals = [
+        Goal(
+            f"log-loss of level 4 over level 1, trained {point.schedule}",
+            f"{point.ratio:.3f}",
+            "≤ 0.92",
+            point.ratio <= RATIO,
+        )
+        for point in ours
+    ]
+    tables = [
+        ("The year's log-loss over that of level 1", remark, heads, losses),
+        ("What was decided in these years", decided, heads, changes),
+    ]
+    return Part(tables, goals, picture(lines))
+
+
+def picture(lines: dict[str, list[Point]]) -> bytes:
+    """Return four panels as PNG, 1600 pixels wide: one for each part of caution."""
+    drawn = Figure(figsize=(16, 6), layout="constrained")
+    for axes, field in zip(drawn.subplots(1, len(DRAWN), sharey=True), DRAWN, strict=True):
+        places = list(map(str, GRID[field]))
+        for number, schedule in enumerate(SCHEDULES):
+            line = [lines[f"{field} = {value}"][number] for value in places]
+            axes.plot(places, [point.ratio for point in line], "-o", label=schedule)
+            axes.vlines(places, [p.best for p in line], [p.worst for p in line], alpha=0.5)
+        axes.axhline(RATIO, linestyle="--", label="the goal")
+        axes.set(xlabel=field, ylabel="log-loss over the frozen model's")
+    axes.legend(title="level 4, trained")
+    file = io.BytesIO()
+    drawn.savefig(file, format="png", dpi=100, metadata={"Software": None})
+    return file.getvalue()
 
 
 def points(replay: Replay, starts: int) -> Iterator[Point]:

@@ -112,9 +112,3 @@ def _audit(values: Floats, lower: Floats, upper: Floats, alpha: float) -> None:
 def first(found: npt.NDArray[np.bool_]) -> Floats:
     """Return the day, from 1, on which something is first true in each run; infinity for never."""
     return np.where(found.any(axis=1), found.argmax(axis=1) + 1.0, np.inf)
-
-
-def median(days: Floats) -> float | None:
-    """Return the median over all runs, or None where most never had it."""
-    middle = float(np.quantile(days, 0.5, method="higher"))
-    return middle if np.isfinite(middle) else None

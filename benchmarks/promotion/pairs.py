@@ -1,44 +1,52 @@
 """Pairs of real models, an older and a younger: how their days differ, and who is promoted."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from benchmarks.promotion.chance import MOST
 from benchmarks.promotion.curve import FOLLOWING, POLICY
 from benchmarks.promotion.draws import Floats, bounds, first
 from benchmarks.promotion.flights import DAYS, LABELS_AFTER
 from benchmarks.promotion.year import Replay
-from evergreen.rollout.confidence_sequence import radius
+from benchmarks.shown import Goal, Part
 
 PEEK_ROWS = 50
 LEAST_ROWS = 200
 AGES = (7, 45)  # days between the trainings of a pair
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+LIKENESS = {  # what is measured of each pair, and its format
+    "standard deviation of a day's gain, nats": ".3f",
+    "standard deviation of a row's gain, nats": ".3f",
+    "design effect: rows that tell as much as one": ".0f",
+    "skewness of the days": ".1f",
+    "correlation of a day with the next": ".2f",
+}
+
+Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """How the days of pairs differ, as quantiles over the pairs.
+def likeness(replay: Replay) -> Part:
+    """Measure how days differ, over the 60 from the training of the younger of each pair on."""
+    found = quantiles(replay)
+    rows = [
+        [name, *(f"{value:{form}}" for value in values)]
+        for (name, form), values in zip(LIKENESS.items(), found, strict=True)
+    ]
+    remark = (
+        f"{len(list(_pairs(replay))):,} pairs of {len(replay.year.models)} models of the flights, "
+        "7 to 45 days apart in age, over the 60 days after the training of the younger; quantiles "
+        "over pairs."
+    )
+    heads = ["", *(f"{100 * quantile:.0f} %" for quantile in QUANTILES)]
+    return Part([("How days of real models differ", remark, heads, rows)])
 
-    day_sd, row_sd: standard deviations of the gain of a day and of a row, in nats. effect: the
-    variance of a day's mean over what it were if rows were independent. memory: the correlation of
-    a day with the next.
-    """
 
-    pairs: int
-    day_sd: list[float]
-    row_sd: list[float]
-    effect: list[float]
-    skew: list[float]
-    memory: list[float]
-
-
-def likeness(replay: Replay) -> Likeness:
-    """Measure 60 days from the training of the younger of each pair on."""
+def quantiles(replay: Replay) -> Floats:
+    """Return quantiles over the pairs, shape (LIKENESS, QUANTILES)."""
     found = [_of_pair(replay, *pair[:3]) for pair in _pairs(replay)]
-    columns = np.quantile(np.array(found), QUANTILES, axis=0).T.tolist()
-    return Likeness(len(found), *columns)
+    return np.asarray(np.quantile(np.array(found), QUANTILES, axis=0).T)
 
 
 def _of_pair(replay: Replay, younger: int, older: int, start: int) -> tuple[float, ...]:
@@ -70,27 +78,37 @@ def _pairs(replay: Replay) -> Iterator[tuple[int, int, int, float]]:
                 yield younger, older, start, replay.later_gain(younger, older, start, FOLLOWING)
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of real models of which the younger was worse over the 60 days after its training.
+def promoted(replay: Replay) -> Part:
+    """Say how often the younger of a pair was promoted that was worse over the 60 days."""
+    loss, by_row, by_day, allowed = decisions(replay)
+    count, beyond = len(loss), allowed & (loss > POLICY.margin)
+    remark = (
+        f"The {count} of these pairs whose younger model was worse over the 60 days. It was "
+        f"promoted as superior, within {POLICY.max_shadow_days} days and unless rejected before."
+    )
+    margin = f"days, as not worse by more than {POLICY.margin:g}, and it was"
+    rows = [
+        [name, str(found.sum()), f"{found.mean():.1%}", highest]
+        for name, found, highest in (
+            ("rows as units, a look every 50", by_row, f"{loss[by_row].max(initial=0):.4f}"),
+            ("days as units", by_day, f"{loss[by_day].max(initial=0):.4f}"),
+            (margin, beyond, ""),
+        )
+    ]
+    heads = ["", "promoted", "share", "highest loss of one, nats per flight"]
+    share = float(by_day.mean())
+    text = f"promoted wrongly, real flights ({by_row.mean():.0%} by rows)"
+    goal = Goal(text, f"{share:.1%}", "≤ 6 %", share <= MOST)
+    return Part([("Real models: promoted wrongly", remark, heads, rows)], [goal])
 
-    by_row: how many a sequence that takes rows for units promoted; by_day: how many that of days
-    did, and both: of these, how many the one by rows did too. lost: the most per flight, in nats,
-    that a promotion lost over the 60 days, by rows and by days. beyond: pairs of which days
-    promoted the younger as not worse by more than the margin, and it was.
+
+def decisions(replay: Replay) -> tuple[Floats, Bools, Bools, Bools]:
+    """Return what each worse model of a pair lost, per flight in nats, and what decided for it.
+
+    A sequence that takes rows for units; that of days, promoting for superiority; and that of days,
+    promoting what is not worse by more than the margin. A model is promoted unless it is rejected
+    before, within max_shadow_days.
     """
-
-    worse: int
-    by_row: int
-    by_day: int
-    both: int
-    lost_by_row: float
-    lost_by_day: float
-    beyond: int
-
-
-def pairs(replay: Replay) -> Pairs:
-    """Promote for superiority, unless rejected before, within max_shadow_days."""
     found = [pair for pair in _pairs(replay) if pair[-1] < 0]
     loss = -np.array([pair[-1] for pair in found])
     end = POLICY.max_shadow_days
@@ -104,24 +122,12 @@ def pairs(replay: Replay) -> Pairs:
     by_day = first(lower > 0) < first(upper < 0)
     allowed = first(lower > -POLICY.margin) < first(upper < 0)
     by_row = np.array([_by_rows(replay, *pair[:3]) for pair in found])
-    return Pairs(
-        worse=len(found),
-        by_row=int(by_row.sum()),
-        by_day=int(by_day.sum()),
-        both=int((by_row & by_day).sum()),
-        lost_by_row=float(loss[by_row].max(initial=0)),
-        lost_by_day=float(loss[by_day].max(initial=0)),
-        beyond=int((allowed & (loss > POLICY.margin)).sum()),
-    )
+    return loss, by_row, by_day, allowed
 
 
 def _by_rows(replay: Replay, younger: int, older: int, start: int) -> bool:
     """Say whether the younger model is promoted when rows are taken for units."""
     rows = _rows(replay, younger, older, start, POLICY.max_shadow_days)
-    n = np.arange(1, len(rows) + 1)
-    mean = rows.cumsum() / n
-    spread = np.sqrt(np.maximum((rows**2).cumsum() / n - mean**2, 0))
     looks = slice(LEAST_ROWS - 1, None, PEEK_ROWS)
-    width = (spread * radius(n, POLICY.alpha))[looks]
-    up, down = (mean[looks] - width > 0)[None], (mean[looks] + width < 0)[None]
-    return bool(first(up)[0] < first(down)[0])
+    lower, upper = (ends[:, looks] for ends in bounds(rows[None], POLICY.alpha))
+    return bool((first(lower > 0) < first(upper < 0))[0])

@@ -1,55 +1,66 @@
 """How soon a better challenger is promoted, and a worse champion rolled back."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from benchmarks.promotion.chance import ALPHA
-from benchmarks.promotion.draws import DAY_SD, Process, bounds, first, gains, median
+from benchmarks.promotion.chance import ALPHA, MARGIN
+from benchmarks.promotion.draws import DAY_SD, Floats, Process, bounds, first, gains
+from benchmarks.shown import Part
 from evergreen.contract.endpoint import Policy
 
 GAINS = (0.01, 0.02, 0.05, 0.1)
 SPREADS = (0.012, 0.032, DAY_SD)  # 5, 25 and 50 % of the pairs of flight models have less
-ROLLBACKS = (0.0, 0.02, 0.05, 0.1)
+LOSSES = (0.0, 0.02, 0.05, 0.1)
 DELAY_DAYS = 2  # a day is over, and its labels have had a day to come
 
 
-@dataclass(frozen=True)
-class Power:
-    """Share of runs promoted within 30 and 60 labelled days, and the median of these days."""
+def better(runs: int) -> Part:
+    """Measure how soon gains are found, by how much the days differ."""
+    rows = []
+    for gain in GAINS:
+        for spread in SPREADS:
+            found = [promoted(gain, spread, margin, runs) for margin in (0.0, MARGIN)]
+            within = (" / ".join(f"{(days <= n).mean():.0%}" for days in found) for n in (30, 60))
+            medians = " / ".join(map(_median, found))
+            rows.append([f"{gain:g}", f"{spread:g}", *within, medians])
+    remark = (
+        f"{runs:,} runs each; labelled days, at least {Policy().shadow_days}. "
+        f"Then it takes two days for labels and {3 * Policy().canary_days:g} of canary. By margin "
+        f"0 (superior) / {MARGIN:g} (not worse)."
+    )
+    heads = ["gain, nats", "spread of days", "in 30 days", "in 60 days", "median days"]
+    return Part([("A better challenger: found", remark, heads, rows)])
 
-    gain: float
-    spread: float
-    margin: float
-    runs: int
-    within: dict[int, float]
-    median: float | None
 
-
-def power(gain: float, spread: float, margin: float, runs: int) -> Power:
-    """Look every day for 60 days, at a challenger that is truly better."""
+def promoted(gain: float, spread: float, margin: float, runs: int) -> Floats:
+    """Return the labelled days, of 60, until a challenger that is truly better is promoted."""
     process = Process("", spread)
     random = np.random.default_rng((20, int(1e4 * gain), int(1e4 * spread)))
     lower, _ = bounds(gains(process, gain, (runs, 60), random), ALPHA)
     up = lower > -margin
     up[:, : Policy().shadow_days - 1] = False
-    days = first(up)
-    within = {end: float((days <= end).mean()) for end in (30, 60)}
-    return Power(gain, spread, margin, runs, within, median(days))
+    return first(up)
 
 
-@dataclass(frozen=True)
-class Rollback:
-    """A champion that is worse: share rolled back while watched, and the median days until then."""
+def worse(runs: int) -> Part:
+    """Measure how soon a loss is found while the new champion is watched."""
+    found = {loss: rolled_back(loss, runs) for loss in LOSSES}
+    rows = [
+        [f"{loss:g}", f"{np.isfinite(days).mean():.1%}", _median(days)]
+        for loss, days in found.items()
+    ]
+    remark = (
+        f"{Policy().watch_days} days of watch beside the previous champion, by comparison alone; "
+        f"spread of days {DAY_SD}. Days since its promotion."
+    )
+    heads = ["loss, nats", "rolled back", "median days"]
+    return Part([("A worse champion: rolled back", remark, heads, rows)])
 
-    loss: float
-    runs: int
-    share: float
-    median: float | None
 
+def rolled_back(loss: float, runs: int) -> Floats:
+    """Return the days until a champion is rolled back, of policy.watch_days.
 
-def rollback(loss: float, runs: int) -> Rollback:
-    """Watch for policy.watch_days; a day is known after two, and one was known before it began."""
+    A day is known after two, and one was known before it began.
+    """
     policy = Policy()
     process = Process("", DAY_SD)
     random = np.random.default_rng((21, int(1e4 * loss)))
@@ -58,6 +69,9 @@ def rollback(loss: float, runs: int) -> Rollback:
     up = lower > 0
     up[:, : policy.watch_min_days - 1] = False
     up[:, days - 1 :] = False  # too late: the days known at the end are one fewer
-    at = first(up) + DELAY_DAYS - 1
-    share = float(np.isfinite(at).mean())
-    return Rollback(loss, runs, share, median(at))
+    return first(up) + DELAY_DAYS - 1
+
+
+def _median(days: Floats) -> str:
+    middle = float(np.quantile(days, 0.5, method="higher"))
+    return f"{middle:,.0f}" if np.isfinite(middle) else "most never"

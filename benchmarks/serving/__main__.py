@@ -1,33 +1,40 @@
 """Measure what a user gets from predict, beside an empty function and the common pattern."""
 
-import os
-import time
+from importlib.metadata import distributions
 
 from rich.console import Console
 
 from benchmarks import installed, shown
-from benchmarks.installed import BUILD
-from benchmarks.serving import cloud, measure, report
+from benchmarks.installed import BUILD, Folders
+from benchmarks.serving import cloud, measure
 from benchmarks.serving.contenders import contenders
 from benchmarks.serving.measure import Plan, Run
-from benchmarks.serving.results import results
+from benchmarks.serving.results import part, results
+from benchmarks.shown import Page, Part, conditions
+from local.template import ROOT
 
+PAGE = Page("make bench", ROOT / "docs" / "performance.md", 100, BUILD / "serving.json")
 LIMIT_SECONDS = 30 * 60  # nothing here may run for ever; installing takes a few minutes
+LIBRARIES = ("scikit-learn", "pandas", "joblib", "numpy", "onnxruntime", "awslambdaric", "botocore")
 
 
 def main() -> None:
     """Measure everything, and write it down."""
-    quick = report.PAGE.parser("benchmarks.serving", __doc__).parse_args().quick
+    quick = PAGE.parser("benchmarks.serving", __doc__).parse_args().quick
     plan = measure.QUICK if quick else measure.FULL
-    report.write(shown.limited(LIMIT_SECONDS, lambda: bench(plan)), whole=not quick)
+    (found, versions), spent = shown.limited(LIMIT_SECONDS, lambda: bench(plan))
+    said = (
+        f"{versions}. {plan.processes} processes of each, {plan.warm_processes} of them also warm, "
+        "in turns, "
+    )
+    PAGE.write_parts([found], conditions(spent, said), whole=not quick)
 
 
-def bench(plan: Plan) -> report.Measured:
-    """Run every contender in turns."""
+def bench(plan: Plan) -> tuple[Part, str]:
+    """Run every contender in turns; return what was found, and the versions of the libraries."""
     console, folders = Console(), installed.everything()
     for name, reason in folders.missing.items():
         console.print(f"{name} is left out: {reason}", highlight=False)
-    begun, load = time.monotonic(), os.getloadavg()[0]
     with console.status("training a champion") as status, cloud.started(BUILD) as url:
         chosen = list(contenders(folders, url))
         runs: list[Run] = []
@@ -35,13 +42,14 @@ def bench(plan: Plan) -> report.Measured:
             runs.append(run)
             cold = f"{run.contender}: {1000 * run.cold.caller:,.0f} ms cold"
             status.update(f"{len(runs)} of {len(chosen) * plan.processes}: {cold}")
-    return report.Measured(
-        results=results(runs),
-        plan=plan,
-        seconds=time.monotonic() - begun,
-        libraries=report.libraries(folders),
-        load=(load, os.getloadavg()[0]),
-    )
+    return part(results(runs)), libraries(folders)
+
+
+def libraries(folders: Folders) -> str:
+    """Return the versions of the libraries that matter."""
+    paths = [folders.runtime, folders.pattern, *folders.layers.values()]
+    found = {one.name: one.version for one in distributions(path=[str(path) for path in paths])}
+    return ", ".join(f"{name} {found[name]}" for name in LIBRARIES if name in found)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from statistics import median, quantiles
 
 from benchmarks.serving.contenders import EMPTY, NOPYC, PATTERN, ours
 from benchmarks.serving.measure import Run
+from benchmarks.shown import Goal, Part, Shown
 
+HEADS = ["", "cold, ms", "1 row, ms", "p99, ms", "100 rows, ms", "rows/s of 1,000"]
 OFF, ON = ours("onnx", "off"), ours("onnx", "on")
 
 
@@ -38,49 +40,71 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Goal:
-    """A ratio of a figure of two contenders, and what it is to be at most or at least."""
+class Ratio:
+    """A figure of one contender over that of another, and what it is to be.
+
+    figure: by whom it is seen, the emulator's caller or the handler, and which it is.
+    """
 
     text: str
     figure: str
     of: str
     base: str
-    at_most: float | None = None
-    at_least: float | None = None
+    limit: float
+    at_least: bool = False
 
-    @property
-    def seen(self) -> str:
-        """Return who sees the figure, the emulator's caller or the handler."""
-        return self.figure.partition(".")[0] if "." in self.figure else ""
-
-    def ratio(self, results: Mapping[str, Result]) -> float:
-        """Return the ratio."""
+    def goal(self, results: Mapping[str, Result]) -> Goal:
+        """Return the ratio beside its limit."""
         figure = attrgetter(self.figure)
-        return float(figure(results[self.of]) / figure(results[self.base]))
-
-    def reached(self, results: Mapping[str, Result]) -> bool:
-        """Say whether the ratio is within its limit."""
-        ratio = self.ratio(results)
-        return (self.at_most is None or ratio <= self.at_most) and (
-            self.at_least is None or ratio >= self.at_least
-        )
+        ratio = float(figure(results[self.of]) / figure(results[self.base]))
+        seen = f", {self.figure.partition('.')[0]}" if "." in self.figure else ""
+        reached = ratio >= self.limit if self.at_least else ratio <= self.limit
+        sign = "≥" if self.at_least else "≤"
+        text = f"{self.text}{seen}: {self.of} / {self.base}"
+        return Goal(text, f"{ratio:.2f}", f"{sign} {self.limit}", reached)
 
 
-GOALS = (
-    Goal("cold start", "caller.cold", OFF, PATTERN, at_most=0.22),
-    Goal("cold start", "caller.cold", OFF, EMPTY, at_most=6.0),
-    Goal("cold start", "caller.cold", OFF, NOPYC, at_most=0.13),
-    Goal("cold start", "handler.cold", ON, PATTERN, at_most=0.22),
-    Goal("cold start", "handler.cold", ON, NOPYC, at_most=0.13),
-    Goal("one row", "caller.one_p50", OFF, EMPTY, at_most=2.0),
-    Goal("one row", "handler.one_p50", ON, PATTERN, at_most=0.5),
-    Goal("one row", "caller.one_p50", ON, PATTERN, at_most=0.5),
-    Goal("rows per second", "handler.rows_per_second", OFF, PATTERN, at_least=2.5),
-    Goal("rows per second", "caller.rows_per_second", OFF, PATTERN, at_least=2.5),
-    Goal("rows per second", "handler.rows_per_second", ON, PATTERN, at_least=1.2),
-    Goal("rows per second", "caller.rows_per_second", ON, PATTERN, at_least=1.2),
-    Goal("peak memory", "peak_mb", ON, PATTERN, at_most=0.6),
+RATIOS = (
+    Ratio("cold start", "caller.cold", OFF, PATTERN, 0.22),
+    Ratio("cold start", "caller.cold", OFF, EMPTY, 6.0),
+    Ratio("cold start", "caller.cold", OFF, NOPYC, 0.13),
+    Ratio("cold start", "handler.cold", ON, PATTERN, 0.22),
+    Ratio("cold start", "handler.cold", ON, NOPYC, 0.13),
+    Ratio("one row", "caller.one_p50", OFF, EMPTY, 2.0),
+    Ratio("one row", "handler.one_p50", ON, PATTERN, 0.5),
+    Ratio("one row", "caller.one_p50", ON, PATTERN, 0.5),
+    Ratio("rows per second", "handler.rows_per_second", OFF, PATTERN, 2.5, at_least=True),
+    Ratio("rows per second", "caller.rows_per_second", OFF, PATTERN, 2.5, at_least=True),
+    Ratio("rows per second", "handler.rows_per_second", ON, PATTERN, 1.2, at_least=True),
+    Ratio("rows per second", "caller.rows_per_second", ON, PATTERN, 1.2, at_least=True),
+    Ratio("peak memory", "peak_mb", ON, PATTERN, 0.6),
 )
+
+
+def part(results: Mapping[str, Result]) -> Part:
+    """Return all figures as tables, and the goals of all who were measured."""
+    goals = [one.goal(results) for one in RATIOS if {one.of, one.base} <= results.keys()]
+    sides = (
+        ("As the emulator's caller sees it", "caller"),
+        ("Until the handler returns", "handler"),
+    )
+    tables: list[Shown] = []
+    for title, side in sides:
+        seen = {n: one for n, one in results.items() if side == "caller" or n != EMPTY}
+        rows = [[name, *_cells(attrgetter(side)(one))] for name, one in seen.items()]
+        tables.append((title, "", HEADS, rows))
+    heads = ["", "processor time of a cold start, ms", "peak MB"]
+    own = [[n, f"{one.cold_cpu_ms:,.0f}", f"{one.peak_mb:.0f}"] for n, one in results.items()]
+    return Part([*tables, ("The function's process", "", heads, own)], goals)
+
+
+def _cells(times: Times) -> list[str]:
+    precise = [times.one_p50, times.one_p99, times.hundred_p50]
+    return [
+        f"{times.cold:,.0f}",
+        *("" if value is None else f"{value:.2f}" for value in precise),
+        "" if times.rows_per_second is None else f"{times.rows_per_second:,.0f}",
+    ]
 
 
 def results(runs: Sequence[Run]) -> dict[str, Result]:
@@ -116,8 +140,3 @@ def _times(runs: Sequence[Run], side: str) -> Times:
         hundred_p50=1000 * median(warm[100]),
         rows_per_second=1000 / median(warm[1_000]),
     )
-
-
-def goals(results: Mapping[str, Result]) -> list[Goal]:
-    """Return the goals of all who were measured."""
-    return [goal for goal in GOALS if goal.of in results and goal.base in results]

@@ -1,24 +1,18 @@
 """The figures of a benchmark stand between two markers of its page."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import shown
-from benchmarks.drift.tables import PAGE
-from benchmarks.shown import Shown
+from benchmarks.drift.__main__ import PAGE
+from benchmarks.shown import Goal, Part, Shown
 from local import marked
 
 BEGIN, END = marked.begin(PAGE.command), marked.END
 TABLES: list[Shown] = [("T", "", ["", "n"], [["a", "1"]])]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What was measured."""
-
-    seconds: float
 
 
 def test_the_page_keeps_what_stands_around_the_tables(tmp_path: Path) -> None:
@@ -52,10 +46,28 @@ def test_the_page_has_a_place_for_the_tables() -> None:
 
 def test_a_quick_run_leaves_the_page_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shown, "ROOT", tmp_path)
-    page = replace(PAGE, path=tmp_path / "page.md")
+    page = replace(PAGE, path=tmp_path / "page.md", json=tmp_path / "page.json")
     page.path.write_text(f"{BEGIN}\nold\n{END}\n")
-    found = Found(1.5)
 
-    page.write(tmp_path / "page.json", found, "now", TABLES, whole=False)
+    page.write("now", TABLES, whole=False)
 
     assert "old" in page.path.read_text()
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_page_gets_all_goals_tables_and_pictures_if_every_part_was_measured(
+    measured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown, "ROOT", tmp_path)
+    page = replace(PAGE, path=tmp_path / "page.md", json=tmp_path / "page.json")
+    page.path.write_text(f"{BEGIN}\nold\n{END}\n")
+    missed = Goal("as many as asked", "1", "≥ 2", reached=False)
+    parts = [Part(TABLES, [missed], picture=b"png"), Part([], whole=measured)]
+
+    page.write_parts(parts, "now", whole=True)
+
+    text = page.path.read_text()
+    assert ("| as many as asked | 1 | ≥ 2 | NO |" in text, "| a | 1 |" in text) == (measured,) * 2
+    assert ("old" in text) is not measured
+    assert page.path.with_suffix(".png").exists() is measured
+    assert json.loads(page.json.read_bytes())["goals"][0]["text"] == "as many as asked"

@@ -124,8 +124,6 @@ def measured(**more: Any) -> Measured:
     return Measured(
         [replace(loaded, **{key: value for key, value in more.items() if key != "errors"})],
         more.get("errors", []),
-        1.0,
-        (0.0, 0.0),
     )
 
 
@@ -158,7 +156,7 @@ def test_memory_may_grow_where_records_are_kept_in_it() -> None:
     growth = [(at, {"make serve": found["OneFunction"]}) for at, found in growing(2.0)]
     held = [Loaded("make serve", [played(memory=growth)], bare=bare) for bare in (False, True)]
 
-    against = [claims(Measured([one], [], 1.0, (0, 0)))[-1].holds for one in held]
+    against = [claims(Measured([one], []))[-1].holds for one in held]
 
     assert against == [True, False]
 
