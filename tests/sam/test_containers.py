@@ -1,5 +1,6 @@
 """The functions in Lambda's own runtime do what they do in this process."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -99,6 +100,14 @@ def test_each_runtime_serves_from_its_layer_what_was_trained_for_it(
         assert set(manifest.artifacts) == artifacts | {REFERENCE, REPORT}
         captured = list(stack.data().keys("captures/"))
         assert len(captured) == 1, "the capture is sent before the emulator answers"
+
+
+def test_image_and_layer_have_the_libgomp_that_lightgbm_looks_for() -> None:
+    with_it = ("--volume", f"{ROOT}/.aws-sam/build/SklearnLayer/lib:/opt/lib:ro")
+    for place, mounted in (("/var/lang", ()), ("/opt", with_it)):
+        load = f"import ctypes; ctypes.CDLL('{place}/lib/libgomp.so.1').omp_get_max_threads()"
+        words = ("--entrypoint", "python3.13", "checkfunction:training", "-c", load)
+        subprocess.run(["docker", "run", "--rm", *mounted, *words], check=True)
 
 
 def test_what_is_wrong_in_a_container_is_told_and_the_champion_goes_on_answering(
