@@ -26,6 +26,8 @@ WANTED: dict[type, str] = {
     datetime: "a time such as 2025-01-31T12:00:00Z (or of Files.time_format, where that is set)",
 }
 BEYOND = "a number beyond 64 bits"
+MARKED = "a number with marks between its digits"
+POINTED = 'a number with a point; Files(decimal=",") says that a comma stands there'
 _FAR = np.datetime64("10000")  # in place of every time that `datetime` cannot hold
 _NEAR = 0.7  # of 1: as much of two names is the same
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -40,7 +42,7 @@ _OF_TEXT = (  # what a text looks like to people, and how they may say what it i
      '; say of which, as in Files(time_format="%d/%m/%Y")'),
     (r"[+-]?[\d .]*,\d*(e[+-]?\d+)?", "a number with a comma",
      '; if it is decimal, set Files(decimal=",")'),
-    (r"[+-]?[\d.,_'\s]+", "a number with marks between its digits", ""),
+    (r"[+-]?[\d.,_'\s]+", MARKED, ""),
     (r"[+-]?[\d.,]+\s*%", "a percentage", ""),
     (r".*\d.*", "text with digits", ""),
     (r".*", "text", "; if the word means a missing value, list it in Files(nulls=...)"),
@@ -51,7 +53,7 @@ _OF_VALUE: tuple[tuple[Any, str], ...] = (  # of which the first is said
     (np.datetime64, "a time outside of the years 1 to 9999"),
     (datetime, "a time"),
     (date, "a date"),
-    (timedelta, "a duration"),
+    (timedelta, "a duration; make it a number of seconds"),
     ((bytes, bytearray), "bytes"),
     ((list, tuple, dict, set, np.ndarray), "a list or an object"),
 )
@@ -111,12 +113,19 @@ def cells(values: "pd.Series[Any]") -> Any:
         times = [_FAR if isinstance(time, int) else time for time in naive.tolist()]
         return [time.replace(tzinfo=UTC) if isinstance(time, datetime) else time for time in times]
     found = values.to_numpy(dtype=object)
-    missing = pd.isna(found)
-    some = [None if gone else cell for gone, cell in zip(missing.tolist(), found, strict=True)]
+    try:
+        missing = pd.isna(found).tolist()
+    except ArithmeticError:  # for a NaN of Decimal that signals, which is refused with its place
+        missing = [not _signals(cell) and bool(pd.isna(cell)) for cell in found]
+    some = [None if gone else cell for gone, cell in zip(missing, found, strict=True)]
     boxed = (np.generic, pd.Timestamp)
     if any(issubclass(kind, boxed) for kind in set(map(type, some))):
         return [_unboxed(cell) if isinstance(cell, boxed) else cell for cell in some]
     return some
+
+
+def _signals(value: Any) -> bool:
+    return isinstance(value, Decimal) and value.is_snan()
 
 
 def _unboxed(value: Any) -> Any:
@@ -202,8 +211,13 @@ def _digits(value: Any, files: Files) -> Any:
         if text is not None and files.decimal == ",":
             text = text.translate({ord(","): ".", ord("."): ","})
         if text is not None and not _NUMBER.fullmatch(text):
-            raise _HeldError(_kind(value))
+            held = _kind(value)
+            if files.decimal == "," and "number" in held:
+                held = POINTED if "." in value else MARKED
+            raise _HeldError(held)
         return text
+    if _signals(value):
+        raise _HeldError("a NaN that signals; write None where a value is missing")
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise _HeldError(_kind(value))
     return value

@@ -69,7 +69,7 @@ REFUSED: list[tuple[type, Any, str]] = [
         ("-", WORD), ("?", WORD), ("na", WORD), ("٣", "a number"),
         (True, "true or false where"), (at(2025, 1, 1), "a time where"), (b"7", "bytes"),
         (float("inf"), "infinity"), ([7], "a list"), (timedelta(1), "a duration"),
-        (1j, "a complex"),
+        (1j, "a complex"), (Decimal("sNaN"), "a NaN that signals"),
     )),
     (int, "7.5", "not whole"), (int, 7.5, "not whole"), (int, ".5", "not whole"),
     (int, Decimal("7.5"), "not whole"), (int, "9223372036854775808", "beyond"),
@@ -105,6 +105,21 @@ def test_a_reason_does_not_hold_the_value(kind: type, text: str) -> None:
         one(text, kind)
 
     assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["1.5", "1.5e3", "1.000,5", "-7."])
+def test_a_point_where_a_comma_is_declared_is_named(text: str) -> None:
+    with pytest.raises(UnfitError, match=r'a number with a point where .*decimal=","\) says'):
+        convert([text], float, Files(decimal=","))
+
+
+def test_a_nan_that_signals_is_refused_where_it_stands() -> None:
+    column = pd.Series([1.5, None, Decimal("sNaN"), pd.NA], dtype=object)
+
+    with pytest.raises(UnfitError, match="write None where a value is missing") as refused:
+        convert(cells(column), float, Files())
+
+    assert refused.value.place == 2
 
 
 def test_a_decimal_comma_is_one_where_it_is_declared() -> None:

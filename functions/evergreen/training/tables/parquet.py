@@ -1,9 +1,10 @@
 """Parquet by a DuckDB that may read one file and reach nothing else, in bounded memory."""
 
-import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from struct import unpack_from
 from typing import Any
 
 import duckdb
@@ -14,6 +15,7 @@ from evergreen.contract.errors import DataError
 MAX_VALUES = 20_000_000  # rows times columns: each becomes an object of Python
 MEMORY = "1GB"  # that a table may take up
 TOO_LARGE = f"as a table it takes up more than {MEMORY}: upload it in parts, or with fewer columns"
+DURATION, UNITS = 18, ("s", "ms", "us", "ns")  # as Arrow numbers its types, and their units
 SEALED: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -36,6 +38,8 @@ def sealed(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def read(path: Path, types: Mapping[str, type], decimal: str) -> pd.DataFrame:
     """Return a file as pandas has it, but decimals that are wanted as numbers as text: it is exact.
+
+    Durations are such as Arrow's schema says, which writers keep: Parquet itself has whole numbers.
 
     Raises DataError for what is no Parquet, or too much.
     """
@@ -65,14 +69,9 @@ def _read(
             "letters: give each its own"
         )
     written = connection.execute(
-        "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'pandas'", [str(path)]
+        "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'ARROW:schema'", [str(path)]
     )
-    for (text,) in written.fetchall():  # Parquet itself has whole numbers in place of durations
-        for each in json.loads(text)["columns"]:
-            if "timedelta" in each["numpy_type"] and each["name"] in types:
-                raise DataError(
-                    f"column {each['name']}: a duration, whose unit is lost: write seconds"
-                )
+    units = {name: unit for (text,) in written.fetchall() for name, unit in _durations(text)}
     marks = (duckdb.ConstantExpression("."), duckdb.ConstantExpression(decimal))
     columns = [
         duckdb.FunctionExpression(
@@ -83,7 +82,41 @@ def _read(
         for name, kind in zip(found.columns, found.types, strict=True)
     ]
     table: pd.DataFrame = found.select(*columns).df()
+    for name in units.keys() & set(table):
+        table[name] = pd.to_timedelta(table[name], unit=units[name])  # type: ignore[call-overload]
     return table
+
+
+def _durations(text: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the columns that are durations, with their units, by a schema of Arrow in base64.
+
+    It is a message of FlatBuffers; the slots are those of Message.fbs and Schema.fbs.
+    """
+    body = b64decode(text)
+    body = body[8 if body.startswith(b"\xff\xff\xff\xff") else 4 :]
+
+    def at(kind: str, place: int) -> int:
+        return int(unpack_from(kind, body, place)[0])
+
+    def after(place: int) -> int:
+        return place + at("<I", place)
+
+    def slot(table: int, number: int) -> int | None:
+        names, entry = table - at("<i", table), 4 + 2 * number
+        found = at("<H", names + entry) if entry < at("<H", names) else 0
+        return table + found if found else None
+
+    schema = after(slot(after(0), 2) or 0)
+    fields = after(slot(schema, 1) or 0)
+    for number in range(at("<I", fields)):
+        field = after(fields + 4 + 4 * number)
+        if at("<B", slot(field, 2) or 0) == DURATION:
+            name = after(slot(field, 0) or 0) + 4
+            unit = slot(after(slot(field, 3) or 0), 0)
+            yield (
+                body[name : name + at("<I", name - 4)].decode(),
+                UNITS[at("<H", unit) if unit else 1],
+            )
 
 
 def check_size(rows: int, columns: int) -> None:

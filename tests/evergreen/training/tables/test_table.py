@@ -393,14 +393,55 @@ def test_types_of_parquet_that_are_not_wanted_are_refused_with_their_row(
     assert said in refused({"a.parquet": body})
 
 
-def test_durations_of_pandas_are_no_numbers(tmp_path: Path) -> None:
-    said = json.dumps({"columns": [{"name": "n", "numpy_type": "timedelta64[us]"}]})
-    path = tmp_path / "made.parquet"
-    with duckdb.connect() as maker:
-        options = f"FORMAT parquet, KV_METADATA {{pandas: '{said}'}}"
-        maker.execute(f"COPY (SELECT 7 AS n) TO '{path}' ({options})")
+# What pyarrow and polars keep of a table's types; pandas writes by pyarrow.
+ARROW = (
+    (  # n int64, took duration[s], s string, ms duration[ms], st struct<took: int64>
+        "/////2ABAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAUAAAD4AAAAtAAA"
+        "AIgAAABgAAAABAAAACz///8AAAENFAAAABgAAAAEAAAAAQAAABAAAAACAAAAc3QAAIj///9U////AAABAhAA"
+        "AAAYAAAABAAAAAAAAAAEAAAAdG9vawAAAABI////AAAAAUAAAACE////AAABEhAAAAAUAAAABAAAAAAAAAAC"
+        "AAAAbXMAANz///+o////AAABBRAAAAAYAAAABAAAAAAAAAABAAAAcwAAAAQABAAEAAAA0P///wAAARIQAAAA"
+        "HAAAAAQAAAAAAAAABAAAAHRvb2sAAAYACAAGAAYAAAAAAAAAEAAUAAgABgAHAAwAAAAQABAAAAAAAAECEAAA"
+        "ABwAAAAEAAAAAAAAAAEAAABuAAAACAAMAAgABwAIAAAAAAAAAUAAAAAAAAAA"
+    ),
+    (  # n Int64, took Duration("us")
+        "/////6oAAAAEAAAA8v///xQAAAAEAAEAAAAKAAsACAAKAAQA+P///wwAAAAIAAgAAAAEAAIAAAA4AAAABAAA"
+        "ALz///8gAAAAEAAAAAgAAAABEgAAAAAAAPr///8CAAYABgAEAAQAAAB0b29rAAAAAOz///84AAAAIAAAABgA"
+        "AAABAgAAEAASAAQAEAARAAgAAAAMAAAAAAD0////QAAAAAEAAAAIAAkABAAIAAEAAABuAA=="
+    ),
+)
 
-    assert "column n: a duration" in refused({"a.parquet": path.read_bytes()})
+
+def arrow(folder: Path, schema: str, query: str) -> bytes:
+    path = folder / "made.parquet"
+    options = f"FORMAT parquet, KV_METADATA {{'ARROW:schema': '{schema}'}}"
+    with duckdb.connect() as maker:
+        maker.execute(f"COPY ({query}) TO '{path}' ({options})")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("schema", "unit"), [(ARROW[0], "s"), (ARROW[1], "us")], ids=["pyarrow", "polars"]
+)
+def test_durations_that_only_arrow_knows_are_durations_and_no_numbers(
+    tmp_path: Path, schema: str, unit: str
+) -> None:
+    body = arrow(tmp_path, schema, "SELECT 1 AS n, 7 AS took, 'a' AS s, 7 AS ms, {'took': 7} AS st")
+
+    found = read({"a.parquet": body}, {"n": float})
+
+    assert found is not None
+    assert found.frame["took"].tolist() == [pd.Timedelta(f"7{unit}")]
+    assert found.frame["n"].tolist() == [1.0]
+    assert found.frame["ms"].tolist() == [pd.Timedelta(7, "ms") if unit == "s" else 7]
+    said = refused({"a.parquet": body}, types={"took": float})
+    assert "row 0, column took: a duration where a number" in said
+    assert "make it a number of seconds" in said
+
+
+def test_a_damaged_schema_of_arrow_is_a_refusal(tmp_path: Path) -> None:
+    said = refused({"a.parquet": arrow(tmp_path, ARROW[0][:60], "SELECT 1 AS n")})
+
+    assert "cannot be read as Parquet" in said
 
 
 def test_decimals_of_parquet_have_no_comma(tmp_path: Path) -> None:
