@@ -117,9 +117,8 @@ train: .venv/ready ## Train a model on this machine and show its figures: ENDPOI
 	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: import
-import: RUNTIME ?= onnx
 import: .venv/ready ## Take a fitted pipeline of somebody else through the gates, here: FILE=model.joblib ENDPOINT=mine DATA=file
-	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)") --model "$(FILE)"
+	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(DATA),--data "$(DATA)") --model "$(FILE)"
 
 .PHONY: setup
 setup: .venv/ready ## Install everything into .venv

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -139,30 +141,26 @@ def address(url: str | None, config_env: str) -> str:
 
     Raises AddressError where there is none.
     """
-    return url or os.environ.get("EVERGREEN_URL") or str(_outputs(config_env)["ApiUrl"])
+    return url or os.environ.get("EVERGREEN_URL") or stack(config_env)["ApiUrl"]
 
 
-def store(api: Api, config_env: str, key: str, body: bytes) -> str:
-    """Put an object into the data bucket of the stack whose API this is; return when, by S3.
+def data_bucket(api: Api, config_env: str) -> tuple[Any, str]:
+    """Return a client of S3, and the name of the data bucket of the stack whose API this is.
 
-    Raises AddressError where another stack is that of samconfig.toml, or S3 refuses.
+    Raises AddressError where another stack is that of samconfig.toml.
     """
-    outputs = _outputs(config_env)
+    outputs = stack(config_env)
     if outputs["ApiUrl"].rstrip("/") != api.url:
         raise AddressError(
             f"{api.url} is not the API of the stack in samconfig.toml, whose data bucket is known: "
             "name its environment with --config-env"
         )
-    try:
-        s3: Any = Session().create_client("s3")
-        answer = s3.put_object(Bucket=outputs["DataBucket"], Key=key, Body=body)
-    except (exceptions.BotoCoreError, exceptions.ClientError) as error:
-        raise AddressError(f"s3://{outputs['DataBucket']}/{key} is not written: {error}") from error
-    return str(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return Session().create_client("s3"), outputs["DataBucket"]
 
 
-def _outputs(config_env: str) -> dict[str, str]:
-    """Return the outputs of the stack of an environment in samconfig.toml, ApiUrl among them."""
+@cache
+def stack(config_env: str) -> Mapping[str, str]:
+    """Return what the stack of an environment in samconfig.toml was given, and its outputs."""
     hint = "name it with --url, or EVERGREEN_URL; `make serve` is on http://127.0.0.1:8000"
     try:
         name = tomllib.loads(SAMCONFIG.read_text())[config_env]["global"]["parameters"][
@@ -175,7 +173,8 @@ def _outputs(config_env: str) -> dict[str, str]:
         stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except (exceptions.BotoCoreError, exceptions.ClientError) as error:
         raise AddressError(f"the API of stack {name} is not known ({error}): {hint}") from error
+    given = {one["ParameterKey"]: one["ParameterValue"] for one in stacks[0].get("Parameters", ())}
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", ())}
     if "ApiUrl" not in outputs:
         raise AddressError(f"stack {name} has no output ApiUrl: {hint}")
-    return outputs
+    return given | outputs

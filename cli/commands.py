@@ -35,7 +35,7 @@ class Session:
     def show(self, answer: Any, table: Any) -> bool:
         """Print an answer: as it is, or what `table` makes of it."""
         if self.json:
-            self.out.print(json.dumps(answer, indent=2), soft_wrap=True)
+            self.out.print(json.dumps(answer, indent=2, default=str), soft_wrap=True)
         else:
             self.out.print(table(answer))
         return True

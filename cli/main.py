@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from cli import commands, sagemaker, training_data
@@ -28,8 +29,9 @@ EXAMPLES = {  # what --help of each command ends with
     "replay": "replay 01a2072871c9650410fd45c5f86bb5d7-000",
     "retrain": "retrain flight-delay --wait",
     "upload": "upload flight-delay data.parquet --wait",
+    "files": "files flight-delay --remove bad.csv",
     "clock": "clock +7d",
-    "import": "import model.joblib --endpoint flight-delay --data newer.parquet",
+    "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",
     "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
     "approve": 'approve flight-delay --reason "the figures are good"',
     "reject": 'reject flight-delay --reason "the data was broken"',
@@ -67,7 +69,7 @@ def run(words: Sequence[str]) -> int:
             out.print(error.body, soft_wrap=True)
         errors.print(f"Refused: {error}")
         return REFUSED
-    except (UnreachableError, AddressError) as error:
+    except (UnreachableError, AddressError, BotoCoreError, ClientError) as error:
         errors.print(str(error))
         return UNREACHABLE
     except KeyboardInterrupt:
@@ -138,17 +140,17 @@ def _actions(add: Adder) -> None:
     upload = _of_one(add("upload", training_data.upload, text))
     upload.add_argument("file", metavar="FILE", type=Path)
     upload.add_argument("--wait", action="store_true", help="wait until the training has ended")
+    text = "list the training files of an endpoint, or take one of them back"
+    files = _of_one(add("files", training_data.files, text))
+    files.add_argument("--remove", metavar="FILE", help="which no later training shall read")
     text = "take a fitted pipeline of somebody else through the gates, on this machine"
     brought = add("import", training_data.import_model, text)
     brought.set_defaults(offline=True)
-    brought.add_argument(
-        "file", metavar="FILE", type=Path, help="joblib, skops, or MLflow's folder"
-    )
+    brought.add_argument("file", metavar="FILE", type=Path, help="joblib, skops or MLflow's folder")
     brought.add_argument("--endpoint", required=True, help="whose rows the pipeline reads")
     brought.add_argument("--data", type=Path, help="labelled data, newer than what was fitted on")
-    brought.add_argument(
-        "--runtime", choices=("onnx", "sklearn"), default="onnx", help="what serves"
-    )
+    brought.add_argument("--runtime", choices=("onnx", "sklearn"), help="what serves")
+    brought.add_argument("--enter", action="store_true", help="enter it in the stack on AWS")
     text = "turn SageMaker Model Monitor's captured JSON lines into a training file"
     found = add("import-captures", sagemaker.import_captures, text)
     found.set_defaults(offline=True)

@@ -192,6 +192,13 @@ def passed(answer: Any) -> RenderableType:
     return Text("\n".join(lines))
 
 
+def files(found: Any) -> RenderableType:
+    """Return what S3 lists, a line for each file: its time (UTC), bytes and key."""
+    listed = [(time(f"{one['LastModified']}"), one) for one in found.get("Contents", ())]
+    lines = [f"{at} {one['Size']:>12,} {one['Key']}" for at, one in listed]
+    return Text("\n".join(lines) or "There is no training file.")
+
+
 def run(answer: Any) -> RenderableType:
     """Return how a training ended."""
     version = f" {answer['version']}" if answer.get("version") else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli import shown
-from cli.api import store
+from cli.api import data_bucket
 from cli.commands import Session, outcome
 
 DAY_SECONDS = 86_400.0
@@ -36,7 +36,9 @@ def upload(session: Session, asked: Namespace) -> bool:
         session.errors.print(f"{asked.file} cannot be read: {error.strerror}")
         return False
     if session.api.signature:
-        at = parsedate_to_datetime(store(session.api, asked.config_env, key, body)) - CLOCKS_APART
+        s3, bucket = data_bucket(session.api, asked.config_env)
+        answer = s3.put_object(Bucket=bucket, Key=key, Body=body)["ResponseMetadata"]
+        at = parsedate_to_datetime(answer["HTTPHeaders"]["date"]) - CLOCKS_APART
     else:
         answer = session.api.put("local", *key.split("/"), body=body)
         at = datetime.fromisoformat(answer["time"])
@@ -44,13 +46,24 @@ def upload(session: Session, asked: Namespace) -> bool:
     return not asked.wait or outcome(session, asked, uploaded=f"{at:%Y%m%dT%H%M%SZ}")
 
 
+def files(session: Session, asked: Namespace) -> bool:
+    """List the training files of an endpoint of a stack; first take one back, if so asked."""
+    folder, (s3, bucket) = f"training/{asked.endpoint}/", data_bucket(session.api, asked.config_env)
+    if asked.remove:
+        s3.delete_object(Bucket=bucket, Key=folder + asked.remove.removeprefix(folder))
+    found = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+    return session.show(found.build_full_result(), shown.files)
+
+
 def import_model(_: Console, errors: Console, asked: Namespace) -> bool:
-    """Do what `make import` does: load the file here, beside the endpoint's file, and judge it."""
+    """Do what `make import` does: load the file here and judge it; enter it, if that is asked."""
     if not Path("local", "train.py").is_file():
         errors.print("Run it in the folder of your project: the endpoint's file stands there.")
         return False
-    words = ["--endpoint", asked.endpoint, "--model", str(asked.file), "--runtime", asked.runtime]
-    words += ["--data", str(asked.data)] if asked.data else []
+    words = ["--endpoint", asked.endpoint, "--model", str(asked.file)]
+    enter = asked.config_env if asked.enter else None
+    for name, value in (("runtime", asked.runtime), ("data", asked.data), ("enter", enter)):
+        words += [f"--{name}", str(value)] if value else []
     own = {**os.environ, "PYTHONPATH": "functions:."}
     command = [sys.executable, "-m", "local.train", *words]
     return subprocess.run(command, env=own, check=False).returncode == 0  # noqa: S603 - ours

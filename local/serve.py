@@ -7,6 +7,7 @@ delivered meanwhile, and `evergreen clock +7d` moves it. With FIRST= the rows af
 for as the clock gets there, and their labels reported.
 """
 
+import json
 import multiprocessing
 import os
 import queue
@@ -30,7 +31,7 @@ from rich.console import Console
 from evergreen.captures.examples import utc
 from evergreen.contract import endpoint_files
 from evergreen.training.tables import table
-from local import command_line, template
+from local import command_line, sam_local, template
 from local.demo.by_hand import ByHand
 from local.demo.life import Step, of_file
 from local.demo.replay import JSON, Replay
@@ -48,7 +49,6 @@ FIRST_SHARE = 0.8  # of the rows, that the champion has seen
 PATIENCE_SECONDS = 3.0  # for what goes on as it is stopped; a training may take minutes
 LOG = "see build/serve/lambda.log"
 BUILD = template.ROOT / "build" / "serve"
-BODIES = template.ROOT / "events" / "bodies"
 
 
 def main() -> None:
@@ -191,10 +191,12 @@ def train(
 
 
 def example(port: int, endpoint: str) -> str:
-    """Return a command that asks for predictions, or for what to ask."""
-    body = BODIES / f"{endpoint}.json"
-    if not body.is_file():
-        return f"curl -s http://{HOST}:{port}/endpoints/{endpoint}"
+    """Return a command that asks the champion for predictions of rows that it knows."""
+    seen, body = stack.registry().document(endpoint), BUILD / "body.json"
+    assert seen  # it has just been trained
+    champion = stack.registry().known(endpoint, seen.document.champion)
+    rows = [sam_local.as_sent(row, champion.schema) for row, _ in champion.golden[:2]]
+    body.write_text(json.dumps({"instances": rows}))
     return (
         f"curl -s http://{HOST}:{port}/endpoints/{endpoint}/predict "
         f"-H 'Content-Type: application/json' -d @{body.relative_to(template.ROOT)}"

@@ -3,21 +3,33 @@
 import logging
 import sys
 import tempfile
+import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+import bootstrap
+from cli import api
+from evergreen.aws.s3 import Stored
 from evergreen.contract import endpoint_files
 from evergreen.registry.manifest import FALLBACK, Manifest
 from local import command_line, template
 from local.plane import imported, stack
+from local.plane.process import Process
 
 BUILD = template.ROOT / "build" / "train"
+# Of TrainFunction; a stack has each as an output or a parameter, ArtifactBucket and so on.
+VARIABLES = "ARTIFACT_BUCKET", "DATA_BUCKET", "EVENT_BUS", "MANIFEST_KEY", "SERVING_RUNTIME", "SEED"
+NAMED = {"POWERTOOLS_SERVICE_NAME": "import", "POWERTOOLS_METRICS_NAMESPACE": "Evergreen"}
+OUTPUTS = "Outputs of the stack say where to enter it: make deploy this release if one is missing."
+FAILED = "It did not end. docs/deploying.md has its permissions; build/train/lambda.log says more."
 
 
 def main() -> None:
@@ -28,18 +40,55 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="training data, or a folder of its parts")
     parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")
-    parser.add_argument("--runtime", choices=stack.RUNTIMES, default="onnx", help="ServingRuntime")
+    parser.add_argument("--runtime", choices=stack.RUNTIMES, help="ServingRuntime, onnx")
     parser.add_argument("--model", type=Path, help="a fitted pipeline, in place of the candidates")
+    parser.add_argument("--enter", metavar="CONFIG_ENV", help="enter --model in this one's stack")
     arguments = parser.parse_args()
     own = logging.getLogger("evergreen.contract.errors")  # the whole of each, which no stack logs
     own.addHandler(logging.StreamHandler())
     own.setLevel(logging.DEBUG)
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, (BUILD / "lambda.log").open("w") as log:
+        if arguments.enter:
+            sys.exit(enter(arguments, Console(), log))
         file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))
-        parameters = {"Seed": str(arguments.seed), "ServingRuntime": arguments.runtime}
+        parameters = {"Seed": str(arguments.seed), "ServingRuntime": arguments.runtime or "onnx"}
         with _imported(arguments.endpoint, arguments.model):
             sys.exit(run(arguments.endpoint, file, parameters, Console(), log))
+
+
+def enter(arguments: Any, console: Console, log: Any) -> int:
+    """Enter a pipeline of others in a stack: what trains there runs here, with your credentials.
+
+    Returns 0 if it is entered. Raises SystemExit where the stack lacks something, or serves by
+    another runtime, or the run failed.
+    """
+    name, given = arguments.endpoint, dict[str, Any](CONNECT_SECONDS=5.0, READ_SECONDS=60.0)
+    try:
+        found = api.stack(arguments.enter)
+        variables = {each: found[each.title().replace("_", "")] for each in VARIABLES}
+    except (api.AddressError, KeyError) as error:
+        raise SystemExit(f"{error}\n{OUTPUTS}") from error
+    if arguments.runtime not in (None, served := found["ServingRuntime"]):
+        raise SystemExit(f"the stack serves by {served}, not by {arguments.runtime}")
+    if arguments.data:  # in place of what the data bucket holds
+        parts = stack.parts(name, stack.training_file(name, arguments.data, BUILD))
+        data = SimpleNamespace(keys=lambda _: iter(parts), names=lambda _: ())
+        data.get = lambda key, most: Stored(parts[key].read_bytes()[:most], "")
+        given["data"] = lambda: data
+    function = dict[str, Any](MemorySize=0, Timeout=900, Handler="train.handler")
+    function["Environment"] = {"Variables": variables | NAMED}
+    function["Role"] = SimpleNamespace(assumed=nullcontext)  # of whoever runs this
+    event = {"endpoint": name, "id": f"import-{uuid.uuid4().hex}"}
+    process = Process(stack.progress(log, console), console.file)
+    with _imported(name, arguments.model), patch.multiple(bootstrap, **given):
+        try:
+            run = process.invoke("TrainFunction", function, event, event["id"])
+        except Exception as error:  # what leaves a handler names no details
+            raise SystemExit(f"{error.__context__ or error}\n{FAILED}") from error
+    said = f"[bold]{run['outcome']}[/bold] {run['version'] or ''} {run['reason']}"
+    console.print(said, highlight=False, soft_wrap=True)
+    return 0 if run["outcome"] in ("promoted", "entered") else 1
 
 
 def _imported(name: str, model: Path | None) -> AbstractContextManager[object]:

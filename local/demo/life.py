@@ -60,8 +60,9 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def loss(self) -> str:
-        """Return the metric as a heading has it."""
-        return self.metric[0].upper() + self.metric[1:]
+        """Return the metric as a heading has it, with its unit where that is not known."""
+        unit = " (1 is the labels' mean distance from their median)" * self.metric.startswith("rel")
+        return self.metric[0].upper() + self.metric[1:] + unit
 
     def period(self, day: date) -> date:
         """Return the first day of the period that a day belongs to.

@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
-from cli import api
-from cli.api import AddressError, address, api_of, store
+from cli import api, main
+from cli.api import AddressError, address, api_of, data_bucket
 from local.cloud.resources import CREDENTIALS
+from tests.support.given import NOW
 
 URL = "https://abc123.execute-api.us-west-2.amazonaws.com"
 
@@ -25,6 +26,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("EVERGREEN_URL", raising=False)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+    api.stack.cache_clear()
 
 
 def stacks(
@@ -109,24 +111,69 @@ def test_a_name_cannot_lead_to_another_path(monkeypatch: pytest.MonkeyPatch) -> 
     assert request.body == b'{"generation": 1}'
 
 
-def test_an_upload_goes_to_the_data_bucket_of_the_stack_whose_api_is_asked(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Play the S3 of a stack, with one training file; return what was asked of it."""
+    asked: dict[str, Any] = {}
+    head = {"ResponseMetadata": {"HTTPHeaders": {"date": "Fri, 01 Feb 2013 12:00:00 GMT"}}}
+    page = {"Contents": [{"Key": "training/a/b.csv", "Size": 1_234, "LastModified": NOW}]}
+
+    def called(operation: str, answer: Any) -> Any:
+        return lambda **given: asked.update({operation: given}) or answer
+
+    pages = Fake(paginate=called("list", Fake(build_full_result=lambda: page)))
+    client = Fake(
+        put_object=called("put", head),
+        delete_object=called("delete", {}),
+        get_paginator=lambda _: pages,
+    )
+    asked["describe"] = stacks(
+        monkeypatch, {"ApiUrl": f"{URL}/", "DataBucket": "of-data"}, **vars(client)
+    )
+    return asked
+
+
+def test_an_upload_goes_to_the_data_bucket_of_the_stack_which_is_asked_for_once(
+    s3: dict[str, Any], tmp_path: Path
 ) -> None:
-    written: list[Any] = []
+    (tmp_path / "b.csv").write_bytes(b"rows")
 
-    def put_object(**asked: Any) -> Any:
-        written.append(asked)
-        return {"ResponseMetadata": {"HTTPHeaders": {"date": "Fri, 01 Feb 2013 12:00:00 GMT"}}}
+    assert main.run(["upload", "a", str(tmp_path / "b.csv")]) == 0
 
-    stacks(monkeypatch, {"ApiUrl": f"{URL}/", "DataBucket": "of-data"}, put_object=put_object)
+    assert s3["put"] == {"Bucket": "of-data", "Key": "training/a/b.csv", "Body": b"rows"}
+    assert s3["describe"] == ["evergreen"]
 
-    date = store(api_of(URL), "default", "training/a/b.csv", b"rows")
 
-    assert date == "Fri, 01 Feb 2013 12:00:00 GMT"
-    assert written == [{"Bucket": "of-data", "Key": "training/a/b.csv", "Body": b"rows"}]
+@pytest.mark.parametrize("name", ["b.csv", "training/a/b.csv"])
+def test_training_files_of_a_stack_are_listed_and_taken_back(
+    s3: dict[str, Any], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main.run(["files", "a"]) == 0
+    assert "delete" not in s3
+    assert main.run(["files", "a", "--remove", name]) == 0
+
+    assert s3["list"] == {"Bucket": "of-data", "Prefix": "training/a/"}
+    assert s3["delete"] == {"Bucket": "of-data", "Key": "training/a/b.csv"}
+    assert "2013-02-01 12:00        1,234 training/a/b.csv" in capsys.readouterr().out
+
+
+def test_the_bucket_of_another_stack_is_not_touched(s3: dict[str, Any]) -> None:
     with pytest.raises(AddressError, match="--config-env"):
-        store(api_of(URL.replace("abc", "def")), "default", "training/a/b.csv", b"rows")
-    assert len(written) == 1
+        data_bucket(api_of(URL.replace("abc", "def")), "default")
+
+
+def test_what_s3_refuses_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: str) -> Any:
+        error: Any = {"Error": {"Code": "AccessDenied", "Message": "not allowed"}}
+        raise ClientError(error, "ListObjectsV2")
+
+    outputs = {"ApiUrl": URL, "DataBucket": "of-data"}
+    stacks(monkeypatch, outputs, get_paginator=refuse)
+
+    assert main.run(["files", "a"]) == 3
+    assert "not allowed" in capsys.readouterr().err
 
 
 def test_only_the_clock_of_this_machine_can_be_moved() -> None:

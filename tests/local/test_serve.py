@@ -30,7 +30,8 @@ from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from tests.support import given
 
-EXAMPLE = (serve.BODIES / "flight-delay.json").read_bytes()
+JSON = {"Content-Type": "application/json"}
+EXAMPLE = (template.ROOT / "events" / "bodies" / "flight-delay.json").read_bytes()
 
 
 @pytest.fixture
@@ -52,9 +53,7 @@ def test_the_command_of_the_readme_is_answered(
     given.upload(data)
     plane.settle()
 
-    connection.request(
-        "POST", "/endpoints/flight-delay/predict", EXAMPLE, {"Content-Type": "application/json"}
-    )
+    connection.request("POST", "/endpoints/flight-delay/predict", EXAMPLE, JSON)
     answer = connection.getresponse()
 
     predictions = json.loads(answer.read())["predictions"]
@@ -62,6 +61,20 @@ def test_the_command_of_the_readme_is_answered(
     assert [set(prediction) - {"unseen"} for prediction in predictions] == [
         {"id", "label", "score"}
     ] * 2
+
+
+def test_the_command_that_is_shown_has_rows_that_the_champion_takes(
+    plane: Plane, champion: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(serve, "BUILD", tmp_path)
+    monkeypatch.setattr(template, "ROOT", tmp_path)
+
+    said = serve.example(8_000, "flight-delay")
+
+    body = (tmp_path / said.partition("-d @")[2]).read_bytes()
+    answer = plane.request("POST", "/endpoints/flight-delay/predict", body, JSON)
+    assert answer.status == 200
+    assert len(answer.json()["predictions"]) == 2
 
 
 def test_a_body_over_the_limit_of_the_gateway_is_refused_without_being_read(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from difflib import SequenceMatcher
-from math import isinf
+from math import inf, isinf
 from types import NoneType
 from typing import Any
 
@@ -26,7 +26,6 @@ WANTED: dict[type, str] = {
     datetime: "a time such as 2025-01-31T12:00:00Z (or of Files.time_format, where that is set)",
 }
 BEYOND = "a number beyond 64 bits"
-MARKED = "a number with marks between its digits"
 POINTED = 'a number with a point; Files(decimal=",") says that a comma stands there'
 _FAR = np.datetime64("10000")  # in place of every time that `datetime` cannot hold
 _NEAR = 0.7  # of 1: as much of two names is the same
@@ -42,7 +41,7 @@ _OF_TEXT = (  # what a text looks like to people, and how they may say what it i
      '; say of which, as in Files(time_format="%d/%m/%Y")'),
     (r"[+-]?[\d .]*,\d*(e[+-]?\d+)?", "a number with a comma",
      '; if it is decimal, set Files(decimal=",")'),
-    (r"[+-]?[\d.,_'\s]+", MARKED, ""),
+    (r"[+-]?[\d.,_'\s]+", "a number with marks between its digits", ""),
     (r"[+-]?[\d.,]+\s*%", "a percentage", ""),
     (r".*\d.*", "text with digits", ""),
     (r".*", "text", "; if the word means a missing value, list it in Files(nulls=...)"),
@@ -114,18 +113,16 @@ def cells(values: "pd.Series[Any]") -> Any:
         return [time.replace(tzinfo=UTC) if isinstance(time, datetime) else time for time in times]
     found = values.to_numpy(dtype=object)
     try:
-        missing = pd.isna(found).tolist()
-    except ArithmeticError:  # for a NaN of Decimal that signals, which is refused with its place
-        missing = [not _signals(cell) and bool(pd.isna(cell)) for cell in found]
-    some = [None if gone else cell for gone, cell in zip(missing, found, strict=True)]
+        missing = pd.isna(found)
+    except ArithmeticError:  # a NaN of Decimal that signals: as little a number as infinity
+        return cells(
+            values.map(lambda cell: inf if isinstance(cell, Decimal) and cell.is_snan() else cell)
+        )
+    some = [None if gone else cell for gone, cell in zip(missing.tolist(), found, strict=True)]
     boxed = (np.generic, pd.Timestamp)
     if any(issubclass(kind, boxed) for kind in set(map(type, some))):
         return [_unboxed(cell) if isinstance(cell, boxed) else cell for cell in some]
     return some
-
-
-def _signals(value: Any) -> bool:
-    return isinstance(value, Decimal) and value.is_snan()
 
 
 def _unboxed(value: Any) -> Any:
@@ -211,13 +208,9 @@ def _digits(value: Any, files: Files) -> Any:
         if text is not None and files.decimal == ",":
             text = text.translate({ord(","): ".", ord("."): ","})
         if text is not None and not _NUMBER.fullmatch(text):
-            held = _kind(value)
-            if files.decimal == "," and "number" in held:
-                held = POINTED if "." in value else MARKED
-            raise _HeldError(held)
+            pointed = files.decimal == "," and "." in value and "number" in _kind(value)
+            raise _HeldError(POINTED if pointed else _kind(value))
         return text
-    if _signals(value):
-        raise _HeldError("a NaN that signals; write None where a value is missing")
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise _HeldError(_kind(value))
     return value

@@ -69,7 +69,7 @@ REFUSED: list[tuple[type, Any, str]] = [
         ("-", WORD), ("?", WORD), ("na", WORD), ("٣", "a number"),
         (True, "true or false where"), (at(2025, 1, 1), "a time where"), (b"7", "bytes"),
         (float("inf"), "infinity"), ([7], "a list"), (timedelta(1), "a duration"),
-        (1j, "a complex"), (Decimal("sNaN"), "a NaN that signals"),
+        (1j, "a complex"),
     )),
     (int, "7.5", "not whole"), (int, 7.5, "not whole"), (int, ".5", "not whole"),
     (int, Decimal("7.5"), "not whole"), (int, "9223372036854775808", "beyond"),
@@ -116,7 +116,7 @@ def test_a_point_where_a_comma_is_declared_is_named(text: str) -> None:
 def test_a_nan_that_signals_is_refused_where_it_stands() -> None:
     column = pd.Series([1.5, None, Decimal("sNaN"), pd.NA], dtype=object)
 
-    with pytest.raises(UnfitError, match="write None where a value is missing") as refused:
+    with pytest.raises(UnfitError, match="infinity where a number") as refused:
         convert(cells(column), float, Files())
 
     assert refused.value.place == 2

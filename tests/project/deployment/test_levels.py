@@ -43,7 +43,9 @@ def test_the_first_level_serves_and_trains_on_demand_and_nothing_watches() -> No
     assert not [kind for kind in WATCHING if found.of_type(kind)]
     assert {"DataBucket", "ArtifactBucket", "DeadLetterQueue", "EventBus"} <= set(found.resources)
     assert not [name for name in found.resources if "Check" in name or "Alarm" in name]
-    assert set(found.outputs) == {"ApiUrl", "ArtifactBucket", "DataBucket"}
+    assert set(found.outputs) == {
+        "ApiUrl", "ArtifactBucket", "DataBucket", "EventBus", "ManifestKey",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("level", ["2", "3", "4"])

@@ -92,8 +92,7 @@ def _durations(text: bytes) -> Iterator[tuple[str, str]]:
 
     It is a message of FlatBuffers; the slots are those of Message.fbs and Schema.fbs.
     """
-    body = b64decode(text)
-    body = body[8 if body.startswith(b"\xff\xff\xff\xff") else 4 :]
+    body = b64decode(text).removeprefix(b"\xff\xff\xff\xff")[4:]  # older ones begin with a length
 
     def at(kind: str, place: int) -> int:
         return int(unpack_from(kind, body, place)[0])
@@ -101,22 +100,18 @@ def _durations(text: bytes) -> Iterator[tuple[str, str]]:
     def after(place: int) -> int:
         return place + at("<I", place)
 
-    def slot(table: int, number: int) -> int | None:
+    def slot(table: int, number: int) -> int:
         names, entry = table - at("<i", table), 4 + 2 * number
         found = at("<H", names + entry) if entry < at("<H", names) else 0
-        return table + found if found else None
+        return table + found if found else 0
 
-    schema = after(slot(after(0), 2) or 0)
-    fields = after(slot(schema, 1) or 0)
+    fields = after(slot(after(slot(after(0), 2)), 1))
     for number in range(at("<I", fields)):
         field = after(fields + 4 + 4 * number)
-        if at("<B", slot(field, 2) or 0) == DURATION:
-            name = after(slot(field, 0) or 0) + 4
-            unit = slot(after(slot(field, 3) or 0), 0)
-            yield (
-                body[name : name + at("<I", name - 4)].decode(),
-                UNITS[at("<H", unit) if unit else 1],
-            )
+        if at("<B", slot(field, 2)) == DURATION:
+            name, unit = after(slot(field, 0)) + 4, slot(after(slot(field, 3)), 0)
+            named = body[name : name + at("<I", name - 4)].decode()
+            yield named, UNITS[at("<H", unit) if unit else 1]
 
 
 def check_size(rows: int, columns: int) -> None:
