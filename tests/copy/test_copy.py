@@ -119,6 +119,18 @@ def test_a_copy_has_no_sample_and_trains_keeps_its_tests_and_its_style(
         assert not (copy / gone).exists()
 
 
+@pytest.mark.parametrize(("folder", "name"), [("9 Lives", "lives"), ("7", "evergreen")])
+def test_a_folder_of_any_name_makes_a_project_with_a_name_that_a_stack_may_have(
+    release: Path, tmp_path: Path, folder: str, name: str
+) -> None:
+    copier = ROOT / ".venv" / "bin" / "copier"
+    run(tmp_path, copier, "copy", "--quiet", "--defaults", release, tmp_path / folder)
+
+    answers = (tmp_path / folder / ".copier-answers.yml").read_text()
+    assert f"name: {name}\n" in answers
+    assert "endpoint: my-endpoint\n" in answers
+
+
 def test_a_release_keeps_what_is_one_s_own_and_the_champion_answers_as_before(
     release: Path, tmp_path: Path
 ) -> None:
