@@ -292,7 +292,7 @@ def test_problems_of_every_kind_are_asked_measured_and_joined(
     page.write(tmp_path, summary, {2: found})
     text = Seen((tmp_path / "report.html").read_text()).text
     assert f"{life.about.loss} by {unit}" in text
-    assert ("(1 is the mean distance of" in text) == (name == "air-time")
+    assert ("(1 is the labels' mean distance" in text) == (name == "air-time")
     assert said in text
     metric = life.about.metric.replace("-", "_").replace(" ", "_")
     figures = msgspec.json.decode(written(summary))
