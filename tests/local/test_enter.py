@@ -21,7 +21,7 @@ from evergreen.contract import endpoint_files
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import JOBLIB, ONNX, REFERENCE, REPORT
 from local import train
-from local.cloud.permissions import Role, check_refused, grants
+from local.cloud.permissions import Role, check_refused, grants, roles
 from local.template import ACCOUNT, REGION, ROOT, Template
 from tests.support import given
 from tests.support.given import NAME
@@ -162,6 +162,19 @@ def test_a_stack_of_an_older_release_is_told_what_it_lacks(
 
     with pytest.raises(SystemExit, match=r"'ManifestKey'\nOutputs of the stack .* make deploy"):
         enter()
+
+
+def test_its_permissions_are_those_of_the_function_that_trains(
+    person: Role, outputs: dict[str, Any], template: Template
+) -> None:
+    function = {(grant.action, grant.resource) for grant in roles(template)["TrainFunction"].grants}
+    own = {(grant.action, grant.resource) for grant in person.grants}
+
+    drift = f"arn:aws:s3:::{outputs['DataBucket']}/drift/*"  # a training by hand is never held back
+    letters = {need for need in function if need[0] == "sqs:SendMessage"}  # which Lambda sends
+    assert function - own - letters == {("s3:GetObject", drift)}
+    more = {action for action, _ in own - function}  # the last by `evergreen upload` and `files`
+    assert more == {"cloudformation:DescribeStacks", "s3:PutObject", "s3:DeleteObject"}
 
 
 def test_it_has_the_variables_of_the_function_that_trains(template: Template) -> None:
