@@ -2,7 +2,9 @@
 
 Started by
     {"hour": "<time>"}    every hour: reduces the captures that have arrived to histograms
-    {"slot": "<time>"}    every day: checks each endpoint over the days until then
+    {"slot": "<time>"}    every day: asks on the bus for a check of each endpoint
+    Check Requested       an event on the bus: checks that endpoint over the days until its time
+    {"endpoint": "flight-delay", "slot": "<time>"}    a person: the same
 
 A check writes drift/{endpoint}/{slot}.json and .html to the data bucket, and announces the alarms
 that begin in it, or have gone on for long.
@@ -23,24 +25,30 @@ from evergreen.contract.errors import UnknownEventError
 from evergreen.contract.schema import Columns, columns_of
 from evergreen.monitoring.check import Subject, check, reduce
 from evergreen.pages import check_report
+from evergreen.registry import events
 from evergreen.serving.model import REFERENCE
-from scheduled import each, slot_of, with_champion
+from scheduled import ask, slot_of, taken, with_champion
 
 
 @observed
-def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
-    """Reduce captures, or check every endpoint that has a champion."""
-    if "slot" in event:
-        end = _hour(event["slot"])
-        found = each(with_champion(), lambda name: check(_subject(name), end), "not checked")
-        measure_stack(ChecksRun=1)
-        return {"checked": {name: report.status for name, report in found.items()}}
-    if "hour" in event:
-        end = _hour(event["hour"])
-        reduced = each(with_champion(), lambda name: reduce(_subject(name), end), "not checked")
-        measure_stack(ProfilesRun=1)
-        return {"reduced": reduced}
-    raise UnknownEventError("check", '{"slot": "<time>"} and {"hour": "<time>"}')
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Reduce captures, ask for the check of every endpoint that has a champion, or check one."""
+    event, _ = taken(event, context.aws_request_id)
+    match event:
+        case {"hour": hour}:
+            end = _hour(hour)
+            reduced = {name: reduce(_subject(name), end) for name in with_champion()}
+            measure_stack(ProfilesRun=1)
+            return {"reduced": reduced}
+        case {"detail": {"endpoint": name, "time": time}} | {"endpoint": name, "slot": time}:
+            found = check(_subject(name), _hour(time))
+            measure_stack(ChecksRun=1)
+            return {"checked": {name: found.status}}
+        case {"slot": time}:
+            requested = ask(events.CheckRequested, _hour(time))
+            measure_stack(ChecksRun=not requested)  # with nothing to check, nothing was missed
+            return {"requested": requested}
+    raise UnknownEventError("check", '{"slot": "<time>"}, {"hour": "<time>"} and Check Requested')
 
 
 def _hour(text: str) -> datetime:

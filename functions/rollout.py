@@ -1,8 +1,10 @@
 """Move challengers forward, promote, roll back, and end experiments, on evidence.
 
 Started by
-    {"slot": "<time>"}       every hour: looks at each endpoint
+    {"slot": "<time>"}       every hour: asks on the bus for a tick of each endpoint
+    Rollout Requested        an event on the bus: a tick of that endpoint
     Performance Degraded     an event on the bus: looks at that endpoint now
+    {"endpoint": "flight-delay", "slot": "<time>"}    a person: a tick
 
 A tick may run late, run twice, or be cut off halfway; the next one then makes the same decision.
 """
@@ -11,8 +13,6 @@ import os
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-
-import msgspec
 
 import bootstrap
 from evergreen.aws.telemetry import measure_stack, observed
@@ -24,27 +24,27 @@ from evergreen.rollout.paired_comparison import Load
 from evergreen.rollout.subject import Subject
 from evergreen.rollout.tick import tick
 from evergreen.serving.model import Model, fetch
-from scheduled import each, slot_of, with_champion
+from scheduled import ask, slot_of, taken
 
 
 @observed
-def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
-    """Look at every endpoint, or at the one that an event is about."""
-    if "slot" in event:
-        at = slot_of(event["slot"], "rollout")
-        decided = _looked_at(with_champion(), at)
-        measure_stack(TicksRun=1)
-        return {"decided": decided}
-    if event.get("detail-type") == "Performance Degraded":
-        detail = msgspec.convert(event["detail"], events.PerformanceDegraded)
-        return {"decided": _looked_at([detail.endpoint], datetime.now(UTC))}
-    raise UnknownEventError("rollout", '{"slot": "<time>"} and Performance Degraded')
-
-
-def _looked_at(names: list[str], at: datetime) -> dict[str, str | None]:
-    """Return what was decided on each endpoint."""
-    found = each(names, lambda name: look_at(name, at), "not looked at")
-    return {name: decision.type if decision else None for name, decision in found.items()}
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Ask for a tick of every endpoint that has a champion, or look at one."""
+    event, _ = taken(event, context.aws_request_id)
+    match event:
+        case {"detail-type": "Performance Degraded", "detail": {"endpoint": name}}:
+            at = datetime.now(UTC)
+        case {"detail": {"endpoint": name, "time": time}} | {"endpoint": name, "slot": time}:
+            at = slot_of(time, "rollout")
+        case {"slot": time}:
+            requested = ask(events.RolloutRequested, slot_of(time, "rollout"))
+            measure_stack(TicksRun=not requested)  # with nothing to look at, nothing was missed
+            return {"requested": requested}
+        case _:
+            raise UnknownEventError("rollout", '{"slot": "<time>"} and events of the bus')
+    decision = look_at(name, at)
+    measure_stack(TicksRun=1)
+    return {"decided": {name: decision.type if decision else None}}
 
 
 def look_at(name: str, at: datetime) -> Decision | None:

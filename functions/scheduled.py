@@ -1,14 +1,34 @@
-"""What the functions share that a schedule starts: its time, and one endpoint after the other."""
+"""What functions share that ask on the bus for each endpoint, and get that from their queue."""
 
-from collections.abc import Callable, Iterable
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import bootstrap
 from evergreen.aws.telemetry import logger
 from evergreen.contract import endpoint_files
-from evergreen.contract.errors import UnknownEventError, worded
+from evergreen.contract.errors import UnknownEventError
 from evergreen.contract.moments import time_of
 from evergreen.registry import events
+
+
+def taken(event: dict[str, Any], request: str) -> tuple[dict[str, Any], str]:
+    """Return the event in a message of a queue, or an event itself, and what its retries share.
+
+    That is the id of the message, or without a queue of the `request`.
+    """
+    if "Records" not in event:
+        return event, request
+    (message,) = event["Records"]  # as BatchSize in template.yaml
+    logger.info("taken from the queue", extra={"asked": message["body"]})
+    return json.loads(message["body"]), message["messageId"]
+
+
+def ask(kind: type[events.CheckRequested], time: datetime) -> list[str]:
+    """Ask on the bus for each endpoint that has a champion and a file; return their names."""
+    names = with_champion()
+    events.emit(bootstrap.events(), *(kind(endpoint=name, time=time) for name in names))
+    return names
 
 
 def slot_of(text: str, function: str) -> datetime:
@@ -22,24 +42,3 @@ def slot_of(text: str, function: str) -> datetime:
 def with_champion() -> list[str]:
     """Return the names of the endpoints that have a champion and a file."""
     return [name for name in bootstrap.registry().endpoints() if name in endpoint_files.names()]
-
-
-def each[T](names: Iterable[str], what: Callable[[str], T], undone: str) -> dict[str, T]:
-    """Do something for each endpoint; one that fails must not keep the others from it.
-
-    undone: what is said of those that fail, such as "not checked". Raises all errors together.
-    """
-    done: dict[str, T] = {}
-    failed = []
-    for name in names:
-        try:
-            done[name] = what(name)
-        except Exception as error:  # whatever it is, it is raised below
-            logger.error(
-                f"an endpoint was {undone}", extra={"endpoint": name, "reason": worded(error)}
-            )
-            failed.append(error)
-    if failed:
-        of = len(done) + len(failed)
-        raise ExceptionGroup(f"{len(failed)} of {of} endpoints were {undone}", failed)
-    return done

@@ -23,7 +23,7 @@ import bootstrap
 from evergreen.aws.telemetry import logger, measure_stack, observed
 from evergreen.contract import endpoint_files
 from evergreen.contract.endpoint import Endpoint
-from evergreen.contract.errors import UnknownEventError
+from evergreen.contract.errors import UnknownEventError, worded
 from evergreen.contract.moments import time_of
 from evergreen.pages import model_card
 from evergreen.registry import events
@@ -32,6 +32,7 @@ from evergreen.training import triggers
 from evergreen.training.run import Job, carry_out
 from evergreen.training.tables import folders
 from evergreen.training.train_version import Trained
+from scheduled import taken
 
 RESERVE = 60.0  # seconds of an invocation, to compare and write what has been fitted
 
@@ -55,6 +56,7 @@ class Start:
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Train for what the event asks, or ask for what is due."""
+    event, owner = taken(event, context.aws_request_id)
     if "slot" in event:
         return {"requested": _request_due(time_of(event["slot"]))}
     if (key := _no_data(event)) is not None:
@@ -63,9 +65,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             extra={"key": key},
         )
         return {"ignored": key}
-    start = _start(event, context.aws_request_id)
+    start = _start(event, owner)
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE
-    run = _train(start, context.aws_request_id, time.monotonic() + left)
+    run = _train(start, owner, time.monotonic() + left)
     logger.info("training ended", extra={"run": run.run, "outcome": run.outcome})
     return dict(msgspec.to_builtins(run))
 
@@ -80,11 +82,12 @@ def _request_due(slot: datetime) -> list[str]:
             if trigger := triggers.due(name, policy, slot, registry, data):
                 requests.append(events.RetrainRequested(endpoint=name, time=slot, trigger=trigger))
         except Exception as error:  # one endpoint must not keep the others from being trained
+            logger.error("cannot be trained", extra={"endpoint": name, "reason": worded(error)})
             faulty.append(error)
     events.emit(bootstrap.events(), *requests)
     measure_stack(TrainingsAsked=1)
     if faulty:  # after the others have been asked for
-        raise ExceptionGroup("some endpoints cannot be trained", faulty)
+        raise faulty[0]
     return [request.endpoint for request in requests]
 
 

@@ -77,6 +77,7 @@ def idle(template: Template) -> Table:
     runs = dict(_runs(template))
     alarms = sum(_metrics(a) for a in template.of_type("AWS::CloudWatch::Alarm").values())
     boards = len(template.of_type("AWS::CloudWatch::Dashboard"))
+    queues = len(template.of_type("AWS::Lambda::EventSourceMapping"))
     total = sum(runs.values())
     return {
         "alarms, by the metrics that they look at": alarms * PRICES["alarm, per metric and month"],
@@ -98,6 +99,7 @@ def idle(template: Template) -> Table:
             * _lambda(template, _function(template, name), ASSUMED[SCHEDULES[name]["seconds"]])
             for name, count in runs.items()
         ),
+        "their queues, mostly asked in vain": queues * PRICES["queue that is read, per month"],
         "their schedules": total * PRICES["schedules, per million invocations"] / 1e6,
         "their S3 requests": sum(count * _s3_requests(name) for name, count in runs.items()),
         "their logs and traces": total

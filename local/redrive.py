@@ -1,6 +1,6 @@
 """Send the events again that wait in a stack's queue of dead letters, once their cause is mended.
 
-Each letter says which function its event was for. It is deleted when Lambda has accepted the event
+Each letter says which function or queue its event was for. It is deleted when that has the event
 again; what happens to it then ends in that queue too. To handle an event twice changes nothing.
 """
 
@@ -40,12 +40,12 @@ class RedriveError(Exception):
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter. sent: when it came into the queue; fault: why it is not sent again, or ""."""
+    """A dead letter for a function, or the URL of its queue. fault: why it is not sent, or ""."""
 
     receipt: str
     sent: datetime
     error: str
-    function: str = ""
+    target: str = ""
     event: Any = None
     fault: str = ""
 
@@ -55,9 +55,9 @@ def main() -> None:
     arguments = arguments_of("redrive", __doc__)
     try:
         session, name = stack_of(arguments)
-        queue, functions = parts_of(session.client("cloudformation"), name)
+        queue, targets = parts_of(session.client("cloudformation"), name)
         agreed = (lambda _: True) if arguments.yes else confirmed
-        redrive(session.client("sqs"), session.client("lambda"), queue, functions, agreed)
+        redrive(session.client("sqs"), session.client("lambda"), queue, targets, agreed)
     except (DestroyError, RedriveError, ClientError) as error:
         sys.exit(str(error))
     except BotoCoreError as error:  # no region, no credentials, no answer
@@ -65,24 +65,24 @@ def main() -> None:
 
 
 def parts_of(cloudformation: Any, name: str) -> tuple[str, set[str]]:
-    """Return the URL of a stack's queue of dead letters, and the names of its functions."""
+    """Return the URL of a stack's queue of dead letters, and its functions and other queues."""
     if status_of(cloudformation, name) is None:
         raise RedriveError(f"There is no stack {name} in {cloudformation.meta.region_name}: STACK=")
     resources = resources_of(cloudformation, name)
-    queues = [one.name for one in resources if one.kind == "AWS::SQS::Queue"]
-    if len(queues) != 1:
-        raise RedriveError(f"{name} has {len(queues)} queues, and not one: is it of this template?")
-    return queues[0], {one.name for one in resources if one.kind == "AWS::Lambda::Function"}
+    names = {one.name for one in resources if one.kind.endswith((":Function", ":Queue"))}
+    if not (letters := {one for one in names if "DeadLetterQueue" in one}):
+        raise RedriveError(f"{name} has no DeadLetterQueue: is it of this template?")
+    return min(letters), names - letters
 
 
 def redrive(
-    sqs: Any, lambda_: Any, queue: str, functions: set[str], agreed: Callable[[int], bool]
+    sqs: Any, lambda_: Any, queue: str, targets: set[str], agreed: Callable[[int], bool]
 ) -> None:
     """Show what waits in a queue; send and delete what can be sent, if `agreed` to their number.
 
-    functions: that may be invoked. Raises RedriveError where letters were left in the queue.
+    targets: functions and URLs of queues that may get them. Raises RedriveError where some stay.
     """
-    letters = waiting(sqs, queue, functions)
+    letters = waiting(sqs, queue, targets)
     try:
         for number, letter in enumerate(letters, start=1):
             print(shown(number, letter))
@@ -105,15 +105,15 @@ def redrive(
 
 def again(sqs: Any, lambda_: Any, queue: str, letter: Letter) -> None:
     """Send one event again, and delete its letter; in this order, or it might be lost."""
-    lambda_.invoke(
-        FunctionName=letter.function,
-        InvocationType="Event",
-        Payload=msgspec.json.encode(letter.event),
-    )
+    body = msgspec.json.encode(letter.event)
+    if letter.target.startswith("https:"):
+        sqs.send_message(QueueUrl=letter.target, MessageBody=body.decode())
+    else:
+        lambda_.invoke(FunctionName=letter.target, InvocationType="Event", Payload=body)
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=letter.receipt)
 
 
-def waiting(sqs: Any, queue: str, functions: set[str]) -> list[Letter]:
+def waiting(sqs: Any, queue: str, targets: set[str]) -> list[Letter]:
     """Take all letters out of a queue for HIDDEN_SECONDS, and return them, oldest first."""
     letters = []
     while found := sqs.receive_message(
@@ -122,14 +122,14 @@ def waiting(sqs: Any, queue: str, functions: set[str]) -> list[Letter]:
         WaitTimeSeconds=LISTEN_SECONDS,
         VisibilityTimeout=HIDDEN_SECONDS,
         MessageAttributeNames=["All"],
-        MessageSystemAttributeNames=["SentTimestamp"],
+        MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
     ).get("Messages"):
-        letters += [letter_of(message, functions) for message in found]
+        letters += [letter_of(message, targets) for message in found]
     return sorted(letters, key=lambda letter: letter.sent)
 
 
-def letter_of(message: dict[str, Any], functions: set[str]) -> Letter:
-    """Read a message: of Lambda, which wraps the event, or of a rule or schedule, which do not."""
+def letter_of(message: dict[str, Any], targets: set[str]) -> Letter:
+    """Read a message: of Lambda, which wraps the event, or of a queue, rule or schedule."""
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     said = {
         name: value.get("StringValue", "")
@@ -139,7 +139,8 @@ def letter_of(message: dict[str, Any], functions: set[str]) -> Letter:
         event = msgspec.json.decode(message["Body"])
     except msgspec.DecodeError:
         event = None
-    arn, error, again_at = said.get("TARGET_ARN", ""), said.get("ERROR_MESSAGE", ""), sent
+    arn = said.get("TARGET_ARN") or message["Attributes"].get("DeadLetterQueueSourceArn", "")
+    error, again_at = said.get("ERROR_MESSAGE", "see the log"), sent
     if isinstance(event, dict) and "requestContext" in event:
         try:
             found = msgspec.convert(event, _Lambdas)
@@ -152,10 +153,12 @@ def letter_of(message: dict[str, Any], functions: set[str]) -> Letter:
                 # A person's, which names its run by the request: sent twice it must train once.
                 event = event | {"id": found.context.request}
     name, fault = arn.partition(":function:")[2].partition(":")[0], ""
+    if ":sqs:" in arn:
+        name = next((one for one in targets if one.endswith(f"/{arn.rpartition(':')[2]}")), "")
     if not isinstance(event, dict):
         fault = "it is no event: read it, and delete it by hand"
-    elif name not in functions:
-        fault = f"{arn or 'its target'} is no function of this stack: delete it by hand"
+    elif name not in targets:
+        fault = f"{arn or 'its target'} is nothing of this stack: delete it by hand"
     elif datetime.now(UTC) < again_at:  # else it would be taken for a repetition, and dropped
         fault = f"its last attempt may not have ended: send it after {again_at:%H:%M} UTC"
     return Letter(message["ReceiptHandle"], sent, error, name, event, fault)
@@ -165,7 +168,7 @@ def shown(number: int, letter: Letter) -> str:
     """Return what a person has to know of a letter."""
     event = msgspec.json.encode(letter.event).decode()
     lines = [
-        f"{number}. {letter.sent:%Y-%m-%d %H:%M} UTC  {letter.function or 'unknown function'}",
+        f"{number}. {letter.sent:%Y-%m-%d %H:%M} UTC  {letter.target or 'unknown function'}",
         f"   error: {letter.error[:SHOWN]}",
         f"   event: {event[:SHOWN]}{'…' if len(event) > SHOWN else ''}",
     ]

@@ -33,8 +33,8 @@ EVENTS = {  # who takes what; those that Evergreen announces start nothing
         "performance-degraded",
         "data-uploaded",
     ),
-    "CheckFunction": ("check-schedule", "profile-schedule"),
-    "RolloutFunction": ("rollout-tick", "performance-degraded"),
+    "CheckFunction": ("check-requested", "check-schedule", "profile-schedule"),
+    "RolloutFunction": ("rollout-requested", "rollout-tick", "performance-degraded"),
     "ControlFunction": ("status", "retrain", "approve", "experiment", "pause"),
 }
 

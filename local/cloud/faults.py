@@ -14,12 +14,13 @@ class CutOffError(Exception):
 
 @dataclass(frozen=True)
 class Invocation:
-    """An event that waits for a function; attempts: those that failed."""
+    """An event that waits for a function, or a queue of this ARN; attempts: those that failed."""
 
     function: str
     event: dict[str, Any]
     request_id: str
     attempts: int = 0
+    receipt: dict[str, str] | None = None  # deletes its message, where it came from a queue
 
 
 @dataclass

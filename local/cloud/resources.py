@@ -19,8 +19,12 @@ from moto.s3.models import S3Backend
 from local.template import ACCOUNT, REGION, Template, TemplateError, key_id, physical_name
 
 # moto shows Amazon's own events to the rules of every bus; at Amazon, only to the default bus's.
-OURS = {"source": [{"anything-but": {"prefix": "aws."}}]}
+OURS = {
+    "source": [{"anything-but": {"prefix": "aws."}}],
+    "detail-type": [{"anything-but": ["Check Requested", "Rollout Requested"]}],  # no news
+}
 EVERYTHING = "everything"  # a rule of our own on each bus, for those who watch
+_OF_A_QUEUE = {"VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"}
 TIMESTAMP_PREFIX = "!{timestamp:yyyy/MM/dd/HH}/"  # what moto appends to a prefix by itself
 
 CREDENTIALS = {
@@ -73,8 +77,10 @@ def _atomic() -> Iterator[None]:
 
 def create(template: Template) -> None:
     """Create the template's queues, buckets, streams, buses and rules."""
-    for name in template.of_type("AWS::SQS::Queue"):
-        boto3.client("sqs").create_queue(QueueName=physical_name(name))
+    queues = template.of_type("AWS::SQS::Queue").items()
+    for name, queue in sorted(queues, key=lambda one: "RedrivePolicy" in one[1]):  # letters' first
+        attributes: Any = {key: json.dumps(queue[key]) for key in _OF_A_QUEUE & queue.keys()}
+        boto3.client("sqs").create_queue(QueueName=physical_name(name), Attributes=attributes)
     for name, key in template.of_type("AWS::KMS::Key").items():
         _create_key(key_id(name), key)
     for name, bucket in template.of_type("AWS::S3::Bucket").items():

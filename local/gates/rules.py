@@ -22,7 +22,7 @@ KNOWN = {
     f"{BUCKET}Policy", f"{QUEUE}Policy", f"{TOPIC}Policy",
     # what a scanner or a test looks at
     "AWS::ApiGatewayV2::Stage", "AWS::Events::Rule", "AWS::Lambda::EventInvokeConfig",
-    "AWS::Logs::LogGroup", "AWS::Scheduler::Schedule",
+    "AWS::Lambda::EventSourceMapping", "AWS::Logs::LogGroup", "AWS::Scheduler::Schedule",
     # and what needs nothing
     "AWS::ApiGatewayV2::Api", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard",
     "AWS::Events::EventBus", "AWS::Lambda::Alias", "AWS::Lambda::LayerVersion",

@@ -1,8 +1,8 @@
 """The event plane that moto lacks: it routes requests, events and schedules to the real handlers.
 
-Routes, rules and schedules come from the template. A function that fails is tried again as Lambda
-would, and its event then goes to the dead-letter queue that the template names. Faults may happen
-on the way; the account says what became of everything that was accepted.
+Routes, rules, queues and schedules come from the template. A function that fails is tried again as
+Lambda would, or as moto's queue, and its event then goes to the dead-letter queue that the template
+names. Faults may happen on the way; the account says what became of all that was accepted.
 """
 
 import json
@@ -102,6 +102,9 @@ class Plane:
             invocation = self.waiting.pop(self.faults.next_of(len(self.waiting)))
             if self.faults.delays():
                 delayed.append(invocation)
+            elif invocation.function.startswith("arn:"):
+                url = queue_url(invocation.function.rpartition(":")[2])
+                self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(invocation.event))
             else:
                 self._try(invocation)
         self.waiting += delayed
@@ -116,6 +119,8 @@ class Plane:
         except Exception as error:  # whatever a handler raises, Lambda tries again
             if self.log:
                 print(f"{function} failed: {error!r}", file=self.log)
+            if invocation.receipt:
+                return  # its message can be seen again once it is no longer hidden
             failed = replace(invocation, attempts=invocation.attempts + 1)
             config = self._invocations.get(function, {})
             if failed.attempts <= config.get("MaximumRetryAttempts", RETRIES):
@@ -123,7 +128,30 @@ class Plane:
             else:
                 self._give_up(failed, config, error)
         else:
+            if invocation.receipt:
+                self._sqs.delete_message(**invocation.receipt)
             self.account["processed"] += 1
+
+    def _taken(self) -> bool:
+        """Let each function handle what is next in its queue; return whether there was anything.
+
+        One at a time, which no MaximumConcurrency forbids; what `invoke` enforces holds here too.
+        """
+        found = False
+        for mapping in self.template.of_type("AWS::Lambda::EventSourceMapping").values():
+            function = self._function_at(f":function:{mapping['FunctionName']}")
+            arn = mapping["EventSourceArn"]
+            for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
+                self.roles[function].check(Need(f"sqs:{action}", arn), action)
+            queue = {"QueueUrl": queue_url(arn.rpartition(":")[2])}
+            taken = self._sqs.receive_message(**queue, MessageSystemAttributeNames=["All"])
+            for message in taken.get("Messages", ()):
+                record = {key[0].lower() + key[1:]: value for key, value in message.items()}
+                event = {"Records": [record | {"eventSource": "aws:sqs", "eventSourceARN": arn}]}
+                receipt = queue | {"ReceiptHandle": message["ReceiptHandle"]}
+                self._try(Invocation(function, event, str(uuid.uuid4()), receipt=receipt))
+                found = True
+        return found
 
     @cached_property
     def _invocations(self) -> dict[str, dict[str, Any]]:
@@ -202,18 +230,19 @@ class Plane:
     def settle(self) -> None:
         """Deliver the events that rules have matched, and those that these lead to."""
         self._work()
-        while self._matched():
+        while self._matched() or self._taken():
             self._work()
         for event in self._received(EVERYTHING):
             self.on_event(event)
 
     def _matched(self) -> bool:
-        """Hand what rules have matched to Lambda; return whether there was anything."""
+        """Hand what rules have matched to their targets; return whether there was anything."""
         before = self.account["accepted"]
         for rule, properties in self.template.enabled("AWS::Events::Rule").items():
             for event in self._received(rule):
                 for target in properties["Targets"]:
-                    self._accept(self._function_at(target["Arn"]), event)
+                    arn = target["Arn"]
+                    self._accept(arn if ":sqs:" in arn else self._function_at(arn), event)
         return self.account["accepted"] > before
 
     def _received(self, rule: str) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,8 @@ def test_the_metrics_that_are_counted_are_those_that_functions_write() -> None:
 def test_the_first_level_costs_its_images_and_its_key_until_somebody_asks() -> None:
     paid = {item: dollars for item, dollars in cost.idle(LEVELS["1"]).items() if dollars}
 
-    assert set(paid) == {"images in their repositories", "key that signs manifests"}
+    queues = "their queues, mostly asked in vain"
+    assert set(paid) == {queues, "images in their repositories", "key that signs manifests"}
     assert paid["key that signs manifests"] == 1.00
 
 
@@ -81,8 +82,15 @@ def test_runs_are_counted_from_the_schedules_that_are_enabled() -> None:
 def test_a_run_is_paid_for_by_its_memory_and_seconds() -> None:
     found = cost.idle(LEVELS["2"])["scheduled invocations in Lambda"]
 
-    gigabyte_seconds = (720 * 15 + 720 * 15 + 30 * 60) * 3008 / 1024
+    gigabyte_seconds = (720 * 15 + 720 * 20 + 30 * 65) * 3008 / 1024
     assert found == pytest.approx(gigabyte_seconds * 0.0000166667 + 1470 * 0.20 / 1e6)
+
+
+def test_a_queue_is_asked_all_the_time_whether_there_is_anything_in_it_or_not() -> None:
+    item = "their queues, mostly asked in vain"
+
+    assert cost.idle(LEVELS["1"])[item] == pytest.approx(0.26)
+    assert cost.idle(FULL)[item] == pytest.approx(3 * 0.26)
 
 
 def test_a_metric_is_paid_for_in_the_hours_in_which_it_is_written() -> None:

@@ -14,10 +14,12 @@ from evergreen.registry.run_claims import RUN_LIMIT
 from local import redrive
 from local.plane.plane import Plane
 from local.redrive import RedriveError
-from local.template import physical_name, queue_url
+from local.template import ROOT, physical_name, queue_url
+from tests.support import queues
 
 QUEUE = queue_url(physical_name("DeadLetterQueue"))
 TRAIN, CHECK = physical_name("TrainFunction"), physical_name("CheckFunction")
+CHECKS = queue_url(physical_name("CheckQueue"))
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:"
 SLOT = {"slot": "2013-02-01T05:00:00Z"}
 
@@ -57,10 +59,18 @@ def of_a_rule(sqs: Any, event: Any, function: str = CHECK) -> None:
     sqs.send_message(QueueUrl=QUEUE, MessageBody=json.dumps(event), MessageAttributes=values)
 
 
+def of_a_queue(sqs: Any, clock: Any, event: Any) -> None:
+    """Let an event fail as often as its queue lets it."""
+    sqs.send_message(QueueUrl=CHECKS, MessageBody=json.dumps(event))
+    for _ in range(4):
+        sqs.receive_message(QueueUrl=CHECKS)
+        clock.shift(timedelta(hours=2))
+
+
 def sent(sqs: Any, agreed: bool = True, refuses: bool = False) -> list[tuple[str, Any]]:
     """Redrive, and return what Lambda took."""
     lambda_ = Lambda(refuses)
-    redrive.redrive(sqs, lambda_, QUEUE, {TRAIN, CHECK}, lambda _: agreed)
+    redrive.redrive(sqs, lambda_, QUEUE, {TRAIN, CHECK, CHECKS}, lambda _: agreed)
     return lambda_.taken
 
 
@@ -86,6 +96,21 @@ def test_an_event_goes_to_the_function_that_failed_and_its_letter_is_gone(
     assert f"1. 2013-02-01 12:00 UTC  {CHECK}" in said
     assert "error: no rows" in said
     assert f"event: {json.dumps(SLOT, separators=(',', ':'))}" in said
+
+
+def test_a_message_goes_back_to_the_queue_that_gave_it_up_where_it_waits_for_its_turn(
+    sqs: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queues.tell_origins(monkeypatch)
+    event = json.loads((ROOT / "events" / "check-requested.json").read_text())
+    of_a_queue(sqs, clock, event)
+
+    assert sent(sqs) == []
+
+    (message,) = sqs.receive_message(QueueUrl=CHECKS)["Messages"]
+    assert json.loads(message["Body"]) == event
+    assert left(sqs, clock) == 0
+    assert CHECKS in capsys.readouterr().out
 
 
 def test_many_letters_are_all_sent_oldest_first(sqs: Any, clock: Any) -> None:
@@ -186,17 +211,20 @@ def test_the_command_finds_the_queue_of_the_stack_asks_and_sends_nothing_without
 ) -> None:
     monkeypatch.setattr(redrive, "LISTEN_SECONDS", 0)
     monkeypatch.setattr(builtins, "input", lambda _: "y")
-    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    queues = {"DeadLetterQueue": {"Type": "AWS::SQS::Queue"}, "Other": {"Type": "AWS::SQS::Queue"}}
+    template = {"Resources": queues}
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(StackName="another", TemplateBody=json.dumps(template))
     monkeypatch.setattr(boto3, "Session", lambda **_: boto3)  # the clients of all tests
-    queue, functions = redrive.parts_of(cloudformation, "another")
+    queue, targets = redrive.parts_of(cloudformation, "another")
     boto3.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(SLOT))
 
     with pytest.raises(SystemExit, match="1 left in the queue"):
         run(monkeypatch, "--stack", "another")
 
-    assert functions == set()
+    assert "DeadLetterQueue" in queue
+    (other,) = targets
+    assert "Other" in other
     assert "1. 2013-02-01 12:00 UTC  unknown function" in capsys.readouterr().out
 
 

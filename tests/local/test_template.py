@@ -104,14 +104,19 @@ def test_a_parameter_reaches_the_environment_of_a_function() -> None:
 # What the template promises
 
 
-@pytest.mark.parametrize(("level", "count"), [("1", 5), ("2", 9), ("3", 9), ("4", 9)])
+QUEUE = "AWS::SQS::Queue"
+
+
+@pytest.mark.parametrize(("level", "count"), [("1", 5), ("2", 11), ("3", 11), ("4", 11)])
 def test_there_is_a_dead_letter_queue_behind_every_target(level: str, count: int) -> None:
     template = resolve(TRANSLATED, {"MaturityLevel": level})
     schedules = template.of_type("AWS::Scheduler::Schedule").values()
     rules = template.of_type("AWS::Events::Rule").values()
     targets = [schedule["Target"] for schedule in schedules]
+    started = {target["Arn"].rpartition(":")[2] for target in targets}
     targets += [target for rule in rules for target in rule["Targets"]]
-    named = {target["Arn"] for target in targets}
+    work = {physical_name(name): queue for name, queue in template.of_type(QUEUE).items()}
+    del work[physical_name("DeadLetterQueue")]
     configs = template.of_type("AWS::Lambda::EventInvokeConfig").values()
     kept = {
         config["FunctionName"]: config["DestinationConfig"]["OnFailure"]["Destination"]
@@ -119,10 +124,44 @@ def test_there_is_a_dead_letter_queue_behind_every_target(level: str, count: int
     }
 
     assert len(targets) == count
-    assert {arn.rpartition(":")[2] for arn in named} == set(kept)
-    (queue,) = template.of_type("AWS::SQS::Queue")
+    assert {target["Arn"].rpartition(":")[2] for target in targets} == {*started, *work}
+    assert started <= set(kept)
     arns = [*kept.values(), *(target["DeadLetterConfig"]["Arn"] for target in targets)]
-    assert {arn.rpartition(":")[2] for arn in arns} == {physical_name(queue)}
+    arns += [queue["RedrivePolicy"]["deadLetterTargetArn"] for queue in work.values()]
+    assert {arn.rpartition(":")[2] for arn in arns} == {physical_name("DeadLetterQueue")}
+
+
+MAPPING = "AWS::Lambda::EventSourceMapping"
+
+
+@pytest.mark.parametrize("level", ["1", "4"])
+def test_each_queue_is_read_by_one_function_which_it_waits_for(level: str) -> None:
+    template = resolve(TRANSLATED, {"MaturityLevel": level})
+    functions = {
+        physical_name(name): function
+        for name, function in template.of_type("AWS::Lambda::Function").items()
+    }
+    queues = {name: queue for name, queue in template.of_type(QUEUE).items() if "Dead" not in name}
+
+    read = template.of_type(MAPPING)
+
+    assert set(read) == {f"{name}Reader" for name in queues}
+    for name, queue in queues.items():
+        mapping = read[f"{name}Reader"]
+        assert mapping["EventSourceArn"].endswith(f":{physical_name(name)}")
+        assert mapping["BatchSize"] == 1  # as functions/scheduled.py takes them
+        timeout = int(functions[mapping["FunctionName"]]["Timeout"])
+        assert int(queue["VisibilityTimeout"]) == 6 * timeout
+
+
+def test_how_many_endpoints_are_handled_at_the_same_time_are_parameters() -> None:
+    asked = {"TrainConcurrency": "7", "CheckConcurrency": "5", "RolloutConcurrency": "3"}
+
+    found = resolve(TRANSLATED, asked).of_type(MAPPING)
+
+    assert {name: one["ScalingConfig"]["MaximumConcurrency"] for name, one in found.items()} == {
+        f"{name.removesuffix('Concurrency')}QueueReader": value for name, value in asked.items()
+    }
 
 
 def test_each_function_logs_to_a_group_that_says_how_long_and_runs_the_python_of_the_tests(
@@ -286,16 +325,19 @@ def test_all_that_is_derived_from_captures_expires_with_them(template: Template)
         )  # fmt: skip
 
 
-def test_the_concurrency_that_is_reserved_is_what_the_first_deployment_asks_for(
+def test_work_that_nobody_waits_for_leaves_some_of_a_new_account_s_ten_executions_to_requests(
     template: Template,
 ) -> None:
     functions = template.of_type("AWS::Lambda::Function").values()
+    mappings = template.of_type(MAPPING).values()
 
-    reserved = sum(int(f.get("ReservedConcurrentExecutions", 0)) for f in functions)
+    at_once = sum(int(one["ScalingConfig"]["MaximumConcurrency"]) for one in mappings)
 
-    words = ("no", "one", "two", "three", "four", "five")
-    text = (ROOT / "docs" / "deploying.md").read_text()
-    assert f"reserve {words[reserved]} concurrent executions" in text
+    assert not [one for one in functions if "ReservedConcurrentExecutions" in one]
+    assert at_once == 6
+    assert "checks, trainings and ticks take six at most" in (
+        (ROOT / "docs" / "deploying.md").read_text().replace("\n   ", " ")
+    )
 
 
 HTTP = ("PredictFunction", "FeedbackFunction")

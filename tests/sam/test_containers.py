@@ -133,7 +133,8 @@ def test_rollout_and_control_decide_in_their_containers(deployed: Deploy) -> Non
         _, first = ask(plane)
         candidate = enter_a_copy(stack.registry(), first["version"])
 
-        ticked = plane.invoke("RolloutFunction", {"slot": datetime.now(UTC).isoformat()})
+        asked = {"endpoint": NAME, "slot": datetime.now(UTC).isoformat()}
+        ticked = plane.invoke("RolloutFunction", asked)
         paused = plane.request(
             "POST", f"{CONTROL}/pause", b'{"generation": 3, "reason": "the codes change"}', JSON
         )

@@ -80,8 +80,6 @@ def _of_aws(error: BaseException) -> str | None:
 
 def unexpected(error: Exception) -> Exception:
     """Return what may leave a handler for an error: Lambda logs and traces what that says."""
-    if isinstance(error, ExceptionGroup):
-        return ExceptionGroup(error.message, [unexpected(each) for each in error.exceptions])
     known = isinstance(error, EvergreenError) and not isinstance(error, InvalidRequestError)
     return error if known else UnexpectedError(worded(error))
 

@@ -36,6 +36,16 @@ class RetrainRequested(Event, frozen=True, kw_only=True):
     trigger: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z-]{0,19}\Z")]
 
 
+class CheckRequested(Event, frozen=True, kw_only=True):
+    """A schedule asks for the daily check of an endpoint, over the days until `time`."""
+
+    time: Moment
+
+
+class RolloutRequested(CheckRequested, frozen=True, kw_only=True):
+    """A schedule asks for a tick of an endpoint's rollout, for `time`."""
+
+
 class TrainingSkipped(Event, frozen=True, kw_only=True):
     """A training did not start, or stopped at the data."""
 
@@ -148,6 +158,8 @@ class PerformanceDegraded(Noticed, frozen=True, kw_only=True):
 
 TYPES: dict[str, type[Event]] = {
     "Retrain Requested": RetrainRequested,
+    "Check Requested": CheckRequested,
+    "Rollout Requested": RolloutRequested,
     "Training Skipped": TrainingSkipped,
     "Model Trained": ModelTrained,
     "Candidate Rejected": CandidateRejected,

@@ -338,7 +338,7 @@ def test_a_check_or_a_tick_that_fails_on_a_row_does_not_quote_it(
     monkeypatch: pytest.MonkeyPatch,
     function: str,
 ) -> None:
-    slot = {"slot": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"}
+    slot = {"endpoint": NAME, "slot": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"}
     for broken in (
         "evergreen.monitoring.assessment.assess",
         "evergreen.rollout.gather_evidence.gather",
@@ -347,8 +347,8 @@ def test_a_check_or_a_tick_that_fails_on_a_row_does_not_quote_it(
 
     assert said.invoke(function, slot) is None
 
-    assert "ValueError" in said.log.getvalue()
-    assert "evergreen" in said.failures[0] or "1 of 1" in said.failures[0]
+    assert "ValueError" in said.failures[0]
+    assert "evergreen" in said.failures[0]
     assert said.leaks(announced()) == {}
 
 
@@ -362,7 +362,8 @@ def test_a_check_of_rows_with_markers_names_features_and_no_values(
     given.deliver(data, [given.label(300, LABEL, NOW)], NOW, "odd")
     clock.move_to(slot)
 
-    found = said.invoke("CheckFunction", {"slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}"})
+    asked = {"endpoint": NAME, "slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}"}
+    found = said.invoke("CheckFunction", asked)
 
     assert found["checked"][NAME] != "insufficient data"
     assert "feature checked" in said.log.getvalue()
@@ -438,13 +439,6 @@ def test_an_error_of_aws_is_its_code_and_a_missing_permission_names_what_is_miss
 
     assert worded(slow) == "PutRecordBatch was answered with Slow"
     assert "s3:PutObject" in worded(denied)
-
-
-def test_errors_of_a_group_lose_their_words_one_by_one() -> None:
-    group = unexpected(ExceptionGroup("2 of 2", [ValueError(TEXT), EvergreenError("known")]))
-
-    assert isinstance(group, ExceptionGroup)
-    assert [str(error) for error in group.exceptions] == ["ValueError", "known"]
 
 
 SOURCES = sorted(CODE.rglob("*.py"))

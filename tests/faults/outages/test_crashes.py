@@ -188,7 +188,9 @@ def test_a_tick_that_is_cut_off_anywhere_and_comes_again_decides_once_and_says_s
     before = document(autopilot.registry).generation
 
     calls = autopilot.converges(
-        lambda plane: plane.invoke("RolloutFunction", {"slot": f"{LATER:%Y-%m-%dT%H:%M:%SZ}"})
+        lambda plane: plane.invoke(
+            "RolloutFunction", {"endpoint": NAME, "slot": f"{LATER:%Y-%m-%dT%H:%M:%SZ}"}
+        )
     )
 
     assert called(calls) == ways

@@ -17,14 +17,13 @@ from evergreen.aws.s3 import Store
 from evergreen.contract.errors import DeliveryError
 from evergreen.registry import events, run_claims
 from evergreen.registry.manifest import Manifest
-from evergreen.registry.run_claims import RUN_LIMIT
 from local import redrive
 from local.cloud.faults import Faults
 from local.plane.plane import Plane
 from local.template import Template, physical_name, queue_url
 from tests.faults.wire import objects
 from tests.local.plane.test_plane import at_level, put_on_bus
-from tests.support import given
+from tests.support import given, queues
 from tests.support.given import NAME, NOW
 from tests.support.registries import registry_of
 
@@ -41,6 +40,7 @@ def template() -> Template:
 def queue(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what reads the queue of dead letters, of which nobody waits for more."""
     monkeypatch.setattr(redrive, "LISTEN_SECONDS", 0)
+    queues.tell_origins(monkeypatch)
     return boto3.client("sqs")
 
 
@@ -82,11 +82,14 @@ def letters(sqs: Any) -> list[Any]:
 
 
 def send_again(plane: Plane, sqs: Any, clock: Any, times: int = 1) -> None:
-    """Redrive as a person does, a while after the last letter came."""
-    clock.shift(RUN_LIMIT)
-    functions = {physical_name(name) for name in plane._functions}
-    redrive.redrive(sqs, Lambda(plane, times), QUEUE, functions, lambda _: True)
-    plane.settle()
+    """Redrive as a person does, once all that waits has ended or came among the letters."""
+    for _ in range(4):
+        clock.shift(timedelta(hours=2))
+        plane.settle()
+    targets = {*queues.WORK, *(physical_name(name) for name in plane._functions)}
+    redrive.redrive(sqs, Lambda(plane, times), QUEUE, targets, lambda _: True)
+    for _ in range(times):
+        plane.settle()
 
 
 shares = st.sampled_from([0.0, 0.3, 0.8])
@@ -152,10 +155,11 @@ def test_after_any_faults_redriving_ends_all_and_redriving_twice_changes_nothing
     plane.faults = Faults(seed, duplicated=0.3, delayed=0.2, crashed=0.6, reordered=True)
     happenings(plane, data, clock)
 
-    accepted = plane.account["accepted"]
-    dead = plane.account["dead-lettered"]
-    assert accepted == plane.account["processed"] + len(plane.waiting) + dead
-    assert dead, "no function gave up: this seed tries nothing"
+    accepted, waiting = plane.account["accepted"], len(plane.waiting)
+    waiting += sum(queues.counted(url) for url in queues.WORK)
+    dead = queues.counted(queues.LETTERS)
+    assert accepted == plane.account["processed"] + waiting + dead
+    assert dead, "nothing was given up: this seed tries nothing"
 
     plane.faults = Faults()
     kept = _copied(queue)
@@ -178,18 +182,28 @@ def test_after_any_faults_redriving_ends_all_and_redriving_twice_changes_nothing
     decided = Counter(one.by for one in registry.history(seen.document) if one.by in _names(runs))
     assert set(decided.values()) <= {1}
 
-    for body in kept:
-        queue.send_message(QueueUrl=QUEUE, MessageBody=body)
+    for copied in kept * 2:
+        queue.send_message(QueueUrl=QUEUE, **copied)
     send_again(plane, queue, clock, times=2)
 
     assert letters(queue) == []
     assert objects()[artifacts.bucket] == before
 
 
-def _copied(sqs: Any) -> list[str]:
-    """Return the bodies of the dead letters, which stay."""
-    found = sqs.receive_message(QueueUrl=QUEUE, MaxNumberOfMessages=10, VisibilityTimeout=1)
-    return [message["Body"] for message in found.get("Messages", ())]
+def _copied(sqs: Any) -> list[dict[str, Any]]:
+    """Return what sends each dead letter once more; they stay."""
+    found = sqs.receive_message(
+        QueueUrl=QUEUE,
+        MaxNumberOfMessages=10,
+        VisibilityTimeout=1,
+        MessageSystemAttributeNames=["All"],
+    )
+    copies = []
+    for message in found.get("Messages", ()):
+        origin = message["Attributes"].get("DeadLetterQueueSourceArn")
+        target = {"TARGET_ARN": {"DataType": "String", "StringValue": origin}} if origin else {}
+        copies.append({"MessageBody": message["Body"], "MessageAttributes": target})
+    return copies
 
 
 def _names(runs: list[Any]) -> set[str]:
@@ -201,7 +215,7 @@ def test_an_event_that_is_sent_again_too_early_is_not_taken_for_a_repetition(
 ) -> None:
     given.upload(data)
     plane.faults = Faults(crashed=1.0)
-    plane.settle()
+    plane.deliver("TrainFunction", {"endpoint": NAME})
     functions = {physical_name(name) for name in plane._functions}
     plane.faults = Faults()
 
@@ -263,7 +277,12 @@ def test_an_event_that_the_bus_refuses_with_200_is_an_error_of_the_function(
 
 
 def test_a_decision_whose_announcement_was_refused_is_announced_by_the_retry(
-    plane: Plane, remembered: None, data: Store, artifacts: Store, monkeypatch: pytest.MonkeyPatch
+    plane: Plane,
+    remembered: None,
+    data: Store,
+    artifacts: Store,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put, refusals = clients.events().put_events, [2]
 
@@ -278,8 +297,10 @@ def test_a_decision_whose_announcement_was_refused_is_announced_by_the_retry(
     plane.on_event = lambda event: said.append(event["detail-type"])
     given.upload(data)
 
-    plane.settle()
+    for _ in range(3):
+        plane.settle()
+        clock.shift(timedelta(hours=2))
 
     assert refusals == [0]
-    assert plane.account["dead-lettered"] == 0
+    assert queues.counted(queues.LETTERS) == 0
     assert said.count("Model Promoted") == 1

@@ -13,14 +13,13 @@ import time_machine
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.examples import from_table
-from evergreen.contract.errors import UnknownEndpointError
 from evergreen.monitoring import reference_profile
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REFERENCE
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
-from tests.support import given
+from tests.support import given, queues
 from tests.support.given import NAME, NOW, capture
 from tests.support.traffic import DAY, SLOT, Announced, outcomes, promoted, requests, stored_report
 
@@ -36,7 +35,8 @@ def champion(plane: Plane, artifacts: Store, trained: Trained) -> str:
 
 def checked(plane: Plane, clock: time_machine.Traveller, data: Store) -> CheckReport:
     clock.move_to(SLOT)
-    answer = plane.invoke("CheckFunction", {"slot": f"{SLOT:%Y-%m-%dT%H:%M:%SZ}"})
+    slot = f"{SLOT:%Y-%m-%dT%H:%M:%SZ}"
+    answer = plane.invoke("CheckFunction", {"endpoint": NAME, "slot": slot})
     found = stored_report(data, SLOT)
     assert answer == {"checked": {NAME: found.status}}
     return found
@@ -200,7 +200,8 @@ def test_a_closed_day_stays_though_its_captures_are_gone(
             data.s3.delete_object(Bucket=data.bucket, Key=key)
     clock.move_to(SLOT + DAY)
 
-    plane.invoke("CheckFunction", {"slot": f"{SLOT + DAY:%Y-%m-%dT%H:%M:%SZ}"})
+    slot = f"{SLOT + DAY:%Y-%m-%dT%H:%M:%SZ}"
+    plane.invoke("CheckFunction", {"endpoint": NAME, "slot": slot})
 
     later = stored_report(data, SLOT + DAY).performance
     assert first is not None
@@ -220,8 +221,13 @@ def test_an_endpoint_that_fails_does_not_keep_the_others_from_being_checked(
     monkeypatch.setattr("evergreen.contract.endpoint_files.names", lambda: ["another", NAME])
     lost = msgspec.structs.replace(given.document(given.version(9)), endpoint="another")
     artifacts.put("endpoints/another.json", msgspec.json.encode(lost))
+    clock.move_to(SLOT)
 
-    with pytest.RaisesGroup(UnknownEndpointError, match="1 of 2 endpoints were not checked"):
-        checked(plane, clock, data)
+    plane.deliver("CheckFunction", {"slot": f"{SLOT:%Y-%m-%dT%H:%M:%SZ}"})
+    for _ in range(4):
+        plane.settle()
+        clock.shift(DAY / 12)
 
     assert stored_report(data, SLOT).status == "insufficient data"
+    (letter,) = queues.letters()
+    assert (letter["detail-type"], letter["detail"]["endpoint"]) == ("Check Requested", "another")

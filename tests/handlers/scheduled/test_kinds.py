@@ -115,7 +115,8 @@ def test_a_problem_is_trained_served_told_its_outcomes_checked_and_trained_again
 
     slot = at + 4 * DAY
     clock.move_to(slot)
-    plane.invoke("CheckFunction", {"slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}"})
+    asked = {"endpoint": name, "slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}"}
+    plane.invoke("CheckFunction", asked)
     stored = data.get(key_of(name, slot))
     assert stored is not None
     report = msgspec.json.decode(stored.body, type=CheckReport)

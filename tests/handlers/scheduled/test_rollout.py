@@ -1,5 +1,6 @@
 """The rollout: a challenger goes forward, or not, on what was recorded."""
 
+import json
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ import bootstrap as aws_clients
 import endpoints.flight_delay as flight_delay
 import rollout
 from evergreen.aws.s3 import Store
-from evergreen.contract.errors import UnknownEventError
+from evergreen.contract.errors import EvergreenError, UnexpectedError, UnknownEventError
 from evergreen.registry.state import Document
 from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
@@ -90,7 +91,8 @@ class Ticks:
     def __call__(self, day: float) -> str | None:
         at = NOW + day * DAY
         self.clock.move_to(at)
-        answer = rollout.handler({"slot": f"{at:%Y-%m-%dT%H:%M:%SZ}"}, Context())
+        slot = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        answer = rollout.handler({"endpoint": NAME, "slot": slot}, Context())
         self.said += [name for name, _ in self.announced()]
         found: str | None = answer["decided"][NAME]
         return found
@@ -219,7 +221,7 @@ def test_what_has_become_corrupt_since_it_was_compared_is_not_promoted(
     assert stored
     waiting.put(key, stored.body[:-1])
 
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(EvergreenError):
         ticked(11.5)
 
     assert ticked(11.6) == "challenger rejected"
@@ -277,6 +279,19 @@ def test_a_tick_twice_late_or_out_of_order_decides_nothing_anew(
     assert document_of(waiting) == after
 
 
+def test_an_event_that_is_delivered_twice_is_decided_on_once(
+    waiting: Store, data: Store, clock: time_machine.Traveller
+) -> None:
+    clock.move_to(NOW + 2 * DAY)
+    detail = {"endpoint": NAME, "time": f"{NOW + 2 * DAY:%Y-%m-%dT%H:%M:%SZ}"}
+    event = {"detail-type": "Rollout Requested", "detail": detail}
+    message = {"Records": [{"messageId": "one", "body": json.dumps(event)}]}
+
+    answers = [rollout.handler(message, Context())["decided"] for _ in range(2)]
+
+    assert answers == [{NAME: "shadow started"}, {NAME: None}]
+
+
 def test_of_two_ticks_at_the_same_moment_one_decides(
     waiting: Store, data: Store, ticked: Ticks
 ) -> None:
@@ -310,7 +325,7 @@ def test_a_decision_that_a_crash_kept_from_being_announced_is_announced_by_the_n
 ) -> None:
     with (
         injected(aws_clients.events(), "events.PutEvents", Fault(500, times=9)),
-        pytest.raises(ExceptionGroup),
+        pytest.raises(UnexpectedError),
     ):
         ticked(2)
     assert document_of(waiting).challenger
@@ -327,7 +342,14 @@ def document_of(artifacts: Store) -> Document:
 
 
 @pytest.mark.parametrize(
-    "event", [{}, {"slot": "2413-01-01T00:00:00Z"}, {"detail-type": "Model Trained", "detail": {}}]
+    "event",
+    [
+        {},
+        {"slot": "2413-01-01T00:00:00Z"},
+        {"endpoint": NAME, "slot": "2413-01-01T00:00:00Z"},
+        {"detail-type": "Model Trained", "detail": {}},
+        {"detail-type": "Performance Degraded", "detail": {}},
+    ],
 )
 def test_an_event_that_is_not_for_it_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(UnknownEventError):

@@ -22,7 +22,7 @@ from local.cloud.permissions import (
     roles,
 )
 from local.plane.plane import Plane
-from local.template import Template, TemplateError, physical_name
+from local.template import Template, TemplateError, physical_name, queue_url
 from tests.support import given
 from tests.support.given import NAME
 
@@ -423,18 +423,13 @@ def invokers(template: Template) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_every_rule_may_invoke_its_function_and_no_other_rule_may(template: Template) -> None:
-    wanted = {
-        ("events.amazonaws.com", target["Arn"].rpartition(":")[2],
-         f"arn:aws:events:{HERE}:rule/{physical_name(rule)}")
-        for rule, found in template.of_type("AWS::Events::Rule").items()
-        for target in found["Targets"]
-    }  # fmt: skip
+def test_a_rule_writes_to_queues_and_may_invoke_no_function(template: Template) -> None:
+    rules = template.of_type("AWS::Events::Rule").values()
 
-    given_ = {one for one in invokers(template) if one[0] == "events.amazonaws.com"}
+    targets = {target["Arn"].split(":")[2] for rule in rules for target in rule["Targets"]}
 
-    assert len(wanted) == 5
-    assert given_ == wanted
+    assert targets == {"sqs"}
+    assert "events.amazonaws.com" not in {principal for principal, _, _ in invokers(template)}
 
 
 def test_every_route_may_invoke_its_function_and_no_other_route_may(template: Template) -> None:
@@ -464,14 +459,17 @@ def invoked_arn(name: str) -> str:
     ("source", "allowed"),
     [(OUR_RULE, True), (OUR_RULE.replace("123456789012", "999999999999"), False), (None, False)],
 )
-def test_only_rules_of_this_account_may_send_to_the_dead_letter_queue(
-    template: Template, source: str | None, allowed: bool
+@pytest.mark.parametrize("queue", ["DeadLetter", "Check", "Train", "Rollout"])
+def test_only_rules_of_this_account_may_send_to_a_queue(
+    template: Template, queue: str, source: str | None, allowed: bool
 ) -> None:
-    (found,) = template.of_type("AWS::SQS::QueuePolicy").values()
+    found = template.of_type("AWS::SQS::QueuePolicy")[f"{queue}QueuePolicy"]
     sent = grants(found["PolicyDocument"], {"Service": "events.amazonaws.com"})
     others = grants(found["PolicyDocument"], {"Service": "s3.amazonaws.com"})
-    need = Need("sqs:SendMessage", DEAD_LETTERS, {"aws:SourceArn": source} if source else {})
+    arn = f"arn:aws:sqs:{HERE}:{physical_name(f'{queue}Queue')}"
+    need = Need("sqs:SendMessage", arn, {"aws:SourceArn": source} if source else {})
 
+    assert found["Queues"] == [queue_url(physical_name(f"{queue}Queue"))]
     assert (allowing(sent, need) is not None) is allowed
     assert allowing(others, need) is None
 
