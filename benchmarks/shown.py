@@ -14,9 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
 from benchmarks.installed import BUILD
 from local import command_line, marked
@@ -97,7 +96,9 @@ class Page:
 
         said: one paragraph on when and where. facts: what the JSON says beside the tables.
         """
-        show(tables, self.width, said)
+        console, text = Console(), markdown(said, tables)
+        console.width = max(console.width, self.width)
+        console.print(Markdown(text))
         date = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         named = [
             dict(zip(("title", "remark", "heads", "rows"), one, strict=True)) for one in tables
@@ -167,20 +168,6 @@ def reached(goals: Iterable[Goal]) -> Shown:
     """Return the table of goals."""
     rows = [[one.text, one.figure, one.goal, "yes" if one.reached else "NO"] for one in goals]
     return "Goals", "", ["", "measured", "goal", "reached"], rows
-
-
-def show(tables: Iterable[Shown], width: int, said: str) -> None:
-    """Print the tables; width: of the widest."""
-    console = Console()
-    console.width = max(console.width, width)
-    for title, _, heads, rows in tables:
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-        for index, head in enumerate(heads):
-            table.add_column(head, justify="right" if index else "left")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    console.print(said, highlight=False)
 
 
 def markdown(said: str, tables: Iterable[Shown]) -> str:

@@ -69,26 +69,33 @@ class Api:
         if self.signature:
             raise AddressError(f"{what} is of `make serve`: name its address with --url")
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+    def send(
+        self, method: str, path: str, body: bytes | None = None, *, signed: bool = True
+    ) -> tuple[int, bytes]:
+        """Return the status and the body of an answer; botocore's errors where there is none."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         request = AWSRequest(method, self.url + path, headers, body)
-        if self.signature:
+        if self.signature and signed:
             self.signature.add_auth(request)
+        answer = self.http.send(request.prepare())
+        return answer.status_code, answer.content
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         try:
-            answer = self.http.send(request.prepare())
+            status, content = self.send(method, path, body)
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
             raise UnreachableError(
                 f"{self.url} does not answer ({error}): is `make serve` ready there, or is it the "
                 "output ApiUrl of a stack that exists?"
             ) from error
-        text = answer.content.decode(errors="replace")
+        text = content.decode(errors="replace")
         try:
             found = json.loads(text)
         except ValueError:
             found = None
-        if answer.status_code < 300 and found is not None:
+        if status < 300 and found is not None:
             return found
-        raise _refusal(answer.status_code, text, found)
+        raise _refusal(status, text, found)
 
 
 def _path(parts: tuple[str, ...]) -> str:

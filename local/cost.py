@@ -7,7 +7,6 @@ and free tiers are left out.
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import Any
 
 from local import command_line, marked
@@ -142,15 +141,10 @@ def traffic(template: Template) -> Table:
 def _runs(template: Template) -> Iterator[tuple[str, int]]:
     """Yield each schedule that is enabled, and how often it fires in a month."""
     for name, schedule in template.enabled("AWS::Scheduler::Schedule").items():
-        times = _times(schedule)
-        yield name, sum(1 for _ in takewhile(lambda time: time < START + MONTH, times))
-
-
-def _times(schedule: dict[str, Any]) -> Iterator[datetime]:
-    time = START - timedelta(seconds=1)
-    while True:
-        time = next_time(schedule, time, START)
-        yield time
+        count, time = 0, next_time(schedule, START - timedelta(seconds=1), START)
+        while time < START + MONTH:
+            count, time = count + 1, next_time(schedule, time, START)
+        yield name, count
 
 
 def _metrics(alarm: dict[str, Any]) -> int:
@@ -175,12 +169,6 @@ def _lambda(template: Template, function: str, seconds: float) -> float:
     megabytes = int(template.of_type("AWS::Lambda::Function")[function]["MemorySize"])
     used = megabytes / 1024 * seconds * PRICES["Lambda, per GB-second"]
     return used + PRICES["Lambda requests, per million"] / 1e6
-
-
-def _run(template: Template, schedule: str) -> float:
-    """Return the price of one invocation by a schedule."""
-    seconds = ASSUMED[SCHEDULES[schedule]["seconds"]]
-    return _lambda(template, _function(template, schedule), seconds)
 
 
 def _s3_requests(schedule: str) -> float:

@@ -152,8 +152,7 @@ def until_stopped(life: ByHand, server: "Server", console: Console, kept: Path |
 
 def said(event: Event) -> str:
     """Return an event in a line."""
-    about = event.detail.get("reason") or ", ".join(event.detail.get("features", ()))
-    return f"{event.time:%Y-%m-%d %H:%M} [bold]{event.type}[/bold] {about}"
+    return f"{event.time:%Y-%m-%d %H:%M} [bold]{event.type}[/bold] {event.about}"
 
 
 class Server(ThreadingHTTPServer):

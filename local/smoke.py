@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from botocore import exceptions
-from botocore.awsrequest import AWSRequest
 
 from cli.api import AddressError, Api, api_of
 from local import command_line
@@ -127,17 +126,13 @@ def refusal(code: str, *faults: str) -> Callable[[Any], str]:
 
 def ask(api: Api, check: Check) -> Outcome:
     """Send a check's request, judge the answer, and print a line about both."""
-    headers = {"Content-Type": "application/json"} if check.body else {}
-    request = AWSRequest(check.method, api.url + check.path, headers, check.body)
-    if api.signature and check.signed:
-        api.signature.add_auth(request)
     begun = time.perf_counter()
-    answer = api.http.send(request.prepare())
+    status, content = api.send(check.method, check.path, check.body, signed=check.signed)
     milliseconds = 1000 * (time.perf_counter() - begun)
-    verdict, note = judge(check, answer.status_code, answer.content)
-    took = f"{answer.status_code}  {milliseconds:>6.0f} ms"
+    verdict, note = judge(check, status, content)
+    took = f"{status}  {milliseconds:>6.0f} ms"
     print(f"{verdict:<11}  {took}  {check.method} {check.path}: {note}", flush=True)
-    return Outcome(check, answer.status_code, verdict, note)
+    return Outcome(check, status, verdict, note)
 
 
 def judge(check: Check, status: int, body: bytes) -> tuple[str, str]:

@@ -4,13 +4,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.drift import counts
-from benchmarks.drift.counts import KINDS, NORMAL, Bools, Drawn, Judged, references
+from benchmarks.drift.counts import KINDS, NORMAL, Bools, Judged, references
 from benchmarks.shown import Goal, Part, Shown
 from evergreen.monitoring.two_sample_tests import Counts, upper_bound
 
 WINDOW_ROWS = (200, 1_000, 5_000, 20_000, 100_000, 1_000_000)
 BATCH = 10_000  # features at once
-AUDITS = 5  # checks of each cell that the product decides too
 MIXED = 20  # features of an endpoint, of each kind in its turn
 WINDOW_DAYS = 7
 BEFORE = 14  # quiet days before a step
@@ -69,22 +68,13 @@ def _found(kind: str, features: int, checks: int) -> npt.NDArray[np.int_]:
     for begin in range(0, checks, at_once):
         count = min(at_once, checks - begin)
         drawn = references(kind, count * features, random)
+        reference = drawn.reference.reshape(count, features, -1)
         for size, rows in enumerate(WINDOW_ROWS):
-            totals[size] += _levels(drawn, (count, features), rows, random, audit=begin == 0)
+            window = drawn.window(rows, random).reshape(count, features, -1)
+            levels = counts.warned(counts.judged(reference, window))
+            schema = counts.violated(kind, reference, window)
+            totals[size] += [*(level.any(-1).sum() for level in levels), schema.sum()]
     return totals
-
-
-def _levels(
-    drawn: Drawn, shape: tuple[int, int], rows: int, random: np.random.Generator, *, audit: bool
-) -> list[int]:
-    """Return in how many checks each level was found; shape: checks, features."""
-    reference = drawn.reference.reshape(*shape, -1)
-    window = drawn.window(rows, random).reshape(*shape, -1)
-    for one in range(min(AUDITS, shape[0]) if audit else 0):
-        counts.audited(drawn.kind, reference[one], window[one])
-    levels = counts.warned(counts.judged(reference, window))
-    schema = counts.violated(drawn.kind, reference, window)
-    return [int(level.any(-1).sum()) for level in levels] + [int(schema.sum())]
 
 
 def years(count: int, days: int = 365) -> Part:

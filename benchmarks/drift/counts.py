@@ -4,24 +4,20 @@ A reference of 20,000 rows decides its own bins, by its quantiles. Those are a f
 which can be drawn without drawing the rows between them; how many rows lie between them is then
 known, and a window is multinomial in the exact chances of the bins. Tests compare it with rows.
 
-The rules are those of monitoring.drift for many windows at once; `audited` holds them to it.
+The rules are those of monitoring.drift for many windows at once; tests hold them to it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, gammaln, ndtr, ndtri
-from scipy.stats import binom, false_discovery_control, ncx2
+from scipy.special import betaincinv, gammaln
+from scipy.stats import binom, cauchy, false_discovery_control, lognorm, ncx2, norm
 
-from evergreen.monitoring import drift, two_sample_tests
 from evergreen.monitoring.drift import MIN_SHARE
 from evergreen.monitoring.reference_profile import MIN_DELTA, QUANTILES
 from evergreen.monitoring.report import MAJOR, MODERATE
 from evergreen.monitoring.two_sample_tests import CONFIDENCE, MIN_EXPECTED, Counts, Q
-from evergreen.registry.manifest import FeatureProfile
 
 NORMAL, LOGNORMAL, CAUCHY, POISSON = "normal", "lognormal", "Cauchy", "Poisson"
 CATEGORIES, MISSING = "five categories", "normal, 10 % missing"
@@ -31,10 +27,10 @@ CATEGORY_SHARES = (0.5, 0.25, 0.15, 0.08, 0.02)
 MISSING_SHARE = 0.1
 REFERENCE_ROWS = 20_000
 POISSON_VALUES = np.arange(30)
+DISTRIBUTIONS = {NORMAL: norm(), LOGNORMAL: lognorm(1), CAUCHY: cauchy(), MISSING: norm()}
 
 Bools = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
-Function = Callable[[Counts], Counts]
 
 
 @dataclass(frozen=True)
@@ -71,11 +67,13 @@ def _numbers(kind: str, count: int, random: np.random.Generator, moved: float) -
     low = np.floor(places).astype(np.int64)
     between = np.stack([low, low + 1], axis=2).reshape(count, -1)
     sorted_at = np.concatenate([np.zeros_like(rows), between, rows - 1], axis=1)
-    quantile, chance = _functions(kind)
-    found = quantile(_uniforms(sorted_at, rows, random))
+    distribution = DISTRIBUTIONS[kind]
+    found = distribution.ppf(_uniforms(sorted_at, rows, random))
     inner = found[:, 1:-1:2] + (places - low) * (found[:, 2:-1:2] - found[:, 1:-1:2])
     edges = np.concatenate([found[:, :1], inner, found[:, -1:]], axis=1)
-    below = np.pad(chance(edges - moved), ((0, 0), (1, 1)), constant_values=((0, 0), (0, 1)))
+    below = np.pad(
+        distribution.cdf(edges - moved), ((0, 0), (1, 1)), constant_values=((0, 0), (0, 1))
+    )
     shares = np.diff(below, axis=1) * (1 - absent)
     known = np.diff(np.concatenate([np.zeros_like(rows), low + 1, rows], axis=1), axis=1)
     empty = np.zeros_like(rows)
@@ -91,16 +89,6 @@ def _uniforms(sorted_at: Places, rows: Places, random: np.random.Generator) -> C
     gaps = np.diff(np.concatenate([sorted_at, rows], axis=1), axis=1, prepend=-1)
     sums = np.cumsum(random.standard_gamma(gaps), axis=1)
     return np.asarray(sums[:, :-1] / sums[:, -1:])
-
-
-def _functions(kind: str) -> tuple[Function, Function]:
-    """Return the quantile function and the distribution function of numbers of a kind."""
-    if kind == CAUCHY:
-        return lambda u: np.tan(np.pi * (u - 0.5)), lambda x: 0.5 + np.arctan(x) / np.pi
-    if kind == LOGNORMAL:
-        return lambda u: np.exp(ndtri(u)), lambda x: ndtr(np.log(x))
-    assert kind in (NORMAL, MISSING)
-    return ndtri, ndtr
 
 
 def _poisson(count: int, random: np.random.Generator) -> Drawn:
@@ -206,31 +194,3 @@ def _test(found: Counts, rows: Counts, share: Counts) -> Counts:
     above = found > share * rows
     p[above] = binom.sf(found[above] - 1, rows[above], share[above])
     return p
-
-
-def audited(kind: str, reference: Counts, window: Counts) -> None:
-    """Hold one check, shape (features, bins), to monitoring.drift; SystemExit where they differ."""
-    profiles = {str(n): _profile(kind, counts) for n, counts in enumerate(reference)}
-    windows = {str(n): counts for n, counts in enumerate(window)}
-    features = drift.compare(profiles, windows) or []
-    found = judged(reference, window)
-    finds, _, majors = warned(found)
-    ours: list[Any] = [*found.psi, *finds, *majors]
-    theirs: list[Any] = [f.psi for f in features]
-    theirs += list(two_sample_tests.significant([f.p for f in features]))
-    theirs += [f.flagged for f in features]
-    flagged = any(one.flagged for one in drift.violations(profiles, windows, 0))
-    broken = bool(violated(kind, reference[None], window[None])[0])
-    if not np.allclose(ours, theirs, atol=1e-9) or flagged != broken:
-        raise SystemExit(
-            f"the benchmark's rules are not those of evergreen.monitoring.drift: {kind}"
-        )
-
-
-def _profile(kind: str, counts: Counts) -> FeatureProfile:
-    bins = len(counts) - 2
-    rows = [int(n) for n in counts]
-    missing = rows[-1] / max(sum(rows), 1)
-    if kind == CATEGORIES:
-        return FeatureProfile(rows, categories=list("abcde"), missing=missing)
-    return FeatureProfile(rows, edges=[float(n) for n in range(bins)], missing=missing)

@@ -1,6 +1,6 @@
 """Run in evidently's own environment: print the seconds that its comparison of the race takes.
 
-Two numbers as JSON: of a report as its preset makes it, and of the preset's tests alone.
+As JSON: of a report as its preset makes it, and of the preset's tests alone; then the versions.
 """
 
 import json
@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pandas as pd
 NUMBERS, TEXTS = [f"x{n}" for n in range(15)], [f"t{n}" for n in range(5)]
 CATEGORY_SHARES = (0.5, 0.25, 0.15, 0.08, 0.02)
 WARM_UP_ROWS = 1_000
+LIBRARIES = ("evidently", "numpy", "pandas", "scipy")
 
 
 def columns(rows: int, seed: int) -> dict[str, npt.NDArray[np.generic]]:
@@ -48,7 +50,8 @@ def main() -> None:
             _seconds(lambda: report.run(window, reference)),  # noqa: B023 - called at once
             _seconds(lambda: tests.run(window, reference).dict()),  # noqa: B023
         ]
-    print(json.dumps(seconds))
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    print(json.dumps([*seconds, versions]))
 
 
 def _seconds(compare: Callable[[], Any]) -> float:

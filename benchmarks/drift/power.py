@@ -67,7 +67,7 @@ def _shares(change: Change, repetitions: int) -> tuple[float, ...]:
         )
         finds = feature.p <= 0.01
         found += [finds, finds and feature.severity != "none", feature.flagged]
-    return tuple(found / repetitions)
+    return tuple((found / repetitions).tolist())
 
 
 def correlations(repetitions: int, rows: int = 1_000) -> Part:

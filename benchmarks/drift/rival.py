@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.drift.evidently import columns
-from benchmarks.installed import BUILD, PIP_PYTHON, UV, run
+from benchmarks.installed import PIP_PYTHON, UV, run
 from benchmarks.shown import Goal, Part
 from evergreen.monitoring import drift, reference_profile
 
@@ -24,12 +24,14 @@ def race(rows: int, turns: int) -> Part:
 
     Returns no table where evidently cannot be installed, as without a network.
     """
+    packages = [f"--with={package}" for package in PACKAGES]
+    theirs: list[str | Path] = ["env", "OMP_NUM_THREADS=1", UV, "run", "--quiet", "--no-project"]
+    theirs += [*packages, "--python", PIP_PYTHON, "-m", "benchmarks.drift.evidently"]
     try:
-        python = installed()
+        run(*theirs, "1000")
     except subprocess.CalledProcessError as error:
         print(f"evidently is left out: {error}", flush=True)
         return Part([], whole=False)
-    theirs = ("env", "OMP_NUM_THREADS=1", python, "-m", "benchmarks.drift.evidently", str(rows))
     reference, window = (
         {name: _as_held(values) for name, values in columns(rows, seed).items()} for seed in (0, 1)
     )
@@ -45,14 +47,14 @@ def race(rows: int, turns: int) -> Part:
         drift.compare(profiles, reference_profile.count_all(profiles, window))
         done = time.perf_counter()
         if turn:  # the first one warms up; theirs does so each time
-            seconds.append([done - known, done - begun, *json.loads(run(*theirs))])
+            *said, versions = json.loads(run(*theirs, str(rows)))
+            seconds.append([done - known, done - begun, *said])
     compared, profiled, report, tests = map(median, zip(*seconds, strict=True))
-    said = ", ".join(f"{name} {version}" for name, version in versions(python).items())
     remark = (
         f"{rows:,} rows against {rows:,}, 15 numbers and 5 categories, "
         f"{turns} turns each; medians. Ours takes {compared:.3f} s with a "
         f"ready reference profile, as in every check, and {profiled:.2f} s including "
-        f"its making. {said}."
+        f"its making. {versions}."
     )
     lines = [
         [name, f"{took:.2f}", f"{took / compared:.0f} ×", f"{took / profiled:.0f} ×"]
@@ -62,26 +64,6 @@ def race(rows: int, turns: int) -> Part:
     faster = report / compared
     goal = Goal("faster than evidently's report", f"{faster:.0f} ×", "≥ 20 ×", faster >= 20)
     return Part([("Time, beside evidently", remark, heads, lines)], [goal])
-
-
-def installed() -> Path:
-    """Return the interpreter of the environment that has evidently, made once."""
-    folder = BUILD / "evidently"
-    found, done = folder / "bin" / "python", folder / "installed.txt"
-    wanted = "\n".join(PACKAGES)
-    if not done.exists() or done.read_text() != wanted:
-        print("Installing evidently …", flush=True)
-        run(UV, "venv", "--quiet", "--clear", "--python", PIP_PYTHON, folder)
-        run(UV, "pip", "install", "--quiet", "--python", found, *PACKAGES)
-        done.write_text(wanted)
-    return found
-
-
-def versions(python: Path) -> dict[str, str]:
-    """Return the versions of what it runs on."""
-    listed = json.loads(run(UV, "pip", "list", "--quiet", "--format=json", "--python", python))
-    wanted = ("evidently", "pandas", "numpy", "scipy")
-    return {one["name"]: one["version"] for one in listed if one["name"] in wanted}
 
 
 def _as_held(values: npt.NDArray[np.generic]) -> npt.NDArray[Any]:

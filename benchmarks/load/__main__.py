@@ -8,13 +8,13 @@ nothing, whose memory must stand still. Ends with 1 if anything is lost, mixed u
 import json
 import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import IO, Any
 
 from benchmarks import shown
 from benchmarks.load import checks, report
 from benchmarks.load.checks import Decision, Memory
-from benchmarks.load.client import Client, Plan, Seen, answer, client, play
+from benchmarks.load.client import Client, Plan, Seen, answer, play
 from benchmarks.load.requests import (
     BARE,
     HARD,
@@ -101,7 +101,7 @@ def under_load(
     """Put a target through its phases; return what became of it, and the wrong answers."""
     warm, seen, loaded = Seen(), Seen(), Loaded(name, bare=name == BARE_SERVE)
     with started as target:
-        with client(target.port, FIRST_SECONDS) as own:
+        with closing(Client(target.port, FIRST_SECONDS)) as own:
             document, described = status(own), own.json(page(PATH))
             versions = [document["champion"], candidate(document)]
             rows, scores = told_apart(
@@ -189,7 +189,7 @@ def played(target: Target, phase: Phase, asks: Asks, seen: Seen) -> Played:
     decision = decisions[0] if decisions else None
     if decision:  # a burst may be over before a warm function has looked again
         time.sleep(max(0.0, decision.received + TTL_SECONDS - time.monotonic()))
-        with client(target.port) as own:
+        with closing(Client(target.port)) as own:
             last = asked_for("predict", f"{PATH}/predict", asks.rows, range(1))
             answer(own, asks, last, seen, time.monotonic())
     return Played(
@@ -204,7 +204,7 @@ def played(target: Target, phase: Phase, asks: Asks, seen: Seen) -> Played:
 
 def decided(port: int, what: str) -> Decision:
     """Approve the candidate, or roll back to the previous champion; SystemExit if it is refused."""
-    with client(port) as own:
+    with closing(Client(port)) as own:
         document = status(own)
         body = {"generation": document["generation"], "reason": "a load in its middle"}
         if what == "approve":

@@ -7,8 +7,9 @@ server that stalls is not spared the requests that would have come meanwhile.
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -87,16 +88,6 @@ class Client:
         self._connection.close()
 
 
-@contextmanager
-def client(port: int, seconds: int = ANSWER_SECONDS) -> Iterator[Client]:
-    """Yield a client that waits so long for an answer, and close its connection."""
-    one = Client(port, seconds)
-    try:
-        yield one
-    finally:
-        one.close()
-
-
 @dataclass(frozen=True)
 class Plan:
     """How many requests, by how many clients at once, and how many a second; None: at once."""
@@ -114,10 +105,9 @@ def play(
     What happens halfway happens beside the requests, which go on.
     """
     lock, half, taken = threading.Lock(), threading.Event(), iter(range(plan.requests))
-    failures: list[BaseException] = []
 
     def work() -> None:
-        with client(port) as own:
+        with closing(Client(port)) as own:
             while True:
                 with lock:
                     index = next(taken, None)
@@ -134,22 +124,13 @@ def play(
         half.wait()
         halfway()
 
-    def guarded(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:  # it is the caller's, and not this thread's
-            failures.append(error)
-            half.set()
-
-    jobs = [decide, *[work] * plan.clients]
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
     begun = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(plan.clients + 1) as pool:
+        try:
+            for job in as_completed(map(pool.submit, [decide, *[work] * plan.clients])):
+                job.result()
+        finally:
+            half.set()  # where a client has failed before
     return begun, time.monotonic()
 
 

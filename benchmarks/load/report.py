@@ -1,9 +1,7 @@
-"""The figures as JSON and Markdown, in a terminal, and in docs/load.md."""
-
-from dataclasses import asdict
+"""The figures as JSON, in a terminal, and in docs/load.md."""
 
 from benchmarks.load.results import Loaded, Measured, Played, claims, told
-from benchmarks.shown import Page, Shown, Spent, conditions, markdown
+from benchmarks.shown import Goal, Page, Part, Shown, Spent, conditions
 from local.template import ROOT
 
 BUILD = ROOT / "build" / "load"
@@ -13,17 +11,21 @@ SHOWN = 10  # of what was found against a claim
 
 def write(measured: Measured, spent: Spent, *, whole: bool) -> None:
     """Show everything and write it; only a whole run is for the page."""
-    found, held = tables(measured), claims(measured)
+    held = claims(measured)
+    goals = [
+        Goal(
+            claim.text,
+            f"{len(claim.against)} faults" if claim.judged else "the soak is too short",
+            "0 faults",
+            claim.holds,
+        )
+        for claim in held
+    ]
     said = conditions(spent, "clients and servers on the same machine, ")
-    (BUILD / "load.md").write_text(markdown(said, found) + "\n")
-    PAGE.write(
-        said, found, whole=whole, claims=[asdict(claim) for claim in held], **asdict(measured)
-    )
+    PAGE.write_parts([Part(tables(measured), goals)], said, whole=whole)
     for claim in held:
-        verdict = "holds:" if claim.holds else "DOES NOT HOLD:"
-        print(verdict if claim.judged else "not judged, the soak is too short:", claim.text)
         for one in claim.against[:SHOWN]:
-            print("   ", one)
+            print("DOES NOT HOLD:", one)
 
 
 def tables(measured: Measured) -> list[Shown]:

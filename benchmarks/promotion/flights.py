@@ -55,16 +55,6 @@ class Year:
     day: Ints
     losses: npt.NDArray[np.float32]
 
-    @property
-    def rows(self) -> Ints:
-        """Return the flights of each day, shape (days,)."""
-        return np.bincount(self.day, minlength=DAYS).astype(np.intp)
-
-    def by_day(self) -> Floats:
-        """Return the mean loss of each model on each day, shape (models, days)."""
-        starts = np.searchsorted(self.day, np.arange(DAYS))
-        return np.add.reduceat(self.losses.astype(np.float64), starts, axis=1) / self.rows
-
 
 def mornings() -> list[int]:
     """Return the days on which models are made: twice a week from the first of February on."""

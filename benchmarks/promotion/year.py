@@ -37,12 +37,13 @@ class Replay:
 
     def __init__(self, year: Year) -> None:
         self.year = year
-        self.loss = year.by_day()
-        self.rows = year.rows
+        self.rows = np.bincount(year.day, minlength=DAYS)  # flights of each day
+        self.starts = np.searchsorted(year.day, np.arange(DAYS + 1))
+        sums = np.add.reduceat(year.losses.astype(np.float64), self.starts[:-1], axis=1)
+        self.loss = sums / self.rows  # of each model on each day, shape (models, days)
         self.index = {model.made: number for number, model in enumerate(year.models)}
         self.dates = [date(YEAR, 1, 1) + timedelta(days=day) for day in range(DAYS)]
         self._gates: dict[tuple[int, int], gates.Improvement] = {}
-        self.starts = np.searchsorted(year.day, np.arange(DAYS + 1))
 
     def mean(self, served: Floats) -> float:
         """Return the mean loss of all flights from February on."""

@@ -7,75 +7,64 @@ function; its scikit-learn pipeline and the rows to ask for are written to the f
 """
 
 import json
-import os
+import multiprocessing
 import random
-import subprocess
-import sys
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from local.template import ROOT, load, physical_name, resolve
+from evergreen.serving.model import JOBLIB
+from local.cloud import resources
+from local.cloud.server import served
+from local.plane import stack
+from local.plane.plane import Plane
+from local.samples import flights
+from local.template import load, physical_name, resolve
 
 ENDPOINT = "flight-delay"
 CANDIDATE = "logistic-regression"
 PIPELINE = "model.joblib"
 ROWS = "rows.json"
 ROW_COUNT = 1_000
+STOP_SECONDS = 10
 MONTH = 2  # what is asked: flights of the month after the training data
 
 
 @contextmanager
 def started(folder: Path) -> Iterator[str]:
     """Start the server, train a champion, and yield the server's URL; stop it at the end."""
-    command = [sys.executable, "-m", "benchmarks.serving.cloud", str(folder)]
-    path = os.pathsep.join([str(ROOT / "functions"), str(ROOT)])
-    with (folder / "cloud.log").open("w") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # it serves until this is closed, however we end
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=os.environ | {"PYTHONPATH": path},
-            start_new_session=True,
-        )
-    assert process.stdin
-    assert process.stdout
+    context = multiprocessing.get_context("spawn")
+    ours, its = context.Pipe()
+    process = context.Process(target=_serve, args=(folder, its))
+    process.start()
+    its.close()  # ours is then the only other end: each notices when the other is gone
     try:
-        url = process.stdout.readline().strip()
-        if not url:
-            raise SystemExit(f"the server did not start: see {folder / 'cloud.log'}")
+        try:
+            url = ours.recv()
+        except EOFError:
+            raise SystemExit("the server did not start: its error stands above") from None
         yield url
     finally:
-        process.stdin.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        ours.close()
+        process.join(STOP_SECONDS)
+        process.kill()
 
 
-def main() -> None:
-    """Serve until standard input is closed."""
-    from local.cloud.server import served
-
+def _serve(folder: Path, its: Connection) -> None:
+    """Serve until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever measures
     with served("127.0.0.1") as url:
-        prepare(url, Path(sys.argv[1]))
-        print(url, flush=True)
-        sys.stdin.read()
+        prepare(url, folder)
+        its.send(url)
+        its.poll(None)
 
 
 def prepare(url: str, folder: Path) -> None:
     """Create what the functions need, train, and write the pipeline and the rows."""
-    from evergreen.serving.model import JOBLIB
-    from local.cloud import resources
-    from local.plane import stack
-    from local.plane.plane import Plane
-    from local.samples import flights
-
     template = load({"AwsEndpointUrl": url})
     for bucket in template.of_type("AWS::S3::Bucket").values():
         bucket.pop("NotificationConfiguration", None)  # nobody listens, and moto takes its time
@@ -105,7 +94,3 @@ def variables(translated: dict[str, Any], **parameters: str) -> dict[str, str]:
         "AWS_LAMBDA_LOG_FORMAT": logging_["LogFormat"],
         "AWS_LAMBDA_LOG_LEVEL": logging_["ApplicationLogLevel"],
     }
-
-
-if __name__ == "__main__":
-    main()

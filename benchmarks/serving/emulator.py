@@ -36,14 +36,6 @@ class Asked:
     answer: Any
 
 
-@dataclass(frozen=True)
-class Returned:
-    """One invocation as its wrapper saw it: the handler's own time, and when it returned."""
-
-    seconds: float
-    at: float
-
-
 class Function:
     """A function that can be asked."""
 
@@ -62,10 +54,11 @@ class Function:
             raise SystemExit(f"a function failed: {body[:2000].decode(errors='replace')}")
         return Asked(sent, seconds, answer)
 
-    def returned(self) -> list[Returned]:
-        """Return all invocations so far, as the wrapper noted them."""
-        lines = self._times.read_text().splitlines()[1:]
-        return [Returned(*map(float, line.split())) for line in lines]
+    def returned(self) -> Iterator[tuple[float, float]]:
+        """Yield of each invocation so far the handler's seconds, and when it returned."""
+        for line in self._times.read_text().splitlines()[1:]:
+            seconds, at = line.split()
+            yield float(seconds), float(at)
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the function's process has taken so far."""

@@ -90,11 +90,12 @@ def _run(
             count: [function.ask(events[count]) for _ in range(number)]
             for count, number in requests.items()
         }
-        returned = iter(function.returned())
+        (_, at), *returned = function.returned()
         peak_mb = function.peak_mb()
-    cold = Sample(first.seconds, next(returned).at - first.sent)
+    own = iter(returned)
+    cold = Sample(first.seconds, at - first.sent)
     warm = {
-        count: [Sample(one.seconds, next(returned).seconds) for one in found]
+        count: [Sample(one.seconds, seconds) for one, (seconds, _) in zip(found, own, strict=False)]
         for count, found in asked.items()
     }
     for count, found in {1: [first], **asked}.items():

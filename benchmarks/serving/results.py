@@ -9,34 +9,20 @@ from benchmarks.serving.contenders import EMPTY, NOPYC, PATTERN, ours
 from benchmarks.serving.measure import Run
 from benchmarks.shown import Goal, Part, Shown
 
-HEADS = ["", "cold, ms", "1 row, ms", "p99, ms", "100 rows, ms", "rows/s of 1,000"]
 OFF, ON = ours("onnx", "off"), ours("onnx", "on")
 
 
-@dataclass(frozen=True)
-class Times:
-    """Figures of one contender in ms, seen from one side; None where it was not asked warm."""
-
-    cold: float
-    one_p50: float | None = None
-    one_p99: float | None = None
-    hundred_p50: float | None = None
-    rows_per_second: float | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """All figures of one contender.
-
-    caller: until the emulator's answer was there. handler: until the handler returned; from the
-    sending of the request for a cold start, else from the handler's entry. cold_cpu_ms: processor
-    time of the function's process until the first answer, which other processes hardly change.
-    """
-
-    caller: Times
-    handler: Times
-    cold_cpu_ms: float
-    peak_mb: float
+Figures = dict[str, float]  # of one contender, by name, but for those of what was not asked warm
+# By side: `caller`, until the emulator's answer was there, and `handler`, until the handler
+# returned; from the sending of the request for a cold start, else from the handler's entry.
+COLUMNS = {  # of a side's table, by the name of the figure, and its format
+    "cold": ("cold, ms", ",.0f"),
+    "one_p50": ("1 row, ms", ".2f"),
+    "one_p99": ("p99, ms", ".2f"),
+    "hundred_p50": ("100 rows, ms", ".2f"),
+    "rows_per_second": ("rows/s of 1,000", ",.0f"),
+}
+SIDES = {"caller": "As the emulator's caller sees it", "handler": "Until the handler returns"}
 
 
 @dataclass(frozen=True)
@@ -53,10 +39,9 @@ class Ratio:
     limit: float
     at_least: bool = False
 
-    def goal(self, results: Mapping[str, Result]) -> Goal:
+    def goal(self, results: Mapping[str, Figures]) -> Goal:
         """Return the ratio beside its limit."""
-        figure = attrgetter(self.figure)
-        ratio = float(figure(results[self.of]) / figure(results[self.base]))
+        ratio = results[self.of][self.figure] / results[self.base][self.figure]
         seen = f", {self.figure.partition('.')[0]}" if "." in self.figure else ""
         reached = ratio >= self.limit if self.at_least else ratio <= self.limit
         sign = "≥" if self.at_least else "≤"
@@ -81,62 +66,48 @@ RATIOS = (
 )
 
 
-def part(results: Mapping[str, Result]) -> Part:
+def part(results: Mapping[str, Figures]) -> Part:
     """Return all figures as tables, and the goals of all who were measured."""
     goals = [one.goal(results) for one in RATIOS if {one.of, one.base} <= results.keys()]
-    sides = (
-        ("As the emulator's caller sees it", "caller"),
-        ("Until the handler returns", "handler"),
-    )
     tables: list[Shown] = []
-    for title, side in sides:
-        seen = {n: one for n, one in results.items() if side == "caller" or n != EMPTY}
-        rows = [[name, *_cells(attrgetter(side)(one))] for name, one in seen.items()]
-        tables.append((title, "", HEADS, rows))
+    for side, title in SIDES.items():
+        seen = {n: found for n, found in results.items() if side == "caller" or n != EMPTY}
+        rows = [[name, *_cells(found, side)] for name, found in seen.items()]
+        tables.append((title, "", ["", *(head for head, _ in COLUMNS.values())], rows))
     heads = ["", "processor time of a cold start, ms", "peak MB"]
-    own = [[n, f"{one.cold_cpu_ms:,.0f}", f"{one.peak_mb:.0f}"] for n, one in results.items()]
+    own = [[n, f"{one['cold_cpu']:,.0f}", f"{one['peak_mb']:.0f}"] for n, one in results.items()]
     return Part([*tables, ("The function's process", "", heads, own)], goals)
 
 
-def _cells(times: Times) -> list[str]:
-    precise = [times.one_p50, times.one_p99, times.hundred_p50]
-    return [
-        f"{times.cold:,.0f}",
-        *("" if value is None else f"{value:.2f}" for value in precise),
-        "" if times.rows_per_second is None else f"{times.rows_per_second:,.0f}",
-    ]
+def _cells(found: Figures, side: str) -> list[str]:
+    named = {f"{side}.{name}": form for name, (_, form) in COLUMNS.items()}
+    return [f"{found[name]:{form}}" if name in found else "" for name, form in named.items()]
 
 
-def results(runs: Sequence[Run]) -> dict[str, Result]:
+def results(runs: Sequence[Run]) -> dict[str, Figures]:
     """Return the figures of each contender, in the order in which they ran."""
     names = list(dict.fromkeys(run.contender for run in runs))
-    return {name: _result([run for run in runs if run.contender == name]) for name in names}
+    return {name: _figures([run for run in runs if run.contender == name]) for name in names}
 
 
-def _result(runs: Sequence[Run]) -> Result:
+def _figures(runs: Sequence[Run]) -> Figures:
+    """Return medians; cold_cpu: ms of the processor until the first answer."""
     warm = [run for run in runs if run.warm]
-    return Result(
-        caller=_times(runs, "caller"),
-        handler=_times(runs, "handler"),
-        cold_cpu_ms=1000 * median(run.cold_cpu for run in runs),
+    found = {
+        "cold_cpu": 1000 * median(run.cold_cpu for run in runs),
         # who stops after one row needs less memory than who goes on to 1,000
-        peak_mb=median(run.peak_mb for run in warm or runs),
-    )
-
-
-def _times(runs: Sequence[Run], side: str) -> Times:
-    seconds = attrgetter(side)
-    cold = 1000 * median(seconds(run.cold) for run in runs)
-    warm = {
-        count: [seconds(sample) for run in runs if run.warm for sample in run.warm[count]]
-        for count in (1, 100, 1_000)
+        "peak_mb": median(run.peak_mb for run in warm or runs),
     }
-    if not warm[1]:
-        return Times(cold)
-    return Times(
-        cold,
-        one_p50=1000 * median(warm[1]),
-        one_p99=1000 * quantiles(warm[1], n=100)[98],
-        hundred_p50=1000 * median(warm[100]),
-        rows_per_second=1000 / median(warm[1_000]),
-    )
+    for side in SIDES:
+        seconds = attrgetter(side)
+        found[f"{side}.cold"] = 1000 * median(seconds(run.cold) for run in runs)
+        if warm:
+            one, hundred, thousand = (
+                [seconds(sample) for run in warm for sample in run.warm[count]]
+                for count in (1, 100, 1_000)
+            )
+            found[f"{side}.one_p50"] = 1000 * median(one)
+            found[f"{side}.one_p99"] = 1000 * quantiles(one, n=100)[98]
+            found[f"{side}.hundred_p50"] = 1000 * median(hundred)
+            found[f"{side}.rows_per_second"] = 1000 / median(thousand)
+    return found

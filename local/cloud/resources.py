@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -45,20 +44,7 @@ def started() -> Iterator[None]:
         stack.enter_context(_atomic())
         # moto compiles its table of S3 addresses anew for each request: a tenth of the time.
         stack.enter_context(patch.object(S3Backend, "_url_module", moto.s3.urls))
-        stack.enter_context(patch.object(S3Backend, "list_objects", _list_objects))
         yield
-
-
-_LIST_OBJECTS = S3Backend.list_objects
-
-
-def _list_objects(
-    self: S3Backend, bucket: Any, prefix: str | None, *more: Any, **named: Any
-) -> Any:
-    """Let moto look at the keys under a prefix only; it looks at each object of the bucket."""
-    names = [name for name in list(bucket.keys) if name.startswith(prefix or "")]
-    under = SimpleNamespace(keys={name: bucket.keys[name] for name in names})
-    return _LIST_OBJECTS(self, under, prefix, *more, **named)
 
 
 @contextmanager

@@ -186,7 +186,7 @@ def said(event: Event) -> str:
     if event.type == "Challenger Started":
         share = f" {detail['share']:.0%}" if detail["share"] else ""
         return f"{detail['stage']}{share}: {detail['reason']}"
-    return str(detail.get("reason") or ", ".join(detail.get("features", ())))
+    return event.about
 
 
 if __name__ == "__main__":

@@ -46,15 +46,8 @@ class ByHand:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self.replayed.plane.on_event = self._hear
+        self.replayed.hearing.append(self.tell)
         self._ahead = next(self.steps, None)
-
-    def _hear(self, event: dict[str, Any]) -> None:
-        if event["detail"]["endpoint"] != self.replayed.endpoint:
-            return
-        found = Event(datetime.now(UTC), event["detail-type"], dict(event["detail"]))
-        self.replayed.events.append(found)
-        self.tell(found)
 
     def pass_by(self, seconds: float = 0.0) -> list[Event]:
         """Let time pass, and what was to happen in it happen; return what was announced."""

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,7 +17,7 @@ import numpy as np
 
 from local.demo.life import Life
 from local.demo.replay import LAST_REPORT, Replay, replay, scores_of
-from local.demo.result import Event, Result, Tally, collect, pages
+from local.demo.result import Result, Tally, collect, pages
 
 NAMES = {
     1: "frozen",
@@ -26,6 +25,7 @@ NAMES = {
     3: "retrained, approved a day later",
     4: "autopilot",
 }
+APPROVED = 3  # the level at which a person decides
 CORES = 2  # that this is for
 AT_ONCE = 3  # processes, so that neither of two cores is idle when the first has ended
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a core for each process
@@ -64,7 +64,9 @@ def play(level: int, options: Options, life: Life, folder: Path, tell: Tell) -> 
 
 
 def _replay(replayed: Replay, life: Life, tell: Tell) -> None:
-    replayed.plane.on_event = _listener(replayed, tell)
+    replayed.hearing.append(lambda event: tell("event", event))
+    if replayed.level == APPROVED:
+        replayed.hearing.append(replayed.look_at)
     first = replayed.train_first(life.file)
     problem, today = first.manifest.problem, None
     measured = life.measure(problem)
@@ -88,24 +90,6 @@ def _replay(replayed: Replay, life: Life, tell: Tell) -> None:
         replayed.advance(step.time + LAST_REPORT)
         for due in sorted(replayed.waiting):
             replayed.report(due)
-
-
-def _listener(replayed: Replay, tell: Tell) -> Callable[[dict[str, Any]], None]:
-    """Return what keeps and tells each event; at level 3, a person looks at each new version."""
-
-    def listen(event: dict[str, Any]) -> None:
-        detail = dict(event["detail"])
-        if detail["endpoint"] != replayed.endpoint:
-            return
-        found = Event(datetime.now(UTC), event["detail-type"], detail)
-        replayed.events.append(found)
-        for hear in replayed.hearing:
-            hear(found)
-        if replayed.level == 3 and found.type == "Model Trained":
-            replayed.approve_later(detail["version"])
-        tell("event", found)
-
-    return listen
 
 
 def run(

@@ -70,15 +70,11 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         >>> About(metric="", unit="week", base="", data="").period(date(2024, 3, 1))
         datetime.date(2024, 2, 26)
         """
-        if self.unit == "week":
-            return day - timedelta(days=day.weekday())
-        first = {"month": {"day": 1}, "year": {"month": 1, "day": 1}}.get(self.unit, {})
-        return day.replace(**first)
+        return pd.Period(day, self.unit[0].upper()).start_time.date()
 
     def after(self, period: date) -> date:
         """Return the first day of the next period."""
-        days = {"day": 1, "week": 7, "month": 31, "year": 366}[self.unit]
-        return self.period(period + timedelta(days=days))
+        return (pd.Period(period, self.unit[0].upper()) + 1).start_time.date()
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ JSON = {"Content-Type": "application/json"}
 class Replay:
     """One run of the demo at one level of maturity.
 
-    hearing: who is told each event. waiting: labels by the time at which they are reported.
+    hearing: who is told each event, once it is kept. waiting: labels by the time at which they are
+        reported.
     agenda: what is to be done at which time, as a heap; the number keeps the order of equal times.
     """
 
@@ -62,6 +63,17 @@ class Replay:
     sent: int = 0
     answered: int = 0
     labels: int = 0
+
+    def __post_init__(self) -> None:
+        self.plane.on_event = self.hear
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Keep an event of the endpoint, and tell it."""
+        detail = dict(event["detail"])
+        if detail["endpoint"] == self.endpoint:
+            self.events.append(Event(datetime.now(UTC), event["detail-type"], detail))
+            for told in self.hearing:
+                told(self.events[-1])
 
     @cached_property
     def registry(self) -> Registry:
@@ -124,9 +136,11 @@ class Replay:
         trained = (e.detail["version"] for e in self.events[before:] if e.type == "Model Trained")
         self.injected.append(Injected(name, datetime.now(UTC), next(trained, None)))
 
-    def approve_later(self, version: str) -> None:
-        """Let a person look at a version a day from now."""
-        self.plan(datetime.now(UTC) + APPROVAL, lambda: self._approve(version))
+    def look_at(self, event: Event) -> None:
+        """Let a person look at each version that was trained, a day from now."""
+        if event.type == "Model Trained":
+            version = event.detail["version"]
+            self.plan(datetime.now(UTC) + APPROVAL, lambda: self._approve(version))
 
     def _approve(self, version: str) -> None:
         """Approve a version if it still waits; what has become stale meanwhile is rejected."""

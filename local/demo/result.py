@@ -41,6 +41,11 @@ class Event(msgspec.Struct):
     type: str
     detail: dict[str, Any]
 
+    @property
+    def about(self) -> str:
+        """Return why it came, or what it is about."""
+        return str(self.detail.get("reason") or ", ".join(self.detail.get("features", ())))
+
 
 class Injected(msgspec.Struct, frozen=True):
     """What was wrong on purpose, when it came, and the version that came of it, if one did."""
@@ -105,6 +110,11 @@ class Result(msgspec.Struct, kw_only=True):
     seconds: float
 
     @property
+    def injected_names(self) -> dict[str | None, str]:
+        """Return what was wrong on purpose with a version, by its id."""
+        return {each.version: each.name for each in self.injected if each.version}
+
+    @property
     def total(self) -> Tally:
         """Return the tally of all periods."""
         total = Tally()
@@ -140,8 +150,13 @@ def collect(replayed: "Replay", start: datetime, seconds: float) -> Result:
 
 def pages(replayed: "Replay") -> dict[str, bytes]:
     """Return the pages that checks wrote, by the name of a file."""
+    return _written(replayed, ".html")
+
+
+def _written(replayed: "Replay", ending: str) -> dict[str, bytes]:
+    """Return what checks wrote, oldest first, by the name of a file."""
     prefix = f"drift/{replayed.endpoint}/"
-    names = [key for key in replayed.data.keys(prefix) if key.endswith(".html")]
+    names = [key for key in replayed.data.keys(prefix) if key.endswith(ending)]
     found = {name: replayed.data.get(name) for name in names}
     return {name.removeprefix(prefix): stored.body for name, stored in found.items() if stored}
 
@@ -179,10 +194,9 @@ def _dead_letters() -> int:
 
 
 def _reports(replayed: "Replay") -> list[CheckReport]:
-    keys = replayed.data.keys(f"drift/{replayed.endpoint}/")
-    found = (replayed.data.get(key) for key in keys if key.endswith(".json"))
-    decoded = (msgspec.json.decode(stored.body, type=CheckReport) for stored in found if stored)
-    return [msgspec.structs.replace(each, performance=None, trend=[]) for each in decoded]
+    bodies = _written(replayed, ".json").values()
+    found = (msgspec.json.decode(body, type=CheckReport) for body in bodies)
+    return [msgspec.structs.replace(each, performance=None, trend=[]) for each in found]
 
 
 def _kinds(replayed: "Replay") -> dict[str, str]:

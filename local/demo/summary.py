@@ -113,6 +113,29 @@ class Summary(msgspec.Struct, kw_only=True):
         return max(map(int, self.levels))
 
     @property
+    def lines(self) -> list[dict[str, float]]:
+        """Return the losses of each period: of the base rate, and of each level by its number.
+
+        Where level 1 was not replayed, its place has the first model's, which is the same.
+        """
+        return [
+            {"base rate": period.loss.base_rate, "1": period.loss.frozen}
+            | {name: level.periods[period.start] for name, level in self.levels.items()}
+            for period in self.periods
+        ]
+
+    @property
+    def whole(self) -> dict[str, float]:
+        """Return the losses of all periods together, as `lines` has them."""
+        levels = {name: level.loss for name, level in self.levels.items()}
+        return {"base rate": self.loss.base_rate, "1": self.loss.frozen, **levels}
+
+    @property
+    def rows(self) -> int:
+        """Return the rows of all periods together."""
+        return sum(period.rows for period in self.periods)
+
+    @property
     def edges(self) -> list[date]:
         """Return the first day of each period, and the day after the last."""
         starts = [period.start for period in self.periods]
@@ -217,13 +240,12 @@ def _turned(
     reason: str,
     figures: dict[str, Any] | None = None,
 ) -> Turned:
-    names = {injected.version: injected.name for injected in result.injected if injected.version}
     return Turned(
         level=result.level,
         time=time,
         version=version,
         reason=reason,
-        injected=names.get(version) if version else None,
+        injected=result.injected_names.get(version),
         figures=figures or {},
     )
 

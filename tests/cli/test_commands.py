@@ -324,7 +324,7 @@ def test_the_clock_is_moved_a_day_at_a_time_and_says_what_was_announced(
     assert "2013-02-01 12:00 UTC" in run("clock")[1]
     by_hand.replayed.plan(
         given.NOW + timedelta(days=1, hours=1),
-        lambda: by_hand._hear({"detail-type": "Drift Detected", "detail": DRIFT}),
+        lambda: by_hand.replayed.hear({"detail-type": "Drift Detected", "detail": DRIFT}),
     )
 
     code, out, _ = run("clock", "+2d")

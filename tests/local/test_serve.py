@@ -291,7 +291,7 @@ def pass_by():
     with life._lock:
         isolation.run(lambda: (print("fitting", flush=True), time.sleep(60)), 60)
 
-life = serve.ByHand(SimpleNamespace(plane=SimpleNamespace()), iter(()), print)
+life = serve.ByHand(SimpleNamespace(hearing=[]), iter(()), print)
 life.pass_by, serve.TICK_SECONDS, serve.PATIENCE_SECONDS = pass_by, 0.0, 0.1
 serve.until_stopped(life, serve.listening(0), Console(file=sys.stdout), None)
 """

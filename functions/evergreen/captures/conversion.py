@@ -144,16 +144,16 @@ def convert(values: Any, kind: type, files: Files) -> list[Any]:
         if kind in (float, int):
             return _numbers(values, kind)
         values = [None if value != value else value for value in values.tolist()]
-    one, value = _ONE[kind], None
+    value = None
     try:
         if all(issubclass(each, (str, NoneType)) for each in set(map(type, values))):
             known: dict[Any, Any] = {}
             for value in dict.fromkeys(values):  # each text once
-                known[value] = None if value is None else one(value, files)
+                known[value] = _converted(value, kind, files)
             return [known[value] for value in values]
         found = []
         for value in values:
-            found.append(None if value is None else one(value, files))
+            found.append(_converted(value, kind, files))
         return found
     except _HeldError as error:
         held = str(error)
@@ -195,20 +195,21 @@ def _kind(value: Any) -> str:
     return next(named, f"a {type(value).__name__}")
 
 
-def _word(value: str, files: Files) -> str | None:
-    """Return a text without the spaces around it; None where it stands for a missing value."""
-    text = value.strip(" \t")
-    return None if text in files.nulls else text
+def _converted(value: Any, kind: type, files: Files) -> Any:
+    """Return a value as a type, without the spaces around a word; None where it is missing."""
+    if isinstance(value, str) and kind is not str:
+        value = value.strip(" \t")
+        value = None if value in files.nulls else value
+    return None if value is None else _ONE[kind](value, files)
 
 
 def _digits(value: Any, files: Files) -> Any:
-    """Return a number, or a text that is one to Python; None where it is missing."""
+    """Return a number, or a text that is one to Python."""
     if isinstance(value, str):
-        text = _word(value, files)
-        if text is not None and files.decimal == ",":
-            text = text.translate({ord(","): ".", ord("."): ","})
-        if text is not None and not _NUMBER.fullmatch(text):
-            pointed = files.decimal == "," and "." in value and "number" in _kind(value)
+        comma = files.decimal == ","
+        text = value.translate({ord(","): ".", ord("."): ","}) if comma else value
+        if not _NUMBER.fullmatch(text):
+            pointed = comma and "." in value and "number" in _kind(value)
             raise _HeldError(POINTED if pointed else _kind(value))
         return text
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
@@ -216,21 +217,15 @@ def _digits(value: Any, files: Files) -> Any:
     return value
 
 
-def _float(value: Any, files: Files) -> float | None:
-    digits = _digits(value, files)
-    if digits is None:
-        return None
-    number = float(digits)
+def _float(value: Any, files: Files) -> float:
+    number = float(_digits(value, files))
     if isinf(number):
         raise _HeldError("infinity" if isinstance(value, float) else BEYOND)
     return number
 
 
-def _int(value: Any, files: Files) -> int | None:
-    digits = _digits(value, files)
-    if digits is None:
-        return None
-    number = Decimal(digits)
+def _int(value: Any, files: Files) -> int:
+    number = Decimal(_digits(value, files))
     if not number.is_finite():
         raise _HeldError("infinity")
     if number.adjusted() > 18 or not -(2**63) <= number < 2**63:
@@ -240,12 +235,9 @@ def _int(value: Any, files: Files) -> int | None:
     return int(number)
 
 
-def _bool(value: Any, files: Files) -> bool | None:
-    if isinstance(value, str):
-        word = _word(value, files)
-        if word is not None and word.lower() not in _BOOLEANS:
-            raise _HeldError(_kind(value))
-        return None if word is None else _BOOLEANS[word.lower()]
+def _bool(value: Any, _: Files) -> bool:
+    if isinstance(value, str) and value.lower() in _BOOLEANS:
+        return _BOOLEANS[value.lower()]
     if not isinstance(value, (int, float, Decimal)) or value not in (0, 1):
         raise _HeldError(_kind(value))
     return bool(value)
@@ -259,17 +251,12 @@ def _text(value: Any, _: Files) -> str:
     return str(value)
 
 
-def _time(value: Any, files: Files) -> datetime | None:
+def _time(value: Any, files: Files) -> datetime:
     if isinstance(value, str):
-        word = _word(value, files)
-        if word is None:
-            return None
         if files.time_format is not None:
-            value = files.time(word)
-        elif _TIME.fullmatch(word):
-            value = datetime.fromisoformat(word)
-        else:
-            raise _HeldError(_kind(value))
+            value = files.time(value)
+        elif _TIME.fullmatch(value):
+            value = datetime.fromisoformat(value)
     if not isinstance(value, date):
         raise _HeldError(_kind(value))
     if not isinstance(value, datetime):

@@ -261,9 +261,7 @@ def _weights(pipeline: Any, rows: Examples) -> dict[str, Floats]:
 
 def _parameters(pipeline: Any) -> dict[str, Any]:
     """Return the parameters of the last step of a pipeline, as far as they are plain values."""
-    last = pipeline
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
+    last = export.last_step(pipeline)
     return _plain(last.get_params(deep=False)) if hasattr(last, "get_params") else {}
 
 

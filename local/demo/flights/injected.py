@@ -30,13 +30,16 @@ def shuffled(table: pd.DataFrame, at: datetime, seed: int) -> pd.DataFrame:
     The copies are some minutes apart, so no two rows are the same.
     """
     random = np.random.default_rng(seed)
-    past = _between(table, at - RECENT, at - SETTLED)
-    copies = []
-    for minute in range(1, COPIES + 1):
-        copy = past.copy()
-        copy["arr_delay"] = random.permutation(past["arr_delay"].to_numpy())
-        copy["time_hour"] = _text(pd.to_datetime(past["time_hour"]) + timedelta(minutes=minute))
-        copies.append(copy)
+    times = pd.to_datetime(table["time_hour"])
+    kept = (times >= at - RECENT) & (times < at - SETTLED)
+    past, times = table[kept], times[kept]
+    copies = [
+        past.assign(
+            arr_delay=random.permutation(past["arr_delay"].to_numpy()),
+            time_hour=(times + timedelta(minutes=minute)).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        for minute in range(1, COPIES + 1)
+    ]
     return pd.concat(copies, ignore_index=True)
 
 
@@ -45,16 +48,3 @@ def upload(replayed: "Replay", table: pd.DataFrame, seed: int, folder: Path) -> 
     path = folder / "labels-shuffled.csv"
     shuffled(table, AT, seed).to_csv(path, index=False)
     replayed.inject(SHUFFLED, path)
-
-
-def _between(table: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
-    hours = table["time_hour"]
-    return table[(hours >= _text_of(start)) & (hours < _text_of(end))]
-
-
-def _text_of(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _text(times: pd.Series) -> list[str]:
-    return list(times.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))

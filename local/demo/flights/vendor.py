@@ -5,7 +5,6 @@ pass the gate and the comparison. Once a quarter of the requests are its own to 
 its service, and from then on says late where it said on time.
 """
 
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -69,18 +68,12 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True  # each client keeps its connection
 
-    def __init__(self, listener: socket.socket, score: Callable[[Any], list[float]]) -> None:
-        super().__init__((HOST, 0), _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket, self.score = listener, score
-        self.server_address = listener.getsockname()
-
-
-def _listener() -> socket.socket:
-    try:
-        return socket.create_server((HOST, PORT))
-    except OSError:
-        return socket.create_server((HOST, 0))
+    def __init__(self, score: Callable[[Any], list[float]]) -> None:
+        self.score = score
+        try:
+            super().__init__((HOST, PORT), _Handler)
+        except OSError:
+            super().__init__((HOST, 0), _Handler)
 
 
 @dataclass
@@ -103,7 +96,7 @@ class Service:
         examples = found.examples(self.table)
         frame = examples[list(self._schema["properties"])]
         self._model.set_params(**strong).fit(frame, examples["label"].astype(bool))
-        self._server = _Server(_listener(), self.scores)
+        self._server = _Server(self.scores)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

@@ -1,4 +1,4 @@
-"""The figures of the demo's report: losses, drift and versions over one time axis."""
+"""The figures of the demo's report: losses and versions over one time axis."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from evergreen.monitoring.report import CheckReport
 from local.demo.report.drawing import (
     BLUE,
     GREEN,
@@ -27,7 +26,6 @@ from local.demo.report.drawing import (
     STYLE,
     WIDTH,
     beside,
-    draw_heat,
     svg,
 )
 
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from local.demo.stages import Story
     from local.demo.summary import Summary
 
-FROZEN, BASE, EVERGREEN, DRIFT = ORANGE, GREY, GREEN, PURPLE  # each has one meaning throughout
+FROZEN, BASE, EVERGREEN = ORANGE, GREY, GREEN  # each has one meaning throughout
 AMBER = "#b88000"
 SERIES: dict[str, tuple[str, str, Any]] = {  # by level, and what stands beside them
     "base rate": ("base rate, 30 days", BASE, (0, (4, 2))),
@@ -72,21 +70,6 @@ def losses(summary: "Summary") -> Markup:
         return svg(drawn, "loss", f"Line chart: {metric} by {unit} of the levels")
 
 
-def drift(summary: "Summary", reports: Sequence[CheckReport]) -> Markup:
-    """Return the heatmap of drift by feature and day, as SVG."""
-    features = list(dict.fromkeys(f.feature for report in reports for f in report.features))
-    with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH, 1.15 + 0.3 * max(len(features), 1)))
-        axes = drawn.add_subplot()
-        drawn.subplots_adjust(**MARGINS, top=1 - 0.4 / drawn.get_figheight(),
-                              bottom=0.4 / drawn.get_figheight())  # fmt: skip
-        _draw_drift(axes, reports, features)
-        axes.set_ylim(max(len(features), 1) + 0.3, -0.5)  # the last strip is for the promotions
-        _draw_promotions(axes, summary, 0.6 / (max(len(features), 1) + 0.8))
-        _draw_periods(axes, summary)
-        return svg(drawn, "drift", "Heatmap: drift of each feature by day")
-
-
 def versions(summary: "Summary", told: Sequence["Story"]) -> Markup:
     """Return the timeline of versions and their stages, as SVG."""
     with mpl.rc_context(STYLE):
@@ -117,20 +100,6 @@ def picture(summary: "Summary", told: Sequence["Story"], title: str) -> bytes:
         return file.getvalue()
 
 
-def curves(summary: "Summary") -> dict[str, list[float]]:
-    """Return the losses by period of the base rate and of each level, in order of the levels.
-
-    Where level 1 was not replayed, its place has the first model's, which is the same.
-    """
-    lines = {
-        "base rate": [period.loss.base_rate for period in summary.periods],
-        "1": [period.loss.frozen for period in summary.periods],
-    }
-    for name, level in summary.levels.items():
-        lines[name] = [level.periods[period.start] for period in summary.periods]
-    return lines
-
-
 def promotions(summary: "Summary") -> list["Event"]:
     """Return the events by which a version of the highest level began to serve."""
     return [e for e in summary.events if e.type in ("Model Promoted", "Model Rolled Back")]
@@ -158,7 +127,8 @@ def _draw_periods(axes: Axes, summary: "Summary") -> None:
 
 def _draw_losses(axes: Axes, summary: "Summary") -> None:
     """Draw a line for each level, its name at the end, and a tick for each promotion."""
-    middles, lines = _middles(summary), curves(summary)
+    middles = _middles(summary)
+    lines = {name: [line[name] for line in summary.lines] for name in summary.whole}
     low, high = min(map(min, lines.values())), max(map(max, lines.values()))
     size = max(high - low, 0.02)
     axes.set_ylim(low - 0.16 * size, high + 0.06 * size)
@@ -197,32 +167,6 @@ def _spread(values: Sequence[float], gap: float) -> list[float]:
                 moved[low] -= lacking / 2
                 moved[high] += lacking / 2
     return [float(value) for value in moved]
-
-
-def _draw_drift(axes: Axes, reports: Sequence[CheckReport], features: list[str]) -> None:
-    """Draw a row for each feature and a column for each day, stronger where it drifted more."""
-    psi = {report.end.date(): {f.feature: f.psi for f in report.features} for report in reports}
-    draw_heat(axes, psi, features, _number(min(psi)))
-    alarms = [
-        (_number(report.end), report.confirmed) for report in reports if report.raised("drift")
-    ]
-    axes.plot([time for time, _ in alarms], [1.03] * len(alarms), "v", color=INK, clip_on=False,
-              transform=axes.get_xaxis_transform(), markersize=8)  # fmt: skip
-    axes.plot(*_points(alarms, features), "o", color=INK, markersize=4.5)
-    beside(axes, 1.03, "▼ alarm, ● its features", INK)
-
-
-def _points(
-    alarms: list[tuple[float, list[str]]], features: list[str]
-) -> tuple[list[float], list[int]]:
-    """Return the coordinates of the features that each alarm was for."""
-    points = [
-        (time, features.index(name))
-        for time, confirmed in alarms
-        for name in confirmed
-        if name in features  # and not the prediction, or all together
-    ]
-    return [time for time, _ in points], [row for _, row in points]
 
 
 def _draw_versions(axes: Axes, summary: "Summary", told: Sequence["Story"]) -> None:

@@ -15,22 +15,18 @@ def closing_table(summary: Summary) -> Table:
     about = summary.about
     title = f"{about.loss} by {about.unit}, lower is better. Levels: {names}"
     table = Table(title=title, title_justify="left")
-    levels = [f"level {level}" for level in summary.levels]
+    levels = [f"level {name}" for name in list(summary.whole)[1:]]
     for name in (about.unit, about.noun, "base rate", *levels):
         table.add_column(name, justify="right")
-    for period in summary.periods:
-        losses = [level.periods[period.start] for level in summary.levels.values()]
-        name = summary.name(period.start, short=True)
-        table.add_row(name, *_cells(period.rows, period.loss.base_rate, *losses))
+    for period, losses in zip(summary.periods, summary.lines, strict=True):
+        table.add_row(summary.name(period.start, short=True), *_cells(period.rows, losses))
     table.add_section()
-    rows = sum(period.rows for period in summary.periods)
-    losses = [level.loss for level in summary.levels.values()]
-    table.add_row("all", *_cells(rows, summary.loss.base_rate, *losses))
+    table.add_row("all", *_cells(summary.rows, summary.whole))
     return table
 
 
-def _cells(rows: int, *losses: float) -> list[str]:
-    return [f"{rows:,}", *(f"{loss:.4f}" for loss in losses)]
+def _cells(rows: int, losses: dict[str, float]) -> list[str]:
+    return [f"{rows:,}", *(f"{loss:.4f}" for loss in losses.values())]
 
 
 def closing_lines(summary: Summary) -> str:

@@ -1,6 +1,5 @@
-"""The tables of the demo's report about decisions: who decided what, when, and on which figures."""
+"""The words of the demo's report about decisions: who decided what, when, and on which figures."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -8,31 +7,11 @@ from evergreen.pages.html import count
 from evergreen.registry.state import Decision
 
 if TYPE_CHECKING:
-    from local.demo.result import Event, Result
-    from local.demo.summary import Recovery, Summary, Turned
+    from local.demo.result import Event
+    from local.demo.summary import Summary
 
 SHOWN_FIGURES = 8
 SAME = 5e-5  # no difference that anybody would print
-COLOURS = {"promoted": "evergreen", "rolled back": "frozen"}  # of what changes who answers
-
-
-def decided(result: "Result") -> list[dict[str, str]]:
-    """Return a row for each decision of a level, with its evidence."""
-    injected = {each.version: each.name for each in result.injected if each.version}
-    return [
-        {
-            "time": when(decision.time),
-            "name": name_of(decision),
-            "colour": COLOURS.get(decision.type, ""),
-            "version": number_of(decision.version),
-            "kind": result.kinds.get(decision.version, ""),
-            "injected": injected.get(decision.version, ""),
-            "by": by(decision.by),
-            "reason": decision.reason,
-            "figures": words_of(decision.figures),
-        }
-        for decision in result.decisions
-    ]
 
 
 def name_of(decision: Decision) -> str:
@@ -88,35 +67,6 @@ def _parts(figures: dict[str, Any]) -> list[str]:
         elif isinstance(value, int) and not isinstance(value, bool):
             parts.append(f"{name.replace('_', ' ')} {value:,}")
     return parts
-
-
-def turned(found: Iterable["Turned"]) -> list[dict[str, str]]:
-    """Return a row for each version that was refused or rolled back."""
-    return [
-        {
-            "level": f"{each.level}",
-            "time": when(each.time),
-            "version": number_of(each.version or "none"),
-            "injected": each.injected or "",
-            "reason": each.reason,
-            "figures": words_of(each.figures),
-        }
-        for each in found
-    ]
-
-
-def recoveries(found: Iterable["Recovery"]) -> list[list[str]]:
-    """Return a row for each episode, from the first alarm to another champion."""
-    return [
-        [
-            f"{each.level}",
-            each.kind,
-            when(each.alarm),
-            when(each.promoted) if each.promoted else "not in this time",
-            f"{each.days:.1f}" if each.days is not None else "",
-        ]
-        for each in found
-    ]
 
 
 def worth(summary: "Summary") -> list[dict[str, Any]]:

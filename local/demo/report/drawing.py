@@ -3,25 +3,19 @@
 import io
 import re
 import warnings
-from bisect import bisect
 from html import escape
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from evergreen.pages.charts import MEANINGS, SHADES, STEPS, Psi
 from evergreen.pages.html import printable
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 INK, MUTED, RULE, PAPER = "#1b1f23", "#5e666e", "#d9dde1", "#ffffff"
 ORANGE, GREY, GREEN, PURPLE, BLUE = "#d55e00", "#6b7278", "#009e73", "#b0509a", "#0072b2"
-HEAT = "#b0509b"  # on a dark screen too
 # On the page a colour is a variable, which has another value on a dark screen.
 VARIABLES = {
     INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper", ORANGE: "orange", GREY: "grey",
@@ -68,24 +62,3 @@ def beside(
     """Write a text to the right of the axes, at a height in data or in parts of the axes."""
     transform = axes.get_yaxis_transform() if data else axes.transAxes
     axes.text(1.012, y, printable(text), color=colour, va="center", transform=transform, **font)
-
-
-def draw_heat(axes: Axes, psi: Psi, features: list[str], left: float) -> None:
-    """Draw a row for each feature and a column for each day from `left`, stronger where it drifted.
-
-    psi: by day and feature; where there is none, there were too few rows.
-    """
-    first = min(psi)
-    days = (max(psi) - first).days + 1
-    colours = [to_rgba(HEAT if colour == "purple" else "0.5", part) for colour, part in SHADES]
-    cells = np.full((max(len(features), 1), days, 4), colours[-1])
-    for day, values in psi.items():
-        for feature, value in values.items():
-            cells[features.index(feature), (day - first).days] = colours[bisect(STEPS, value)]
-    axes.imshow(cells, aspect="auto", interpolation="none",
-                extent=(left, left + days, len(cells) - 0.5, -0.5))  # fmt: skip
-    axes.set_yticks(range(len(features)), [printable(feature)[:20] for feature in features])
-    axes.hlines(np.arange(len(cells) - 1) + 0.5, left, left + days, PAPER, linewidth=1.5)
-    axes.legend([Patch(facecolor=colour, edgecolor=RULE) for colour in colours], MEANINGS,
-                title="corrected PSI", alignment="left", frameon=False, loc="upper left",
-                bbox_to_anchor=(1.0, 0.95), handlelength=1.2)  # fmt: skip

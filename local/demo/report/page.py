@@ -1,10 +1,12 @@
 """The demo's report: one HTML page that fetches nothing, and the picture that tells the story."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evergreen.monitoring.report import CheckReport
+from evergreen.pages.charts import trend
 from evergreen.pages.html import render
 from local.demo.levels import NAMES
 from local.demo.report import charts, decisions, flagged
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from local.demo.summary import Summary
 
 TEMPLATE = Path(__file__).parent / "templates" / "demo.html.jinja"
-COLOURS = {"Model Promoted": "evergreen", "Drift Detected": "drift", "Model Rolled Back": "frozen"}
+COLOURS = {  # of events and decisions, those that change who answers above all
+    "Model Promoted": "evergreen", "Drift Detected": "drift", "Model Rolled Back": "frozen",
+    "promoted": "evergreen", "rolled back": "frozen",
+}  # fmt: skip
 
 
 def write(folder: Path, summary: "Summary", results: Mapping[int, "Result"]) -> None:
@@ -39,31 +44,28 @@ def page(summary: "Summary", results: Mapping[int, "Result"], told: list[Story])
         worth=decisions.worth(summary),
         **periods(summary),
         versions=charts.versions(summary, told),
-        turned=decisions.turned([*summary.rolled_back, *summary.refused]),
         recovered=[
             f"{level.days_to_recover:.1f} days at level {name}"
             for name, level in summary.levels.items()
             if level.days_to_recover is not None
         ],
-        recoveries=decisions.recoveries(summary.recoveries),
-        decisions={
-            level: decisions.decided(result)
-            for level, result in sorted(results.items(), reverse=True)
-        },
-        drift=charts.drift(summary, top.reports) if top.reports else None,
+        results=results,
+        colours=COLOURS,
+        words=decisions,
+        drift=drift(top.reports),
         weeks=flagged.weeks(top.reports),
-        events=[
-            {
-                "time": f"{event.time:%Y-%m-%d %H:%M}",
-                "type": event.type,
-                "colour": COLOURS.get(event.type, ""),
-                "detail": decisions.event_words(event),
-            }
-            for event in summary.events
-        ],
         about=summary.about,
         share_words=said_share(summary.share, summary.about.noun),
     )
+
+
+def drift(reports: Sequence[CheckReport]) -> str:
+    """Return the heat strips of drift by feature and day, with the days on which it was announced.
+
+    Empty where no check had enough rows.
+    """
+    psi = {report.end.date(): {f.feature: f.psi for f in report.features} for report in reports}
+    return trend(psi, [report.end.date() for report in reports if report.raised("drift")])
 
 
 def period(summary: "Summary") -> str:
@@ -97,30 +99,18 @@ def title(summary: "Summary") -> str:
 
 def periods(summary: "Summary") -> dict[str, Any]:
     """Return the losses by period and of all periods, and the periods that another level won."""
-    lines = charts.curves(summary)
-    whole = {"base rate": summary.loss.base_rate, "1": summary.loss.frozen}
-    whole |= {name: level.loss for name, level in summary.levels.items()}
-    by_period = [
-        {name: values[place] for name, values in lines.items()}
-        for place in range(len(summary.periods))
-    ]
-    names = [summary.name(period.start) for period in summary.periods]
-    rows = [period.rows for period in summary.periods]
+    about, names = summary.about, [summary.name(period.start) for period in summary.periods]
+    rows = [*(period.rows for period in summary.periods), summary.rows]
+    lines = [*summary.lines, summary.whole]
     return {
-        "head": [
-            summary.about.unit,
-            summary.about.noun,
-            *(charts.SERIES[name][0] for name in lines),
-        ],
+        "head": [about.unit, about.noun, *(charts.SERIES[name][0] for name in summary.whole)],
         "periods": [
-            {"name": name, "rows": number, "losses": [f"{losses[line]:.4f}" for line in lines]}
-            for name, number, losses in zip(
-                [*names, "all"], [*rows, sum(rows)], [*by_period, whole], strict=True
-            )
+            {"name": name, "rows": number, "losses": [f"{loss:.4f}" for loss in line.values()]}
+            for name, number, line in zip([*names, "all"], rows, lines, strict=True)
         ],
         "lost": [
             name
-            for name, losses in zip(names, by_period, strict=True)
-            if min(losses, key=lambda line: losses[line]) != str(summary.top)
+            for name, line in zip(names, summary.lines, strict=True)
+            if min(line, key=lambda level: line[level]) != str(summary.top)
         ],
     }

@@ -22,6 +22,7 @@ from benchmarks.drift.counts import (
     references,
 )
 from evergreen.monitoring import drift, reference_profile, two_sample_tests
+from evergreen.monitoring.two_sample_tests import Counts
 from evergreen.registry.manifest import FeatureProfile
 
 REFERENCES = 30
@@ -52,6 +53,29 @@ def profiled(kind: str, random: np.random.Generator) -> FeatureProfile:
 def padded(counts: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     """Return counts with bins that only other references have, before the last two."""
     return np.concatenate([counts[:-1], np.zeros(size - len(counts)), counts[-1:]])
+
+
+def as_the_product(kind: str, reference: Counts, window: Counts) -> bool:
+    """Say whether one check, shape (features, bins), is decided as monitoring.drift does."""
+    profiles = {str(n): profile_of(kind, counts) for n, counts in enumerate(reference)}
+    windows = {str(n): counts for n, counts in enumerate(window)}
+    features = drift.compare(profiles, windows) or []
+    found = counts.judged(reference, window)
+    finds, _, majors = counts.warned(found)
+    theirs: list[Any] = [f.psi for f in features]
+    theirs += two_sample_tests.significant([f.p for f in features])
+    theirs += [f.flagged for f in features]
+    flagged = any(one.flagged for one in drift.violations(profiles, windows, 0))
+    broken = bool(counts.violated(kind, reference[None], window[None])[0])
+    return np.allclose([*found.psi, *finds, *majors], theirs, atol=1e-9) and flagged == broken
+
+
+def profile_of(kind: str, counts: Counts) -> FeatureProfile:
+    rows = [int(n) for n in counts]
+    missing = rows[-1] / max(sum(rows), 1)
+    if kind == CATEGORIES:
+        return FeatureProfile(rows, categories=list("abcde"), missing=missing)
+    return FeatureProfile(rows, edges=[float(n) for n in range(len(rows) - 2)], missing=missing)
 
 
 @pytest.mark.parametrize("kind", [NORMAL, LOGNORMAL, CAUCHY])
@@ -113,8 +137,8 @@ def test_many_checks_at_once_are_decided_as_each_of_them(kind: str, rows: int) -
 
     for begin in range(0, 60, 20):
         some = slice(begin, begin + 20)
-        counts.audited(kind, drawn.reference[some], window[some])
-        counts.audited(kind, drawn.reference[some], away[some])
+        assert as_the_product(kind, drawn.reference[some], window[some])
+        assert as_the_product(kind, drawn.reference[some], away[some])
 
 
 @pytest.mark.parametrize("more", [0.005, 0.015, 0.03, 0.1])
@@ -128,20 +152,4 @@ def test_violations_of_the_schema_are_decided_as_the_product_does(
 
     window[0, place] += more * 2_000
 
-    counts.audited(kind, drawn.reference, window)
-
-
-@pytest.mark.parametrize(
-    ("module", "name", "value"),
-    [(two_sample_tests, "psi", lambda *_: 0.3), (drift, "MIN_SHARE", 0.5)],
-)
-def test_a_rule_that_is_not_the_products_ends_the_run(
-    module: Any, name: str, value: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn = references(MISSING, 5, np.random.default_rng(4))
-    window = drawn.window(500, np.random.default_rng(4))
-    window[0, -1] += 100
-    monkeypatch.setattr(module, name, value)
-
-    with pytest.raises(SystemExit, match=r"not those of evergreen\.monitoring\.drift"):
-        counts.audited(MISSING, drawn.reference, window)
+    assert as_the_product(kind, drawn.reference, window)

@@ -33,10 +33,3 @@ def test_many_sequences_at_once_are_those_of_the_product() -> None:
             found = confidence_sequence.bound(values[run, : day + 1], 0.1)
             assert found is not None
             assert (lower[run, day], upper[run, day]) == pytest.approx((found.lower, found.upper))
-
-
-def test_a_sequence_that_is_not_the_products_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draws, "radius", lambda n, _: 1 / np.sqrt(n))
-
-    with pytest.raises(AssertionError):
-        bounds(np.random.default_rng(3).normal(0, 1, (30, 60)), 0.05)

@@ -236,13 +236,13 @@ def test_one_month_without_drift_or_rejection_is_enough(
 
     assert "· February 2013" in text
     assert "no episode came to an end" in text
-    assert ("No drift check" in text) == (not reports)
+    assert ("rows enough to judge drift" in text) == (not reports)
 
 
-def test_windows_with_too_few_rows_are_drawn(tmp_path: Path) -> None:
+def test_where_every_window_has_too_few_rows_the_page_says_so(tmp_path: Path) -> None:
     empty = msgspec.structs.replace(check(4), status="insufficient data", features=[])
 
-    assert "too few rows" in write(tmp_path, both(reports=(empty,)))
+    assert "rows enough to judge drift" in write(tmp_path, both(reports=(empty,)))
 
 
 def test_the_same_input_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(

@@ -32,6 +32,13 @@ WAY_OUT = (
 )
 
 
+def last_step(pipeline: Any) -> Any:
+    """Return the estimator that a pipeline ends with, also where pipelines are nested."""
+    while hasattr(pipeline, "steps"):
+        pipeline = pipeline.steps[-1][1]
+    return pipeline
+
+
 def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     """Return a pipeline as an ONNX model whose inputs are its columns, each of shape (rows, 1).
 
@@ -47,9 +54,7 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
         )
         for name in inputs
     ]
-    last = pipeline
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
+    last = last_step(pipeline)
     boosting.register(convert_trees)
     exact = type(last) in ESTIMATORS or hasattr(last, "booster_")
     try:
