@@ -27,12 +27,13 @@ SAME = " Shares do not depend on the machine: seeds are fixed."
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure and what it was to be, as text, and whether it is."""
+    """A figure and what it was to be, as text, and whether it is; against: what shows that not."""
 
     text: str
     figure: str
     goal: str
     reached: bool
+    against: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ class Page:
         tables = [reached(goals), *(table for part in parts for table in part.tables)]
         whole = whole and all(part.whole for part in parts)
         self.write(said, tables, whole=whole, goals=[asdict(goal) for goal in goals])
+        for goal in goals:
+            for one in goal.against:
+                print(f"NOT {goal.text}: {one}")
         for part in parts:
             if whole and part.picture:
                 self.path.with_suffix(".png").write_bytes(part.picture)

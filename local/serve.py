@@ -32,8 +32,9 @@ from evergreen.captures.examples import utc
 from evergreen.contract import endpoint_files
 from evergreen.training.tables import table
 from local import command_line, sam_local, template
+from local.demo import life
 from local.demo.by_hand import ByHand
-from local.demo.life import Step, of_file
+from local.demo.life import Step
 from local.demo.replay import JSON, Replay
 from local.demo.result import Event
 from local.plane import stack, training_rows
@@ -66,7 +67,7 @@ def main() -> None:
         steps: Iterator[Step] = iter(())
         hiding: AbstractContextManager[object] = nullcontext()
         if arguments.first:
-            later = of_file(endpoint, file, arguments.first, arguments.label_delay, None, 1)
+            later = life.of_file(endpoint, file, arguments.first, arguments.label_delay, None, 1)
             now, times = later.start, later.times[: later.first]
             steps, hiding = later.steps(), later.training()
         else:
@@ -86,30 +87,17 @@ def main() -> None:
             console.print(f"Training a champion for {endpoint} …")
             train(plane, endpoint, file, times, console)
             replayed = Replay(plane, clock, endpoint, int(arguments.level))
-            life = ByHand(replayed, steps, lambda event: console.print(said(event)))
-            server.RequestHandlerClass = handler_of(plane, life)
+            by_hand = ByHand(replayed, steps, lambda event: console.print(said(event)))
+            server.RequestHandlerClass = handler_of(plane, by_hand)
             console.print(f"Serving on http://{HOST}:{server.server_port}; try\n")
             console.print(example(server.server_port, endpoint))
-            until_stopped(life, server, console, arguments.keep)
+            until_stopped(by_hand, server, console, arguments.keep)
 
 
 def _arguments() -> Any:
     parser = command_line.parser("local.serve", __doc__, "make serve PORT=8000 LEVEL=4")
     parser.add_argument("--port", type=int, default=8000, help="where the API listens")
-    parser.add_argument(
-        "--endpoint",
-        default="flight-delay",
-        choices=endpoint_files.names(),
-        help="which one to serve",
-    )
-    parser.add_argument("--data", type=Path, help="training data, or a folder of its parts")
-    parser.add_argument(
-        "--first",
-        help="a date or a share: what is later in the file is asked for as the clock gets there",
-    )
-    parser.add_argument(
-        "--label-delay", default="1d", help="after which its label is reported, such as 12h"
-    )
+    life.add_options(parser)
     parser.add_argument("--level", choices=("1", "2", "3", "4"), default="3", help="MaturityLevel")
     parser.add_argument("--runtime", choices=stack.RUNTIMES, default="onnx", help="ServingRuntime")
     parser.add_argument("--ttl", type=int, default=60, help="EndpointTtl, seconds")

@@ -104,14 +104,13 @@ def run(
 ) -> int:
     """Train once, under parameters of the template; return 0 if a champion came of it."""
     events: list[dict[str, Any]] = []
+    console.soft_wrap = True
     with stack.deployed(stack.progress(log, console), console.file, **parameters) as plane:
         plane.on_event = events.append
         stack.upload(plane, endpoint, file)
         for event in events:
             reason = event["detail"].get("reason", "")
-            console.print(
-                f"[bold]{event['detail-type']}[/bold] {reason}", highlight=False, soft_wrap=True
-            )
+            console.print(f"[bold]{event['detail-type']}[/bold] {reason}", highlight=False)
         for version in stack.registry().versions(endpoint):
             manifest = stack.registry().manifest(endpoint, version)
             assert manifest is not None
@@ -120,11 +119,9 @@ def run(
             console.print(_table(manifest))
             for scores in manifest.metrics.candidates:
                 for warning in scores.warnings:
-                    console.print(
-                        f"warned: {scores.candidate}: {warning}", highlight=False, soft_wrap=True
-                    )
+                    console.print(f"warned: {scores.candidate}: {warning}", highlight=False)
             for candidate, reason in manifest.metrics.failed.items():
-                console.print(f"left out: {candidate}: {reason}", highlight=False, soft_wrap=True)
+                console.print(f"left out: {candidate}: {reason}", highlight=False)
             folder = _keep(manifest)
             console.print(f"Written to {folder.relative_to(template.ROOT)}/")
         if not events:

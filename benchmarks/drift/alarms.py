@@ -137,8 +137,7 @@ def _twice(found: Bools) -> Bools:
 
 def _begun(alarms: Bools) -> Bools:
     """Say on which days, the last axis, an alarm begins."""
-    before = np.concatenate([np.zeros_like(alarms[..., :1]), alarms[..., :-1]], axis=-1)
-    return np.asarray(alarms & ~before)
+    return np.diff(alarms.astype(np.int8), axis=-1, prepend=0) > 0
 
 
 def steps(repetitions: int) -> Part:

@@ -28,8 +28,9 @@ from benchmarks.load.requests import (
     page,
     pool,
 )
-from benchmarks.load.results import Loaded, Measured, Phase, Played, claims
+from benchmarks.load.results import Loaded, Phase, Played
 from benchmarks.load.targets import TTL_SECONDS, Target, sam_local, sampled, served
+from benchmarks.shown import Part, conditions
 from local.plane import containers
 
 SOAK_SECONDS, QUICK_SOAK_SECONDS = 240, 8
@@ -72,20 +73,20 @@ def main() -> None:
             sys.exit(f"{error}; or leave it out: make load TARGET='{SERVE}'")
     report.BUILD.mkdir(parents=True, exist_ok=True)
     found, spent = shown.limited(LIMIT_SECONDS, lambda: measured(targets, soak, quick=asked.quick))
-    report.write(found, spent, whole=not asked.target and soak >= SOAK_SECONDS)
-    sys.exit(0 if all(claim.holds for claim in claims(found)) else 1)
+    said = conditions(spent, "clients and servers on the same machine, ")
+    whole = not asked.target and soak >= SOAK_SECONDS
+    report.PAGE.write_parts([found], said, whole=whole)
+    sys.exit(0 if all(goal.reached for goal in found.goals) else 1)
 
 
-def measured(targets: Any, soak: int, *, quick: bool) -> Measured:
+def measured(targets: Any, soak: int, *, quick: bool) -> Part:
     """Put each target under load, one after the other."""
-    loaded, errors = [], []
+    loaded = []
     with (report.BUILD / "load.log").open("w") as log:
         for name in targets:
             print(f"{name}: starting", flush=True)
-            found, wrong = under_load(name, starter(name, log), phases(name, soak, quick=quick))
-            loaded.append(found)
-            errors += [f"{name}: {fault}" for fault in wrong]
-    return Measured(loaded, errors)
+            loaded.append(under_load(name, starter(name, log), phases(name, soak, quick=quick)))
+    return report.part(loaded)
 
 
 def starter(name: str, log: IO[str]) -> AbstractContextManager[Target]:
@@ -95,10 +96,8 @@ def starter(name: str, log: IO[str]) -> AbstractContextManager[Target]:
     return served(log, "1" if name == BARE_SERVE else "3")
 
 
-def under_load(
-    name: str, started: AbstractContextManager[Target], todo: list[Phase]
-) -> tuple[Loaded, list[str]]:
-    """Put a target through its phases; return what became of it, and the wrong answers."""
+def under_load(name: str, started: AbstractContextManager[Target], todo: list[Phase]) -> Loaded:
+    """Put a target through its phases; return what became of it."""
     warm, seen, loaded = Seen(), Seen(), Loaded(name, bare=name == BARE_SERVE)
     with started as target:
         with closing(Client(target.port, FIRST_SECONDS)) as own:
@@ -126,7 +125,8 @@ def under_load(
     ]
     loaded.predictions, loaded.labels = len(recorded.captures), len(recorded.labels)
     loaded.objects, loaded.megabytes = recorded.objects, recorded.size / 1024**2
-    return loaded, [one.fault for one in [*warm.sent, *seen.sent] if one.fault]
+    loaded.errors = [one.fault for one in [*warm.sent, *seen.sent] if one.fault]
+    return loaded
 
 
 def status(own: Client) -> Any:

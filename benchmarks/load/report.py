@@ -1,40 +1,22 @@
 """The figures as JSON, in a terminal, and in docs/load.md."""
 
-from benchmarks.load.results import Loaded, Measured, Played, claims, told
-from benchmarks.shown import Goal, Page, Part, Shown, Spent, conditions
+from collections.abc import Sequence
+
+from benchmarks.load.results import Loaded, Played, goals, told
+from benchmarks.shown import Page, Part, Shown
 from local.template import ROOT
 
 BUILD = ROOT / "build" / "load"
 PAGE = Page("make load", ROOT / "docs" / "load.md", 110, BUILD / "load.json")
-SHOWN = 10  # of what was found against a claim
 
 
-def write(measured: Measured, spent: Spent, *, whole: bool) -> None:
-    """Show everything and write it; only a whole run is for the page."""
-    held = claims(measured)
-    goals = [
-        Goal(
-            claim.text,
-            f"{len(claim.against)} faults" if claim.judged else "the soak is too short",
-            "0 faults",
-            claim.holds,
-        )
-        for claim in held
-    ]
-    said = conditions(spent, "clients and servers on the same machine, ")
-    PAGE.write_parts([Part(tables(measured), goals)], said, whole=whole)
-    for claim in held:
-        for one in claim.against[:SHOWN]:
-            print("DOES NOT HOLD:", one)
-
-
-def tables(measured: Measured) -> list[Shown]:
-    """Return the title, remark, heads and rows of each table."""
-    each = [(one, played) for one in measured.loaded for played in one.played]
+def part(loaded: Sequence[Loaded]) -> Part:
+    """Return all figures as tables, and what must hold."""
+    each = [(one, played) for one in loaded for played in one.played]
     decided = [(one, played) for one, played in each if played.decision]
     heads = ["", "requests", "a second", "errors", "p50, ms", "p95, ms", "p99, ms", "most, ms"]
     growth = "KB a request, second half"
-    return [
+    tables: list[Shown] = [
         ("Answers", "", heads, [line for one, played in each for line in _answers(one, played)]),
         (
             "Decisions in the middle of it",
@@ -46,7 +28,7 @@ def tables(measured: Measured) -> list[Shown]:
             "What was recorded",
             "",
             ["", "predictions", "labels", "objects", "MB", "lost, twice or other"],
-            [_recorded(one) for one in measured.loaded],
+            [_recorded(one) for one in loaded],
         ),
         (
             "Memory, MB",
@@ -55,6 +37,7 @@ def tables(measured: Measured) -> list[Shown]:
             [line for one, played in each for line in _memory(one, played)],
         ),
     ]
+    return Part(tables, goals(loaded))
 
 
 def _answers(one: Loaded, played: Played) -> list[list[str]]:

@@ -1,14 +1,19 @@
 """What became of a load, and what it was to be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.load.checks import Decision, Growth, Memory, Times, growth
 from benchmarks.load.client import Plan
+from benchmarks.shown import Goal
 
 GROWTH_KB = 1.0  # a request, of what records nothing: more is a leak
 SURE = 3.0  # standard errors above that: by chance about once in 700 checks
 JUDGED_SAMPLES = 30  # of the second half; within a shorter one a server may still be warming up
 FUNCTION = "Function"  # how the container of a function is called, which holds no records
+STILL = "memory stands still where nothing is recorded"
+UNJUDGED = "the soak is too short"
+SHOWN = 10  # of what was found against a goal
 NOISE_MB = 4.0  # by which an allocator moves all the same
 
 
@@ -71,13 +76,14 @@ class Played:
 class Loaded:
     """What became of a target.
 
-    unrecorded: what was lost, or recorded twice or otherwise. misanswered: by another version than
-    the answer says, or than was champion. megabytes: of what was recorded, which the memory holds
-    where moto is in the same process.
+    errors: answers that are not as they should be. unrecorded: what was lost, or recorded twice or
+    otherwise. misanswered: by another version than the answer says, or than was champion.
+    megabytes: of what was recorded, which the memory holds where moto is in the same process.
     """
 
     name: str
     played: list[Played] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     unrecorded: list[str] = field(default_factory=list)
     misanswered: list[str] = field(default_factory=list)
     predictions: int = 0
@@ -87,67 +93,45 @@ class Loaded:
     bare: bool = False  # whether it records nothing
 
 
-@dataclass(frozen=True)
-class Measured:
-    """All that one `make load` found."""
-
-    loaded: list[Loaded]
-    errors: list[str]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Something that must hold of every load, and what was found against it."""
-
-    text: str
-    against: list[str]
-    judged: bool = True  # whether there was enough of it to say so
-
-    @property
-    def holds(self) -> bool:
-        """Say whether nothing was found against it."""
-        return not self.against
-
-
-def claims(measured: Measured) -> list[Claim]:
-    """Return what must hold."""
-    each = measured.loaded
-    still = [
+def goals(each: Sequence[Loaded]) -> list[Goal]:
+    """Return what must hold of every load."""
+    steady = [
         (f"{one.name}, {played.phase.name}: {process}", played, process)
         for one in each
         for played in one.played
         for process in played.processes
         if (one.bare or process.endswith(FUNCTION)) and played.judged(process)
     ]
-    return [
-        Claim("every request is answered as it should be", measured.errors),
-        Claim(
-            "every prediction and label is recorded once, as it was told",
-            [f"{one.name}: {fault}" for one in each for fault in one.unrecorded],
-        ),
-        Claim(
-            "every score is that of the version named, and that one was champion then",
-            [f"{one.name}: {fault}" for one in each for fault in one.misanswered],
-        ),
-        Claim(
-            "a decision shows in the answers",
-            [
-                f"{one.name}, {played.phase.name}: {played.decision.what} never showed"
-                for one in each
-                for played in one.played
-                if played.decision and played.shown is None
-            ],
-        ),
-        Claim(
-            "memory stands still where nothing is recorded",
-            [
-                f"{name} grew by {told(played.growth_kb(process))} KB a request"
-                for name, played, process in still
-                if played.leaks(process)
-            ],
-            judged=bool(still),
-        ),
+    memory = [
+        f"{name} grew by {told(played.growth_kb(process))} KB a request"
+        for name, played, process in steady
+        if played.leaks(process)
     ]
+    never = [
+        f"{one.name}, {played.phase.name}: {played.decision.what} never showed"
+        for one in each
+        for played in one.played
+        if played.decision and played.shown is None
+    ]
+    found = {
+        "every request is answered as it should be": _named(each, "errors"),
+        "every prediction and label is recorded once, as it was told": _named(each, "unrecorded"),
+        "every score is that of the version named, and that one was champion then": _named(
+            each, "misanswered"
+        ),
+        "a decision shows in the answers": never,
+        STILL: memory,
+    }
+    unjudged = set() if steady else {STILL}
+    return [
+        Goal(text, UNJUDGED if text in unjudged else f"{len(against)} faults", "0 faults",
+             not against, against[:SHOWN])
+        for text, against in found.items()
+    ]  # fmt: skip
+
+
+def _named(each: Sequence[Loaded], what: str) -> list[str]:
+    return [f"{one.name}: {fault}" for one in each for fault in getattr(one, what)]
 
 
 def told(growth: Growth | None) -> str:

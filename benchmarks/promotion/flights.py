@@ -9,6 +9,7 @@ import inspect
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, partial
 
 import msgspec
 import numpy as np
@@ -82,11 +83,12 @@ def year(every: int, apart: int) -> Year:
 def _made(every: int, made: list[int]) -> tuple[list[Model], Ints, npt.NDArray[np.float32]]:
     examples = _examples(every)
     day = _days(examples)
-    with ProcessPoolExecutor(WORKERS, initializer=_start, initargs=(every,)) as pool:
-        found = list(pool.map(_trained, made))
+    with ProcessPoolExecutor(WORKERS) as pool:
+        found = list(pool.map(partial(_trained, every), made))
     return [model for model, _ in found], day, np.stack([losses for _, losses in found])
 
 
+@cache  # once in each process
 def _examples(every: int) -> Examples:
     endpoint = flight_delay.endpoint
     table = endpoint.examples(flights.flights().iloc[::every])
@@ -99,17 +101,10 @@ def _days(examples: Examples) -> Ints:
     return np.asarray(np.minimum(since.astype(np.intp), DAYS - 1))
 
 
-_all: list[Examples] = []  # of this worker process
-
-
-def _start(every: int) -> None:
-    _all.append(_examples(every))
-
-
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def _trained(made: int) -> tuple[Model, npt.NDArray[np.float32]]:
+def _trained(every: int, made: int) -> tuple[Model, npt.NDArray[np.float32]]:
     """Fit every candidate on every window, and return the best on the holdout, as train does."""
-    examples, policy = _all[0], flight_delay.endpoint.policy
+    examples, policy = _examples(every), flight_delay.endpoint.policy
     day = _days(examples)
     known = examples.take(day <= (made - 1 if made == FIRST else made - LABELS_AFTER))
     cut = utc(known.times[-1]) - timedelta(days=policy.holdout_days)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from evergreen.contract import endpoint_files
 from local import command_line, template
 from local.demo import levels, life
 from local.demo.levels import NAMES, Options
@@ -40,12 +40,7 @@ SHOWN = {
 def main() -> None:
     """Run the demo and show what it was worth."""
     arguments = _arguments()
-    options = Options(
-        endpoint=arguments.endpoint,
-        seed=arguments.seed,
-        share=arguments.share,
-        runtime=arguments.runtime,
-    )
+    options = msgspec.convert(vars(arguments), Options)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the levels are ended too
     began = time.monotonic()
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -71,19 +66,7 @@ def main() -> None:
 def _arguments() -> Any:
     parser = command_line.parser("local.demo", __doc__, "make demo MONTHS=2 SHARE=3")
     parser.add_argument("--months", type=int, help="how many after the first part; default: all")
-    parser.add_argument(
-        "--endpoint",
-        choices=endpoint_files.names(),
-        default=FLIGHTS,
-        help="whose requests to replay",
-    )
-    parser.add_argument("--data", type=Path, help="your own rows, a training file of the endpoint")
-    parser.add_argument(
-        "--first", help="where the first part ends: a date or a share of the rows, such as 0.3"
-    )
-    parser.add_argument(
-        "--label-delay", default="1d", help="after which a label is reported, such as 12h or 1d"
-    )
+    life.add_options(parser)
     parser.add_argument(
         "--seed", type=int, default=0, help="the same gives the same summary on one machine"
     )

@@ -4,6 +4,7 @@ The rows of a user's file and the flights of the sample are two sources of the s
 """
 
 import re
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -178,6 +179,17 @@ class Life:
         least = 0.5 / (known - low)
         found = np.clip(found, least, 1 - least)
         return found / found.sum() if found.ndim else found
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what says whose rows are replayed, which of them train, and when labels come."""
+    names = endpoint_files.names()
+    parser.add_argument("--endpoint", default="flight-delay", choices=names, help="whose requests")
+    parser.add_argument("--data", type=Path, help="training data, or a folder of its parts")
+    first = "where the part ends that trains: a date, or a share of the rows, such as 0.3"
+    parser.add_argument("--first", help=f"{first}; later rows are asked for at their time")
+    delay = "after which a label is reported, such as 12h or 1d"
+    parser.add_argument("--label-delay", default="1d", help=delay)
 
 
 def of_file(

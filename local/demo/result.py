@@ -4,7 +4,7 @@ Each level runs in a process of its own, and writes this to build/demo/level-N/r
 """
 
 import resource
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -72,15 +72,6 @@ class Tally:
         for name, values in scores.items():
             setattr(self, name, getattr(self, name) + float(measured.losses(labels, values).sum()))
 
-    def plus(self, other: "Tally") -> "Tally":
-        """Return the tally of both."""
-        return Tally(
-            self.rows + other.rows,
-            self.frozen + other.frozen,
-            self.evergreen + other.evergreen,
-            self.base_rate + other.base_rate,
-        )
-
     def mean(self) -> Losses:
         """Return the losses per row."""
         rows = max(self.rows, 1)
@@ -117,10 +108,8 @@ class Result(msgspec.Struct, kw_only=True):
     @property
     def total(self) -> Tally:
         """Return the tally of all periods."""
-        total = Tally()
-        for tally in self.tallies.values():
-            total = total.plus(tally)
-        return total
+        parts = map(astuple, self.tallies.values())
+        return Tally(*map(sum, zip(*parts, strict=True)))
 
 
 def collect(replayed: "Replay", start: datetime, seconds: float) -> Result:

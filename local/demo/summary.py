@@ -216,7 +216,7 @@ def refused(result: Result) -> list[Turned]:
     """Return the candidates that a gate, a comparison or a person rejected, oldest first."""
     back = {turned.version for turned in rolled_back(result)}
     return [
-        _turned(result, event.time, event.detail.get("version"), event.detail["reason"])
+        _turned(result, event.detail.get("version"), time=event.time, reason=event.detail["reason"])
         for event in result.events
         if event.type == "Candidate Rejected" and event.detail.get("version") not in back
     ]
@@ -226,28 +226,16 @@ def rolled_back(result: Result) -> list[Turned]:
     """Return the versions that had begun to answer and were taken out again, oldest first."""
     back = {story.version for story in stories(result.decisions) if story.how == "rolled back"}
     return [
-        _turned(result, decision.time, version, decision.reason, decision.figures)
-        for decision in result.decisions
-        for version, status in decision.moves.items()
+        _turned(result, version, time=made.time, reason=made.reason, figures=made.figures)
+        for made in result.decisions
+        for version, status in made.moves.items()
         if status == "rejected" and version in back
     ]
 
 
-def _turned(
-    result: Result,
-    time: datetime,
-    version: str | None,
-    reason: str,
-    figures: dict[str, Any] | None = None,
-) -> Turned:
-    return Turned(
-        level=result.level,
-        time=time,
-        version=version,
-        reason=reason,
-        injected=result.injected_names.get(version),
-        figures=figures or {},
-    )
+def _turned(result: Result, version: str | None, **said: Any) -> Turned:
+    injected = result.injected_names.get(version)
+    return Turned(level=result.level, version=version, injected=injected, **said)
 
 
 def recoveries(result: Result) -> list[Recovery]:

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 from datetime import date
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from scipy.optimize import isotonic_regression
 
 from local.demo.report.drawing import (
     BLUE,
@@ -158,14 +158,9 @@ def _spread(values: Sequence[float], gap: float) -> list[float]:
     >>> _spread([1.0, 5.0, 1.0], 2.0)
     [0.0, 5.0, 2.0]
     """
-    moved = np.array(values, dtype=float)
-    for _ in range(100):
-        order = np.argsort(moved, kind="stable")
-        for low, high in pairwise(order):
-            lacking = gap - (moved[high] - moved[low])
-            if lacking > 0:
-                moved[low] -= lacking / 2
-                moved[high] += lacking / 2
+    order, steps = np.argsort(values, kind="stable"), gap * np.arange(len(values))
+    moved = np.empty(len(values))
+    moved[order] = isotonic_regression(np.array(values)[order] - steps).x + steps
     return [float(value) for value in moved]
 
 

@@ -1,14 +1,14 @@
 """The words of the demo's report about decisions: who decided what, when, and on which figures."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.pages.html import count
 from evergreen.registry.state import Decision
 
 if TYPE_CHECKING:
     from local.demo.result import Event
-    from local.demo.summary import Summary
+    from local.demo.summary import Level, Summary, Turned
 
 SHOWN_FIGURES = 8
 SAME = 5e-5  # no difference that anybody would print
@@ -69,26 +69,16 @@ def _parts(figures: dict[str, Any]) -> list[str]:
     return parts
 
 
-def worth(summary: "Summary") -> list[dict[str, Any]]:
-    """Return what each level came to, and what it did for that."""
-    found = []
-    for name, level in summary.levels.items():
-        number, less = int(name), 1 - level.loss / summary.loss.frozen
-        side = f"{abs(less):.1%} {'below' if less > 0 else 'above'} " if abs(less) > SAME else ""
-        found.append(
-            {
-                "level": number,
-                "loss": f"{level.loss:.4f}, {side}the first model left alone",
-                "alarms": [
-                    f"{kind} on {count(days, 'day')}" for kind, days in level.alarms.items()
-                ],
-                "promotions": level.promotions,
-                "promoted": max(level.promotions - 1, 0),  # the first was nobody's decision
-                "refused": sum(each.level == number for each in summary.refused),
-                "rolled_back": sum(each.level == number for each in summary.rolled_back),
-            }
-        )
-    return found
+def at(found: Iterable["Turned"], level: int) -> int:
+    """Return how many of the versions were turned away at a level."""
+    return sum(each.level == level for each in found)
+
+
+def beside_first(level: "Level", summary: "Summary") -> str:
+    """Say how the loss of a level compares with that of the first model left alone."""
+    less = 1 - level.loss / summary.loss.frozen
+    side = f"{abs(less):.1%} {'below' if less > 0 else 'above'} " if abs(less) > SAME else ""
+    return f"{level.loss:.4f}, {side}the first model left alone"
 
 
 def event_words(event: "Event") -> str:

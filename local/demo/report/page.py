@@ -39,16 +39,10 @@ def page(summary: "Summary", results: Mapping[int, "Result"], told: list[Story])
         summary=summary,
         names=NAMES,
         period=period(summary),
-        headline=headline(summary),
+        compared=compared,
         losses=charts.losses(summary),
-        worth=decisions.worth(summary),
         **periods(summary),
         versions=charts.versions(summary, told),
-        recovered=[
-            f"{level.days_to_recover:.1f} days at level {name}"
-            for name, level in summary.levels.items()
-            if level.days_to_recover is not None
-        ],
         results=results,
         colours=COLOURS,
         words=decisions,
@@ -76,16 +70,6 @@ def period(summary: "Summary") -> str:
         return f"{last:%B %Y}"
     year = "" if first.year == last.year else " %Y"
     return f"{first.strftime(f'{day}%B{year}')} to {last.strftime(f'{day}%B %Y')}"
-
-
-def headline(summary: "Summary") -> str:
-    """Return what it was worth, in a sentence."""
-    loss = summary.loss
-    return (
-        f"On autopilot the {summary.about.metric} was {compared(loss.evergreen, loss.frozen)} "
-        "that of the first model left alone, and "
-        f"{compared(loss.evergreen, loss.base_rate)} the base rate’s."
-    )
 
 
 def title(summary: "Summary") -> str:

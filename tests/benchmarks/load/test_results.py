@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.load.checks import Decision, Growth, Memory, Times, growth
 from benchmarks.load.client import Plan
-from benchmarks.load.report import tables
+from benchmarks.load.report import part
 from benchmarks.load.requests import BARE
-from benchmarks.load.results import Loaded, Measured, Phase, Played, claims
+from benchmarks.load.results import UNJUDGED, Loaded, Phase, Played, goals
 
 APPROVED = Decision("approve", "v2", 10.0, 11.0)
 SECONDS = 101
@@ -119,12 +119,8 @@ def test_growth_within_an_allocators_noise_is_no_leak() -> None:
 # What must hold
 
 
-def measured(**more: Any) -> Measured:
-    loaded = Loaded("target", [played(memory=growing(0.0))], predictions=1)
-    return Measured(
-        [replace(loaded, **{key: value for key, value in more.items() if key != "errors"})],
-        more.get("errors", []),
-    )
+def loaded(**more: Any) -> list[Loaded]:
+    return [replace(Loaded("target", [played(memory=growing(0.0))], predictions=1), **more)]
 
 
 @pytest.mark.parametrize(
@@ -139,32 +135,31 @@ def measured(**more: Any) -> Measured:
     ids=["errors", "unrecorded", "misanswered", "decision", "memory"],
 )
 def test_each_thing_that_is_wrong_ends_the_load_as_a_failure(wrong: dict[str, Any]) -> None:
-    assert all(claim.holds for claim in claims(measured()))
-    assert [claim.holds for claim in claims(measured(**wrong))].count(False) == 1
+    assert all(goal.reached for goal in goals(loaded()))
+    (missed,) = (goal for goal in goals(loaded(**wrong)) if not goal.reached)
+    assert len(missed.against) == 1
 
 
 def test_a_load_without_a_soak_that_tells_does_not_judge_the_memory() -> None:
     short = played(memory=growing(2.0)[:20])
 
-    claim = claims(measured(played=[short]))[-1]
+    goal = goals(loaded(played=[short]))[-1]
 
-    assert (claim.holds, claim.judged) == (True, False)
-    assert claims(measured())[-1].judged
+    assert (goal.reached, goal.figure) == (True, UNJUDGED)
+    assert goals(loaded())[-1].figure == "0 faults"
 
 
 def test_memory_may_grow_where_records_are_kept_in_it() -> None:
     growth = [(at, {"make serve": found["OneFunction"]}) for at, found in growing(2.0)]
     held = [Loaded("make serve", [played(memory=growth)], bare=bare) for bare in (False, True)]
 
-    against = [claims(Measured([one], []))[-1].holds for one in held]
-
-    assert against == [True, False]
+    assert [goals([one])[-1].reached for one in held] == [True, False]
 
 
 def test_the_tables_have_a_row_for_each_of_it() -> None:
     decided = played(memory=growing(1.0), decision=APPROVED, shown=0.5)
 
-    found = {title: rows for title, _, _, rows in tables(measured(played=[decided]))}
+    found = {title: rows for title, _, _, rows in part(loaded(played=[decided])).tables}
 
     assert found["Answers"] == [
         ["target, soak", "10,000", "100.0", "0", "1.0", "2.0", "3.0", "4.0"]
