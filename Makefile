@@ -116,6 +116,10 @@ train: RUNTIME ?= onnx
 train: .venv/ready ## Train a model on this machine and show its figures: ENDPOINT=flight-delay DATA=file SEED=0 RUNTIME=onnx (or sklearn)
 	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)")
 
+.PHONY: batch
+batch: .venv/ready ## Score a file on this machine, with a model that is trained first: FILE=rows.csv ENDPOINT=flight-delay DATA=file
+	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) --batch "$(FILE)" $(if $(DATA),--data "$(DATA)")
+
 .PHONY: import
 import: .venv/ready ## Take a fitted pipeline of somebody else through the gates, here: FILE=model.joblib ENDPOINT=mine DATA=file
 	@$(RUN) -m local.train --endpoint $(ENDPOINT) --seed $(SEED) $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(DATA),--data "$(DATA)") --model "$(FILE)"

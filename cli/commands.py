@@ -4,6 +4,7 @@ import json
 import time
 from argparse import Namespace
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -125,6 +126,27 @@ def _waited(session: Session, asked: Namespace, **which: str) -> Any:
                 progress.update(task, description=f"{run['run']} trains")
             time.sleep(POLL_SECONDS)
     return None
+
+
+def summary(session: Session, asked: Namespace, folder: str, at: datetime) -> bool:
+    """Wait for the summary of a batch that began after `at`, and say whether it is complete."""
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=session.errors, transient=True) as progress:
+        task = progress.add_task("waiting for the batch to begin", total=None)
+        until, done = time.monotonic() + RUN_SECONDS, -1
+        while time.monotonic() < until:
+            body = session.api.get(*_path(asked, "status"), evidence="no", batch=folder)
+            for run in body["batches"]:
+                if datetime.fromisoformat(run["begun"]) < at:
+                    continue
+                if run["status"] != "running":
+                    return session.show(run, shown.batch) and run["status"] == "complete"
+                if run["done"] > done:
+                    until, done = time.monotonic() + RUN_SECONDS, run["done"]
+                progress.update(task, description="scores", completed=done, total=run["chunks"])
+            time.sleep(POLL_SECONDS)
+    session.errors.print("Nothing was scored for half an hour: was the batch cancelled?")
+    return False
 
 
 def approve(session: Session, asked: Namespace) -> bool:

@@ -30,6 +30,7 @@ EXAMPLES = {  # what --help of each command ends with
     "retrain": "retrain flight-delay --wait",
     "upload": "upload flight-delay data.parquet --wait",
     "files": "files flight-delay --remove bad.csv",
+    "batch": "batch flight-delay rows.csv --wait",
     "clock": "clock +7d",
     "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",
     "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
@@ -143,6 +144,9 @@ def _actions(add: Adder) -> None:
     text = "list the training files of an endpoint, or take one of them back"
     files = _of_one(add("files", training_data.files, text))
     files.add_argument("--remove", metavar="FILE", help="which no later training shall read")
+    scored = _of_one(add("batch", training_data.batch, "score a file, from S3 to S3"))
+    scored.add_argument("file", metavar="FILE", type=Path)
+    scored.add_argument("--wait", action="store_true", help="wait until the batch has ended")
     text = "take a fitted pipeline of somebody else through the gates, on this machine"
     brought = add("import", training_data.import_model, text)
     brought.set_defaults(offline=True)

@@ -1,9 +1,12 @@
 """What else commands do: upload data, judge a model of others, move the clock of `make serve`."""
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -12,7 +15,7 @@ from rich.console import Console
 
 from cli import shown
 from cli.api import data_bucket
-from cli.commands import Session, outcome
+from cli.commands import Session, outcome, summary
 
 DAY_SECONDS = 86_400.0
 TEXTS = ("csv", "tsv", "json", "jsonl", "ndjson")
@@ -22,28 +25,53 @@ CLOCKS_APART = timedelta(seconds=2)  # of the S3 that answers, and of the event 
 
 def upload(session: Session, asked: Namespace) -> bool:
     """Upload a training file, and wait for the training if that is wanted."""
-    key = f"training/{asked.endpoint}/{asked.file.name}"
-    name = asked.file.name.lower()
-    if name.startswith(("_", ".")) or not name.endswith(ENDINGS):
-        session.errors.print(
-            f"{asked.file} is not uploaded, for no training would read it: a name ends in one of "
-            f"{', '.join(ENDINGS)}, and begins with neither _ nor .; of a folder, upload each file"
-        )
+    if (body := _read(session, asked, "training", ENDINGS)) is None:
         return False
+    at = _put(session, asked, "training", body)
+    return not asked.wait or outcome(session, asked, uploaded=f"{at:%Y%m%dT%H%M%SZ}")
+
+
+def batch(session: Session, asked: Namespace) -> bool:
+    """Put a file where it is scored, and wait for what comes of it if that is wanted."""
+    session.get("endpoints", asked.endpoint)  # refused where nothing can score it
+    plain = [end for end in ENDINGS if not end.endswith(".gz")]
+    if (body := _read(session, asked, "batch", plain)) is None:
+        return False
+    tag = hashlib.md5(body, usedforsecurity=False).hexdigest()[:12]  # as S3 names what it holds
+    folder = f"{re.sub(r'[^a-zA-Z0-9_.-]', '_', asked.file.name)}-{tag}"
+    at = _put(session, asked, "batch/in", body)
+    session.errors.print(f"Its scores come under batch/out/{asked.endpoint}/{folder}/")
+    return not asked.wait or summary(session, asked, folder, at)
+
+
+def _read(session: Session, asked: Namespace, what: str, ends: Sequence[str]) -> bytes | None:
+    """Return a file's bytes; None, and a reason, where nothing would read it there."""
+    name = asked.file.name.lower()
+    if name.startswith(("_", ".")) or not name.endswith(tuple(ends)):
+        session.errors.print(
+            f"{asked.file} is not uploaded, for no {what} would read it: a name ends in one of "
+            f"{', '.join(ends)}, and begins with neither _ nor .; of a folder, upload each file"
+        )
+        return None
     try:
-        body = asked.file.read_bytes()
+        return bytes(asked.file.read_bytes())
     except OSError as error:
         session.errors.print(f"{asked.file} cannot be read: {error.strerror}")
-        return False
+        return None
+
+
+def _put(session: Session, asked: Namespace, prefix: str, body: bytes) -> datetime:
+    """Put a file into the data bucket; return when, by the clock that its event will have."""
+    key = f"{prefix}/{asked.endpoint}/{asked.file.name}"
     if session.api.signature:
         s3, bucket = data_bucket(session.api, asked.config_env)
         answer = s3.put_object(Bucket=bucket, Key=key, Body=body)["ResponseMetadata"]
         at = parsedate_to_datetime(answer["HTTPHeaders"]["date"]) - CLOCKS_APART
     else:
-        answer = session.api.put("local", *key.split("/"), body=body)
-        at = datetime.fromisoformat(answer["time"])
-    session.errors.print(f"{key} is uploaded, {len(body):,} bytes, and a training follows.")
-    return not asked.wait or outcome(session, asked, uploaded=f"{at:%Y%m%dT%H%M%SZ}")
+        at = datetime.fromisoformat(session.api.put("local", *key.split("/"), body=body)["time"])
+    follows = "a training follows" if prefix == "training" else "it will be scored"
+    session.errors.print(f"{key} is uploaded, {len(body):,} bytes, and {follows}.")
+    return at
 
 
 def files(session: Session, asked: Namespace) -> bool:

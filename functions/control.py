@@ -12,12 +12,14 @@ world has moved since.
 """
 
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import bootstrap
 from evergreen.aws.telemetry import observed
+from evergreen.batch.score import runs
 from evergreen.contract import endpoint_files
 from evergreen.contract.errors import (
     Fault,
@@ -132,7 +134,7 @@ def show_status(request: Request) -> Answer:
 
     ?evidence=no leaves out what takes long; ?run=name adds how that training run goes, and
     ?uploaded=time how the first one goes that an upload has started since then. With one of these
-    an endpoint without champion has no document.
+    an endpoint without champion has no document. ?batch=name-hash adds how a file is scored.
     """
     wanted, run, uploaded = request.query, request.query.get("run"), request.query.get("uploaded")
     if wanted.get("evidence", "yes") not in ("yes", "no"):
@@ -141,6 +143,8 @@ def show_status(request: Request) -> Answer:
         raise InvalidRequestError([Fault("?run", "expected the beginning of a run's name")])
     if uploaded is not None and not SECOND.fullmatch(uploaded):
         raise InvalidRequestError([Fault("?uploaded", "expected a time such as 20130201T080000Z")])
+    if (batch := wanted.get("batch")) is not None and not re.fullmatch(r"[\w.-]{1,400}", batch):
+        raise InvalidRequestError([Fault("?batch", "expected a folder, as file.csv-0123456789ab")])
     subject = _subject(request)
     try:
         document = subject.seen().document
@@ -157,6 +161,8 @@ def show_status(request: Request) -> Answer:
         body["run"] = run_claims.find(subject.registry.store, subject.name, run)
     elif uploaded is not None:
         body["run"] = run_claims.find_upload(subject.registry.store, subject.name, uploaded)
+    if batch is not None:
+        body["batches"] = runs(subject.data, f"batch/out/{subject.name}/{batch}/")
     return answer(200, body)
 
 

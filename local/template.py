@@ -191,6 +191,8 @@ class _Resolver:
                 return key_id(name)
             case "AWS::SNS::Topic":
                 return f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"
+            case "AWS::StepFunctions::StateMachine":
+                return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{physical_name(name)}"
             case "AWS::Lambda::Alias":
                 alias = self.resources[name]["Properties"]
                 return f"{self.attribute(alias['FunctionName']['Ref'], 'Arn')}:{alias['Name']}"

@@ -1,5 +1,6 @@
 """Train a model of an endpoint here, with the code that runs in Lambda, and show how it did."""
 
+import json
 import logging
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from unittest.mock import patch
 
 import msgspec
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 import bootstrap
@@ -22,6 +24,7 @@ from evergreen.contract import endpoint_files
 from evergreen.registry.manifest import FALLBACK, Manifest
 from local import command_line, template
 from local.plane import imported, stack
+from local.plane.plane import Plane
 from local.plane.process import Process
 
 BUILD = template.ROOT / "build" / "train"
@@ -43,6 +46,7 @@ def main() -> None:
     parser.add_argument("--runtime", choices=stack.RUNTIMES, help="ServingRuntime, onnx")
     parser.add_argument("--model", type=Path, help="a fitted pipeline, in place of the candidates")
     parser.add_argument("--enter", metavar="CONFIG_ENV", help="enter --model in this one's stack")
+    parser.add_argument("--batch", type=Path, help="a file of rows that the version then scores")
     arguments = parser.parse_args()
     own = logging.getLogger("evergreen.contract.errors")  # the whole of each, which no stack logs
     own.addHandler(logging.StreamHandler())
@@ -54,7 +58,7 @@ def main() -> None:
         file = stack.training_file(arguments.endpoint, arguments.data, Path(folder))
         parameters = {"Seed": str(arguments.seed), "ServingRuntime": arguments.runtime or "onnx"}
         with _imported(arguments.endpoint, arguments.model):
-            sys.exit(run(arguments.endpoint, file, parameters, Console(), log))
+            sys.exit(run(arguments.endpoint, file, parameters, Console(), log, arguments.batch))
 
 
 def enter(arguments: Any, console: Console, log: Any) -> int:
@@ -100,9 +104,17 @@ def _imported(name: str, model: Path | None) -> AbstractContextManager[object]:
 
 
 def run(
-    endpoint: str, file: Path, parameters: Mapping[str, str], console: Console, log: Any
+    endpoint: str,
+    file: Path,
+    parameters: Mapping[str, str],
+    console: Console,
+    log: Any,
+    batch: Path | None = None,
 ) -> int:
-    """Train once, under parameters of the template; return 0 if a champion came of it."""
+    """Train once, under parameters of the template; return 0 if a champion came of it.
+
+    batch: a file that it then scores; return 0 if each of its rows was scored, or refused.
+    """
     events: list[dict[str, Any]] = []
     console.soft_wrap = True
     with stack.deployed(stack.progress(log, console), console.file, **parameters) as plane:
@@ -126,7 +138,29 @@ def run(
             console.print(f"Written to {folder.relative_to(template.ROOT)}/")
         if not events:
             console.print("The training failed: see build/train/lambda.log")
+        if batch and stack.registry().document(endpoint):
+            return _scored(plane, f"batch/in/{endpoint}/{batch.name}", batch.read_bytes(), console)
         return 0 if stack.registry().document(endpoint) else 1
+
+
+def _scored(plane: Plane, key: str, body: bytes, console: Console) -> int:
+    """Put a file where it is scored, keep what comes of it under build/, and show its summary."""
+    with Progress(console=console) as progress:
+        task = progress.add_task("chunks", total=None)
+        plane.on_chunk = lambda done, of: progress.update(task, completed=done, total=of)
+        stack.data().put(key, body)
+        plane.settle()
+    status = "failed: see build/train/lambda.log"
+    for name in stack.data().keys("batch/out/"):
+        path, stored = template.ROOT / "build" / name, stack.data().get(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(stored.body if stored else b"")
+        if path.name == "summary.json":
+            status = json.loads(path.read_text())["status"]
+            console.print(path.read_text(), highlight=False, soft_wrap=True)
+            console.print(f"Written to {path.parent.relative_to(template.ROOT)}/", soft_wrap=True)
+    console.print(f"The batch is {status}", highlight=False)
+    return int(status != "complete")
 
 
 def _table(manifest: Manifest) -> Table:

@@ -1,4 +1,4 @@
-"""The machinery of Evergreen, in nine wings; handlers call it, and it never imports endpoints/.
+"""The machinery of Evergreen, in ten wings; handlers call it, and it never imports endpoints/.
 
 What a file in endpoints/ needs stands here:
 

@@ -141,7 +141,7 @@ ROUTES: dict[str, dict[str, Route]] = {
             "Show the evidence so far, and what happens next",
             {"document": "Document?"},
             may=("no_champion",),
-            query=("evidence", "run", "uploaded"),
+            query=("evidence", "run", "uploaded", "batch"),
         ),
         f"GET {_CONTROL}/decisions": Route(
             "decisions",

@@ -77,7 +77,7 @@ def _mac(action: str) -> Needs:
 
 _MAC = {"KeyId", "Message", "MacAlgorithm"}
 _CALLS: dict[tuple[str, str], tuple[set[str], Needs]] = {
-    ("s3", "GetObject"): ({"Bucket", "Key", "IfNoneMatch"}, _get_object),
+    ("s3", "GetObject"): ({"Bucket", "Key", "IfMatch", "IfNoneMatch", "Range"}, _get_object),
     ("s3", "PutObject"): ({"Bucket", "Key", "Body", "IfMatch", "IfNoneMatch"}, _put_object),
     ("s3", "ListObjectsV2"): (
         {"Bucket", "Prefix", "Delimiter", "StartAfter", "ContinuationToken", "MaxKeys"},

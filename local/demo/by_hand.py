@@ -2,6 +2,7 @@
 
 POST /local/clock {"seconds": 86400}     let so much time pass; say what was announced meanwhile
 PUT  /local/training/{endpoint}/{name}   put a training file where an upload would put it
+PUT  /local/batch/in/{endpoint}/{name}   the same of a file to score
 
 These routes are of this machine alone, and of no stack: a page of another site that is open in a
 browser here must not reach them.
@@ -23,7 +24,7 @@ from local.demo.result import Event
 from local.plane import stack
 from local.plane.gateway import Answer
 
-FILE = re.compile(r"/local/training/([a-z0-9-]+)/([\w.-]+)")
+FILE = re.compile(r"/local/(training|batch/in)/([a-z0-9-]+)/([\w.-]+)")
 HERE = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 MOST_SECONDS = 86_400.0  # at once, so that whoever asks sees how it goes on
 
@@ -73,10 +74,10 @@ class ByHand:
         if not HERE.fullmatch(headers.get("host", "")) or "origin" in headers:
             return _refused(403, "forbidden", "only programs on this machine may ask for this")
         if method == "PUT" and (named := FILE.fullmatch(path)):
-            if named[1] not in (known := endpoint_files.names()):
-                said = f"{named[1]} is no endpoint here, only {', '.join(known)}"
+            if named[2] not in (known := endpoint_files.names()):
+                said = f"{named[2]} is no endpoint here, only {', '.join(known)}"
                 return _refused(404, "unknown_endpoint", said)
-            time, key = datetime.now(UTC), f"training/{named[1]}/{named[2]}"
+            time, key = datetime.now(UTC), named[0].removeprefix("/local/")
             with self._lock:
                 stack.data().put(key, body or b"")
             return _answer(201, {"key": key, "time": time})

@@ -26,7 +26,7 @@ KNOWN = {
     # and what needs nothing
     "AWS::ApiGatewayV2::Api", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard",
     "AWS::Events::EventBus", "AWS::Lambda::Alias", "AWS::Lambda::LayerVersion",
-    "AWS::Lambda::Version", "AWS::SNS::Subscription",
+    "AWS::Lambda::Version", "AWS::SNS::Subscription", "AWS::StepFunctions::StateMachine",
 }  # fmt: skip
 
 ENCRYPTION = {  # one of these properties of each type
@@ -196,7 +196,7 @@ def is_foreign(principal: str) -> bool:
 def is_wide(resource: str) -> bool:
     """Return whether an ARN is of everything of a kind, or of all of a bucket."""
     *place, what = resource.split(":", 5)
-    wide = r"[^/*]*/?\*" if place[2:3] != ["s3"] else r"\*.*|[^/]*\*[^/]*(/.*)?|[^/]*/\*"
+    wide = r"[^/:*]*[/:]?\*" if place[2:3] != ["s3"] else r"\*.*|[^/]*\*[^/]*(/.*)?|[^/]*/\*"
     return "*" in "".join(place) or re.fullmatch(wide, what) is not None
 
 

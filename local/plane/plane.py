@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import IO, Any, Protocol
 from urllib.parse import unquote
 
@@ -21,6 +21,7 @@ from local.cloud.faults import CutOffError, Faults, Invocation
 from local.cloud.iam_actions import Need
 from local.cloud.permissions import Role, roles
 from local.cloud.resources import EVERYTHING, inbox
+from local.plane import batches
 from local.plane.gateway import Answer, Route, http_event
 from local.plane.process import Process
 from local.plane.schedule import next_time
@@ -43,6 +44,7 @@ class Plane:
 
     log: gets a line for each invocation that failed.
     on_event: called with each event on a bus of the template.
+    on_chunk: called with how many chunks of a batch have been tried, of how many.
     runtime: runs the functions; this process, if nothing else is said.
     faults: what happens to events on their way; nothing, if nothing else is said.
     waiting: what Lambda has accepted and not ended yet; it is empty between two calls unless
@@ -52,6 +54,7 @@ class Plane:
     template: Template
     log: IO[str] | None = None
     on_event: Callable[[dict[str, Any]], None] = lambda _: None
+    on_chunk: Callable[[int, int], None] = lambda *_: None
     runtime: Runtime = field(default_factory=Process)
     faults: Faults = field(default_factory=Faults)
     waiting: list[Invocation] = field(default_factory=list)
@@ -242,7 +245,11 @@ class Plane:
             for event in self._received(rule):
                 for target in properties["Targets"]:
                     arn = target["Arn"]
-                    self._accept(arn if ":sqs:" in arn else self._function_at(arn), event)
+                    if ":stateMachine:" in arn:
+                        invoke = partial(self.invoke, "BatchFunction")
+                        batches.play(invoke, event["detail"], self.on_chunk, self.log)
+                    else:
+                        self._accept(arn if ":sqs:" in arn else self._function_at(arn), event)
         return self.account["accepted"] > before
 
     def _received(self, rule: str) -> Iterator[dict[str, Any]]:

@@ -297,6 +297,48 @@ def test_an_upload_can_be_waited_for_also_where_no_champion_is_yet(
     assert "training/flight-delay/good.csv is uploaded" in err
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_batch_is_waited_for_until_its_summary(
+    run: Run,
+    champion: Manifest,
+    plane: Plane,
+    data: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    form: str,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: plane.settle())
+    file = tmp_path / f"a.{form}"
+    table = given.table(30)
+    file.write_bytes(given.csv(table) if form == "csv" else b"{}\n")
+
+    code, out, err = run("batch", NAME, str(file), "--wait")
+
+    summary = json.loads(out)
+    (key,) = (key for key in data.keys("batch/out/") if key.endswith("summary.json"))
+    assert key.startswith(f"batch/out/{NAME}/a.{form}-")
+    assert (code, summary["status"]) == (0, "complete")
+    assert (summary["scored"], summary["refused"]) == ((30, 0) if form == "csv" else (0, 1))
+    assert key.rpartition("/")[0].rpartition("/")[0] in err
+
+
+def test_a_batch_that_is_not_complete_ends_with_1_and_one_that_stands_still_too(
+    run: Run, champion: Manifest, plane: Plane, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"a\n1\n")
+    monkeypatch.setattr("time.sleep", lambda _: plane.settle())
+
+    refused = run("batch", NAME, str(file), "--wait")
+    monkeypatch.setattr(commands, "RUN_SECONDS", 0)
+    still = run("batch", NAME, str(file), "--wait")
+    packed = run("batch", NAME, str(tmp_path / "a.csv.gz"))
+
+    assert (refused[0], json.loads(refused[1])["status"]) == (1, "refused")
+    assert (still[0], "Nothing was scored" in still[2]) == (1, True)
+    assert (packed[0], "no batch would read it" in packed[2]) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("name", "file", "said"),
     [

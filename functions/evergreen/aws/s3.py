@@ -43,6 +43,21 @@ class Store(msgspec.Struct, frozen=True):
             raise
         return Stored(answer["Body"].read(most), answer.get("ETag", ""))
 
+    def part(self, key: str, start: int, end: int, etag: str) -> tuple[bytes, int] | None:
+        """Return the bytes of an object from `start` to before `end`, and how many it has in all.
+
+        None where there are none, or the object is another by now.
+        """
+        try:
+            answer = self.s3.get_object(
+                Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=f'"{etag}"'
+            )
+        except ClientError as error:
+            if _status(error) in (404, 412, 416):
+                return None
+            raise
+        return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
+
     def changed(self, key: str, etag: str, most: int | None = None) -> Stored | None:
         """Return an object, as `get` does, if it is no longer the one with `etag`, else None."""
         try:

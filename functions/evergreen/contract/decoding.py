@@ -102,6 +102,12 @@ class RowDecoder(msgspec.Struct, frozen=True, dict=True):
         """Return what is wrong with a plain row, or None for one that a request could have."""
         return _fault_of(row, self._row)
 
+    def faults(self, row: Mapping[str, Any]) -> list[Fault]:
+        """Return everything that is wrong with a plain row, in words that quote none of it."""
+        found = faults_of_object("$", row, self._fields, self.schema.get("required", ()))
+        specs = {f"$.{name}": spec for name, spec in self.schema["properties"].items()}
+        return [Fault(one.path, unquoted(one.message, specs.get(one.path, {}))) for one in found]
+
     def _faults(self, value: object) -> list[Fault]:
         required = set(self.schema.get("required", ()))
         return faults_in_body(value, "instances", self._fields, required, {"key": _KEY})

@@ -64,6 +64,7 @@ class Policy:
         the comparison of watch_min_days or more.
     max_latency_ms: the time in which a candidate must score a row, and that a canary may exceed in
         1 % of its rows.
+    capture_batch: whether predictions of batches are recorded as those of requests are.
 
     A value out of its range is no error here: `check_endpoint` raises EndpointFileError for it.
 
@@ -97,6 +98,7 @@ class Policy:
     watch_days: Whole = 14
     watch_min_days: Whole = 5
     max_latency_ms: Whole = 500
+    capture_batch: bool = False
 
     @property
     def history(self) -> timedelta | None:

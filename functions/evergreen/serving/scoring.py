@@ -1,6 +1,6 @@
 """Score the rows of a request: with the version that it is for, or with the next that can."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -24,13 +24,13 @@ class Scored(msgspec.Struct, frozen=True):
     scores: Floats
     ms: float
 
-    def predictions(self) -> list[dict[str, Any]]:
-        """Return what a caller gets of each row, with an id of its own."""
+    def predictions(self, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return what a caller gets of each row, with an id of its own, new if not of `ids`."""
         model, rows = self.chosen.served.model, self.asked.instances
         answers = model.manifest.problem.answers(self.scores)
         predictions = [
             {"id": prediction_id, **found}
-            for prediction_id, found in zip(records.new_ids(len(rows)), answers, strict=True)
+            for prediction_id, found in zip(ids or records.new_ids(len(rows)), answers, strict=True)
         ]
         for prediction, unseen in zip(predictions, model.unseen(rows), strict=True):
             if unseen:
@@ -41,7 +41,7 @@ class Scored(msgspec.Struct, frozen=True):
 def by_version(serving: Serving, endpoint: str, version: str, read: Callable[[], bytes]) -> Scored:
     """Score rows by the version that a caller names, and by no other."""
     only = Chosen(serving.version(endpoint, version), "requested")
-    return _scored(endpoint, only, only.served.decoder.decode(read()))
+    return scored(endpoint, only, only.served.decoder.decode(read()))
 
 
 def by_choice(serving: Serving, endpoint: str, key: str, read: Callable[[], bytes]) -> Scored:
@@ -59,7 +59,7 @@ def by_choice(serving: Serving, endpoint: str, key: str, read: Callable[[], byte
         own, its = chosen.served.decoder, champion.served.decoder
         try:
             rows = asked if own is its or own.schema == its.schema else own.decode(body)
-            found = _scored(endpoint, chosen, rows)
+            found = scored(endpoint, chosen, rows)
             break
         except Exception as error:
             first = first or error
@@ -88,7 +88,7 @@ def _warn(serving: Serving, endpoint: str, chosen: Chosen) -> None:
         logger.error("the rule answers", extra=about | {"reason": chosen.reason})
 
 
-def _scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
+def scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
     """Score rows; while a service that a version asks fails, its rule does."""
     model, version = chosen.served.model, chosen.version
     service, called = model.manifest.external, True

@@ -10,6 +10,7 @@ import time_machine
 
 from evergreen.aws.s3 import Store
 from evergreen.registry import events
+from evergreen.registry.manifest import Manifest
 from local.plane.plane import Plane
 from local.template import ROOT
 from tests.support import given
@@ -54,9 +55,17 @@ def read(name: str) -> Any:
 
 
 def test_each_file_is_listed_once_as_what_starts_a_function_or_is_announced() -> None:
-    assert set(FILES) == {name for name, _ in STARTS} | ANNOUNCED
+    assert set(FILES) == {name for name, _ in STARTS} | ANNOUNCED | {"batch-file"}
     readme = (FOLDER / "README.md").read_text()
     assert all(f"`{name}.json`" in readme for name in FILES)
+
+
+def test_a_file_to_score_is_what_the_first_step_of_a_batch_takes(
+    plane: Plane, champion: Manifest
+) -> None:
+    found = plane.invoke("BatchFunction", {"plan": read("batch-file")["detail"]})
+
+    assert (found["status"], found["reason"]) == ("refused", "it is empty, or gone")
 
 
 @pytest.mark.parametrize(("name", "function"), STARTS)

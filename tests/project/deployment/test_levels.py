@@ -38,6 +38,7 @@ def test_the_first_level_serves_and_trains_on_demand_and_nothing_watches() -> No
 
     assert set(found.of_type("AWS::Lambda::Function")) == {
         "PredictFunction", "FeedbackFunction", "TrainFunction", "ControlFunction",
+        "BatchFunction",
     }  # fmt: skip
     assert set(found.of_type("AWS::KinesisFirehose::DeliveryStream")) == {"LabelStream"}
     assert not [kind for kind in WATCHING if found.of_type(kind)]
@@ -154,7 +155,7 @@ def test_two_stacks_of_an_account_share_no_metrics() -> None:
         if resource["Type"] == "AWS::Lambda::Function"
     ]
 
-    assert services == [{"Ref": "AWS::StackName"}] * 6
+    assert services == [{"Ref": "AWS::StackName"}] * 7
 
 
 # Alarms
@@ -203,7 +204,8 @@ def test_an_alarm_looks_at_metrics_that_our_code_writes_or_aws(alarm: str) -> No
             assert dimension == {"Name": "service", "Value": "evergreen"}
         else:
             assert metric["Namespace"].startswith("AWS/")
-            assert dimension["Value"].removeprefix("evergreen-") in map(str.lower, FULL.resources)
+            own = dimension["Value"].rpartition(":")[2].removeprefix("evergreen-")
+            assert own in map(str.lower, FULL.resources)
 
 
 @pytest.mark.parametrize("name", ALARMS)

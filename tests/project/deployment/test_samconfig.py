@@ -100,7 +100,7 @@ def test_the_outputs_are_those_that_the_documents_and_the_workflow_name() -> Non
     assert {"ApiUrl", "ArtifactBucket", "DataBucket"} <= set(TEMPLATE["Outputs"])
 
 
-def test_only_the_bus_has_a_name_of_our_own_which_is_the_stack_s() -> None:
+def test_only_bus_and_state_machine_have_names_of_our_own_which_are_the_stack_s() -> None:
     named = [
         (resource["Type"], name, value)
         for resource in TEMPLATE["Resources"].values()
@@ -110,4 +110,7 @@ def test_only_the_bus_has_a_name_of_our_own_which_is_the_stack_s() -> None:
         and not (isinstance(value, dict) and {"Ref", "Fn::GetAtt"} & set(value))  # of another
     ]
 
-    assert named == [("AWS::Events::EventBus", "Name", {"Fn::Sub": "${AWS::StackName}-events"})]
+    assert named == [
+        ("AWS::Events::EventBus", "Name", {"Fn::Sub": "${AWS::StackName}-events"}),
+        ("AWS::Serverless::StateMachine", "Name", {"Fn::Sub": "${AWS::StackName}-batchmachine"}),
+    ]

@@ -19,7 +19,12 @@ MAX_LINE = 2_000_000  # characters, also of a row with line ends in its cells
 MAX_COLUMNS = 10_000
 _ODD = re.compile("[\udc80-\udcff]")  # bytes that are not of the encoding
 
+Refuse = Callable[[int, str], None]  # told the line of a row, and why it is none
 Rows = Iterator[tuple[int, Sequence[Any]]]  # the line in which each begins, and its cells
+
+
+class OpenQuoteError(DataError):
+    """A quote that is opened does not end."""
 
 
 def _lines(file: TextIO, encoding: str) -> Iterator[tuple[int, str]]:
@@ -82,11 +87,16 @@ def _no_number(_: str) -> None:
 
 
 def csv_rows(
-    file: TextIO, files: Files, separators: Sequence[str], wanted: Collection[str]
+    file: TextIO,
+    files: Files,
+    separators: Sequence[str],
+    wanted: Collection[str],
+    refuse: Refuse | None = None,
 ) -> tuple[list[str], Rows]:
     """Return the names in the first line, and the rows; a column without a name is left out.
 
-    separators: what may stand between cells. wanted: names that tell the right one.
+    separators: what may stand between cells. wanted: names that tell the right one. refuse: called
+    for a row that is none, which is left out; where there is no such function, it is an error.
     """
     records = _records(_lines(file, files.encoding), files)
     line, head = next(records, (0, ""))
@@ -104,7 +114,7 @@ def csv_rows(
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         places = [place + 1 for place in named if cells[place] == twice[0]]
         raise DataError(f"line {line}: its columns {places} have the same name: give each its own")
-    return names, _checked(records, dialect, len(cells), named)
+    return names, _checked(records, dialect, len(cells), named, refuse)
 
 
 def _check_width(columns: int) -> None:
@@ -112,17 +122,25 @@ def _check_width(columns: int) -> None:
         raise DataError(f"it has more than {MAX_COLUMNS:,} columns: upload it with fewer")
 
 
-def _checked(records: "Records", dialect: "_Dialect", width: int, named: list[int]) -> Rows:
+def _checked(
+    records: "Records", dialect: "_Dialect", width: int, named: list[int], refuse: Refuse | None
+) -> Rows:
     """Yield the rows of a file, each of which has as many cells as the line of names."""
     for line, record in records:
         if not record and width > 1:
             continue  # an empty line
-        cells = dialect.cells(line, record) if record else []
-        if len(cells) != width:
-            raise DataError(
-                f"line {line} has {len(cells)} cells, and the line of names has {width}: a cell "
-                f"with {dialect.separator!r} or a line end in it needs quotes"
-            )
+        try:
+            cells = dialect.cells(line, record) if record else []
+            if len(cells) != width:
+                raise DataError(
+                    f"line {line} has {len(cells)} cells, and the line of names has {width}: a "
+                    f"cell with {dialect.separator!r} or a line end in it needs quotes"
+                )
+        except DataError as error:
+            if refuse is None:
+                raise
+            refuse(line, str(error).removeprefix(f"line {line} "))
+            continue
         yield line, cells if len(named) == width else [cells[place] for place in named]
 
 
@@ -155,7 +173,7 @@ def _records(lines: Iterator[tuple[int, str]], files: Files) -> Records:
         elif size > MAX_LINE:
             break
     if is_open:
-        raise DataError(
+        raise OpenQuoteError(
             f"line {begun} has a quote that does not end: close it, or set Files(quote=None) where "
             "quotes are characters like others"
         )

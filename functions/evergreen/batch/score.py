@@ -1,0 +1,153 @@
+"""Scores a chunk as predict scores a request; counts what was written against the plan."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from evergreen.aws.s3 import Store
+from evergreen.batch.chunk import Chunk, Refused, rows
+from evergreen.batch.plan import planned
+from evergreen.captures.records import Capture
+from evergreen.contract.decoding import MAX_ROWS, PredictRequest
+from evergreen.contract.errors import DataError, worded
+from evergreen.contract.files import Files
+from evergreen.serving.model_cache import Chosen, Serving
+from evergreen.serving.scoring import scored
+from evergreen.training.tables.text import OpenQuoteError
+
+MAX_REASONS = 100  # in a summary
+READERS = 8
+WITHIN_QUOTES = (
+    "it begins or ends within a quoted cell, where a line end looks like that of a row: write the "
+    "file as Parquet, as JSON lines, or without line ends in cells; where quotes are characters "
+    "like others, set Files(quote=None)"
+)
+Send = Callable[[list[Capture]], None]
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def score(
+    data: Store, chunk: Chunk, serving: Serving, files: Files, send: Send | None = None
+) -> None:
+    """Score a chunk and write what came of it, last its counts; what is whole stays as it is.
+
+    send: records predictions, where they are to be recorded, before they are written. Raises what
+    keeps the chunk from being scored, once `failed/` says it.
+    """
+    if data.get(chunk.output("counts")) and data.get(chunk.output("scores"), 1):
+        return
+    try:
+        _score(data, chunk, serving, files, send)
+    except Exception as error:  # whatever it is, the summary says it
+        said = {"reason": worded(error), "open": isinstance(error, OpenQuoteError)}
+        data.put(chunk.output("failed"), _encode(said))
+        raise
+
+
+def _score(data: Store, chunk: Chunk, serving: Serving, files: Files, send: Send | None) -> None:
+    chosen = Chosen(serving.version(chunk.endpoint, chunk.version), "champion")
+    out = bytearray()
+    refused: Refused = []
+    total = 0
+    found = rows(data, chunk, chosen.served.decoder, files, refused)
+    for good in batched(found, MAX_ROWS, strict=False):
+        asked = [msgspec.structs.asdict(row) for _, row, _ in good]
+        answers = _answers(chunk, chosen, [place for place, *_ in good], asked)
+        if send:
+            shown: Any = {"endpoint": chunk.endpoint, "version": chosen.version}
+            shown |= {"variant": chosen.variant, "time": chunk.time}
+            both = zip(asked, answers, strict=True)
+            send([Capture(features=row, **answer, **shown) for row, answer in both])
+        for (place, _, rest), answer in zip(good, answers, strict=True):
+            line = {"row": place, **answer, "version": chosen.version, "carried": rest}
+            out += _encode(line) + b"\n"
+        total += len(good)
+    refused.sort(key=lambda one: int(one["row"]))
+    reasons = Counter(f"{one['field']}: {one['reason']}" for one in refused)
+    counts = {"scored": total, "refused": len({one["row"] for one in refused}), "reasons": reasons}
+    data.put(chunk.output("refused"), b"".join(_encode(one) + b"\n" for one in refused))
+    data.put(chunk.output("scores"), bytes(out))
+    data.put(chunk.output("counts"), _encode(counts))
+
+
+def _answers(
+    chunk: Chunk, chosen: Chosen, places: list[int], asked: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what predict answers, with ids by where a row stands in the file.
+
+    A row alone is scored twice: of one row a sum may end in another last bit than of many, and
+    which rows come together must not show.
+    """
+    twice = len(asked) == 1 and chosen.served.model.manifest.kind == "model"
+    found = scored(chunk.endpoint, chosen, PredictRequest(asked * (1 + twice), None))
+    found = replace(found, asked=PredictRequest(asked, None), scores=found.scores[: len(asked)])
+    return found.predictions([f"{chunk.ids}{place:010x}-000" for place in places])
+
+
+def count(data: Store, place: str) -> dict[str, Any]:
+    """Count outputs against the plan, and write the summary: `complete`, or which are missing."""
+    chunks = planned(data, place)
+    if not chunks:
+        raise DataError(f"{place} has no plan: put the file under batch/in/ again")
+    there = set(data.keys(place))
+
+    def read(chunk: Chunk, *kinds: str) -> dict[str, Any] | None:
+        stored = (
+            data.get(chunk.output(kinds[0])) if there >= set(map(chunk.output, kinds)) else None
+        )
+        return msgspec.json.decode(stored.body) if stored else None
+
+    def found(chunk: Chunk) -> dict[str, Any]:
+        never = {"reason": "it was not tried to its end"}
+        return read(chunk, "counts", "scores") or read(chunk, "failed") or never
+
+    with ThreadPoolExecutor(READERS) as pool:
+        ends = list(pool.map(found, chunks))
+    within = False  # a quoted cell
+    for number, one in enumerate(ends):
+        begins, within = within, within ^ one.get("open", False)
+        if begins or within:
+            ends[number] = {"reason": WITHIN_QUOTES}
+    pairs = [(chunk, one) for chunk, one in zip(chunks, ends, strict=True) if "reason" in one]
+    good = [one for one in ends if "reason" not in one]
+    reasons = sum((Counter(one["reasons"]) for one in good), Counter[str]())
+    summary = {
+        "status": "incomplete" if pairs else "complete",
+        "file": chunks[0].key,
+        "version": chunks[0].version,
+        "scored": sum(one["scored"] for one in good),
+        "refused": sum(one["refused"] for one in good),
+        "chunks": len(chunks),
+        "missing": [
+            {"chunk": chunk.number, "start": chunk.start, "end": chunk.end, **one}
+            for chunk, one in pairs
+        ],
+        "reasons": dict(reasons.most_common(MAX_REASONS)),
+    }
+    data.put(f"{place}summary.json", msgspec.json.format(_encode(summary)))
+    return summary
+
+
+def runs(data: Store, folder: str) -> list[dict[str, Any]]:
+    """Return how far the batches of a file are, by the version that scores; see plan.folder."""
+    found = []
+    for place in (folder + name for name in data.names(folder)):
+        summary, begun = (data.get(f"{place}{name}.json") for name in ("summary", "begun"))
+        if summary and begun:
+            shown = msgspec.json.decode(summary.body)
+            found.append(
+                {
+                    "place": place,
+                    "begun": msgspec.json.decode(begun.body),
+                    "status": shown["status"],
+                    "chunks": len(planned(data, place)),
+                    "done": sum(1 for _ in data.keys(f"{place}counts/")),
+                    "summary": shown,
+                }
+            )
+    return found
