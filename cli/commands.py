@@ -3,11 +3,12 @@
 import json
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import shown
@@ -16,6 +17,7 @@ from cli.api import Api, RefusedError
 POLL_SECONDS = 2.0
 RUN_SECONDS = 30 * 60  # two attempts of a Lambda function
 WAITING = ("candidate", "shadow", "canary")
+EXPERIMENT = ("treatment", "control", "share", "hypothesis", "min_rows", "days", "promote")
 ENDED_WELL = ("promoted", "entered")
 
 
@@ -42,6 +44,9 @@ class Session:
         return True
 
 
+Command = Callable[[Session, Namespace], bool]
+
+
 def endpoints(session: Session, _: Namespace) -> bool:
     """List the endpoints."""
     return session.show(session.get("endpoints"), shown.endpoints)
@@ -54,21 +59,24 @@ def versions(session: Session, asked: Namespace) -> bool:
     return session.show(answer, shown.versions)
 
 
-def status(session: Session, asked: Namespace) -> bool:
-    """Show how an endpoint stands."""
-    return session.show(session.get(*_path(asked, "status")), shown.status)
+def view(show: Callable[[Any], RenderableType], path: str, option: str = "") -> Command:
+    """Return the command that shows what the API says of an endpoint at a path.
+
+    option: is passed on, where it was given.
+    """
+
+    def command(session: Session, asked: Namespace) -> bool:
+        given = getattr(asked, option, None)
+        query = {option: str(given)} if given else {}
+        return session.show(session.get(*_path(asked, path), **query), show)
+
+    return command
 
 
-def decisions(session: Session, asked: Namespace) -> bool:
-    """Show the last decisions."""
-    answer = session.get(*_path(asked, "decisions"), limit=str(asked.limit))
-    return session.show(answer, shown.decisions)
-
-
-def explain(session: Session, asked: Namespace) -> bool:
-    """Say why a version serves."""
-    query = {"version": asked.version} if asked.version else {}
-    return session.show(session.get(*_path(asked, "explain"), **query), shown.explanation)
+status = view(shown.status, "status")
+decisions = view(shown.decisions, "decisions", "limit")
+explain = view(shown.explanation, "explain", "version")
+show_experiments = view(shown.experiments, "experiments")
 
 
 def replay(session: Session, asked: Namespace) -> bool:
@@ -192,16 +200,20 @@ def rollback(session: Session, asked: Namespace) -> bool:
     return _decide(session, asked, document, "rollback", text, **named)
 
 
-def pause(session: Session, asked: Namespace) -> bool:
-    """Stop triggers and rollout."""
-    text = "pause: no training starts by itself and the rollout stands still; predictions go on"
-    return _decide(session, asked, _document(session, asked), "pause", text)
+def change(action: str, text: str) -> Command:
+    """Return the command that decides about an endpoint as it stands; text: what will happen."""
+
+    def command(session: Session, asked: Namespace) -> bool:
+        return _decide(session, asked, _document(session, asked), action, text)
+
+    return command
 
 
-def resume(session: Session, asked: Namespace) -> bool:
-    """Let triggers and rollout go on."""
-    text = "resume: triggers and rollout go on"
-    return _decide(session, asked, _document(session, asked), "resume", text)
+pause = change(
+    "pause", "pause: no training starts by itself and the rollout stands still; predictions go on"
+)
+resume = change("resume", "resume: triggers and rollout go on")
+stop_experiment = change("experiments/stop", "stop the experiment with its present verdict")
 
 
 def start_experiment(session: Session, asked: Namespace) -> bool:
@@ -212,27 +224,8 @@ def start_experiment(session: Session, asked: Namespace) -> bool:
         f"start an experiment: {asked.treatment} against {control}, {asked.share:.0%} of the "
         f"requests, {asked.days:g} days at most"
     )
-    body = {
-        "treatment": asked.treatment,
-        "control": asked.control,
-        "share": asked.share,
-        "hypothesis": asked.hypothesis,
-        "min_rows": asked.min_rows,
-        "days": asked.days,
-        "promote": asked.promote,
-    }
+    body = {name: getattr(asked, name) for name in EXPERIMENT}
     return _decide(session, asked, document, "experiments", text, **body)
-
-
-def show_experiments(session: Session, asked: Namespace) -> bool:
-    """Show the A/B test that runs, and those that have ended."""
-    return session.show(session.get(*_path(asked, "experiments")), shown.experiments)
-
-
-def stop_experiment(session: Session, asked: Namespace) -> bool:
-    """End the A/B test."""
-    text = "stop the experiment with its present verdict"
-    return _decide(session, asked, _document(session, asked), "experiments/stop", text)
 
 
 # What decisions share

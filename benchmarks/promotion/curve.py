@@ -128,7 +128,7 @@ def points(replay: Replay, starts: int) -> Iterator[Point]:
         "the best of the models, each day": lambda days: oracle(replay, days),
     }
     ways = extremes | {
-        f"{field} = {value}": partial(_with, replay, _changed(POLICY, field, value))
+        f"{field} = {value}": partial(autopilot, replay, policy=_changed(POLICY, field, value))
         for field, values in GRID.items()
         for value in values
     }
@@ -136,10 +136,6 @@ def points(replay: Replay, starts: int) -> Iterator[Point]:
         begun = mornings(replay, schedule)[:starts]
         for name, year in ways.items():
             yield _point(replay, name, schedule, [year(days) for days in begun])
-
-
-def _with(replay: Replay, policy: Policy, days: Collection[int]) -> Course:
-    return autopilot(replay, days, policy)
 
 
 def _changed(policy: Policy, field: str, value: Any) -> Policy:
