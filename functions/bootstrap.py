@@ -5,7 +5,8 @@ are botocore's: boto3's are the same, and importing it costs a cold start a tent
 
 While a caller waits (see aws.deadline), no attempt begins after that time or lasts beyond it,
 and a service that did not answer in time is not asked again for REST_SECONDS: else each request of
-an outage would wait in vain, and ever more functions would run at once.
+an outage would wait in vain, and ever more functions would run at once. A function that nobody
+waits for says AWS_MAX_ATTEMPTS in the template: a run of 15 minutes must not end by a repeated 503.
 """
 
 import math
@@ -46,10 +47,11 @@ def _session() -> Session:
 
 
 def _client(service: str) -> Any:
+    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "2"))
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 2},
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
     client = _session().create_client(service, config=config)
     rest = _Rest()

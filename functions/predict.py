@@ -115,8 +115,9 @@ def _capture(
         with deadline.until(end + CAPTURE_SECONDS):
             records.send(bootstrap.firehose(), os.environ["CAPTURE_STREAM"], captures)
     except (DeliveryError, ClientError, BotoCoreError) as error:
-        measure(shared["endpoint"], CaptureFailed=len(captures))
-        logger.error("captures were lost", extra={"count": len(captures), "reason": worded(error)})
+        count = error.failed if isinstance(error, DeliveryError) else len(captures)
+        measure(shared["endpoint"], CaptureFailed=count)
+        logger.error("captures were lost", extra={"count": count, "reason": worded(error)})
 
 
 OPERATIONS = operations(

@@ -44,8 +44,7 @@ def openapi(_: Request) -> Answer:
     for name in registry.endpoints():
         with suppress(EvergreenError):  # what cannot be read has no rows to show
             if seen := registry.document(name):
-                manifest = registry.known(name, seen.document.champion)
-                champions[name] = (manifest.schema, manifest.problem)
+                champions[name] = registry.known(name, seen.document.champion)
     return answer(200, openapi.description(champions))
 
 
@@ -88,6 +87,7 @@ def endpoint(request: Request) -> Answer:
             "metrics": manifest.metrics if manifest else None,
             "lineage": manifest.lineage if manifest else None,
             "schema": manifest.schema if manifest else None,
+            "max_rows": manifest.max_rows if manifest else None,
             "history": registry.history(seen.document),
         },
     )

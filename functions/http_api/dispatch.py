@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.aws import deadline
 from evergreen.aws.telemetry import logger, measure
-from evergreen.contract.decoding import printable
+from evergreen.contract.decoding import ANSWER_BYTES, payload_bytes, printable
 from evergreen.contract.errors import (
     CorruptArtifactError,
     CorruptDocumentError,
@@ -174,6 +174,14 @@ def _check_query(request: Request, known: tuple[str, ...]) -> None:
         raise InvalidRequestError([Fault(f"?{printable(unknown[0])}", "unknown parameter")])
 
 
+def _fitting(answer: Answer) -> Answer:
+    """Return an answer that Lambda can hand on; raises TooLargeError for another."""
+    long = len(answer["body"]) > ANSWER_BYTES // 6  # of a character there may be 6 bytes
+    if long and (size := payload_bytes(answer)) > ANSWER_BYTES:
+        raise TooLargeError("bytes of answer", size, ANSWER_BYTES, "read it in the bucket")
+    return answer
+
+
 def operations(*functions: Operation) -> dict[str, Operation]:
     """Return functions by the names that the table of routes has for them."""
     return {function.__name__: function for function in functions}
@@ -197,7 +205,7 @@ def respond(
     try:
         _check_query(request, route.query)
         with deadline.until(time.monotonic() + seconds):
-            return operations[route.operation](request)
+            return _fitting(operations[route.operation](request))
     except EvergreenError as error:
         return error_answer(error, request)
     except (ClientError, BotoCoreError) as error:

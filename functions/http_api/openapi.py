@@ -11,9 +11,10 @@ import msgspec
 from evergreen.captures.records import Capture
 from evergreen.contract import identifiers
 from evergreen.contract.decoding import MAX_KEY_LENGTH, MAX_ROWS
-from evergreen.contract.problem import KINDS, Problem
+from evergreen.contract.problem import KINDS
 from evergreen.contract.schema import JsonSchema
 from evergreen.registry.explain import Explanation
+from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Decision, Document, Experiment, Status
 from evergreen.serving.replay import Replay
 from http_api import bodies
@@ -73,11 +74,8 @@ def _list(of: JsonSchema) -> JsonSchema:
     return {"type": "array", "items": of}
 
 
-def description(champions: Mapping[str, tuple[JsonSchema, Problem]]) -> dict[str, Any]:
-    """Return the OpenAPI document.
-
-    champions: the schema of a row and the problem of each endpoint's champion.
-    """
+def description(champions: Mapping[str, Manifest]) -> dict[str, Any]:
+    """Return the OpenAPI document; champions: the manifest of each endpoint's."""
     paths: dict[str, dict[str, Any]] = {}
     for routes in ROUTES.values():
         for key, route in routes.items():
@@ -97,7 +95,7 @@ def description(champions: Mapping[str, tuple[JsonSchema, Problem]]) -> dict[str
     }
 
 
-def _components(champions: Mapping[str, tuple[JsonSchema, Problem]]) -> dict[str, JsonSchema]:
+def _components(champions: Mapping[str, Manifest]) -> dict[str, JsonSchema]:
     """Return the schemas that shapes and bodies name."""
     found = msgspec.json.schema_components(
         [*_STRUCTS, Capture], ref_template="#/components/schemas/{name}"
@@ -105,16 +103,16 @@ def _components(champions: Mapping[str, tuple[JsonSchema, Problem]]) -> dict[str
     recorded = found.pop("Capture")["properties"]
     answered = {name: recorded[name] for name in ("id", "label", "score", "scores", "unseen")}
     found["Prediction"] = _object(**answered) | {"required": ["id", "label", "score"]}
-    for endpoint, (schema, problem) in champions.items():
-        found[f"{endpoint}-rows"] = _rows(schema)
-        found[f"{endpoint}-labels"] = _labels(msgspec.json.schema(KINDS[problem.kind]))
+    for endpoint, manifest in champions.items():
+        found[f"{endpoint}-rows"] = _rows(manifest.schema, manifest.max_rows)
+        found[f"{endpoint}-labels"] = _labels(msgspec.json.schema(KINDS[manifest.problem.kind]))
     return found
 
 
-def _rows(row: JsonSchema) -> JsonSchema:
+def _rows(row: JsonSchema, most: int = MAX_ROWS) -> JsonSchema:
     key = {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_KEY_LENGTH}
     closed = row | {"additionalProperties": False} if "properties" in row else row
-    instances = _list(closed) | {"minItems": 1, "maxItems": MAX_ROWS}
+    instances = _list(closed) | {"minItems": 1, "maxItems": most}
     found = _object(instances=instances, key=key)
     return found | {"required": ["instances"], "additionalProperties": False}
 
@@ -140,9 +138,9 @@ def _operation(path: str, route: Route, champions: Mapping[str, Any]) -> dict[st
         {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
         for name in of_path
     ] + [{"name": name, "in": "query", "schema": _PARAMETERS[name]} for name in route.query]
-    may = {"invalid_request", *route.may}
+    may = {"invalid_request", "too_large", *route.may}
     may |= {"unknown_endpoint"} if of_path else set()
-    may |= {"too_large", "wrong_content_type"} if route.body else set()
+    may |= {"wrong_content_type"} if route.body else set()
     may |= {code for code, status in CODES.items() if status == 503 and code != "no_champion"}
     content = {route.media: {"schema": _schema(route.answer)}}
     answers = {str(route.status): {"description": route.summary, "content": content}}

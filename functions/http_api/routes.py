@@ -63,6 +63,7 @@ ROUTES: dict[str, dict[str, Route]] = {
                 "champion": str,
                 "statuses": object,
                 "schema": object,
+                "max_rows": object,
                 "history": ["Decision"],
             },
             may=("no_champion",),

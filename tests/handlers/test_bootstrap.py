@@ -1,11 +1,13 @@
 """The clients of a stack: made when they are needed, and new again after a snapshot."""
 
+import time
 from collections.abc import Callable, Iterator
 from threading import Event
 from time import monotonic
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import bootstrap
 from evergreen.aws import deadline
@@ -90,6 +92,27 @@ def test_nothing_is_asked_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
             assert store.get("key") is None
 
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("said", "attempts"), [(None, 2), ("8", 8)])
+def test_a_service_that_is_busy_is_asked_again_as_often_as_a_function_says(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, attempts: int
+) -> None:
+    asked: list[Asked] = []
+
+    def answer(request: Asked) -> Answered:
+        asked.append(request)
+        return Answered(b"<Error><Code>SlowDown</Code></Error>", 503)
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    if said:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", said)
+    with listening(answer) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
+        with pytest.raises(ClientError, match="SlowDown"):
+            Store(bootstrap.s3(), "bucket").get("key")
+
+    assert len(asked) == attempts
 
 
 def test_after_a_write_that_had_no_answer_what_stands_there_is_read(

@@ -432,3 +432,16 @@ def test_translating_leaves_the_template_as_it_is() -> None:
     resolve(TRANSLATED, {"Seed": "1"})
 
     assert before == TRANSLATED
+
+
+def test_a_function_that_nobody_waits_for_is_patient_and_one_of_requests_is_not() -> None:
+    template = load({"MaturityLevel": "4"})
+    apis = json.dumps(template.of_type("AWS::ApiGatewayV2::Api"))
+
+    found = {
+        name: function["Environment"]["Variables"].get("AWS_MAX_ATTEMPTS")
+        for name, function in template.of_type("AWS::Lambda::Function").items()
+    }
+
+    assert found == {name: None if f":{physical_name(name)}" in apis else "8" for name in found}
+    assert None in found.values()

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,13 +13,12 @@ from evergreen.contract.problem import Answer
 
 if TYPE_CHECKING:
     from mypy_boto3_firehose import FirehoseClient
-    from mypy_boto3_firehose.type_defs import RecordTypeDef
 
 LINES_PER_RECORD = 32  # Firehose bills each record in steps of 5 KB,
-RECORD_BYTES = 1_000_000  # and takes 1,024,000 bytes in one
+RECORD_BYTES = 900_000  # and takes 1,024,000 bytes in one, before they are base64
 RECORDS_PER_BATCH = 500  # its limit, as are 4 MiB
+BATCH_BYTES = 4_000_000
 ATTEMPTS = 3
-BATCH_BYTES = 3_500_000
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,35 +67,46 @@ def new_ids(count: int) -> list[str]:
 def send(firehose: "FirehoseClient", stream: str, records: Sequence[Capture | Label]) -> None:
     """Send records to a stream, and those that it refused again.
 
-    Raises DeliveryError for what it refuses after ATTEMPTS attempts.
+    Raises DeliveryError, once the others are sent, for what it refuses after ATTEMPTS attempts, and
+    for each whose line alone is over RECORD_BYTES.
     """
     encoder = msgspec.json.Encoder()
-    pending: list[bytes] = []
-    for place, record in enumerate(records):
-        line = encoder.encode(record) + b"\n"
-        if place % LINES_PER_RECORD and len(pending[-1]) + len(line) <= RECORD_BYTES:
-            pending[-1] += line
-        else:
-            pending.append(line)
-    batch: list[RecordTypeDef] = []
-    size = 0
-    for lines in pending:
-        if batch and (size + len(lines) > BATCH_BYTES or len(batch) == RECORDS_PER_BATCH):
-            _send_batch(firehose, stream, batch)
-            batch, size = [], 0
-        batch.append({"Data": lines})
-        size += len(lines)
-    if batch:
-        _send_batch(firehose, stream, batch)
+    lines = [encoder.encode(record) + b"\n" for record in records]
+    fit = [line for line in lines if len(line) <= RECORD_BYTES]
+    lost, reason = len(lines) - len(fit), f"one has more than {RECORD_BYTES:,} bytes"
+    joined = map(b"".join, _grouped(fit, LINES_PER_RECORD, RECORD_BYTES))
+    for batch in _grouped(joined, RECORDS_PER_BATCH, BATCH_BYTES):
+        refused, why = _send_batch(firehose, stream, batch)
+        lost, reason = lost + sum(record.count(b"\n") for record in refused), why or reason
+    if lost:
+        raise DeliveryError(stream, lost, len(lines), reason)
 
 
-def _send_batch(firehose: "FirehoseClient", stream: str, batch: "list[RecordTypeDef]") -> None:
-    sent = len(batch)
+def _grouped(parts: Iterable[bytes], most: int, most_bytes: int) -> Iterator[list[bytes]]:
+    """Group parts in their order, so many at most and of so many bytes; none is larger alone."""
+    group: list[bytes] = []
+    held = 0
+    for part in parts:
+        if len(group) == most or held + len(part) > most_bytes:
+            yield group
+            group, held = [], 0
+        group.append(part)
+        held += len(part)
+    if group:
+        yield group
+
+
+def _send_batch(
+    firehose: "FirehoseClient", stream: str, batch: list[bytes]
+) -> tuple[list[bytes], str]:
+    """Return what of a batch was not taken, and why."""
     reason = ""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(0.05 * 2**attempt)
-        answer = firehose.put_record_batch(DeliveryStreamName=stream, Records=batch)
+        answer = firehose.put_record_batch(
+            DeliveryStreamName=stream, Records=[{"Data": record} for record in batch]
+        )
         results = answer.get("RequestResponses", [])
         if len(results) != len(batch):
             reason = "what answers is no stream"
@@ -107,7 +117,7 @@ def _send_batch(firehose: "FirehoseClient", stream: str, batch: "list[RecordType
             if result.get("ErrorCode")
         ]
         if not failed:
-            return
+            return [], ""
         batch = [record for record, _ in failed]
         reason = failed[0][1].get("ErrorCode", "")  # its message may quote
-    raise DeliveryError(stream, len(batch), sent, reason)
+    return batch, reason

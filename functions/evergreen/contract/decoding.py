@@ -12,7 +12,8 @@ import msgspec
 from evergreen.contract.errors import Fault, InvalidRequestError, TooLargeError
 from evergreen.contract.schema import Columns, JsonSchema, column, texts_of, type_of
 
-MAX_ROWS = 1_000
+MAX_ROWS = 1_000  # and fewer where so many scores would be over
+ANSWER_BYTES = 6_000_000  # of the 6 MB that Lambda hands on
 MAX_FAULTS = 100
 MAX_KEY_LENGTH = 256
 MAX_SAID = 200  # characters of a fault: it quotes what a caller sent, which may be a megabyte
@@ -27,9 +28,10 @@ class PredictRequest(msgspec.Struct, frozen=True):
 
 
 class RowDecoder(msgspec.Struct, frozen=True, dict=True):
-    """Decodes and validates predict requests of one schema."""
+    """Decodes and validates predict requests of one schema, of at most so many rows."""
 
     schema: JsonSchema
+    most: int = MAX_ROWS
 
     @cached_property
     def _fields(self) -> dict[str, Any]:
@@ -61,15 +63,15 @@ class RowDecoder(msgspec.Struct, frozen=True, dict=True):
     def decode(self, body: bytes) -> PredictRequest:
         """Decode a request body.
 
-        Raises TooLargeError over MAX_ROWS rows, InvalidRequestError with the path of every fault
+        Raises TooLargeError for too many rows, InvalidRequestError with the path of every fault
         (up to MAX_FAULTS).
         """
         try:
             request = self._decoder.decode(body)
         except UNDECODABLE as error:
             raise refusal(body, error, self._faults) from None
-        if len(request.instances) > MAX_ROWS:
-            raise TooLargeError("instances", len(request.instances), MAX_ROWS)
+        if len(request.instances) > self.most:
+            raise TooLargeError("instances", len(request.instances), self.most)
         return PredictRequest(
             [msgspec.structs.asdict(row) for row in request.instances], request.key
         )
@@ -114,6 +116,11 @@ class RowDecoder(msgspec.Struct, frozen=True, dict=True):
 
 
 _KEY = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_LENGTH)] | None
+
+
+def payload_bytes(part: object) -> int:
+    """Return how many bytes an answer, or a text in it, is as Lambda's runtime writes it."""
+    return len(json.dumps(part, ensure_ascii=False).encode())
 
 
 def faults_in_body(

@@ -106,10 +106,10 @@ class InvalidRequestError(RequestError):
 
 
 class TooLargeError(RequestError):
-    """The request has more rows or bytes than one call may have."""
+    """A request, or its answer, has more rows or bytes than one call may have."""
 
-    def __init__(self, what: str, size: int, limit: int) -> None:
-        super().__init__(f"{size:,} {what} are over the limit of {limit:,}: send several requests")
+    def __init__(self, what: str, size: int, limit: int, do: str = "send several requests") -> None:
+        super().__init__(f"{size:,} {what} are over the limit of {limit:,}: {do}")
 
 
 class WrongContentTypeError(RequestError):
@@ -132,8 +132,7 @@ class UnknownVersionError(RequestError):
 
     def __init__(self, endpoint: str, version: str) -> None:
         super().__init__(
-            f"{endpoint} has no version {version[:80]!r}: "
-            f"GET /endpoints/{endpoint}/versions lists them"
+            f"{endpoint} has no version {version[:80]!r}: see /endpoints/{endpoint}/versions"
         )
 
 
@@ -267,9 +266,10 @@ class UnknownEventError(EvergreenError):
 
 
 class DeliveryError(EvergreenError):
-    """A stream or bus did not take everything that it was given."""
+    """A stream or bus did not take everything that it was given, but so many of it failed."""
 
     def __init__(self, target: str, failed: int, sent: int, reason: str) -> None:
+        self.failed = failed
         super().__init__(f"{target} refused {failed} of {sent} records ({reason}): send them again")
 
 

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from evergreen.contract.decoding import ANSWER_BYTES, MAX_ROWS, payload_bytes
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import JsonSchema
 
 FORMAT = 1
 VersionKind = Literal["model", "rule", "external"]
 FALLBACK = "fallback"  # the candidate of a version that answers when no model can be loaded
+_LONGEST = -2.2250738585072014e-308  # no score has more characters as JSON
 GOLDEN_ROWS = 50  # with their scores, in a manifest: whoever loads the version repeats them
 
 
@@ -191,6 +193,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             for name, profile in self.reference.items()
             if profile.categories is not None and profile.seen is None and not profile.counts[-2]
         }
+
+    @property
+    def max_rows(self) -> int:
+        """How many rows a request may have so that its answer fits, whatever the scores are."""
+        names = self.problem.classes
+        row = {
+            "id": "0" * 36,
+            "label": max(names, key=payload_bytes, default=_LONGEST),
+            "score": _LONGEST,
+            "scores": dict.fromkeys(names, _LONGEST),
+            "unseen": list(self.categories),
+        }
+        return min(MAX_ROWS, ANSWER_BYTES // payload_bytes(msgspec.json.encode(row).decode()))
 
     @property
     def hidden(self) -> frozenset[str]:

@@ -4,7 +4,8 @@ The endpoint document is looked at again after ENDPOINT_TTL seconds, with a cond
 champion is loaded and checked before it takes over; while that fails, the old one goes on
 answering, and where there is none, the rule that the document names. A version that gets a share of
 the requests beside the champion is loaded when the first of them comes; while it fails, the
-champion answers in its place.
+champion answers in its place. Of more than KEPT_CHAMPIONS endpoints, the one that has not been
+asked for longest is forgotten.
 """
 
 import math
@@ -18,6 +19,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec.structs import replace
 
+from evergreen.aws.telemetry import measure
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import (
     EvergreenError,
@@ -115,7 +117,8 @@ class Serving(msgspec.Struct):
     registry: Registry
     runtime: str = msgspec.field(default_factory=lambda: os.environ.get("SERVING_RUNTIME", "onnx"))
     ttl: float = msgspec.field(default_factory=lambda: float(os.environ.get("ENDPOINT_TTL", "60")))
-    _looks: dict[str, _Look] = msgspec.field(default_factory=dict)
+    kept: int = msgspec.field(default_factory=lambda: int(os.environ.get("KEPT_CHAMPIONS", "100")))
+    _looks: OrderedDict[str, _Look] = msgspec.field(default_factory=OrderedDict)
     _versions: OrderedDict[tuple[str, str], Served] = msgspec.field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -171,7 +174,7 @@ class Serving(msgspec.Struct):
     def preload(self) -> None:
         """Load every champion that can be loaded; a request for another will say why not."""
         with suppress(*FAILURES):
-            for endpoint in self.registry.endpoints():
+            for endpoint in self.registry.endpoints()[: self.kept]:
                 with suppress(*FAILURES):
                     for version in self.document(endpoint).arms:
                         self._looks[endpoint].arms[version] = self._loaded(endpoint, version)
@@ -190,7 +193,11 @@ class Serving(msgspec.Struct):
         look = self._looks.get(endpoint)
         if look is None:
             self._looks[endpoint] = look = self._first(endpoint)
-        elif time.time() - look.checked >= self.ttl:
+            if len(self._looks) > self.kept:
+                measure(self._looks.popitem(last=False)[0], ChampionsForgotten=1)
+            return look
+        self._looks.move_to_end(endpoint)
+        if time.time() - look.checked >= self.ttl:
             self._looks[endpoint] = look = self._refreshed(endpoint, look)
         return look
 
@@ -262,7 +269,7 @@ class Serving(msgspec.Struct):
         if manifest is None:
             return None
         model = fetch(self.registry, manifest, self.runtime)
-        served = Served(model, RowDecoder(manifest.schema))
+        served = Served(model, RowDecoder(manifest.schema, manifest.max_rows))
         self._versions[key] = served
         while len(self._versions) > KEPT_VERSIONS:
             self._versions.popitem(last=False)

@@ -58,7 +58,7 @@ def by_choice(serving: Serving, endpoint: str, key: str, read: Callable[[], byte
     while True:
         own, its = chosen.served.decoder, champion.served.decoder
         try:
-            rows = asked if own is its or own.schema == its.schema else own.decode(body)
+            rows = asked if own is its or own == its else own.decode(body)
             found = scored(endpoint, chosen, rows)
             break
         except Exception as error:

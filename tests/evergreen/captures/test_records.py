@@ -1,5 +1,6 @@
 """Captures and labels on their way to S3."""
 
+from itertools import pairwise
 from typing import Any
 
 import boto3
@@ -111,10 +112,24 @@ def test_an_answer_that_does_not_say_what_was_taken_means_that_nothing_was() -> 
 def test_records_that_are_refused_three_times_are_an_error_that_counts_them(sent: Any) -> None:
     firehose: Any = Refusing({0}, {0}, {0})
 
-    with pytest.raises(DeliveryError, match=r"1 of 2 records \(ServiceUnavailableException\)"):
+    with pytest.raises(
+        DeliveryError, match=r"32 of 33 .* \(ServiceUnavailableException\)"
+    ) as error:
         records.send(firehose, STREAM, [capture(number) for number in range(33)])
 
     assert firehose.batches == [2, 1, 1]
+    assert error.value.failed == 32, "as many captures, which a record holds"
+
+
+def test_a_batch_that_is_refused_does_not_keep_the_next_from_being_sent(sent: Any) -> None:
+    firehose: Any = Refusing({0}, {0}, {0})
+    large = [capture(n, features={"t": "x" * 800_000}) for n in range(7)]
+
+    with pytest.raises(DeliveryError, match="1 of 7"):
+        records.send(firehose, STREAM, large)
+
+    assert firehose.batches == [4, 1, 1, 3]
+    assert sorted(sent()) == [given.prediction_id(number) for number in range(1, 7)]
 
 
 def test_more_records_than_a_batch_may_hold_go_in_several(sent: Any) -> None:
@@ -133,7 +148,35 @@ def test_no_record_is_larger_than_firehose_takes(sent: Any) -> None:
     records.send(firehose, STREAM, [capture(n, features={"t": text}) for n in range(40)])
 
     assert sorted(sent()) == [given.prediction_id(number) for number in range(40)]
-    assert 800_000 < max(firehose.sizes) <= 1_024_000
+    assert 800_000 < max(firehose.sizes) <= 900_000
+
+
+def test_a_line_that_no_record_holds_is_lost_alone_and_counted(sent: Any) -> None:
+    captures = [capture(n, features={"t": "x" * (n == 1) * 900_000}) for n in range(3)]
+
+    with pytest.raises(DeliveryError, match=r"1 of 3 .* 900,000 bytes") as error:
+        records.send(bootstrap.firehose(), STREAM, captures)
+
+    assert error.value.failed == 1
+    assert sent() == [given.prediction_id(number) for number in (0, 2)]
+
+
+@hypothesis_given(
+    sizes=st.lists(st.integers(0, 9)), most=st.integers(1, 5), most_bytes=st.integers(9, 20)
+)
+def test_groups_hold_all_in_order_and_are_as_full_as_they_may_be(
+    sizes: list[int], most: int, most_bytes: int
+) -> None:
+    parts = [bytes([number]) * size for number, size in enumerate(sizes)]
+
+    groups = list(records._grouped(parts, most, most_bytes))
+
+    assert [part for group in groups for part in group] == parts
+    for group in groups:
+        assert 1 <= len(group) <= most
+        assert len(b"".join(group)) <= most_bytes
+    for group, (first, *_) in pairwise(groups):
+        assert len(group) == most or len(b"".join([*group, first])) > most_bytes
 
 
 def test_a_firehose_that_is_down_raises(sent: Any) -> None:

@@ -238,6 +238,14 @@ def test_a_thousand_rows_are_taken_and_one_more_is_not() -> None:
         DECODER.decode(body(*[VALID] * (MAX_ROWS + 1)))
 
 
+def test_a_decoder_takes_as_many_rows_as_it_may_answer_and_says_how_many_these_are() -> None:
+    few = RowDecoder(SCHEMA, 2)
+
+    assert len(few.decode(body(VALID, VALID)).instances) == 2
+    with pytest.raises(TooLargeError, match="3 instances are over the limit of 2: send several"):
+        few.decode(body(VALID, VALID, VALID))
+
+
 def test_too_many_rows_are_too_many_even_when_they_are_wrong() -> None:
     with pytest.raises(TooLargeError):
         DECODER.decode(body(*[{}] * (MAX_ROWS + 1)))

@@ -3,11 +3,14 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
+from evergreen.contract.decoding import payload_bytes
 from evergreen.contract.identifiers import is_endpoint, is_version
+from evergreen.contract.problem import Problem
 from evergreen.registry.manifest import FeatureProfile, Manifest, version_id, version_time
 from evergreen.training.train_version import Trained
 
@@ -102,3 +105,37 @@ def test_a_manifest_of_before_there_were_expectations_can_be_read(trained: Train
 
     assert found.expected is None
     assert {profile.missing for profile in found.reference.values()} == {0.0}
+
+
+LAMBDA = 6_291_456  # bytes of an answer that it hands on
+
+
+@hypothesis_given(
+    texts=st.lists(st.text(min_size=1, max_size=60), min_size=3, unique=True),
+    score=st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_the_largest_answer_of_a_version_is_one_that_lambda_hands_on(
+    trained: Trained, texts: list[str], score: float
+) -> None:
+    classes = [f"{text}{number}" for number in range(100 // len(texts)) for text in texts]
+    problem = Problem(kind="multiclass", classes=classes)
+    manifest = msgspec.structs.replace(trained.manifest, problem=problem)
+    (found,) = problem.answers(np.full((1, len(classes)), score))
+    row = {"id": "f" * 36, **found, "unseen": list(manifest.categories)}
+
+    def answer(rows: int) -> int:
+        body = {"predictions": [row] * rows, "endpoint": "e" * 63, "version": "v" * 25}
+        return payload_bytes({"statusCode": 200, "body": msgspec.json.encode(body).decode()})
+
+    ten, eleven = answer(10), answer(11)
+    assert ten + (manifest.max_rows - 10) * (eleven - ten) < LAMBDA
+
+
+def test_as_many_rows_are_taken_as_fit_and_never_more_than_a_thousand(trained: Trained) -> None:
+    names = [f"{number:040d}" for number in range(100)]
+    wide = msgspec.structs.replace(
+        trained.manifest, problem=Problem(kind="multiclass", classes=names)
+    )
+
+    assert 800 < wide.max_rows < 900
+    assert trained.manifest.max_rows == 1_000

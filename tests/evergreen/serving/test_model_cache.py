@@ -15,8 +15,9 @@ from evergreen.contract.errors import (
     UnknownEndpointError,
     UnknownVersionError,
 )
+from evergreen.contract.problem import Problem
 from evergreen.registry.registry import Registry
-from evergreen.serving import model
+from evergreen.serving import model, model_cache
 from evergreen.serving.model import ONNX
 from evergreen.serving.model_cache import KEPT_VERSIONS, Serving
 from evergreen.training.train_version import Trained
@@ -72,6 +73,19 @@ def test_the_champion_answers(warm: Serving, first: str) -> None:
     assert served.variant == "champion"
     assert served.served.decoder.decode(given.body()).instances == [given.whole()]
     assert warm.stale(NAME) is None
+
+
+def test_a_champion_takes_as_many_rows_as_it_may_answer(
+    warm: Serving, registry: Registry, trained: Trained
+) -> None:
+    problem = Problem(kind="multiclass", classes=[f"{n:064d}" for n in range(100)])
+    wide = msgspec.structs.replace(trained.manifest, version=version(1), problem=problem)
+    registry.write_version(wide, trained.artifacts)
+    promote(registry, version(1))
+
+    decoder = warm.champion(NAME).served.decoder
+
+    assert decoder.most == wide.max_rows < 1_000
 
 
 def test_the_champion_is_loaded_once(warm: Serving, first: str, loads: list[str]) -> None:
@@ -335,6 +349,52 @@ def test_versions_that_were_asked_for_do_not_fill_the_memory(
     assert len(loads) == before + 1, "the oldest is not"
     assert warm.champion(NAME).version == first
     assert len(loads) == before + 1, "and the champion always is"
+
+
+def several(registry: Registry, trained: Trained, count: int) -> list[str]:
+    """Return the names of so many endpoints, each with a champion."""
+    names = [f"{NAME}-{number}" for number in range(count)]
+    for name in names:
+        manifest = msgspec.structs.replace(trained.manifest, endpoint=name, version=version(1))
+        registry.write_version(manifest, trained.artifacts)
+        document = msgspec.structs.replace(given.document(version(1)), endpoint=name)
+        registry.write_document(document, None)
+    return names
+
+
+def test_of_more_endpoints_than_are_kept_the_one_asked_for_longest_ago_is_forgotten(
+    registry: Registry,
+    trained: Trained,
+    clock: time_machine.Traveller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, two, three = several(registry, trained, 3)
+    forgotten: list[Any] = []
+    monkeypatch.setattr(
+        model_cache, "measure", lambda *of, **counts: forgotten.append((*of, counts))
+    )
+    warm = Serving(registry, ttl=TTL, kept=2)
+    asked = Fault(first=99)
+
+    for name in (one, two, one, three):
+        warm.champion(name)
+    with injected(registry.store.s3, "s3.GetObject", asked):
+        warm.champion(one)
+        warm.champion(three)
+
+    assert forgotten == [(two, {"ChampionsForgotten": 1})]
+    assert asked.first == 99, "both were warm"
+    assert warm.champion(two).version == version(1), "and the other is loaded again"
+
+
+def test_no_more_champions_are_preloaded_than_are_kept(
+    registry: Registry, trained: Trained, clock: time_machine.Traveller, loads: list[str]
+) -> None:
+    several(registry, trained, 3)
+
+    Serving(registry, ttl=TTL, kept=2).preload()
+
+    assert len(loads) == 2
 
 
 # Snapshots

@@ -13,6 +13,7 @@ import time_machine
 
 import bootstrap as clients
 from evergreen.aws.s3 import Store
+from evergreen.contract.problem import Problem
 from evergreen.registry.registry import Registry
 from evergreen.registry.state import Experiment
 from evergreen.serving.model import ONNX, RULE, Model
@@ -73,6 +74,20 @@ def answers(plane: Plane, keys: list[str] = KEYS) -> list[tuple[str, str]]:
         assert answer.status == 200, answer.body
         found.append((answer.json()["version"], answer.json()["variant"]))
     return found
+
+
+def test_an_arm_that_may_answer_fewer_rows_leaves_a_larger_request_to_the_champion(
+    registry: Registry, plane: Plane, trained: Trained
+) -> None:
+    problem = Problem(kind="multiclass", classes=[f"{n:064d}" for n in range(100)])
+    wide = msgspec.structs.replace(trained.manifest, version=version(4), problem=problem)
+    registry.write_version(wide, trained.artifacts)
+    arms.canary(registry, version(4), 1.0)
+
+    found = ask(plane, given.body(*[row()] * 1_000))
+
+    assert found.status == 200
+    assert (found.json()["version"], found.json()["variant"]) == (CHAMPION, "fallback")
 
 
 def counts(log: io.StringIO, name: str) -> list[float]:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
+from evergreen.contract.decoding import payload_bytes
 from evergreen.contract.errors import InvalidRequestError, WrongContentTypeError
 from http_api.dispatch import Answer, Request, answer, operations, respond
 from http_api.routes import ROUTES, Route
@@ -41,6 +42,28 @@ def test_a_route_that_nobody_has_written_is_not_found(
 
     assert found["statusCode"] == 404
     assert json.loads(found["body"])["error"]["code"] == "unknown_route"
+
+
+def answered(body: str) -> tuple[int, str]:
+    def show(_: Request) -> Answer:
+        return {"statusCode": 200, "headers": {}, "body": body}
+
+    event = example("endpoints")
+    routes = {event["routeKey"]: Route("show", "Show", str)}
+    found = respond(routes, operations(show), event, Context("any", 128, "an id"))
+    return found["statusCode"], found["body"]
+
+
+@pytest.mark.parametrize("text", ['"', "\\", "\n", "\x01", "é", "x"])
+def test_an_answer_that_lambda_would_not_hand_on_is_one_that_says_so(text: str) -> None:
+    size = payload_bytes(text) - 2  # as Lambda's runtime writes it
+    most, over = 5_900_000 // size, 6_000_001 // size + 1
+
+    assert answered(text * most) == (200, text * most)
+    status, body = answered(text * over)
+
+    assert (status, json.loads(body)["error"]["code"]) == (413, "too_large")
+    assert "bytes of answer are over the limit of 6,000,000" in body
 
 
 # Requests

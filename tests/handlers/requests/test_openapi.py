@@ -7,9 +7,8 @@ import pytest
 
 from evergreen.aws.s3 import Store
 from evergreen.contract.decoding import RowDecoder
-from evergreen.contract.problem import Problem
-from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import Manifest
+from evergreen.training.train_version import Trained
 from http_api import openapi
 from http_api.dispatch import ANSWERS
 from http_api.routes import ROUTES
@@ -27,8 +26,8 @@ def operations(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def described(schema: JsonSchema) -> dict[str, Any]:
-    return openapi.description({NAME: (schema, Problem())})
+def described(trained: Trained) -> dict[str, Any]:
+    return openapi.description({NAME: trained.manifest})
 
 
 def test_its_routes_and_queries_are_those_of_the_table(described: dict[str, Any]) -> None:
@@ -67,8 +66,8 @@ def test_rows_and_labels_are_those_of_the_champions(described: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("champions", [0, 1, 2])
-def test_what_it_refers_to_is_there(schema: JsonSchema, champions: int) -> None:
-    known = {f"endpoint-{n}": (schema, Problem()) for n in range(champions)}
+def test_what_it_refers_to_is_there(trained: Trained, champions: int) -> None:
+    known = {f"endpoint-{n}": trained.manifest for n in range(champions)}
 
     document = openapi.description(known)
 

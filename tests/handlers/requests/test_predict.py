@@ -1,6 +1,7 @@
 """The predict function through its real routes: every answer, and every bad request."""
 
 import base64
+import io
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +13,14 @@ from botocore.exceptions import EndpointConnectionError
 
 import bootstrap as clients
 from evergreen.aws.s3 import Store
+from evergreen.captures import records
 from evergreen.captures.records import Capture
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
+from local.plane.process import Process
 from local.template import ROOT
 from tests.support import given
 from tests.support.given import NAME, Fault, injected, row, version
@@ -162,6 +165,24 @@ def test_a_caller_is_answered_although_the_capture_stream_is_down(
 
     assert down.hit
     assert answer.status == 200
+
+
+def test_a_capture_that_no_record_holds_is_lost_alone_and_counted(
+    plane: Plane, champion: str, data: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    plane.runtime = Process(log)
+    ask(plane, given.body(row()))
+    (usual,) = captures(data)
+    monkeypatch.setattr(records, "RECORD_BYTES", len(msgspec.json.encode(usual)) + 10)
+
+    answer = ask(plane, given.body(row(), row(carrier="ZZ"), row()))  # `unseen` makes it longer
+
+    assert answer.status == 200
+    first, _, last = [prediction["id"] for prediction in answer.json()["predictions"]]
+    assert {capture.id for capture in captures(data)} == {usual.id, first, last}
+    lost = [line["CaptureFailed"] for line in given.metrics(log) if "CaptureFailed" in line]
+    assert lost == [[1.0]]
 
 
 # Bad input
