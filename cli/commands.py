@@ -49,7 +49,17 @@ Command = Callable[[Session, Namespace], bool]
 
 def endpoints(session: Session, _: Namespace) -> bool:
     """List the endpoints."""
-    return session.show(session.get("endpoints"), shown.endpoints)
+    return session.show({"endpoints": _endpoints(session)}, shown.endpoints)
+
+
+def _endpoints(session: Session) -> list[Any]:
+    """Return all endpoints, page by page."""
+    page = session.get("endpoints")
+    found = page["endpoints"]
+    while page.get("next"):
+        page = session.get("endpoints", next=page["next"])
+        found += page["endpoints"]
+    return list(found)
 
 
 def versions(session: Session, asked: Namespace) -> bool:
@@ -90,7 +100,7 @@ def _replayed(session: Session, asked: Namespace) -> Any:
     """Ask the endpoint that is named, or one after the other until one knows the prediction."""
     if asked.endpoint:
         return session.get(*_path(asked, "predictions"), asked.id)
-    names = [one["endpoint"] for one in session.get("endpoints")["endpoints"]]
+    names = [one["endpoint"] for one in _endpoints(session)]
     unknown: RefusedError | None = None
     for name in names:
         try:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 0.5  # to each address that a name has; S3's has eight
 READ_SECONDS = 2.0  # for the first byte of an answer, and between two
 REST_SECONDS = 10.0
+CONNECTIONS = 20  # of a client, and so many threads may read at once
 
 # A read timeout is one of each byte: what comes drop by drop has no end without this.
 AWSHTTPConnection.response_class = deadline.Response  # type: ignore[assignment]
@@ -51,6 +52,7 @@ def _client(service: str) -> Any:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
     client = _session().create_client(service, config=config)

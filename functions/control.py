@@ -44,10 +44,8 @@ from http_api.bodies import (
     VersionAsked,
     decoded,
 )
-from http_api.dispatch import Answer, Request, answer, operations, respond
+from http_api.dispatch import MAX_LISTED, Answer, Request, answer, operations, respond
 from http_api.routes import ROUTES
-
-MAX_DECISIONS = 500
 
 
 def retrain(request: Request) -> Answer:
@@ -125,7 +123,7 @@ def experiments(request: Request) -> Answer:
     document = subject.seen().document
     evidence = subject.evidence(document, datetime.now(UTC))
     running = status.running(document, evidence, subject.policy)
-    past = explain.experiments(subject.registry.history(document, MAX_DECISIONS))
+    past = explain.experiments(subject.registry.history(document, MAX_LISTED))
     return answer(200, {"endpoint": subject.name, "running": running, "past": past})
 
 
@@ -168,13 +166,7 @@ def show_status(request: Request) -> Answer:
 
 def decisions(request: Request) -> Answer:
     """Show the last decisions, oldest first."""
-    text = request.query.get("limit", "50")
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-    if not 1 <= limit <= MAX_DECISIONS:
-        raise InvalidRequestError(
-            [Fault("?limit", f"expected a whole number from 1 to {MAX_DECISIONS}")]
-        )
-    subject = _subject(request)
+    limit, subject = request.limit(50), _subject(request)
     found = subject.registry.history(subject.seen().document, limit)[-limit:]
     return answer(200, {"endpoint": subject.name, "decisions": found})
 

@@ -1,13 +1,15 @@
 """Show the registry: the routes of predict that only read.
 
 GET /openapi.json                   all routes of the API, as OpenAPI
-GET /endpoints                      every endpoint and its champion
+GET /endpoints[?limit=&next=]       every endpoint and its champion, in pages
 GET /endpoints/{endpoint}           champion, challenger, experiment, metrics, history
 GET /endpoints/{endpoint}/versions[?status=]            all versions, or those with a status
 GET /endpoints/{endpoint}/versions/{version}[/report]   the manifest of one; its page
 """
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, get_args
 
 import bootstrap
@@ -19,9 +21,13 @@ from evergreen.contract.errors import (
     NoReportError,
     UnknownVersionError,
 )
-from evergreen.contract.identifiers import check_endpoint_file, check_endpoint_name, is_version
+from evergreen.contract.identifiers import (
+    check_endpoint_file,
+    check_endpoint_name,
+    is_endpoint,
+    is_version,
+)
 from evergreen.registry.manifest import Manifest
-from evergreen.registry.registry import Registry
 from evergreen.registry.state import Document, Status
 from evergreen.serving.model import REPORT, kinds
 from http_api.dispatch import Answer, Request, answer, described
@@ -40,26 +46,42 @@ def openapi(_: Request) -> Answer:
     from http_api import openapi  # no other request needs what it imports
 
     registry = bootstrap.registry()
-    champions = {}
-    for name in registry.endpoints():
+
+    def manifest(name: str) -> Manifest | None:
         with suppress(EvergreenError):  # what cannot be read has no rows to show
             if seen := registry.document(name):
-                champions[name] = registry.known(name, seen.document.champion)
-    return answer(200, openapi.description(champions))
+                return registry.known(name, seen.document.champion)
+        return None
+
+    found = _each(manifest, registry.endpoints())
+    return answer(200, openapi.description({one.endpoint: one for one in found if one}))
 
 
-def endpoints(_: Request) -> Answer:
+def endpoints(request: Request) -> Answer:
     """List the endpoints that have a champion; one whose document is corrupt hides no other."""
-    registry = bootstrap.registry()
-    return answer(200, {"endpoints": [_listed(registry, name) for name in registry.endpoints()]})
+    registry, limit, after = bootstrap.registry(), request.limit(100), request.query.get("next")
+    if after is not None and not is_endpoint(after):
+        raise InvalidRequestError([Fault("?next", "expected what the page before says")])
+
+    def listed(name: str) -> dict[str, Any]:
+        try:
+            seen = registry.document(name)
+        except EvergreenError as error:
+            return {"endpoint": name, "error": described(error)}
+        return {"endpoint": name} | (_state(seen.document) if seen else {})
+
+    names = [name for name in registry.endpoints() if after is None or name > after]
+    end = names[limit - 1] if len(names) > limit else None
+    return answer(200, {"endpoints": _each(listed, names[:limit]), "next": end})
 
 
-def _listed(registry: Registry, name: str) -> dict[str, Any]:
-    try:
-        seen = registry.document(name)
-    except EvergreenError as error:
-        return {"endpoint": name, "error": described(error)}
-    return {"endpoint": name} | (_state(seen.document) if seen else {})
+def _each[T](read: Callable[[str], T], names: Iterable[str]) -> list[T]:
+    """Read something of each endpoint, several at once, and until this request's deadline."""
+    from concurrent.futures import ThreadPoolExecutor  # no prediction needs it
+
+    with ThreadPoolExecutor(bootstrap.CONNECTIONS) as pool:
+        reads = [pool.submit(copy_context().run, read, name) for name in names]
+        return [each.result() for each in reads]
 
 
 def _state(document: Document) -> dict[str, Any]:

@@ -45,6 +45,7 @@ from http_api.routes import Route
 Answer = dict[str, Any]
 
 MAX_BYTES = 1_000_000
+MAX_LISTED = 500
 RETRY_AFTER_SECONDS = "30"
 RESERVE_SECONDS = 5.0  # of a function's time, to answer and to record what was answered
 UNREACHABLE = "a service does not answer: try again later"
@@ -91,6 +92,15 @@ class Request(msgspec.Struct, frozen=True, dict=True):
     def query(self) -> dict[str, str]:
         """Return the query's parameters."""
         return self.event.get("queryStringParameters") or {}
+
+    def limit(self, usual: int) -> int:
+        """Return how many of a list are asked for. Raises InvalidRequestError."""
+        text = self.query.get("limit", str(usual))
+        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+        if not 1 <= limit <= MAX_LISTED:
+            message = f"expected a whole number from 1 to {MAX_LISTED}"
+            raise InvalidRequestError([Fault("?limit", message)])
+        return limit
 
     @cached_property
     def time(self) -> datetime:

@@ -39,6 +39,7 @@ _PARAMETERS: dict[str, JsonSchema] = {
     name: {"type": "string", "pattern": f"^{pattern.pattern}$"}
     for name, pattern in {
         "endpoint": identifiers.ENDPOINT,
+        "next": identifiers.ENDPOINT,
         "version": identifiers.VERSION,
         "id": identifiers.PREDICTION,
         "run": identifiers.RUN,

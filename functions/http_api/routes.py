@@ -53,7 +53,10 @@ ROUTES: dict[str, dict[str, Route]] = {
             "openapi", "Describe the API", {"openapi": str, "paths": object}
         ),
         "GET /endpoints": Route(
-            "endpoints", "List the endpoints", {"endpoints": [{"endpoint": str}]}
+            "endpoints",
+            "List the endpoints",
+            {"endpoints": [{"endpoint": str}], "next": object},
+            query=("limit", "next"),
         ),
         "GET /endpoints/{endpoint}": Route(
             "endpoint",

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli import commands, main, training_data
@@ -17,6 +18,7 @@ from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import ONNX
 from evergreen.training.tables import folders
+from http_api.dispatch import Request
 from local import serve
 from local.demo.by_hand import ByHand
 from local.plane.plane import Plane
@@ -66,6 +68,19 @@ def test_endpoints_are_listed_with_what_goes_on_there(run: Run, candidate: Manif
     assert NAME in out
     assert ONE in out
     assert "paused: holidays" in out
+
+
+def test_endpoints_of_all_pages_are_listed(
+    run: Run, champion: Manifest, artifacts: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = msgspec.structs.replace(given.document(ONE), endpoint=f"{NAME}-2")
+    registry_of(artifacts).write_document(other, None)
+    monkeypatch.setattr(Request, "limit", lambda *_: 1)
+
+    code, out, _ = run("endpoints", "--json")
+
+    assert code == 0
+    assert [one["endpoint"] for one in json.loads(out)["endpoints"]] == [NAME, f"{NAME}-2"]
 
 
 def test_versions_are_listed_and_chosen_by_status(run: Run, candidate: Manifest) -> None:

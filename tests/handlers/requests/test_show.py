@@ -1,10 +1,13 @@
 """What the registry shows of itself: endpoints, versions and their pages."""
 
 import json
+import threading
 
 import msgspec
 import pytest
 
+import show
+from evergreen.aws import deadline
 from evergreen.aws.s3 import Store
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REPORT
@@ -12,7 +15,7 @@ from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from tests.handlers.requests.test_predict import write
-from tests.support import arms
+from tests.support import arms, given
 from tests.support.given import NAME, version
 from tests.support.registries import registry_of
 
@@ -32,8 +35,46 @@ def test_the_endpoints_and_their_champions_are_listed(plane: Plane, champion: st
     assert (found["endpoint"], found["champion"]) == (NAME, champion)
 
 
+def test_endpoints_come_in_pages_that_hold_each_once(plane: Plane, artifacts: Store) -> None:
+    names = [f"{NAME}-{number}" for number in range(5)]
+    for name in names:
+        document = msgspec.structs.replace(given.document(version(1)), endpoint=name)
+        registry_of(artifacts).write_document(document, None)
+
+    found, pages, query = [], 0, "limit=2"
+    while query:
+        page = get(plane, f"/endpoints?{query}").json()
+        found += [one["endpoint"] for one in page["endpoints"]]
+        pages += 1
+        query = f"limit=2&next={page['next']}" if page["next"] else ""
+
+    assert (found, pages) == (names, 3)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "next=../x", "next="])
+def test_a_page_that_there_cannot_be_is_refused(plane: Plane, query: str) -> None:
+    answer = get(plane, f"/endpoints?{query}")
+
+    (fault,) = answer.json()["error"]["faults"]
+    assert (answer.status, fault["path"]) == (400, f"?{query.partition('=')[0]}")
+
+
+def test_endpoints_are_read_several_at_once_and_by_the_deadline_of_the_request() -> None:
+    both, ends = threading.Barrier(2, timeout=10), []
+
+    def read(name: str) -> str:
+        both.wait()
+        ends.append(deadline.end())
+        return name
+
+    with deadline.until(7.0):
+        found = show._each(read, ["one", "two"])
+
+    assert (found, ends) == (["one", "two"], [7.0, 7.0])
+
+
 def test_without_a_promotion_no_endpoint_is_listed(plane: Plane) -> None:
-    assert get(plane, "/endpoints").json() == {"endpoints": []}
+    assert get(plane, "/endpoints").json() == {"endpoints": [], "next": None}
 
 
 def test_an_endpoint_shows_its_champion_metrics_schema_and_history(
