@@ -13,10 +13,7 @@ from evergreen.registry import events
 
 
 def taken(event: dict[str, Any], request: str) -> tuple[dict[str, Any], str]:
-    """Return the event in a message of a queue, or an event itself, and what its retries share.
-
-    That is the id of the message, or without a queue of the `request`.
-    """
+    """Return the event in a queue's message, or an event, and the id that its retries have."""
     if "Records" not in event:
         return event, request
     (message,) = event["Records"]  # as BatchSize in template.yaml
