@@ -158,7 +158,8 @@ def summary(session: Session, asked: Namespace, folder: str, at: datetime) -> bo
                 if datetime.fromisoformat(run["begun"]) < at:
                     continue
                 if run["status"] != "running":
-                    return session.show(run, shown.batch) and run["status"] == "complete"
+                    session.out.print(json.dumps(run["summary"], indent=2), soft_wrap=True)
+                    return bool(run["status"] == "complete")
                 if run["done"] > done:
                     until, done = time.monotonic() + RUN_SECONDS, run["done"]
                 progress.update(task, description="scores", completed=done, total=run["chunks"])

@@ -1,6 +1,5 @@
 """Answers of the API as people read them; each function returns what rich prints."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -204,8 +203,3 @@ def run(answer: Any) -> RenderableType:
     """Return how a training ended."""
     version = f" {answer['version']}" if answer.get("version") else ""
     return Text(f"{answer['run']}: {answer['outcome']}{version}: {answer['reason']}")
-
-
-def batch(answer: Any) -> RenderableType:
-    """Return how a batch ended."""
-    return Text(json.dumps(answer["summary"], indent=2, ensure_ascii=False))

@@ -19,7 +19,7 @@ import msgspec
 from evergreen.aws.s3 import Store
 from evergreen.captures.conversion import UnfitError, convert, types_of
 from evergreen.contract.decoding import MAX_ROWS, UNDECODABLE, RowDecoder
-from evergreen.contract.errors import DataError
+from evergreen.contract.errors import DataError, Fault
 from evergreen.contract.files import SEPARATORS, Files
 from evergreen.contract.moments import Moment
 from evergreen.training.tables import parquet, text
@@ -93,8 +93,7 @@ def rows(
     if end not in (".csv", ".tsv"):
         yield from _of_json(body, start, files, decoder, refused)
         return
-    head = chunk.read(data, 0, chunk.head)
-    for parts in _of_csv(head, body, start, files, decoder, refused):
+    for parts in _of_csv(chunk.read(data, 0, chunk.head), body, start, files, decoder, refused):
         yield from _decoded(parts, decoder, refused)
 
 
@@ -199,7 +198,11 @@ def _decoded(parts: Iterable[Part], decoder: RowDecoder, refused: Refused) -> It
         if row is not None:
             yield place, row, rest
             continue
-        for fault in decoder.faults(msgspec.json.decode(body)):
+        try:
+            faults = decoder.faults(msgspec.json.decode(body))
+        except UNDECODABLE:
+            faults = []
+        for fault in faults or [Fault("$", "no row of JSON that a request could have")]:
             refused.append({"row": place, "field": fault.path, "reason": fault.message})
 
 

@@ -96,15 +96,11 @@ def count(data: Store, place: str) -> dict[str, Any]:
         raise DataError(f"{place} has no plan: put the file under batch/in/ again")
     there = set(data.keys(place))
 
-    def read(chunk: Chunk, *kinds: str) -> dict[str, Any] | None:
-        stored = (
-            data.get(chunk.output(kinds[0])) if there >= set(map(chunk.output, kinds)) else None
-        )
-        return msgspec.json.decode(stored.body) if stored else None
-
     def found(chunk: Chunk) -> dict[str, Any]:
+        whole = {chunk.output("counts"), chunk.output("scores")} <= there
+        stored = data.get(chunk.output("counts" if whole else "failed"))
         never = {"reason": "it was not tried to its end"}
-        return read(chunk, "counts", "scores") or read(chunk, "failed") or never
+        return msgspec.json.decode(stored.body) if stored else never
 
     with ThreadPoolExecutor(READERS) as pool:
         ends = list(pool.map(found, chunks))
@@ -139,15 +135,8 @@ def runs(data: Store, folder: str) -> list[dict[str, Any]]:
     for place in (folder + name for name in data.names(folder)):
         summary, begun = (data.get(f"{place}{name}.json") for name in ("summary", "begun"))
         if summary and begun:
-            shown = msgspec.json.decode(summary.body)
-            found.append(
-                {
-                    "place": place,
-                    "begun": msgspec.json.decode(begun.body),
-                    "status": shown["status"],
-                    "chunks": len(planned(data, place)),
-                    "done": sum(1 for _ in data.keys(f"{place}counts/")),
-                    "summary": shown,
-                }
-            )
+            shown, at = msgspec.json.decode(summary.body), msgspec.json.decode(begun.body)
+            done = sum(1 for _ in data.keys(f"{place}counts/"))
+            numbers = {"chunks": len(planned(data, place)), "done": done}
+            found.append({"begun": at, "status": shown["status"], "summary": shown, **numbers})
     return found

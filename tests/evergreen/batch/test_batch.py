@@ -252,6 +252,7 @@ def test_a_row_alone_in_its_chunk_scores_as_among_others(desk: Desk, small: None
         ("jsonl", '{{"carrier": "{marker}"', "$", "no object of JSON on a line"),
         ("jsonl", '["{marker}"]', "$", "no object of JSON on a line"),
         ("jsonl", '{{"carrier": "{marker}"}}', "$.origin", "missing"),
+        ("jsonl", r'{{"carrier": "\ud800", "more": "{marker}"}}', "$", "no object of JSON on a"),
     ],
 )
 def test_a_row_that_is_none_is_refused_at_its_place_and_not_quoted(
@@ -471,6 +472,5 @@ def test_how_far_a_batch_is_shows_by_version(desk: Desk, small: None) -> None:
     (run,) = runs(desk.data, place.removesuffix(f"{candidates.ONE}/"))
 
     assert (run["status"], run["done"], run["chunks"]) == ("running", 1, len(chunks))
-    assert run["place"] == place
     with pytest.raises(DataError, match="has no plan"):
         count(desk.data, "batch/out/nothing/")

@@ -27,7 +27,7 @@ RETRAIN = json.loads((ROOT / "events" / "retrain-requested.json").read_text())
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let flight-delay be trained and compared in little time, also on rows that are much alike."""
     policy: dict[str, Any] = {"shadow_days": 3, "canary_rows": 10, "canary_days": 1.0}
-    endpoint = given.quick(label_days=1, max_duplicates=1.0, **policy)
+    endpoint = given.quick(label_days=1, max_duplicates=1.0, capture_batch=True, **policy)
     monkeypatch.setattr(flight_delay, "endpoint", endpoint)
 
 
@@ -144,6 +144,14 @@ def decide(story: Story) -> None:
     story.see(f"{CONTROL}/decisions", f"{CONTROL}/explain")
 
 
+def score(story: Story) -> None:
+    """Score a file, record its predictions, and ask how far it is."""
+    story.data.put(f"batch/in/{NAME}/a.csv", given.csv(given.table(20)))
+    story.plane.settle()
+    (folder,) = story.data.names(f"batch/out/{NAME}/")
+    story.see(f"{CONTROL}/status?evidence=no&batch={folder.rstrip('/')}")
+
+
 def fail(story: Story) -> None:
     """Let events that nobody understands end in the dead-letter queue."""
     for function in ("CheckFunction", "TrainFunction", "RolloutFunction"):
@@ -153,7 +161,7 @@ def fail(story: Story) -> None:
 def test_three_weeks_at_the_fourth_level_use_every_grant_of_every_function_and_need_no_other(
     story: Story,
 ) -> None:
-    for part in (serve, roll_out, check, train, decide, fail):
+    for part in (serve, roll_out, check, train, decide, score, fail):
         part(story)
 
     said = story.decided()
