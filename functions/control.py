@@ -36,14 +36,7 @@ from evergreen.rollout.subject import Subject
 from evergreen.serving import replay
 from evergreen.serving.model import Model, fetch
 from evergreen.training import manifest_builder
-from http_api.bodies import (
-    Asked,
-    ExperimentAsked,
-    RetrainAsked,
-    RollbackAsked,
-    VersionAsked,
-    decoded,
-)
+from http_api import bodies
 from http_api.dispatch import MAX_LISTED, Answer, Request, answer, operations, respond
 from http_api.routes import ROUTES
 
@@ -52,7 +45,7 @@ def retrain(request: Request) -> Answer:
     """Ask for a training; the name of its run begins with what is answered."""
     subject, now = _subject(request), datetime.now(UTC)
     check_endpoint_file(subject.name)
-    decoded(request.json_body(), RetrainAsked)
+    bodies.decoded(request.json_body(), bodies.RetrainAsked)
     run = manual_actions.retrain(subject, _caller(request), now)
     return answer(202, {"endpoint": subject.name, "time": now, "run": run})
 
@@ -73,32 +66,32 @@ def reject(request: Request) -> Answer:
 
 
 def _on_version(request: Request, decide: Callable[[Subject, Order, str], Document]) -> Answer:
-    asked = decoded(request.json_body(), VersionAsked)
+    asked = bodies.decoded(request.json_body(), bodies.VersionAsked)
     return _decided(decide(_subject(request), _order(request, asked), asked.version))
 
 
 def roll_back(request: Request) -> Answer:
     """Return to the previous champion, or to a retired version."""
-    asked = decoded(request.json_body(), RollbackAsked)
+    asked = bodies.decoded(request.json_body(), bodies.RollbackAsked)
     subject, order = _subject(request), _order(request, asked)
     return _decided(manual_actions.roll_back(subject, order, asked.version))
 
 
 def pause(request: Request) -> Answer:
     """Let triggers and rollout stand still; predictions go on."""
-    order = _order(request, decoded(request.json_body(), Asked))
+    order = _order(request, bodies.decoded(request.json_body(), bodies.Asked))
     return _decided(manual_actions.switch(_subject(request), order, "paused"))
 
 
 def resume(request: Request) -> Answer:
     """Let triggers and rollout go on."""
-    order = _order(request, decoded(request.json_body(), Asked))
+    order = _order(request, bodies.decoded(request.json_body(), bodies.Asked))
     return _decided(manual_actions.switch(_subject(request), order, "resumed"))
 
 
 def start_experiment(request: Request) -> Answer:
     """Begin an A/B test between two versions that can answer the same requests."""
-    asked = decoded(request.json_body(), ExperimentAsked)
+    asked = bodies.decoded(request.json_body(), bodies.ExperimentAsked)
     plan = Plan(
         treatment=asked.treatment,
         control=asked.control,
@@ -113,7 +106,7 @@ def start_experiment(request: Request) -> Answer:
 
 def stop_experiment(request: Request) -> Answer:
     """End the A/B test with the verdict that its figures give now."""
-    order = _order(request, decoded(request.json_body(), Asked))
+    order = _order(request, bodies.decoded(request.json_body(), bodies.Asked))
     return _decided(manual_actions.stop_experiment(_subject(request), order))
 
 
@@ -223,7 +216,7 @@ def _subject(request: Request) -> Subject:
     )
 
 
-def _order(request: Request, asked: Asked) -> Order:
+def _order(request: Request, asked: bodies.Asked) -> Order:
     return Order(asked.generation, _caller(request), asked.reason, datetime.now(UTC))
 
 

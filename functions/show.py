@@ -13,14 +13,8 @@ from contextvars import copy_context
 from typing import Any, get_args
 
 import bootstrap
-from evergreen.contract.errors import (
-    EvergreenError,
-    Fault,
-    InvalidRequestError,
-    NoChampionError,
-    NoReportError,
-    UnknownVersionError,
-)
+from evergreen.contract import errors
+from evergreen.contract.errors import EvergreenError, Fault, InvalidRequestError
 from evergreen.contract.identifiers import (
     check_endpoint_file,
     check_endpoint_name,
@@ -33,6 +27,7 @@ from evergreen.serving.model import REPORT, kinds
 from http_api.dispatch import Answer, Request, answer, described
 
 STATUSES = get_args(Status)
+_OF_CHAMPION = ("metrics", "lineage", "schema", "max_rows")
 PAGE = {  # a version's page is a file of ours that asks for nothing, and may do nothing
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -98,7 +93,7 @@ def endpoint(request: Request) -> Answer:
     seen = registry.document(endpoint)
     if seen is None:
         check_endpoint_file(endpoint)
-        raise NoChampionError(endpoint)
+        raise errors.NoChampionError(endpoint)
     manifest = registry.manifest(endpoint, seen.document.champion)
     return answer(
         200,
@@ -106,10 +101,7 @@ def endpoint(request: Request) -> Answer:
             "endpoint": endpoint,
             **_state(seen.document),
             "statuses": seen.document.statuses,
-            "metrics": manifest.metrics if manifest else None,
-            "lineage": manifest.lineage if manifest else None,
-            "schema": manifest.schema if manifest else None,
-            "max_rows": manifest.max_rows if manifest else None,
+            **{name: getattr(manifest, name, None) for name in _OF_CHAMPION},
             "history": registry.history(seen.document),
         },
     )
@@ -143,7 +135,7 @@ def report(request: Request) -> Answer:
     """Show the page of a version."""
     manifest = _manifest(request)
     if REPORT not in manifest.artifacts:
-        raise NoReportError(manifest.endpoint, manifest.version)
+        raise errors.NoReportError(manifest.endpoint, manifest.version)
     body = bootstrap.registry().artifact(manifest, REPORT).decode()
     return {"statusCode": 200, "headers": PAGE, "body": body}
 
@@ -153,7 +145,7 @@ def _manifest(request: Request) -> Manifest:
     check_endpoint_name(endpoint)
     manifest = bootstrap.registry().manifest(endpoint, version) if is_version(version) else None
     if manifest is None:
-        raise UnknownVersionError(endpoint, version)
+        raise errors.UnknownVersionError(endpoint, version)
     return manifest
 
 

@@ -17,26 +17,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.aws import deadline
 from evergreen.aws.telemetry import logger, measure
+from evergreen.contract import errors
 from evergreen.contract.decoding import ANSWER_BYTES, payload_bytes, printable
 from evergreen.contract.errors import (
-    CorruptArtifactError,
-    CorruptDocumentError,
-    DeliveryError,
-    DocumentChangedError,
     EvergreenError,
-    ExternalError,
     Fault,
-    ForbiddenChangeError,
     InvalidRequestError,
-    ModelUnavailableError,
-    NoChampionError,
-    NoReportError,
-    OldDocumentError,
     TooLargeError,
-    UnknownDecisionError,
-    UnknownEndpointError,
-    UnknownPredictionError,
-    UnknownVersionError,
     WrongContentTypeError,
     worded,
 )
@@ -52,23 +39,23 @@ UNREACHABLE = "a service does not answer: try again later"
 
 # The most specific class comes first; each has a code that clients may rely on.
 ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
-    InvalidRequestError: (400, "invalid_request"),
-    UnknownEndpointError: (404, "unknown_endpoint"),
-    NoReportError: (404, "no_report"),
-    UnknownVersionError: (404, "unknown_version"),
-    UnknownDecisionError: (404, "unknown_decision"),
-    UnknownPredictionError: (404, "unknown_prediction"),
-    DocumentChangedError: (409, "changed"),
-    ForbiddenChangeError: (409, "forbidden"),
-    TooLargeError: (413, "too_large"),
-    WrongContentTypeError: (415, "wrong_content_type"),
-    NoChampionError: (503, "no_champion"),
-    CorruptArtifactError: (503, "corrupt_artifact"),
-    CorruptDocumentError: (503, "corrupt_document"),
-    OldDocumentError: (503, "old_document"),
-    ModelUnavailableError: (503, "model_unavailable"),
-    ExternalError: (503, "external_failed"),
-    DeliveryError: (503, "delivery_failed"),
+    errors.InvalidRequestError: (400, "invalid_request"),
+    errors.UnknownEndpointError: (404, "unknown_endpoint"),
+    errors.NoReportError: (404, "no_report"),
+    errors.UnknownVersionError: (404, "unknown_version"),
+    errors.UnknownDecisionError: (404, "unknown_decision"),
+    errors.UnknownPredictionError: (404, "unknown_prediction"),
+    errors.DocumentChangedError: (409, "changed"),
+    errors.ForbiddenChangeError: (409, "forbidden"),
+    errors.TooLargeError: (413, "too_large"),
+    errors.WrongContentTypeError: (415, "wrong_content_type"),
+    errors.NoChampionError: (503, "no_champion"),
+    errors.CorruptArtifactError: (503, "corrupt_artifact"),
+    errors.CorruptDocumentError: (503, "corrupt_document"),
+    errors.OldDocumentError: (503, "old_document"),
+    errors.ModelUnavailableError: (503, "model_unavailable"),
+    errors.ExternalError: (503, "external_failed"),
+    errors.DeliveryError: (503, "delivery_failed"),
 }
 CODES = {code: status for status, code in ANSWERS.values()} | {"unavailable": 503}
 
@@ -164,9 +151,7 @@ def error_answer(error: EvergreenError, request: Request) -> Answer:
         return _unavailable(request, status, code, str(error), str(error))
     detail = described(error)
     if isinstance(error, InvalidRequestError):
-        detail["faults"] = [
-            {"path": fault.path, "message": fault.message} for fault in error.faults
-        ]
+        detail["faults"] = error.faults
     return answer(status, {"error": detail})
 
 

@@ -53,10 +53,8 @@ ROUTES: dict[str, dict[str, Route]] = {
             "openapi", "Describe the API", {"openapi": str, "paths": object}
         ),
         "GET /endpoints": Route(
-            "endpoints",
-            "List the endpoints",
-            {"endpoints": [{"endpoint": str}], "next": object},
-            query=("limit", "next"),
+            "endpoints", "List the endpoints",
+            {"endpoints": [{"endpoint": str}], "next": object}, query=("limit", "next"),
         ),
         "GET /endpoints/{endpoint}": Route(
             "endpoint",
@@ -65,8 +63,7 @@ ROUTES: dict[str, dict[str, Route]] = {
                 "endpoint": str,
                 "champion": str,
                 "statuses": object,
-                "schema": object,
-                "max_rows": object,
+                "schema": object, "max_rows": object,
                 "history": ["Decision"],
             },
             may=("no_champion",),

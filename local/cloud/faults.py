@@ -1,7 +1,8 @@
 """What AWS may do to asynchronous events on their way, drawn from a seed, for the event plane."""
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ class Invocation:
     request_id: str
     attempts: int = 0
     receipt: dict[str, str] | None = None  # deletes its message, where it came from a queue
+    accepted: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass

@@ -13,6 +13,8 @@ import moto.kms.models
 import moto.s3.urls
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.firehose.exceptions import InvalidArgumentException, ValidationException
+from moto.firehose.models import FirehoseBackend
 from moto.s3.models import S3Backend
 
 from local.template import ACCOUNT, REGION, Template, TemplateError, key_id, physical_name
@@ -44,7 +46,21 @@ def started() -> Iterator[None]:
         stack.enter_context(_atomic())
         # moto compiles its table of S3 addresses anew for each request: a tenth of the time.
         stack.enter_context(patch.object(S3Backend, "_url_module", moto.s3.urls))
+        stack.enter_context(patch.object(FirehoseBackend, "put_record_batch", _put_record_batch))
         yield
+
+
+_PUT_RECORD_BATCH = FirehoseBackend.put_record_batch
+
+
+def _put_record_batch(self: FirehoseBackend, stream: str, records: list[dict[str, bytes]]) -> Any:
+    """Refuse what Firehose refuses; moto takes records of any size, and any number of them."""
+    sizes = [len(record["Data"]) for record in records]
+    if max(sizes) > 1_024_000 or len(sizes) > 500:
+        raise ValidationException("Member must have length less than or equal to 1024000, or 500")
+    if sum(sizes) > 4 * 2**20:
+        raise InvalidArgumentException("Records size exceeds 4 MB limit")
+    return _PUT_RECORD_BATCH(self, stream, records)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import IO, Any, Protocol
+from threading import Semaphore
+from typing import IO, Any
 from urllib.parse import unquote
 
 import boto3
@@ -21,21 +22,15 @@ from local.cloud.faults import CutOffError, Faults, Invocation
 from local.cloud.iam_actions import Need
 from local.cloud.permissions import Role, roles
 from local.cloud.resources import EVERYTHING, inbox
-from local.plane import batches
+from local.plane import batches, limits
 from local.plane.gateway import Answer, Route, http_event
-from local.plane.process import Process
+from local.plane.limits import EventAgeError, LimitError, ThrottledError
+from local.plane.process import Process, Runtime
 from local.plane.schedule import next_time
-from local.template import ACCOUNT, REGION, Template, TemplateError, physical_name, queue_url
+from local.template import Template, TemplateError, physical_name, queue_url
 
 RETRIES = 2  # of an asynchronous invocation, unless the template says otherwise
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
-
-
-class Runtime(Protocol):
-    """What runs the functions of a template."""
-
-    def invoke(self, function: str, properties: dict[str, Any], event: Any, request_id: str) -> Any:
-        """Return what a function answers an event; raise what it raises."""
 
 
 @dataclass
@@ -59,6 +54,7 @@ class Plane:
     faults: Faults = field(default_factory=Faults)
     waiting: list[Invocation] = field(default_factory=list)
     account: Counter[str] = field(default_factory=Counter)
+    _free: dict[str, Semaphore] = field(default_factory=dict)
     _created: datetime = field(default_factory=lambda: datetime.now(UTC))
     _ticked: datetime = field(default_factory=lambda: datetime.now(UTC))
     _next: dict[str, datetime] = field(default_factory=dict)  # of each schedule, after the tick
@@ -85,7 +81,11 @@ class Plane:
         properties = self._functions.get(function)
         if properties is None:
             raise TemplateError(f"the template has no function {function}")
-        return self.runtime.invoke(function, properties, event, request_id or str(uuid.uuid4()))
+        request_id = request_id or str(uuid.uuid4())
+        with limits.running(self._free, function, properties):
+            answer = self.runtime.invoke(function, properties, event, request_id)
+        limits.check_size(answer, limits.ANSWER_BYTES, "Response payload size exceeded")
+        return answer
 
     def deliver(self, function: str, event: dict[str, Any]) -> None:
         """Invoke a function asynchronously: with retries, and its dead-letter queue after them."""
@@ -93,6 +93,7 @@ class Plane:
         self._work()
 
     def _accept(self, function: str, event: dict[str, Any]) -> None:
+        limits.check_size(event, limits.EVENT_BYTES, "Request must be smaller than")
         arriving = self.faults.arriving(Invocation(function, event, str(uuid.uuid4())))
         self.account["accepted"] += max(1, len(arriving))
         self.account["lost"] += not arriving
@@ -108,24 +109,30 @@ class Plane:
             elif invocation.function.startswith("arn:"):
                 url = queue_url(invocation.function.rpartition(":")[2])
                 self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(invocation.event))
-            else:
-                self._try(invocation)
+            elif not self._try(invocation):
+                delayed.append(invocation)
         self.waiting += delayed
 
-    def _try(self, invocation: Invocation) -> None:
+    def _try(self, invocation: Invocation) -> bool:
+        """Try an event; False where its function is throttled."""
         function, crash = invocation.function, self.faults.crash()
+        config = self._invocations.get(function, {})
         try:
+            limits.check_age(invocation.accepted, config)
             if crash != "before":
                 self.invoke(function, invocation.event, invocation.request_id)
             if crash:
                 raise CutOffError(f"{function} was cut off {crash} its work")
+        except ThrottledError:
+            return False
+        except EventAgeError as error:
+            self._give_up(invocation, config, error)
         except Exception as error:  # whatever a handler raises, Lambda tries again
             if self.log:
                 print(f"{function} failed: {error!r}", file=self.log)
             if invocation.receipt:
-                return  # its message can be seen again once it is no longer hidden
+                return True  # its message can be seen again once it is no longer hidden
             failed = replace(invocation, attempts=invocation.attempts + 1)
-            config = self._invocations.get(function, {})
             if failed.attempts <= config.get("MaximumRetryAttempts", RETRIES):
                 self.waiting.append(failed)
             else:
@@ -134,6 +141,7 @@ class Plane:
             if invocation.receipt:
                 self._sqs.delete_message(**invocation.receipt)
             self.account["processed"] += 1
+        return True
 
     def _taken(self) -> bool:
         """Let each function handle what is next in its queue; return whether there was anything.
@@ -165,24 +173,11 @@ class Plane:
 
     def _give_up(self, failed: Invocation, config: dict[str, Any], error: Exception) -> None:
         """Send an event where the template wants those that failed, in the words of Lambda."""
-        function, name = failed.function, physical_name(failed.function)
         if "OnFailure" not in config.get("DestinationConfig", {}):
-            raise TemplateError(f"{function} has no dead-letter queue") from error
+            raise TemplateError(f"{failed.function} has no dead-letter queue") from error
         queue = config["DestinationConfig"]["OnFailure"]["Destination"]
-        self.roles[function].check(Need("sqs:SendMessage", queue), "SendMessage")
-        letter = {
-            "version": "1.0",
-            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-            "requestContext": {
-                "requestId": failed.request_id,
-                "functionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:$LATEST",
-                "condition": "RetriesExhausted",
-                "approximateInvokeCount": failed.attempts,
-            },
-            "requestPayload": failed.event,
-            "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-            "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
-        }
+        self.roles[failed.function].check(Need("sqs:SendMessage", queue), "SendMessage")
+        letter = limits.letter(failed, error)
         url = queue_url(queue.rpartition(":")[2])
         self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(letter))
         self.account["dead-lettered"] += 1
@@ -219,6 +214,10 @@ class Plane:
         return Answer(404, {"content-type": "application/json"}, '{"message":"Not Found"}')
 
     def _answer(self, function: str, event: dict[str, Any]) -> Answer:
+        try:
+            limits.check_size(event, limits.REQUEST_BYTES, "Request must be smaller than")
+        except LimitError:
+            return Answer(413, {}, '{"message":"Request Entity Too Large"}')
         try:
             result = self.invoke(function, event)
         except Exception as error:  # API Gateway hides what a function raised

@@ -5,16 +5,26 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 from unittest.mock import patch
 
+from local.plane.limits import LimitError
 from local.template import ACCOUNT, REGION, ROOT, TemplateError, physical_name
 
 CODE = ROOT / "functions"
+
+
+class Runtime(Protocol):
+    """What runs the functions of a template."""
+
+    def invoke(self, function: str, properties: dict[str, Any], event: Any, request_id: str) -> Any:
+        """Return what a function answers an event; raise what it raises."""
+
 
 Handler = Callable[[dict[str, Any], Any], Any]
 
@@ -28,13 +38,14 @@ class Context:
     aws_request_id: str
     function_version: str = "$LATEST"
     timeout: int = 10
+    began: float = field(default_factory=time.perf_counter)
 
     @property
     def invoked_function_arn(self) -> str:
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        return self.timeout * 1000
+        return max(0, int((self.began + self.timeout - time.perf_counter()) * 1000))
 
 
 class _Output:
@@ -77,7 +88,6 @@ class Process:
         """Call a function's handler; what its role does not allow, AWS refuses."""
         name = physical_name(function)
         memory, timeout = int(properties["MemorySize"]), int(properties["Timeout"])
-        context = Context(name, memory, request_id, timeout=timeout)
         variables = properties.get("Environment", {}).get("Variables", {})
         environment = {key: str(value) for key, value in variables.items()}
         environment["AWS_LAMBDA_FUNCTION_NAME"] = name
@@ -91,7 +101,11 @@ class Process:
             _OUTPUT.target, _OUTPUT.shown = self.log, self.shown
             if function not in self._handlers:
                 self._handlers[function] = self._import(properties)
-            return self._handlers[function](json.loads(json.dumps(event)), context)
+            context = Context(name, memory, request_id, timeout=timeout)
+            answer = self._handlers[function](json.loads(json.dumps(event)), context)
+        if context.get_remaining_time_in_millis() == 0:
+            raise LimitError(f"{request_id} Task timed out after {timeout}.00 seconds")
+        return answer
 
     def _import(self, properties: dict[str, Any]) -> Handler:
         """Import a handler as a cold start does: its module is this deployment's own."""

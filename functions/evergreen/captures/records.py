@@ -111,11 +111,7 @@ def _send_batch(
         if len(results) != len(batch):
             reason = "what answers is no stream"
             continue
-        failed = [
-            (record, result)
-            for record, result in zip(batch, results, strict=True)
-            if result.get("ErrorCode")
-        ]
+        failed = [pair for pair in zip(batch, results, strict=True) if pair[1].get("ErrorCode")]
         if not failed:
             return [], ""
         batch = [record for record, _ in failed]

@@ -195,10 +195,9 @@ class Serving(msgspec.Struct):
             self._looks[endpoint] = look = self._first(endpoint)
             if len(self._looks) > self.kept:
                 measure(self._looks.popitem(last=False)[0], ChampionsForgotten=1)
-            return look
-        self._looks.move_to_end(endpoint)
-        if time.time() - look.checked >= self.ttl:
+        elif time.time() - look.checked >= self.ttl:
             self._looks[endpoint] = look = self._refreshed(endpoint, look)
+        self._looks.move_to_end(endpoint)
         return look
 
     def _first(self, endpoint: str) -> _Look:
