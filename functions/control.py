@@ -20,13 +20,8 @@ from typing import Any
 import bootstrap
 from evergreen.aws.telemetry import observed
 from evergreen.batch.score import runs
-from evergreen.contract import endpoint_files
-from evergreen.contract.errors import (
-    Fault,
-    InvalidRequestError,
-    NoChampionError,
-    UnknownDecisionError,
-)
+from evergreen.contract import endpoint_files, errors
+from evergreen.contract.errors import Fault, InvalidRequestError
 from evergreen.contract.identifiers import RUN, SECOND, check_endpoint_file, check_endpoint_name
 from evergreen.registry import explain, run_claims
 from evergreen.registry.state import Document
@@ -139,7 +134,7 @@ def show_status(request: Request) -> Answer:
     subject = _subject(request)
     try:
         document = subject.seen().document
-    except NoChampionError:
+    except errors.NoChampionError:
         if run is None and uploaded is None:
             raise
         document = None
@@ -175,7 +170,7 @@ def decision(request: Request) -> Answer:
         return answer(200, document.last)
     found = subject.registry.decision(subject.name, generation) if generation > 0 else None
     if found is None:
-        raise UnknownDecisionError(subject.name, generation)
+        raise errors.UnknownDecisionError(subject.name, generation)
     return answer(200, found)
 
 

@@ -21,13 +21,8 @@ from evergreen.aws import deadline
 from evergreen.aws.extension import AfterAnswer
 from evergreen.aws.telemetry import logger, measure, observed
 from evergreen.captures import records
-from evergreen.contract.errors import (
-    DeliveryError,
-    Fault,
-    InvalidRequestError,
-    NoSuchStatusError,
-    worded,
-)
+from evergreen.contract import errors
+from evergreen.contract.errors import DeliveryError, Fault, worded
 from evergreen.serving import scoring
 from evergreen.serving.model_cache import Serving
 from http_api.dispatch import Answer, Request, answer, operations, respond
@@ -88,12 +83,12 @@ def _version_asked_for(endpoint: str, query: dict[str, str]) -> str | None:
     if "status" not in query:
         return query.get("version")
     if "version" in query:
-        raise InvalidRequestError([Fault("?status", "not together with ?version=")])
+        raise errors.InvalidRequestError([Fault("?status", "not together with ?version=")])
     status = show.status_of(query)
     statuses = serving().document(endpoint).statuses
     found = [version for version, now in statuses.items() if now == status]
     if not found:
-        raise NoSuchStatusError(endpoint, status)
+        raise errors.NoSuchStatusError(endpoint, status)
     return max(found)  # of several the newest
 
 

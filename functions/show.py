@@ -16,9 +16,9 @@ import bootstrap
 from evergreen.contract import errors
 from evergreen.contract.errors import EvergreenError, Fault, InvalidRequestError
 from evergreen.contract.identifiers import (
+    ENDPOINT,
     check_endpoint_file,
     check_endpoint_name,
-    is_endpoint,
     is_version,
 )
 from evergreen.registry.manifest import Manifest
@@ -55,7 +55,7 @@ def openapi(_: Request) -> Answer:
 def endpoints(request: Request) -> Answer:
     """List the endpoints that have a champion; one whose document is corrupt hides no other."""
     registry, limit, after = bootstrap.registry(), request.limit(100), request.query.get("next")
-    if after is not None and not is_endpoint(after):
+    if after is not None and not ENDPOINT.fullmatch(after):
         raise InvalidRequestError([Fault("?next", "expected what the page before says")])
 
     def listed(name: str) -> dict[str, Any]:

@@ -50,6 +50,7 @@ _PARAMETERS: dict[str, JsonSchema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 500},
     "status": {"type": "string", "enum": list(get_args(Status))},
     "evidence": {"type": "string", "enum": ["yes", "no"]},
+    "batch": {"type": "string", "pattern": r"^[\w.-]{1,400}$"},
 }
 
 

@@ -57,47 +57,31 @@ ROUTES: dict[str, dict[str, Route]] = {
             {"endpoints": [{"endpoint": str}], "next": object}, query=("limit", "next"),
         ),
         "GET /endpoints/{endpoint}": Route(
-            "endpoint",
-            "Show an endpoint",
-            {
-                "endpoint": str,
-                "champion": str,
-                "statuses": object,
-                "schema": object, "max_rows": object,
-                "history": ["Decision"],
-            },
+            "endpoint", "Show an endpoint",
+            {"endpoint": str, "champion": str, "statuses": object, "history": ["Decision"]}
+            | dict.fromkeys(("schema", "max_rows"), object),
             may=("no_champion",),
         ),
         "GET /endpoints/{endpoint}/versions": Route(
-            "versions",
-            "List the versions of an endpoint",
-            {
-                "endpoint": str,
-                "versions": [{"version": str, "status": object, "kind": object}],
-            },
+            "versions", "List the versions of an endpoint",
+            {"endpoint": str, "versions": [{"version": str, "status": object, "kind": object}]},
             query=("status",),
         ),
         "GET /endpoints/{endpoint}/versions/{version}": Route(
-            "version",
-            "Show the manifest of a version",
+            "version", "Show the manifest of a version",
             dict.fromkeys(("endpoint", "version", "schema", "metrics"), object),
             may=("unknown_version",),
         ),
         "GET /endpoints/{endpoint}/versions/{version}/report": Route(
-            "report",
-            "Show the page of a version",
-            str,
-            may=("unknown_version", "no_report"),
-            media="text/html",
+            "report", "Show the page of a version", str,
+            may=("unknown_version", "no_report"), media="text/html",
         ),
     },
     "feedback": {
         "POST /endpoints/{endpoint}/feedback": Route(
-            "feedback",
-            "Record the outcomes of predictions",
+            "feedback", "Record the outcomes of predictions",
             {"endpoint": str, "accepted": int, "repeated": int, "conflicting": [str]},
-            body="labels",
-            status=202,
+            body="labels", status=202,
         ),
     },
     "control": {

@@ -20,15 +20,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec.structs import replace
 
 from evergreen.aws.telemetry import measure
+from evergreen.contract import errors
 from evergreen.contract.decoding import RowDecoder
-from evergreen.contract.errors import (
-    EvergreenError,
-    ModelUnavailableError,
-    NoChampionError,
-    OldDocumentError,
-    UnknownVersionError,
-    worded,
-)
+from evergreen.contract.errors import EvergreenError, worded
 from evergreen.contract.identifiers import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.state import Document
@@ -205,7 +199,7 @@ class Serving(msgspec.Struct):
         seen = self.registry.document(endpoint)
         if seen is None:
             check_endpoint_file(endpoint)
-            raise NoChampionError(endpoint)
+            raise errors.NoChampionError(endpoint)
         now, document = time.time(), seen.document
         try:
             return _Look(seen, now, self._load_known(endpoint, document.champion))
@@ -224,7 +218,7 @@ class Serving(msgspec.Struct):
         try:
             seen = self.registry.document_if_changed(endpoint, look.seen.etag) or look.seen
             if seen.document.generation < look.document.generation:
-                raise OldDocumentError(endpoint, seen.document.generation)
+                raise errors.OldDocumentError(endpoint, seen.document.generation)
             for version in arms.keys() - seen.document.arms:
                 del arms[version]
             look = replace(look, seen=seen)
@@ -238,12 +232,12 @@ class Serving(msgspec.Struct):
         """Return one version; raises what `champion` does, and UnknownVersionError."""
         check_endpoint_name(endpoint)
         if not is_version(version):
-            raise UnknownVersionError(endpoint, version)
+            raise errors.UnknownVersionError(endpoint, version)
         served = self._load(endpoint, version)
         if served is None:
             if self.registry.document(endpoint) is None:
                 check_endpoint_file(endpoint)
-            raise UnknownVersionError(endpoint, version)
+            raise errors.UnknownVersionError(endpoint, version)
         return served
 
     def _loaded(self, endpoint: str, version: str) -> Served | _Missing:
@@ -256,7 +250,7 @@ class Serving(msgspec.Struct):
     def _load_known(self, endpoint: str, version: str) -> Served:
         served = self._load(endpoint, version)
         if served is None:
-            raise ModelUnavailableError(endpoint, version, "its manifest is missing")
+            raise errors.ModelUnavailableError(endpoint, version, "its manifest is missing")
         return served
 
     def _load(self, endpoint: str, version: str) -> Served | None:
