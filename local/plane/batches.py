@@ -25,7 +25,8 @@ def play(
         try:
             return invoke(event)
         except Exception as error:  # whatever a handler raises
-            print(f"a step of a batch failed: {error!r}", file=log)
+            if log:
+                print(f"a step of a batch failed: {error!r}", file=log)
             return {"status": "failed"}
 
     file, data = detail["object"], Store(boto3.client("s3"), detail["bucket"]["name"])
