@@ -20,7 +20,7 @@ ENDPOINT ?= $(subst _,-,$(basename $(notdir $(firstword $(wildcard functions/end
 DATA ?= $(firstword $(wildcard data/$(ENDPOINT).*))
 
 # What is of the template's own repository, and in no copy of it.
-ITS_OWN := bench|bench-drift|bench-promotion|load|mutate|test-boosting|test-copy|test-faults|test-sam|release|schemas|cost
+ITS_OWN := bench|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-copy|test-faults|test-sam|release|schemas|cost
 WITHOUT := $(if $(wildcard local/samples),,--no-group samples) $(if $(wildcard benchmarks),,--no-group bench --no-group pattern)
 
 .PHONY: help
@@ -73,8 +73,12 @@ bench: .venv/ready ## Measure predict beside the common joblib pattern: QUICK=1
 	@$(RUN) -m benchmarks.serving $(if $(QUICK),--quick)
 
 .PHONY: bench-drift
-bench-drift: .venv/ready ## Measure how often alarms are wrong, what they find and cost: QUICK=1
+bench-drift: .venv/ready ## Measure how often alarms are wrong, and what they find: QUICK=1
 	@$(RUN) -m benchmarks.drift $(if $(QUICK),--quick)
+
+.PHONY: bench-scale
+bench-scale: .venv/ready ## Measure what one function carries: QUICK=1
+	@$(RUN) -m benchmarks.scale $(if $(QUICK),--quick)
 
 .PHONY: bench-promotion
 bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon it comes, what caution costs: QUICK=1

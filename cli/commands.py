@@ -279,14 +279,15 @@ def _decide(
     if not asked.yes:
         session.errors.print(shown.standing(document))
         session.errors.print(f"→ {text}")
-        if not _agreed(session):
+        if not agreed(session):
             session.errors.print("Nothing was changed.")
             return False
     answer = session.api.post(*_path(asked, *action.split("/")), generation=generation, **body)
     return session.show(answer, shown.decided)
 
 
-def _agreed(session: Session) -> bool:
+def agreed(session: Session) -> bool:
+    """Ask a person whether to go on."""
     try:
         return session.errors.input("Go on? [y/N] ", markup=False).strip().lower() in ("y", "yes")
     except EOFError:

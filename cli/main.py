@@ -31,6 +31,7 @@ EXAMPLES = {  # what --help of each command ends with
     "upload": "upload flight-delay data.parquet --wait",
     "files": "files flight-delay --remove bad.csv",
     "batch": "batch flight-delay rows.csv --wait",
+    "erase": "erase flight-delay --ids ids.txt",
     "clock": "clock +7d",
     "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",
     "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
@@ -147,6 +148,10 @@ def _actions(add: Adder) -> None:
     scored = _of_one(add("batch", training_data.batch, "score a file, from S3 to S3"))
     scored.add_argument("file", metavar="FILE", type=Path)
     scored.add_argument("--wait", action="store_true", help="wait until the batch has ended")
+    text = "erase what a stack has recorded of some predictions, for good"
+    erase = _of_one(add("erase", training_data.erase, text))
+    erase.add_argument("--ids", metavar="FILE", type=Path, required=True, help="of ids, one a line")
+    erase.add_argument("--yes", action="store_true", help="do not ask first")
     text = "take a fitted pipeline of somebody else through the gates, on this machine"
     brought = add("import", training_data.import_model, text)
     brought.set_defaults(offline=True)

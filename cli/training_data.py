@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cli import shown
 from cli.api import data_bucket
-from cli.commands import Session, outcome, summary
+from cli.commands import Session, agreed, outcome, summary
 
 DAY_SECONDS = 86_400.0
 TEXTS = ("csv", "tsv", "json", "jsonl", "ndjson")
@@ -83,6 +83,17 @@ def files(session: Session, asked: Namespace) -> bool:
     return session.show(found.build_full_result(), shown.files)
 
 
+def erase(session: Session, asked: Namespace) -> bool:
+    """Erase what a stack has recorded of some predictions."""
+    session.errors.print(f"Predictions of {asked.endpoint} that {asked.ids} names are erased.")
+    if not asked.yes and not agreed(session):
+        session.errors.print("Nothing was erased.")
+        return False
+    _, bucket = data_bucket(session.api, asked.config_env)
+    words = ["--bucket", bucket, "--endpoint", asked.endpoint, "--ids", str(asked.ids)]
+    return _run("cli.erase", *words)
+
+
 def import_model(_: Console, errors: Console, asked: Namespace) -> bool:
     """Do what `make import` does: load the file here and judge it; enter it, if that is asked."""
     if not Path("local", "train.py").is_file():
@@ -92,8 +103,13 @@ def import_model(_: Console, errors: Console, asked: Namespace) -> bool:
     enter = asked.config_env if asked.enter else None
     for name, value in (("runtime", asked.runtime), ("data", asked.data), ("enter", enter)):
         words += [f"--{name}", str(value)] if value else []
+    return _run("local.train", *words)
+
+
+def _run(module: str, *words: str) -> bool:
+    """Run a module of the project, whose libraries this command does without."""
     own = {**os.environ, "PYTHONPATH": "functions:."}
-    command = [sys.executable, "-m", "local.train", *words]
+    command = [sys.executable, "-m", module, *words]
     return subprocess.run(command, env=own, check=False).returncode == 0  # noqa: S603 - ours
 
 

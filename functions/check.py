@@ -1,7 +1,6 @@
 """Watch what is predicted, and what becomes of it.
 
 Started by
-    {"hour": "<time>"}    every hour: reduces the captures that have arrived to histograms
     {"slot": "<time>"}    every day: asks on the bus for a check of each endpoint
     Check Requested       an event on the bus: checks that endpoint over the days until its time
     {"endpoint": "flight-delay", "slot": "<time>"}    a person: the same
@@ -23,23 +22,18 @@ from evergreen.aws.telemetry import measure_stack, observed
 from evergreen.contract import endpoint_files
 from evergreen.contract.errors import UnknownEventError
 from evergreen.contract.schema import Columns, columns_of
-from evergreen.monitoring.check import Subject, check, reduce
+from evergreen.monitoring.check import Subject, check
 from evergreen.pages import check_report
 from evergreen.registry import events
 from evergreen.serving.model import REFERENCE
-from scheduled import ask, slot_of, taken, with_champion
+from scheduled import ask, slot_of, taken
 
 
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Reduce captures, ask for the check of every endpoint that has a champion, or check one."""
+    """Ask for the check of every endpoint that has a champion, or check one."""
     event, _ = taken(event, context.aws_request_id)
     match event:
-        case {"hour": hour}:
-            end = _hour(hour)
-            reduced = {name: reduce(_subject(name), end) for name in with_champion()}
-            measure_stack(ProfilesRun=1)
-            return {"reduced": reduced}
         case {"detail": {"endpoint": name, "time": time}} | {"endpoint": name, "slot": time}:
             found = check(_subject(name), _hour(time))
             measure_stack(ChecksRun=1)
@@ -48,7 +42,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             requested = ask(events.CheckRequested, _hour(time))
             measure_stack(ChecksRun=not requested)  # with nothing to check, nothing was missed
             return {"requested": requested}
-    raise UnknownEventError("check", '{"slot": "<time>"}, {"hour": "<time>"} and Check Requested')
+    raise UnknownEventError("check", '{"slot": "<time>"} and Check Requested')
 
 
 def _hour(text: str) -> datetime:

@@ -66,7 +66,8 @@ def predict(request: Request) -> Answer:
         found = scoring.by_version(serving(), endpoint, version, request.json_body)
     else:
         found = scoring.by_choice(serving(), endpoint, request.id, request.json_body)
-    predictions, chosen = found.predictions(), found.chosen
+    ids = records.new_ids(len(found.asked.instances), request.time)
+    predictions, chosen = found.predictions(ids), found.chosen
     shared = {"endpoint": endpoint, "version": chosen.version, "variant": chosen.variant}
     if capturing:
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}

@@ -33,7 +33,8 @@ EVENTS = {  # who takes what; those that Evergreen announces start nothing
         "performance-degraded",
         "data-uploaded",
     ),
-    "CheckFunction": ("check-requested", "check-schedule", "profile-schedule"),
+    "CompactFunction": ("compact-schedule",),
+    "CheckFunction": ("check-requested", "check-schedule"),
     "RolloutFunction": ("rollout-requested", "rollout-tick", "performance-degraded"),
     "ControlFunction": ("status", "retrain", "approve", "experiment", "pause"),
 }

@@ -1,1 +1,1 @@
-"""`make bench-drift`: how often monitoring is wrong, what it finds, and what it costs."""
+"""`make bench-drift`: how often monitoring is wrong, and what it finds."""

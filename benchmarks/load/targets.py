@@ -25,7 +25,7 @@ from benchmarks.load.checks import Memory
 from benchmarks.load.requests import ENDPOINT
 from benchmarks.serving.emulator import descendants
 from benchmarks.shown import status_mb
-from evergreen.captures import recorded_days
+from evergreen.captures import arrivals
 from local import serve, template
 from local.plane import containers, stack, training_rows
 
@@ -57,7 +57,7 @@ class Recorded:
 
     def add(self, key: str, body: bytes) -> None:
         """Add an object of the data bucket."""
-        lines = recorded_days.decompressed(body)
+        lines = arrivals.decompressed(body)
         if lines is None:
             raise SystemExit(f"{key} is damaged")
         kind = self.captures if key.startswith("captures/") else self.labels

@@ -90,6 +90,7 @@ def _replay(replayed: Replay, life: Life, tell: Tell) -> None:
         replayed.advance(step.time + LAST_REPORT)
         for due in sorted(replayed.waiting):
             replayed.report(due)
+        replayed.compact()
 
 
 def run(

@@ -30,10 +30,10 @@ from local.plane.plane import Plane
 ENDPOINT_TTL = "10800"  # three hours: here they pass in a blink, and looking is dear
 LAST_REPORT = timedelta(minutes=90)  # after the last step: checked for drift, not yet retrained
 APPROVAL = timedelta(days=1)  # what a person takes to look at a candidate
-# Between two checks nobody reads the histograms, and nobody reads a page a day; a rollout has
-# something new to look at once a day, when the outcomes have come.
+# Nobody reads what was recorded between two checks, nor a page a day; a rollout has something new
+# to look at once a day, when the outcomes have come.
 SPARSE = {
-    "ProfileSchedule": "cron(30 4 ? * 2 *)",
+    "CompactSchedule": "cron(20 5 * * ? *)",
     "ReportPages": "alarms-and-months",
     "RolloutSchedule": "cron(30 9 * * ? *)",
 }
@@ -125,6 +125,14 @@ class Replay:
         for labels in batched(self.waiting.pop(due, ()), MAX_ROWS, strict=False):
             answer = self.post(f"/endpoints/{self.endpoint}/feedback", {"labels": list(labels)})
             self.labels += answer.json()["accepted"] if answer.status == 202 else 0
+
+    def compact(self) -> None:
+        """Let an hour pass, and make all that was recorded ready to be read."""
+        self._move(datetime.now(UTC) + timedelta(hours=1))
+        if self.level > 1:
+            self.plane.invoke(
+                "CompactFunction", {"hour": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+            )
 
     def inject(self, name: str, file: Path) -> None:
         """Upload a bad training file, let it be trained on, and delete it, as a person would."""

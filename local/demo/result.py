@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from evergreen.captures.label_join import join
+from evergreen.captures.recorded import Recorded
 from evergreen.contract import endpoint_files
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import schema_of
@@ -154,7 +155,8 @@ def _joined(replayed: "Replay", start: datetime) -> int:
     found = endpoint_files.load(replayed.endpoint)
     schema = schema_of(replayed.endpoint, found.row)
     end = datetime.now(UTC) + timedelta(seconds=1)  # the last labels came this very moment
-    return join(replayed.data, replayed.endpoint, schema, start, end, found.problem).joined
+    recorded = Recorded(replayed.data, replayed.endpoint)
+    return join(recorded, schema, start, end, found.problem).joined
 
 
 class _Id(msgspec.Struct):

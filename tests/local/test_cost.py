@@ -60,7 +60,7 @@ def test_the_first_level_costs_its_images_and_its_key_until_somebody_asks() -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "dollars"), [("DriftAlarm", 0.10), ("FunctionsFailAlarm", 0.70), ("Dashboard", 3.00)]
+    ("name", "dollars"), [("DriftAlarm", 0.10), ("FunctionsFailAlarm", 0.80), ("Dashboard", 3.00)]
 )
 def test_an_alarm_costs_what_its_metrics_do_and_a_dashboard_is_one(
     name: str, dollars: float
@@ -71,7 +71,7 @@ def test_an_alarm_costs_what_its_metrics_do_and_a_dashboard_is_one(
 
 
 def test_runs_are_counted_from_the_schedules_that_are_enabled() -> None:
-    hourly, daily = load({"MaturityLevel": "2"}), load({"ProfileSchedule": "cron(20 4 * * ? *)"})
+    hourly, daily = load({"MaturityLevel": "2"}), load({"CompactSchedule": "cron(20 4 * * ? *)"})
     item = "their schedules"
 
     assert cost.idle(hourly)[item] == pytest.approx((720 + 720 + 30) / 1e6)

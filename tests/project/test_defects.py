@@ -19,6 +19,7 @@ from tests.handlers.requests.test_predict import JSON, ask, captures, refused
 from tests.support import given
 from tests.support.candidates import ONE, THREE, TWO, document
 from tests.support.given import NAME, NOW, row
+from tests.support.memory import compacted
 from tests.support.registries import registry_of
 
 pytestmark = pytest.mark.slow
@@ -92,6 +93,7 @@ def test_2_a_missing_label_is_not_a_wrong_prediction(
     outcomes(data, ONE, right=10, wrong=10, open_=4)
     outcomes(data, TWO, right=19, wrong=1, open_=4)  # 80 of 480 without a label on either side
     clock.move_to(NOW + timedelta(days=29))
+    compacted(data)
 
     assert stopped(plane, registry) == "challenger wins"
     assert document(registry).champion == TWO

@@ -18,7 +18,7 @@ HANDLERS = {path.stem for path in FUNCTIONS.glob("*.py")}
 TOUCH_AWS = {"aws/deadline", "aws/s3", "aws/signing", "serving/model_cache"}
 READ_ENVIRONMENT = {"registry/events", "serving/model_cache", "serving/runtime_external"}
 READ_CLOCK = {  # to look again, to give up, and to name a run
-    "aws/deadline", "captures/recorded_days", "captures/records", "serving/model_cache",
+    "aws/deadline", "captures/records", "serving/model_cache",
     "serving/runtime_external", "training/evaluation", "training/isolation", "training/run",
     "training/search",
 }  # fmt: skip

@@ -3,19 +3,25 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
+from endpoints.flight_delay import Flight
 from evergreen.aws.s3 import Store, Stored
+from evergreen.captures.arrivals import HOUR, SchemaOf
+from evergreen.captures.compaction import compact
+from evergreen.captures.recorded import Recorded
 from evergreen.captures.records import Capture
-from evergreen.monitoring.hourly_profiles import Profiles
+from evergreen.contract.schema import JsonSchema, schema_of
+from evergreen.monitoring.hourly_counts import Hour, Hours
 from evergreen.registry.manifest import Manifest
 from tests.support import given
 from tests.support.given import START
 
 OLD = given.version(1)
+FLIGHTS = schema_of(given.NAME, Flight)
 
 
 class CrashError(Exception):
@@ -97,9 +103,27 @@ class Memory(Store, frozen=True, eq=False):
         return {key: body for key, body in self.objects.items() if key.startswith(prefix)}
 
 
-def profiles(memory: Store, manifest: Manifest) -> Profiles:
-    """Return the profiles of an endpoint that had a version before."""
-    return Profiles(memory, manifest, [OLD, manifest.version])
+def flights(_: str, version: str) -> JsonSchema | None:
+    """Return the schema of flights for every version but the last, which does not exist."""
+    return None if version == given.version(99) else FLIGHTS
+
+
+def compacted(store: Store, schema_of: SchemaOf = flights, now: datetime | None = None) -> Recorded:
+    """Compact what has arrived, by a time or everything, and return what reads it."""
+    arrived = [key for kind in ("captures", "labels") for key in store.keys(f"{kind}/")]
+    if arrived:
+        newest = max("".join(key.split("/")[1:5]) for key in arrived)
+        last = datetime.strptime(newest, "%Y%m%d%H").replace(tzinfo=UTC) + HOUR
+        compact(store, schema_of, now or last)
+    return Recorded(store, given.NAME)
+
+
+def hours(
+    memory: Store, manifest: Manifest, start: datetime, end: datetime
+) -> dict[datetime, Hour]:
+    """Return the hours of an endpoint that had a version before."""
+    counts = Hours(compacted(memory), manifest, [OLD, manifest.version])
+    return counts.between(start, end)
 
 
 def deliver(memory: Store, captures: list[Capture], at: datetime = START, name: str = "a") -> None:

@@ -1,7 +1,7 @@
 """Traffic to an endpoint that has a champion, and the checks of it, for tests of what they find."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from evergreen.monitoring.earlier_checks import key_of
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.manifest import Manifest
 from evergreen.training.train_version import Trained
+from local.plane.plane import Plane
 from tests.support import given
 from tests.support.given import NAME, NOW
 from tests.support.registries import registry_of
@@ -70,6 +71,11 @@ def outcomes(data: Store, days: range, rows: int, true: Callable[[int], bool]) -
         at = NOW + day * DAY + timedelta(hours=1)
         labels = [given.label(day * 10_000 + n, true(n), at) for n in range(rows)]
         given.deliver(data, labels, at, f"{day}")
+
+
+def compact(plane: Plane) -> None:
+    """Compact what has arrived in the hours that are over."""
+    plane.invoke("CompactFunction", {"hour": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
 
 
 def stored_report(data: Store, end: datetime) -> CheckReport:

@@ -1,37 +1,19 @@
-"""Captures meet their labels: what happened to each prediction, as far as it is known.
+"""What a training learns from captures: those that have a label."""
 
-Both arrive at least once and in any order. A label whose prediction has not arrived is pending. An
-id that was told two different labels in time has none, whoever reads it: what "in time" is, a
-training, a check or a comparison of versions says.
-"""
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+import numpy as np
 
-from evergreen.aws.s3 import Store
-from evergreen.captures.examples import Examples, concat, moments
-from evergreen.captures.recorded_days import answers_of, labels_of
-from evergreen.captures.records import Label, told
-from evergreen.contract.decoding import RowDecoder
+from evergreen.captures.examples import Examples, concat
+from evergreen.captures.recorded import Recorded
+from evergreen.captures.rows import Rows
+from evergreen.contract.moments import days_of, midnight
 from evergreen.contract.problem import Kind, array, is_label
 from evergreen.contract.schema import JsonSchema
 
-
-@dataclass(frozen=True)
-class Labels:
-    """The labels that were reported in a span of time: the earliest of each id.
-
-    contradicted: when an id was first told a label other than its earliest. repeated: labels that
-    were the same as one of another day.
-    """
-
-    first: dict[str, Label]
-    contradicted: dict[str, datetime]
-    repeated: int
-
-    def disputed(self, prediction: str, by: datetime) -> bool:
-        """Say whether an id had been told two different labels by a time."""
-        return self.contradicted.get(prediction, by) < by
+DAY = timedelta(days=1)
+MAX_ROWS = 1_000_000  # of more a share is drawn
 
 
 @dataclass
@@ -40,7 +22,8 @@ class Joined:
 
     unlabelled: captures without a label yet. pending: labels without a capture in the span.
     incompatible: labelled captures of an older schema that the present one cannot read, or with a
-        label of another kind of problem.
+        label of another kind of problem. one_in: 2, if only half of the labelled rows were drawn,
+        as all are more than MAX_ROWS; joined and incompatible are of these.
     """
 
     examples: Examples | None = None
@@ -49,58 +32,40 @@ class Joined:
     pending: int = 0
     incompatible: int = 0
     conflicting: list[str] = field(default_factory=list)
-
-
-def read_labels(data: Store, endpoint: str, start: datetime, end: datetime) -> Labels:
-    """Return the labels that were reported from start to end."""
-    found = Labels({}, {}, 0)
-    repeated = 0
-    for labels in labels_of(data, endpoint, start, end):
-        for label in labels:
-            known = found.first.setdefault(label.id, label)
-            if known is label:
-                continue
-            if label.time < known.time:
-                found.first[label.id] = label
-            if told(known) != told(label):
-                later = max(known.time, label.time)
-                found.contradicted[label.id] = min(later, found.contradicted.get(label.id, later))
-            else:
-                repeated += 1
-    return replace(found, repeated=repeated)
+    one_in: int = 1
 
 
 def join(
-    data: Store,
-    endpoint: str,
-    schema: JsonSchema,
-    start: datetime,
-    end: datetime,
-    kind: Kind = "binary",
+    recorded: Recorded, schema: JsonSchema, start: datetime, end: datetime, kind: Kind = "binary"
 ) -> Joined:
     """Join the captures made from start to end with every label that arrived by end."""
-    labels = read_labels(data, endpoint, start, end)
-    waiting = dict(labels.first)
-    for disputed in labels.contradicted:
-        del waiting[disputed]
-    decoder = RowDecoder(schema)
-    result = Joined(conflicting=sorted(labels.contradicted))
+    recorded.tell(start, end)
+    result = Joined(conflicting=recorded.conflicting())
+    drawn: list[Rows] = []
+    for day in days_of(start, end):
+        span = max(start, midnight(day)), min(end, midnight(day + DAY))
+        drawn.append(
+            recorded.predictions(
+                *span,
+                schemas=[schema],
+                where="NOT odd",
+                told="INNER",
+                one_in=result.one_in,
+                meta=("time", "id", "draw"),
+            )
+        )
+        result.unlabelled += recorded.count(*span, where="outcome IS NULL", told="LEFT")
+        while sum(map(len, drawn)) > MAX_ROWS:
+            result.one_in *= 2
+            drawn = [rows.take(rows["draw"] % result.one_in == 0) for rows in drawn]
     parts = []
-    for answers in answers_of(data, endpoint, start, end):
-        answered = [each for each in answers if each.id not in labels.contradicted]
-        met = [(each, waiting.pop(each.id)) for each in answered if each.id in waiting]
-        result.unlabelled += len(answered) - len(met)
-        rows = decoder.rows([answer.features for answer, _ in met])
-        known = [
-            (answer.time, label.label, row)
-            for (answer, label), row in zip(met, rows, strict=True)
-            if row is not None and is_label(kind, label.label)
-        ]
-        result.incompatible += len(met) - len(known)
-        if known:
-            times, found, fitting = zip(*known, strict=True)
-            parts.append(Examples(decoder.columns(fitting), array(kind, found), moments(times)))
-    result.pending = len(waiting)
+    for rows in drawn:
+        right = np.array([is_label(kind, label) for label in rows["outcome"]], dtype=bool)
+        known = rows.take(rows.fits & right)
+        result.incompatible += len(rows) - len(known)
+        times = known["time"].astype("datetime64[us]")
+        parts.append(Examples(known.columns[0], array(kind, known["outcome"].tolist()), times))
+    result.pending = sum(1 for _ in recorded.strays(start, end))
     result.examples = concat(parts)
     result.joined = len(result.examples) if result.examples else 0
     return result

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -58,9 +59,9 @@ def told(label: Label) -> tuple[type, Answer]:
     return type(label.label), label.label
 
 
-def new_ids(count: int) -> list[str]:
-    """Return ids for the predictions of one request, sortable by time and unguessable."""
-    request = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+def new_ids(count: int, at: datetime) -> list[str]:
+    """Return ids for the predictions of a request of a time, sortable by it and unguessable."""
+    request = f"{int(at.timestamp() * 1000):012x}{secrets.token_hex(10)}"
     return [f"{request}-{index:03d}" for index in range(count)]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # in a message: refused without a zone
 
 
@@ -23,3 +24,13 @@ def days_of(start: datetime, end: datetime) -> list[date]:
 def midnight(day: date) -> datetime:
     """Return the beginning of a UTC date."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def microseconds(time: datetime) -> int:
+    """Return the microseconds since 1970 of a time, exactly."""
+    return (time - _EPOCH) // timedelta.resolution
+
+
+def moment(microseconds: int) -> datetime:
+    """Return the time of `microseconds`."""
+    return _EPOCH + timedelta(microseconds=microseconds)

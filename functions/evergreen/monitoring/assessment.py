@@ -10,7 +10,7 @@ from evergreen.contract.schema import Columns, columns_of
 from evergreen.monitoring import domain_classifier, drift, reference_profile
 from evergreen.monitoring.domain_classifier import MIN_AUC, separation
 from evergreen.monitoring.earlier_checks import alarm, trend
-from evergreen.monitoring.hourly_profiles import Hour
+from evergreen.monitoring.hourly_counts import Hour
 from evergreen.monitoring.report import (
     TOGETHER,
     AlarmKind,

@@ -1,6 +1,6 @@
 """What a check does for one endpoint, in which order, and how it goes on after a crash.
 
-count the captures    of each hour, in the bins of the champion; hours that are complete are kept
+count the predictions of each hour, in the bins of the champion; days that are complete are kept
 is the check late?    the champion is younger: what was found of the one before it stands
 assess the window     with what became of its predictions, and with the check before
 write its page        where somebody will look at it
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evergreen.aws.s3 import Remembered, Store
+from evergreen.aws.s3 import Store
 from evergreen.aws.telemetry import logger, measure
+from evergreen.captures.recorded import Recorded
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.identifiers import is_version
 from evergreen.contract.problem import Problem
@@ -27,7 +28,7 @@ from evergreen.contract.schema import Columns
 from evergreen.monitoring import assessment, daily_performance, earlier_checks
 from evergreen.monitoring.assessment import Window
 from evergreen.monitoring.daily_performance import Followed
-from evergreen.monitoring.hourly_profiles import Hour, Profiles, window
+from evergreen.monitoring.hourly_counts import Hour, Hours, window
 from evergreen.monitoring.report import MIN_ROWS, Alarm, CheckReport
 from evergreen.registry import events
 from evergreen.registry.manifest import Expected, Manifest, version_time
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 LOST = (
     "damaged object", "unreadable", "unknown version", "wrong schema", "wrong hour", "conflicting",
 )  # fmt: skip
-RECENT = timedelta(hours=26)  # what an hourly run looks at: Firehose may be a day late
 DAY = timedelta(days=1)
 
 
@@ -61,38 +61,36 @@ class Subject:
     every_page: bool
 
     @cached_property
-    def profiles(self) -> Profiles:
-        """Return what counts its captures in the bins of its champion."""
+    def recorded(self) -> Recorded:
+        """Return what reads its predictions and labels."""
+        return Recorded(self.data, self.name)
+
+    @cached_property
+    def hours(self) -> Hours:
+        """Return what counts its predictions in the bins of its champion."""
         seen = self.registry.document(self.name)
         manifest = self.registry.manifest(self.name, seen.document.champion) if seen else None
         if manifest is None:
             raise LookupError(f"{self.name} has no champion whose manifest could be read")
-        data = Remembered(self.data.s3, self.data.bucket, once="captures/")
-        return Profiles(data, manifest, self.registry.versions(self.name))
-
-
-def reduce(subject: Subject, end: datetime) -> int:
-    """Bring the hourly histograms up to date; return how many predictions the last day has."""
-    return sum(hour.rows for hour in subject.profiles.hours(end - RECENT, end).values())
+        return Hours(self.recorded, manifest, self.registry.versions(self.name))
 
 
 def check(subject: Subject, end: datetime) -> CheckReport:
     """Check an endpoint over the days until `end`, write what was found and announce it."""
-    endpoint, profiles = subject.read(), subject.profiles
-    manifest, data = profiles.manifest, profiles.data
+    endpoint, data, manifest = subject.read(), subject.data, subject.hours.manifest
     key = earlier_checks.key_of(subject.name, end)
     if end < manifest.created and (kept := earlier_checks.read(data, key)):
         return kept
     start = end - timedelta(days=endpoint.policy.drift_window_days)
-    hours = profiles.hours(start, end)
+    hours = subject.hours.between(start, end)
     total = window(hours)
     before = earlier_checks.previous(data, subject.name, end)
     found = assessment.assess(
         manifest,
         Window(start, end, total, min((at for at in hours if hours[at].rows), default=None)),
         subject.reference(manifest.version) if total.rows >= MIN_ROWS else {},
-        daily_performance.follow(data, _followed(subject, endpoint), end, before),
-        last_trained=version_time(profiles.versions[-1]),
+        daily_performance.follow(subject.recorded, _followed(subject, endpoint), end, before),
+        last_trained=version_time(subject.hours.versions[-1]),
         repeat=timedelta(days=endpoint.policy.cooldown_days),
         before=before,
     )
@@ -107,7 +105,7 @@ def check(subject: Subject, end: datetime) -> CheckReport:
 
 
 def _followed(subject: Subject, endpoint: Endpoint) -> Followed:
-    registry, manifest = subject.registry, subject.profiles.manifest
+    registry, manifest = subject.registry, subject.hours.manifest
 
     @cache
     def described(version: str) -> tuple[Problem, Expected | None]:
@@ -119,7 +117,7 @@ def _followed(subject: Subject, endpoint: Endpoint) -> Followed:
     return Followed(
         endpoint=subject.name,
         version=manifest.version,
-        versions=subject.profiles.versions,
+        versions=subject.hours.versions,
         label_days=endpoint.policy.label_days,
         slices=endpoint.slices,
         described=described,

@@ -6,20 +6,19 @@ come later teach (see training.dataset) but do not count here: every day is judg
 same age.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from evergreen.aws.s3 import Store
-from evergreen.captures.label_join import Labels, read_labels
-from evergreen.captures.recorded_days import ARRIVAL, Answered, answers_of, closing
-from evergreen.captures.records import Label
-from evergreen.contract.moments import midnight
-from evergreen.contract.problem import Answer, Problem, array, is_label
+from evergreen.captures.arrivals import ARRIVAL, closing
+from evergreen.captures.recorded import Recorded
+from evergreen.captures.rows import Rows
+from evergreen.contract.moments import days_of, microseconds, midnight
+from evergreen.contract.problem import Kind, Problem, array, is_label
 from evergreen.contract.schema import KEPT_TEXT
 from evergreen.monitoring import performance
 from evergreen.monitoring.earlier_checks import MEMORY
@@ -30,6 +29,7 @@ DAY = timedelta(days=1)
 FIRST = timedelta(days=30)  # how far back the first check of all looks
 COUNTED = "counted"  # in its day, which is closed
 DELAYS = (1, 6, 24, 48, 168, 720)  # hours
+MOST = 1_000_000  # predictions of a day: more would not say more, and a share of them is drawn
 
 
 @dataclass(frozen=True)
@@ -48,29 +48,23 @@ class Followed:
     described: Callable[[str], tuple[Problem, Expected | None]]
 
 
-@dataclass
-class _Tally:
-    """The predictions of one day and version: the scores of all, and those with a label."""
-
-    captured: list[float] = field(default_factory=list)
-    labelled: list[tuple[Answered, Answer, list[str]]] = field(default_factory=list)
-
-
 def follow(
-    data: Store, followed: Followed, end: datetime, before: CheckReport | None
+    recorded: Recorded, followed: Followed, end: datetime, before: CheckReport | None
 ) -> Performance:
     """Return the performance by day as it is known at `end`."""
     kept = before.performance.days if before and before.performance else []
     start = _first_open(kept, end)
     settled = [day for day in kept if (end - MEMORY).date() <= day.day < start.date()]
-    labels = read_labels(data, followed.endpoint, start, end)
-    facts: Counter[str] = Counter(conflicting=len(labels.contradicted), repeated=labels.repeated)
+    facts = recorded.tell(start, end)
     delays: Counter[str] = Counter()
-    tallies = _tallied(data, followed, labels, start, end, facts, delays)
     fresh = [
-        _summary(day, version, tally, followed, end)
-        for (day, version), tally in sorted(tallies.items())
+        _summary(day, rows, followed, end, facts, delays)
+        for day in days_of(start, end)
+        for rows in _of_day(recorded, followed, day, end)
     ]
+    for prediction, told in recorded.strays(start, end, _ours(followed)):
+        facts[_stray(prediction, told, start, end, followed.label_days)] += 1
+    del facts[COUNTED]
     days = [*settled, *fresh]
     problem, expected = followed.described(followed.version)
     status, evidence = performance.judge(days, followed.version, expected)
@@ -99,91 +93,82 @@ def _first_open(kept: list[DayPerformance], end: datetime) -> datetime:
     return midnight(first)
 
 
-def _tallied(
-    data: Store,
-    followed: Followed,
-    labels: Labels,
-    start: datetime,
-    end: datetime,
-    facts: Counter[str],
-    delays: Counter[str],
-) -> dict[tuple[date, str], _Tally]:
-    """Join the champion's captures from start to end with labels that came in time."""
-    tallies: dict[tuple[date, str], _Tally] = defaultdict(_Tally)
-    waiting = dict(labels.first)
-    for capture in _ours(data, followed, start, end):
-        label = waiting.pop(capture.id, None)
-        day = capture.time.astimezone(UTC).date()
-        closes = closing(day, followed.label_days)
-        tally = tallies[day, capture.version]
-        tally.captured.append(capture.score)
-        if label is None:
-            facts["unlabelled"] += 1
-            continue
-        if labels.disputed(capture.id, closes):
-            continue
-        delay = label.time - capture.time
-        facts["early"] += delay < timedelta(0)
-        delays[_delay_name(delay / timedelta(hours=1))] += 1
-        if label.time >= closes:
-            facts["late"] += 1
-            continue
-        if not is_label(followed.described(capture.version)[0].kind, label.label):
-            facts["of another kind"] += 1
-            continue
-        facts["joined"] += 1
-        values = _values(capture, followed.slices)
-        tally.labelled.append((capture, label.label, values))
-    for label in waiting.values():
-        if not labels.disputed(label.id, end):
-            facts[_stray(label, start, end, followed.label_days)] += 1
-    del facts[COUNTED]
-    return tallies
+def _ours(followed: Followed) -> str:
+    versions = ", ".join(f"'{version}'" for version in sorted(followed.versions)) or "''"
+    return f"variant = 'champion' AND version IN ({versions})"
 
 
-def _ours(data: Store, followed: Followed, start: datetime, end: datetime) -> Iterator[Answered]:
-    for answers in answers_of(data, followed.endpoint, start, end):
-        for answer in answers:
-            if answer.variant == "champion" and answer.version in followed.versions:
-                yield answer
+def _of_day(recorded: Recorded, followed: Followed, day: date, end: datetime) -> Iterator[Rows]:
+    """Yield the champion's predictions of a day, of each version apart, with labels if any."""
+    found = recorded.predictions(
+        midnight(day),
+        min(end, midnight(day) + DAY),
+        where=_ours(followed),
+        told="LEFT",
+        most=MOST,
+        meta=("id", "time", "version", "score", "scores"),
+        plain=followed.slices,
+    )
+    for version in sorted(set(found["version"].tolist())):
+        yield found.take(found["version"] == version)
 
 
-def _values(answer: Answered, slices: tuple[str, ...]) -> list[str]:
-    if not slices:
-        return []
-    features = msgspec.json.decode(answer.features)
-    return [str(features.get(name))[:KEPT_TEXT] for name in slices]
+def _in_time(
+    rows: Rows, closes: datetime, kind: Kind, facts: Counter[str], delays: Counter[str]
+) -> npt.NDArray[np.bool_]:
+    """Say which rows have a label that counts in their day, and count all others by reason."""
+    last = microseconds(closes)
+    has = np.array([label is not None for label in rows["outcome"]], dtype=bool)
+    agreed = has & (rows["disputed"] >= last)
+    after = rows["told"] - rows["time"]
+    limits = np.array([hours * 3_600_000_000 for hours in DELAYS])
+    for place, n in Counter(np.searchsorted(limits, after[agreed]).tolist()).items():
+        delays[_delay_name([*DELAYS, None][place])] += n
+    late = agreed & (rows["told"] >= last)
+    right = np.array([is_label(kind, label) for label in rows["outcome"]], dtype=bool)
+    facts["unlabelled"] += int((~has).sum())
+    facts["early"] += int((agreed & (after < 0)).sum())
+    facts["late"] += int(late.sum())
+    facts["of another kind"] += int((agreed & ~late & ~right).sum())
+    found = agreed & ~late & right
+    facts["joined"] += int(found.sum())
+    return np.asarray(found)
 
 
-def _stray(label: Label, start: datetime, end: datetime, label_days: int) -> str:
+def _stray(prediction: str, told: datetime, start: datetime, end: datetime, label_days: int) -> str:
     """Say what a label is that met no capture; our ids begin with the time of the prediction."""
     try:
-        made = datetime.fromtimestamp(int(label.id[:12], 16) / 1000, tz=UTC)
+        made = datetime.fromtimestamp(int(prediction[:12], 16) / 1000, tz=UTC)
     except (ValueError, OverflowError):
         return "unknown"
     if made < start:
-        return COUNTED if label.time < closing(made.date(), label_days) else "late"
+        return COUNTED if told < closing(made.date(), label_days) else "late"
     return "waiting" if made > end - ARRIVAL else "unknown"
 
 
 def _summary(
-    day: date, version: str, tally: _Tally, followed: Followed, end: datetime
+    day: date,
+    rows: Rows,
+    followed: Followed,
+    end: datetime,
+    facts: Counter[str],
+    delays: Counter[str],
 ) -> DayPerformance:
-    rows = sorted(tally.labelled, key=lambda row: (row[0].time, row[0].id))
+    """Return what became of the predictions that a version made on a day."""
+    version = rows["version"][0]
     problem, expected = followed.described(version)
-    answers = [answer for answer, _, _ in rows]
+    closes = closing(day, followed.label_days)
+    known = rows.take(_in_time(rows, closes, problem.kind, facts, delays))
     seen = performance.Rows(
-        scores=problem.recorded(
-            [each.score for each in answers], [each.scores for each in answers]
-        ),
-        labels=array(problem.kind, [label for _, label, _ in rows]),
-        captured=np.sort(np.array(tally.captured, dtype=np.float64)),
+        scores=problem.recorded(known["score"].tolist(), known["scores"].tolist()),
+        labels=array(problem.kind, known["outcome"].tolist()),
+        captured=np.sort(rows["score"]),
         slices={
-            name: np.array([values[place] for *_, values in rows], dtype=object)
-            for place, name in enumerate(followed.slices)
+            name: np.array([str(value)[:KEPT_TEXT] for value in values.tolist()], dtype=object)
+            for name, values in known.plain.items()
         },
     )
-    closed = closing(day, followed.label_days) + ARRIVAL <= end
+    closed = closes + ARRIVAL <= end
     return performance.summarize(day, version, problem, seen, expected=expected, closed=closed)
 
 

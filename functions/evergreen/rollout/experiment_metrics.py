@@ -3,24 +3,23 @@
 Days that are over are kept under evidence/ in the data bucket, as those of paired_comparison.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 from datetime import date, datetime
 from zlib import crc32
 
 import msgspec
 
-from evergreen.contract.moments import days_of, midnight
+from evergreen.captures.rows import Rows
+from evergreen.contract.moments import days_of, microseconds, midnight
 from evergreen.contract.problem import array
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Experiment
 from evergreen.rollout.evidence import ArmDay, Evidence
 from evergreen.rollout.paired_comparison import (
+    AS_SERVED,
     DAY,
-    SERVED,
     Gathering,
-    Labelled,
-    answers,
     kept_days,
     labelled,
     request_of,
@@ -63,34 +62,36 @@ def with_arms(sources: Gathering, experiment: Experiment, evidence: Evidence) ->
 def _experiment_day(
     sources: Gathering, start: datetime, arms: list[Manifest], day: date
 ) -> ExperimentDay:
-    rows, keys = Counter[str](), defaultdict[str, set[int]](set)
     begin = max(start, midnight(day))
-    for answer in answers(sources, begin, midnight(day + DAY)):
-        if answer.variant in SERVED:
-            rows[answer.version] += 1
-            keys[answer.version].add(crc32((answer.key or request_of(answer)).encode()))
-    found = labelled(sources, arms[0].problem.kind, day)
+    served = sources.recorded.predictions(
+        begin, midnight(day + DAY), where=AS_SERVED, meta=("id", "version", "key")
+    )
+    keys = defaultdict[str, set[int]](set)
+    for version, key, prediction in zip(
+        *(served[name].tolist() for name in ("version", "key", "id")), strict=True
+    ):
+        keys[version].add(crc32((key or request_of(prediction)).encode()))
+    found = labelled(
+        sources, arms[0].problem.kind, day, where=f"{AS_SERVED} AND time >= {microseconds(begin)}"
+    )
     control, treatment = (
-        _arm_day(arm, arms[0], day, rows[arm.version], [
-            (capture, label)
-            for capture, label in found
-            if capture.version == arm.version
-            and capture.variant in SERVED
-            and capture.time >= begin
-        ])
+        _arm_day(
+            arm,
+            arms[0],
+            day,
+            int((served["version"] == arm.version).sum()),
+            found.take(found["version"] == arm.version),
+        )
         for arm in arms
-    )  # fmt: skip
+    )
     both = sorted(keys[arms[0].version]), sorted(keys[arms[1].version])
     return ExperimentDay(day=day, control=control, treatment=treatment, keys=both)
 
 
-def _arm_day(
-    arm: Manifest, measure: Manifest, day: date, rows: int, labelled: list[Labelled]
-) -> ArmDay:
+def _arm_day(arm: Manifest, measure: Manifest, day: date, rows: int, labelled: Rows) -> ArmDay:
     """Return a day of an arm, by what it really answered: asking again would prove nothing."""
     problem = arm.problem.like(measure.problem)
-    captures = [capture for capture, _ in labelled]
-    scores = problem.recorded([c.score for c in captures], [c.scores for c in captures])
-    labels = array(problem.kind, [label for _, label in labelled])
-    loss = float(problem.losses(labels, scores).mean()) if labelled else None
+    scores = problem.recorded(labelled["score"].tolist(), labelled["scores"].tolist())
+    labels = array(problem.kind, labelled["outcome"].tolist())
+    loss = float(problem.losses(labels, scores).mean()) if len(labelled) else None
     return ArmDay(day=day, rows=rows, labelled=len(labelled), loss=loss)

@@ -1,28 +1,28 @@
 """The evidence for the rollout, from what was recorded: captures, labels and check reports."""
 
-from array import array
 from datetime import UTC, datetime
-from itertools import groupby
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.recorded_days import ARRIVAL
+from evergreen.captures.arrivals import ARRIVAL
+from evergreen.captures.rows import Rows
 from evergreen.contract.endpoint import Policy
-from evergreen.contract.schema import columns_of, not_accepted
+from evergreen.contract.schema import not_accepted
 from evergreen.monitoring import drift, earlier_checks, reference_profile, report
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Document
 from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
 from evergreen.rollout.experiment_metrics import with_arms
 from evergreen.rollout.paired_comparison import (
+    AS_SERVED,
     DAY,
-    SERVED,
+    MOST,
     Gathering,
     Load,
-    answers,
     paired,
     request_of,
 )
@@ -124,12 +124,12 @@ def _canary(sources: Gathering, champion: Model | None) -> Guard:
     other = sources.model(challenger.version)
     if other is None:
         return Guard()
-    asked: list[msgspec.Raw] = []
-    guard = _guard(sources, other, challenger.canary, asked)
+    guard = _guard(sources, other, challenger.canary)
     if champion and guard.drifted:
         # Where what it is asked is unlike the holdout, so are the champion's answers to it.
-        rows = [msgspec.json.decode(row) for row in asked]
-        alike = champion.scores(columns_of(champion.manifest.schema, rows))
+        schemas = [champion.manifest.schema]
+        asked = _served(sources, other, challenger.canary, schemas=schemas, most=MOST)
+        alike = champion.scores(asked.columns[0])
         usual, _ = _drift(champion, champion.manifest.problem.top(alike))
         guard = msgspec.structs.replace(
             guard, drifted=(guard.psi or 0.0) - (usual or 0.0) >= report.MAJOR
@@ -152,31 +152,30 @@ def _failures(sources: Gathering, champion: Model | None) -> Guard:
     return msgspec.structs.replace(found, drifted=False, slow=0)
 
 
-def _guard(
-    sources: Gathering, model: Model, start: datetime, asked: list[msgspec.Raw] | None = None
-) -> Guard:
-    """Return what came of a version's requests; asked: gets the rows that it answered."""
+def _served(sources: Gathering, model: Model, start: datetime, **more: Any) -> Rows:
+    """Return what a version has answered by the rollout's choice."""
+    where = (
+        f"version = '{model.manifest.version}' AND {AS_SERVED} AND failed IS DISTINCT FROM version"
+    )
+    return sources.recorded.predictions(start, sources.at, where=where, **more)
+
+
+def _guard(sources: Gathering, model: Model, start: datetime) -> Guard:
+    """Return what came of a version's requests, but for those by somebody who tries a version."""
     version = model.manifest.version
-    answered = failed = slow = 0
-    scores = array("d")
-    for _, rows in groupby(answers(sources, start, sources.at), key=request_of):
-        one, *others = rows
-        if one.variant == "requested":
-            continue  # by somebody who tries a version, maybe one that fails
-        if one.failed == version:
-            failed += 1
-        elif one.version == version and one.variant in SERVED:
-            answered += 1
-            slow += (one.ms or 0.0) > sources.policy.max_latency_ms * (1 + len(others))
-            scores.extend(row.score for row in (one, *others))
-            if asked is not None:
-                asked += [row.features for row in (one, *others)]
-    psi, drifted = _drift(model, np.array(scores))
+    where = f"failed = '{version}' AND variant <> 'requested'"
+    failed = sources.recorded.predictions(start, sources.at, where=where, meta=("id",))
+    served = _served(sources, model, start, meta=("id", "score", "ms"))
+    requests = np.array([request_of(each) for each in served["id"].tolist()], dtype=object)
+    _, first, rows = np.unique(requests, return_index=True, return_counts=True)
+    slow = np.nan_to_num(served["ms"][first]) > sources.policy.max_latency_ms * rows
+    failures = len({request_of(each) for each in failed["id"].tolist()})
+    psi, drifted = _drift(model, served["score"])
     return Guard(
-        requests=answered + failed,
-        rows=len(scores),
-        failed=failed,
-        slow=slow,
+        requests=len(first) + failures,
+        rows=len(served),
+        failed=failures,
+        slow=int(slow.sum()),
         psi=psi,
         drifted=drifted,
     )

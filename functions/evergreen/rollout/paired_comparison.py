@@ -5,39 +5,33 @@ their labels have had their time. Days that are over are kept under evidence/ in
 which is a cache: what stands there can be computed again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.label_join import read_labels
-from evergreen.captures.recorded_days import (
-    ARRIVAL,
-    Answered,
-    answers_of,
-    captures_of,
-    closing,
-    first_day,
-)
-from evergreen.captures.records import Capture
+from evergreen.captures.arrivals import ARRIVAL, closing
+from evergreen.captures.recorded import Recorded
+from evergreen.captures.rows import Rows
 from evergreen.contract.decoding import UNDECODABLE
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
-from evergreen.contract.moments import days_of, midnight
+from evergreen.contract.moments import days_of, microseconds, midnight
 from evergreen.contract.problem import Kind, array, is_label
-from evergreen.contract.schema import columns_of
+from evergreen.contract.schema import Columns, JsonSchema
 from evergreen.registry.state import Document
 from evergreen.rollout.evidence import PairedDay
 from evergreen.serving.model import Model
 
 DAY = timedelta(days=1)
-Labelled = tuple[Capture, bool | float | str]
+MOST = 50_000  # labelled rows of a day that are scored: more of one day hardly say more
 Load = Callable[[str], Model]  # raises ModelUnavailableError
-SERVED = ("champion", "canary", "ab")  # by a version of the rollout's choice
+AS_SERVED = "variant IN ('champion', 'canary', 'ab')"  # by a version of the rollout's choice
 
 
 @dataclass
@@ -60,6 +54,11 @@ class Gathering:
         """Return the endpoint's name."""
         return self.document.endpoint
 
+    @cached_property
+    def recorded(self) -> Recorded:
+        """Return what reads its predictions and labels."""
+        return Recorded(self.data, self.endpoint)
+
     def model(self, version: str | None) -> Model | None:
         """Return a version, or None, and note why, where it cannot be loaded."""
         if version is None:
@@ -81,7 +80,7 @@ def paired(sources: Gathering, champion: Model, other: Model, start: date) -> li
     key = key_of(sources.endpoint, champion.manifest.version, other.manifest.version)
     kept = kept_days(sources.data, key, PairedDay)
     known = {day.day for day in kept}
-    recorded = first_day(sources.data, "captures")  # training data may be years older
+    recorded = sources.recorded.first_day()  # training data may be years older
     days = [
         day
         for day in days_of(midnight(max(start, recorded)), sources.at)
@@ -118,33 +117,34 @@ def kept_days[Day: msgspec.Struct](data: Store, key: str, kind: type[Day]) -> li
 def _paired(
     sources: Gathering, champion: Model, other: Model, days: list[date]
 ) -> Iterator[PairedDay]:
+    schemas = [champion.manifest.schema, other.manifest.schema]
     for day in days:  # each alone: many of them would not fit into memory
-        rows = labelled(sources, champion.manifest.problem.kind, day)
-        ours = losses(champion, champion, rows)
-        known = np.flatnonzero(np.isfinite(ours))  # others had no answer that counts
-        rows = [rows[place] for place in known]
-        theirs = losses(other, champion, rows)
+        rows = labelled(sources, champion.manifest.problem.kind, day, schemas)
+        ours = losses(champion, champion, rows, rows.columns[0])
+        known = np.isfinite(ours)  # others had no answer that counts
+        rows = rows.take(known)
+        theirs = losses(other, champion, rows, rows.columns[1])
         if not np.isfinite(theirs).all():
             raise ModelUnavailableError(
                 other.manifest.endpoint,
                 other.manifest.version,
                 f"it has no finite score for a request of {day}",
             )
-        gain = float((ours[known] - theirs).mean()) if rows else 0.0
+        gain = float((ours[known] - theirs).mean()) if len(rows) else 0.0
         yield PairedDay(day=day, rows=len(rows), gain=gain)
 
 
-def losses(model: Model, measure: Model, rows: list[Labelled]) -> npt.NDArray[np.float64]:
+def losses(model: Model, measure: Model, rows: Rows, columns: Columns) -> npt.NDArray[np.float64]:
     """Return a version's loss on each row, shape (rows,), in the unit of `measure`.
 
-    Not finite where it has no score. Raises ModelUnavailableError where scoring fails as a whole.
+    columns: the features in its schema. Not finite where it has no score. Raises
+    ModelUnavailableError where scoring fails as a whole.
     """
-    if not rows:
+    if not len(rows):
         return np.zeros(0)
     manifest = model.manifest
     problem = manifest.problem.like(measure.manifest.problem)
-    labels = array(problem.kind, [label for _, label in rows])
-    columns = columns_of(manifest.schema, [capture.features for capture, _ in rows])
+    labels = array(problem.kind, rows["outcome"].tolist())
     try:
         return problem.losses(labels, model.scores(columns))
     except ExternalError:
@@ -154,31 +154,33 @@ def losses(model: Model, measure: Model, rows: list[Labelled]) -> npt.NDArray[np
         raise ModelUnavailableError(manifest.endpoint, manifest.version, reason) from error
 
 
-def labelled(sources: Gathering, kind: Kind, day: date) -> list[Labelled]:
+def labelled(
+    sources: Gathering,
+    kind: Kind,
+    day: date,
+    schemas: Sequence[JsonSchema] = (),
+    where: str = "true",
+) -> Rows:
     """Return the predictions of a closed day whose label came in time, ordered by id.
 
-    kind: of the problem; a label of another, from before that changed, is left out.
+    kind: of the problem; a label of another, from before that changed, is left out. Of more than
+    MOST a share is drawn.
     """
-    start, end = midnight(day), midnight(day + DAY)
     closes = closing(day, sources.policy.label_days)
-    labels = read_labels(sources.data, sources.endpoint, start, closes)
-    found: dict[str, Labelled] = {}
-    for captures in captures_of(sources.data, sources.endpoint, start, end):
-        for capture in captures:
-            label = labels.first.get(capture.id)
-            if label is None or labels.disputed(capture.id, closes):
-                continue
-            if is_label(kind, label.label) and capture.variant != "requested":
-                found[capture.id] = capture, label.label
-    return [found[prediction] for prediction in sorted(found)]
+    sources.recorded.tell(midnight(day), closes)
+    rows = sources.recorded.predictions(
+        midnight(day),
+        midnight(day + DAY),
+        schemas=schemas,
+        where=f"variant <> 'requested' AND disputed >= {microseconds(closes)} AND ({where})",
+        told="INNER",
+        most=MOST,
+    )
+    right = np.array([is_label(kind, label) for label in rows["outcome"]], dtype=bool)
+    rows = rows.take(right)
+    return rows.take(np.argsort(rows["id"], kind="stable"))
 
 
-def answers(sources: Gathering, start: datetime, end: datetime) -> Iterator[Answered]:
-    """Yield answers in the order of time, the rows of a request together."""
-    for found in answers_of(sources.data, sources.endpoint, start, end):
-        yield from found
-
-
-def request_of(answer: Answered) -> str:
+def request_of(prediction: str) -> str:
     """Return what the ids of one request's predictions share."""
-    return answer.id.rpartition("-")[0]
+    return prediction.rpartition("-")[0]

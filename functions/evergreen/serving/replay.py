@@ -5,14 +5,16 @@ may end in another last bit.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.recorded_days import ARRIVAL, BUFFER, DELIVERY, reduced_day
+from evergreen.captures.arrivals import ARRIVAL, BUFFER, arrived, decompressed
+from evergreen.captures.compaction import ledger_of
+from evergreen.captures.recorded import Recorded
 from evergreen.captures.records import Capture
 from evergreen.contract.errors import (
     EvergreenError,
@@ -69,24 +71,30 @@ def request_of(data: Store, endpoint: str, prediction: str, now: datetime) -> li
 
     Raises InvalidRequestError, and UnknownPredictionError where nothing was recorded or it is gone.
     """
-    time = time_of(prediction, now)
-    usual, latest = time + ARRIVAL, min(time + DELIVERY + ARRIVAL, now + BUFFER)
-    found: dict[str, Capture] = {}
-    for day in days_of(time - BUFFER, max(usual, latest)):
-        if prediction in found and day > usual.astimezone(UTC).date():
-            break  # Firehose took long for others, not for this one
-        closed = day < (now - DELIVERY).astimezone(UTC).date()
-        lines = reduced_day(data, "captures", endpoint, day, Capture, closed=closed)
-        known = prediction.partition("-")[0].encode()
-        for line in lines.splitlines():
-            if known in line:
-                capture = msgspec.json.decode(line, type=Capture)
-                found.setdefault(capture.id, capture)
+    time, request = time_of(prediction, now), prediction.rpartition("-")[0]
+    found = Recorded(data, endpoint).request(request, time) or dict(
+        _not_compacted(data, endpoint, f"{request}-", time)
+    )
     if prediction not in found:
         raise UnknownPredictionError(endpoint, prediction)
-    request = prediction.partition("-")[0]
-    rows = (capture for capture in found.values() if capture.id.startswith(f"{request}-"))
-    return sorted(rows, key=lambda capture: capture.id)
+    return [found[each] for each in sorted(found)]
+
+
+def _not_compacted(
+    data: Store, endpoint: str, request: str, time: datetime
+) -> Iterator[tuple[str, Capture]]:
+    """Yield the captures of a request, by id, from objects that no compaction has read yet."""
+    decoder = msgspec.json.Decoder(Capture)
+    for day in days_of(time - BUFFER, time + ARRIVAL):
+        read = ledger_of(data, "captures", day).sources
+        for _, key in arrived(data, "captures", day):
+            stored = None if key in read else data.get(key)
+            for line in (decompressed(stored.body) or b"").splitlines() if stored else ():
+                if request.encode() not in line:
+                    continue
+                capture = decoder.decode(line)
+                if capture.endpoint == endpoint and capture.id.startswith(request):
+                    yield capture.id, capture
 
 
 def replay(

@@ -9,7 +9,6 @@ import numpy as np
 from msgspec.structs import replace
 
 from evergreen.aws.telemetry import logger, measure
-from evergreen.captures import records
 from evergreen.contract.decoding import PredictRequest
 from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
 from evergreen.contract.problem import Floats
@@ -24,13 +23,13 @@ class Scored(msgspec.Struct, frozen=True):
     scores: Floats
     ms: float
 
-    def predictions(self, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Return what a caller gets of each row, with an id of its own, new if not of `ids`."""
+    def predictions(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what a caller gets of each row, with its id."""
         model, rows = self.chosen.served.model, self.asked.instances
         answers = model.manifest.problem.answers(self.scores)
         predictions = [
             {"id": prediction_id, **found}
-            for prediction_id, found in zip(ids or records.new_ids(len(rows)), answers, strict=True)
+            for prediction_id, found in zip(ids, answers, strict=True)
         ]
         for prediction, unseen in zip(predictions, model.unseen(rows), strict=True):
             if unseen:

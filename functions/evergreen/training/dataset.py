@@ -15,7 +15,7 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.conversion import listed, types_of
 from evergreen.captures.examples import Examples, concat, from_table
 from evergreen.captures.label_join import Joined, join
-from evergreen.captures.recorded_days import first_day
+from evergreen.captures.recorded import Recorded
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import DataError, worded
 from evergreen.contract.moments import midnight
@@ -57,6 +57,8 @@ def read(data: Store, name: str, endpoint: Endpoint, schema: JsonSchema, at: dat
         "pending": joined.pending,
         "incompatible": joined.incompatible,
     }
+    if joined.one_in > 1:
+        labels["one_in"] = joined.one_in
     return Dataset(concat(parts), labels, joined.conflicting)
 
 
@@ -64,13 +66,14 @@ def _from_captures(
     data: Store, name: str, endpoint: Endpoint, schema: JsonSchema, at: datetime
 ) -> Joined:
     """Join what was captured, no further back than the policy's windows reach."""
-    first = first_day(data, "captures")
+    recorded = Recorded(data, name)
+    first = recorded.first_day()
     if first is None:
         return Joined()
     start = midnight(first)
     if (history := endpoint.policy.history) is not None:
         start = max(start, at - history)
-    return join(data, name, schema, start, at, endpoint.problem)
+    return join(recorded, schema, start, at, endpoint.problem)
 
 
 def from_files(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.recorded_days import labels_of
+from evergreen.captures.recorded import Recorded
 from evergreen.contract.endpoint import Policy
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
@@ -46,13 +46,8 @@ def due(name: str, policy: Policy, slot: datetime, registry: Registry, data: Sto
         last = next(run_records.manifests(name, registry), None)
     if last is None or cools(slot, last, policy):
         return None
-    found = {
-        label.id
-        for labels in labels_of(data, name, last.created, slot)
-        for label in labels
-        if label.time > last.created
-    }
-    return "labels" if enough(len(found), last, policy) else None
+    told = Recorded(data, name).told_since(last.created, slot)
+    return "labels" if enough(told, last, policy) else None
 
 
 def enough(labels: int, last: Manifest, policy: Policy) -> bool:

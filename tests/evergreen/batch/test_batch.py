@@ -17,6 +17,7 @@ from evergreen.batch import plan as planning
 from evergreen.batch.chunk import Chunk, Refused, rows
 from evergreen.batch.plan import chunks, plan, planned
 from evergreen.batch.score import count, runs, score
+from evergreen.captures import records
 from evergreen.captures.records import Capture
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import DataError, NoChampionError
@@ -78,7 +79,7 @@ class Desk:
         """Return what predict answers."""
         body = flights.body(*rows)
         found = scoring.by_version(self.serving, NAME, candidates.ONE, lambda: body)
-        return answers(found.predictions())
+        return answers(found.predictions(records.new_ids(len(rows), NOW)))
 
 
 @pytest.fixture

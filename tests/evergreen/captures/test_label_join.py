@@ -13,19 +13,21 @@ from msgspec import Meta
 
 from endpoints.flight_delay import Flight
 from evergreen.aws.s3 import Store
-from evergreen.captures.label_join import Joined, join, read_labels
+from evergreen.captures import label_join
+from evergreen.captures.label_join import Joined, join
 from evergreen.captures.records import Capture, Label
 from evergreen.contract.problem import Answer, Kind
 from evergreen.contract.schema import JsonSchema, schema_of
 from tests.support import given
 from tests.support.given import NAME, capture, deliver, label
+from tests.support.memory import compacted
 
 END = given.START + timedelta(days=3)
 HOUR = timedelta(hours=1)
 
 
 def joined(store: Store, schema: JsonSchema) -> Joined:
-    return join(store, NAME, schema, given.START, END)
+    return join(compacted(store), schema, given.START, END)
 
 
 def test_a_labelled_capture_becomes_an_example(bucket: Store, schema: JsonSchema) -> None:
@@ -57,7 +59,7 @@ def test_a_label_that_comes_before_its_capture_joins_it_later(
     bucket: Store, schema: JsonSchema
 ) -> None:
     deliver(bucket, [label(1)], given.START)
-    before = join(bucket, NAME, schema, given.START, given.START + HOUR)
+    before = join(compacted(bucket), schema, given.START, given.START + HOUR)
     assert before.pending == 1
 
     deliver(bucket, [capture(1)], given.START + HOUR)
@@ -102,16 +104,20 @@ def test_a_capture_that_arrived_on_two_days_is_one_example(
 def test_a_capture_that_the_present_schema_cannot_read_is_counted_and_left_out(
     bucket: Store, schema: JsonSchema
 ) -> None:
+    def of_old(_: str, version: str) -> JsonSchema:
+        return schema if version == given.version(1) else older
+
+    older = schema | {"properties": schema["properties"] | {"old": {"type": "integer"}}}
+    older["properties"]["hour"] = {"type": "integer"}
+    features = [given.whole(old=1, hour=99), given.whole(old=1), given.whole(old=2)]
     odd = [
-        capture(1, features=given.whole(hour=99)),
-        capture(2, features={"old": 1}),
-        capture(3, features=given.whole(extra=1)),
-        capture(4),
+        msgspec.structs.replace(capture(n, features=row), version=given.version(2))
+        for n, row in enumerate(features, start=1)
     ]
-    deliver(bucket, odd, given.START)
+    deliver(bucket, [*odd, capture(4)], given.START)
     deliver(bucket, [label(number) for number in range(1, 5)], given.START)
 
-    found = joined(bucket, schema)
+    found = join(compacted(bucket, of_old), schema, given.START, END)
 
     assert (found.joined, found.incompatible, found.pending) == (1, 3, 0)
 
@@ -127,7 +133,7 @@ def test_a_capture_from_before_an_optional_field_existed_joins_with_its_default(
     deliver(bucket, [capture(1)], given.START)
     deliver(bucket, [label(1)], given.START)
 
-    found = join(bucket, NAME, schema_of(NAME, newer), given.START, END)
+    found = join(compacted(bucket), schema_of(NAME, newer), given.START, END)
 
     assert found.joined == 1
     assert found.examples is not None
@@ -141,31 +147,9 @@ def test_a_label_that_was_reported_after_the_end_is_not_known_yet(
     deliver(bucket, [capture(1)], given.START)
     deliver(bucket, [label(1, time=noon + HOUR)], noon + HOUR)
 
-    found = join(bucket, NAME, schema, given.START, noon)
+    found = join(compacted(bucket), schema, given.START, noon)
 
     assert (found.joined, found.unlabelled) == (0, 1)
-
-
-def test_labels_are_read_by_id_without_the_conflicting_ones(bucket: Store) -> None:
-    deliver(bucket, [label(1, True), label(2, False), label(2, True), label(1, True)], given.START)
-
-    found = read_labels(bucket, NAME, given.START, END)
-
-    assert found.first[given.prediction_id(1)] == label(1, True)
-    assert found.contradicted == {given.prediction_id(2): given.START}
-
-
-def test_of_labels_that_came_on_several_days_the_earliest_stands_and_the_others_are_counted(
-    bucket: Store,
-) -> None:
-    for day in (2, 1, 0):
-        at = given.START + timedelta(days=day)
-        deliver(bucket, [label(1, time=at + HOUR)], at, f"{day}")
-
-    found = read_labels(bucket, NAME, given.START, END)
-
-    assert found.first == {given.prediction_id(1): label(1, time=given.START + HOUR)}
-    assert found.repeated == 2
 
 
 COUNT = 5
@@ -215,18 +199,27 @@ def test_labels_of_the_problem_teach_and_those_of_another_kind_do_not(
     deliver(bucket, [capture(1), capture(2)], given.START)
     deliver(bucket, [label(1, value), label(2, wrong)], given.START + HOUR)
 
-    found = join(bucket, NAME, schema, given.START, END, kind)
+    found = join(compacted(bucket), schema, given.START, END, kind)
 
     assert found.examples is not None
     assert (found.examples.kind, found.examples.labels.tolist()) == (kind, [value])
     assert (found.joined, found.incompatible) == (1, 1)
 
 
-def test_equal_numbers_of_two_days_repeat_and_others_contradict(bucket: Store) -> None:
-    deliver(bucket, [label(1, 7.0), label(2, 7.0)], given.START)
-    deliver(bucket, [label(1, 7.0), label(2, 7.5)], given.START + 24 * HOUR)
+def test_of_more_rows_than_can_be_learnt_from_a_share_is_drawn_that_says_so(
+    bucket: Store, schema: JsonSchema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_join, "MAX_ROWS", 30)
+    for day in range(3):
+        at = given.START + timedelta(days=day)
+        deliver(bucket, [capture(1_000 * day + n, at + n * HOUR / 200) for n in range(200)], at)
+        deliver(bucket, [label(1_000 * day + n, time=at + HOUR) for n in range(200)], at + HOUR)
 
-    found = read_labels(bucket, NAME, given.START, END)
+    found = joined(bucket, schema)
 
-    assert found.repeated == 1
-    assert [*found.contradicted] == [given.prediction_id(2)]
+    assert found.one_in in (32, 64)
+    assert 1 <= found.joined <= 30
+    again = joined(bucket, schema)
+    assert again.examples is not None
+    assert found.examples is not None
+    assert again.examples.sha256() == found.examples.sha256()

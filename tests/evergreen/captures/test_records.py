@@ -26,14 +26,14 @@ STREAM = physical_name("CaptureStream")
 
 
 def test_ids_of_one_request_are_distinct_in_order_and_such_as_feedback_takes() -> None:
-    ids = records.new_ids(1_000)
+    ids = records.new_ids(1_000, given.NOW)
 
     assert ids == sorted(set(ids))
     assert all(len(text) == 36 and text.isascii() and text.islower() for text in ids[:1] + ids[-1:])
 
 
 def test_ids_of_two_requests_differ() -> None:
-    assert not set(records.new_ids(10)) & set(records.new_ids(10))
+    assert not set(records.new_ids(10, given.NOW)) & set(records.new_ids(10, given.NOW))
 
 
 # Sending

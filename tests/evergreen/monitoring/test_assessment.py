@@ -7,14 +7,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from endpoints.flight_delay import Flight
 from evergreen.captures.examples import from_table
-from evergreen.captures.validation import SCORE
 from evergreen.contract.schema import Columns, JsonSchema, columns_of
 from evergreen.monitoring import reference_profile
 from evergreen.monitoring.assessment import EXAMPLES, Window, assess
 from evergreen.monitoring.domain_classifier import Separation
-from evergreen.monitoring.hourly_profiles import Hour, Sampled, _counted
+from evergreen.monitoring.hourly_counts import Hour, Sampled, _counted
 from evergreen.monitoring.report import CheckReport, Performance
 from evergreen.registry.manifest import Expected, Manifest
 from evergreen.training.train_version import Trained
@@ -24,7 +22,6 @@ from tests.support.given import NOW
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 ROWS = 2_000
-FIELDS = Flight.__struct_fields__
 STEADY = checks.performance([])
 
 
@@ -102,7 +99,7 @@ def test_traffic_like_the_training_data_is_steady(manifest: Manifest) -> None:
     found = conclude(manifest, hour(manifest))
 
     assert (found.status, found.confirmed, found.alarms) == ("steady", [], [])
-    assert [feature.feature for feature in found.features] == list(FIELDS)
+    assert [feature.feature for feature in found.features] == list(manifest.reference)
     assert found.prediction is not None
     assert not found.flagged
     assert found.trained_days_ago == 3
@@ -316,10 +313,6 @@ def test_a_feature_that_moved_names_predictions_in_the_bin_that_grew(manifest: M
     assert moved["hour"].rows == []
     numbers = [int(row.partition("-")[0], 16) for row in moved["temp"].rows]
     assert len({n % 3 == 0 for n in numbers}) == 1
-
-
-def test_the_scores_are_a_column_that_no_feature_can_be_named_like() -> None:
-    assert SCORE not in FIELDS
 
 
 def test_a_classifier_is_not_asked_where_a_feature_has_moved_by_itself(

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.recorded_days import ARRIVAL
-from evergreen.captures.records import Capture
+from evergreen.captures.arrivals import ARRIVAL
 from evergreen.contract.problem import Answer, Problem
+from evergreen.contract.schema import JsonSchema
 from evergreen.monitoring.daily_performance import FIRST, Followed, follow
 from evergreen.monitoring.earlier_checks import MEMORY
 from evergreen.monitoring.report import CheckReport, DayPerformance, Performance
 from evergreen.registry.manifest import Expected
 from tests.support import checks, given
 from tests.support.given import NAME, START, label
-from tests.support.memory import Memory
+from tests.support.memory import FLIGHTS, Memory, compacted
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -50,7 +50,7 @@ def predicting(problem: Problem) -> Followed:
 def look(
     memory: Store, end: datetime, before: CheckReport | None = None, *slices: str
 ) -> Performance:
-    return follow(memory, followed(*slices), end, before)
+    return follow(compacted(memory), followed(*slices), end, before)
 
 
 def after(found: Performance, end: datetime) -> CheckReport:
@@ -222,8 +222,7 @@ def test_a_closed_day_is_carried_on_and_never_computed_again(memory: Memory) -> 
     labelled(memory, 1)
     predicted(memory, 2, at=START + DAY)
     first = look(memory, CLOSED)
-    firsts = [*memory.under("captures/2013/01/01"), *memory.under("labels/2013/01/01")]
-    for key in [*firsts, *memory.under("days/")]:
+    for key in [key for key in memory.objects if "/2013-01-01/" in key]:
         del memory.objects[key]
     memory.forget()
 
@@ -231,7 +230,7 @@ def test_a_closed_day_is_carried_on_and_never_computed_again(memory: Memory) -> 
 
     assert days(found)[START.date()] == days(first)[START.date()]
     assert days(found)[START.date()].labelled == 1
-    assert not [key for key in memory.read if "2013/01/01" in key]
+    assert not [key for key in memory.read if "/2013-01-01/" in key]
     assert [day.captured for day in found.days] == [1, 1]
 
 
@@ -266,20 +265,22 @@ def test_a_day_is_told_apart_by_version_and_slice(memory: Memory) -> None:
     predicted(memory, 1, 2)
     predicted(memory, 3, version=given.version(2))
     predicted(memory, 4, features=given.whole(carrier="EV"))
-    predicted(memory, 5, features={"old": 1})
+    predicted(memory, 5, features={"old": 1}, version=given.version(3))
     labelled(memory, *range(1, 6))
 
-    found = look(memory, START + DAY, None, "carrier")
+    recorded = compacted(memory, schemas)
+    found = follow(recorded, followed("carrier"), START + DAY, None)
 
-    one, other = found.days
+    one, other, older = found.days
+    assert list(older.slices["carrier"]) == ["None"]
     assert (one.version, one.labelled, other.version, other.labelled) == (
         V1,
-        4,
+        3,
         given.version(2),
         1,
     )
     assert {value: part.rows for value, part in one.slices["carrier"].items()} == {
-        "UA": 2, "EV": 1, "None": 1,
+        "UA": 2, "EV": 1,
     }  # fmt: skip
 
 
@@ -306,10 +307,19 @@ def test_a_prediction_that_arrived_twice_counts_once(memory: Memory) -> None:
 
 
 def test_a_capture_is_followed_though_its_features_are_of_an_older_schema(memory: Memory) -> None:
-    odd: Capture = given.capture(1, features={"old": 1})
-    given.deliver(memory, [odd], START)
+    predicted(memory, 1, features={"old": 1}, version=given.version(3))
 
-    assert look(memory, START + DAY).days[0].captured == 1
+    found = follow(compacted(memory, schemas), followed(), START + DAY, None)
+
+    assert found.days[0].captured == 1
+
+
+def schemas(_: str, version: str) -> JsonSchema:
+    """Return the schema of a version, of which the third is an older one."""
+    return OLDER if version == given.version(3) else FLIGHTS
+
+
+OLDER: JsonSchema = {"type": "object", "properties": {"old": {"type": "integer"}}}
 
 
 def test_a_day_of_several_classes_has_the_losses_of_all_their_scores(memory: Memory) -> None:
@@ -319,7 +329,7 @@ def test_a_day_of_several_classes_has_the_losses_of_all_their_scores(memory: Mem
     labelled(memory, 1, value="rain")
     labelled(memory, 2, value="sun")
 
-    found = follow(memory, predicting(problem), START + 2 * DAY, None)
+    found = follow(compacted(memory), predicting(problem), START + 2 * DAY, None)
 
     (day,) = found.days
     assert day.loss == pytest.approx(-np.log([0.4, 0.35]).mean())
@@ -337,7 +347,7 @@ def test_a_day_of_a_regression_has_errors_in_its_scale_and_nothing_that_is_a_cha
     labelled(memory, 2, value=140.0)
 
     minutes = Problem(kind="regression", scale=10.0)
-    found = follow(memory, predicting(minutes), START + 2 * DAY, None)
+    found = follow(compacted(memory), predicting(minutes), START + 2 * DAY, None)
 
     (day,) = found.days
     assert (day.loss, day.bounded) == (2.25, 0.75)

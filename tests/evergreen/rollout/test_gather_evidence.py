@@ -19,7 +19,7 @@ from evergreen.serving.model import ONNX, Model
 from evergreen.training.train_version import Trained
 from tests.support import given, rollouts
 from tests.support.given import NOW, START
-from tests.support.memory import Memory
+from tests.support.memory import Memory, compacted
 from tests.support.rollouts import BAD, DAY, GOOD
 
 
@@ -34,6 +34,7 @@ def gathered(
     memory: Memory, models: dict[str, Model], document: Document, day: float, **policy: Any
 ) -> Evidence:
     rules = Policy(**({"label_days": 1} | policy))
+    compacted(memory)
     return gather_evidence.gather(memory, document, rules, models.__getitem__, NOW + day * DAY)
 
 
@@ -214,7 +215,7 @@ def test_closed_days_of_an_experiment_are_read_once(models: dict[str, Model]) ->
     )  # fmt: skip
     assert [day.labelled for day in again.treatment] == [rollouts.ROWS] * 3
     assert again.keys == (3 * rollouts.ROWS, 3 * rollouts.ROWS)
-    assert not [key for key in memory.read if key.startswith(("captures/", "days/"))]
+    assert not [key for key in memory.read if key.startswith(("rows/", "outcomes/"))]
 
 
 def away(_: object) -> np.ndarray[Any, Any]:

@@ -14,6 +14,7 @@ from evergreen.contract.schema import JsonSchema
 from evergreen.training.dataset import Dataset, read
 from tests.support import given
 from tests.support.given import NAME, capture, csv, deliver, label
+from tests.support.memory import compacted
 
 FOLDER = f"training/{NAME}"
 
@@ -61,6 +62,7 @@ def test_labelled_captures_are_examples_beside_the_files(bucket: Store, schema: 
     bucket.put(f"{FOLDER}/a.csv", csv(given.table(30)))
     deliver(bucket, [capture(1), capture(2)], given.START)
     deliver(bucket, [label(1), label(9)], given.START + timedelta(days=1))
+    compacted(bucket)
 
     found = dataset(bucket, schema)
 
@@ -75,6 +77,7 @@ def test_what_is_made_after_the_time_of_the_run_is_not_known(
 ) -> None:
     deliver(bucket, [capture(1, given.NOW)], given.NOW)
     deliver(bucket, [label(1, time=given.NOW)], given.NOW)
+    compacted(bucket)
 
     assert size(dataset(bucket, schema)) == 0
 

@@ -367,6 +367,7 @@ def test_labels_of_predictions_that_there_are_not_or_of_another_endpoint_move_no
 
 
 def checked(plane: Plane, data: Store) -> CheckReport:
+    traffic.compact(plane)
     slot = f"{traffic.SLOT:%Y-%m-%dT%H:%M:%SZ}"
     plane.invoke("CheckFunction", {"endpoint": NAME, "slot": slot})
     return traffic.stored_report(data, traffic.SLOT)

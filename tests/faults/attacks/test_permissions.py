@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import pytest
 import time_machine
 
@@ -17,6 +18,7 @@ from tests.support.candidates import document
 from tests.support.given import NAME, NOW
 from tests.support.registries import registry_of
 from tests.support.rollouts import BAD, DAY, GOOD
+from tests.support.traffic import compact
 
 JSON = {"Content-Type": "application/json"}
 CONTROL = f"/control/endpoints/{NAME}"
@@ -40,11 +42,12 @@ class Story:
     data: Store
     clock: time_machine.Traveller
 
-    def at(self, day: float, function: str = "", kind: str = "slot") -> None:
+    def at(self, day: float, function: str = "") -> None:
         """Let it be a day, and let a schedule of a function fire."""
         self.clock.move_to(NOW + day * DAY)
+        compact(self.plane)
         if function:
-            self.plane.deliver(function, {kind: f"{NOW + day * DAY:%Y-%m-%dT%H:%M:%SZ}"})
+            self.plane.deliver(function, {"slot": f"{NOW + day * DAY:%Y-%m-%dT%H:%M:%SZ}"})
         self.plane.settle()
 
     def post(self, path: str, **body: Any) -> Any:
@@ -111,11 +114,13 @@ def roll_out(story: Story) -> None:
 
 
 def check(story: Story) -> None:
-    """Let the requests change, and a file of Firehose be damaged."""
+    """Let the requests change, a file of Firehose be damaged, and a version be unknown."""
     traffic.requests(story.data, range(14, 20), rows=100, version=GOOD, carrier="ZZ")
     traffic.outcomes(story.data, range(14, 18), 100, lambda n: n % 2 == 0)
     story.data.put(f"captures/{NOW + 15 * DAY:%Y/%m/%d/%H}/damaged.jsonl.gz", b"no gzip")
-    story.at(19.4, "CheckFunction", "hour")
+    at = NOW + 16 * DAY
+    odd = msgspec.structs.replace(given.capture(9, at), version=given.version(28))
+    given.deliver(story.data, [odd], at, "of-a-version-that-there-is-not")
     story.at(19.5, "CheckFunction")
     story.at(20.5, "CheckFunction")
     story.at(20.6, "RolloutFunction")
@@ -157,6 +162,7 @@ def fail(story: Story) -> None:
     """Let events that nobody understands end in the dead-letter queue."""
     for function in ("CheckFunction", "TrainFunction", "RolloutFunction"):
         story.plane.deliver(function, {"slot": "no time"})
+    story.plane.deliver("CompactFunction", {"hour": "no time"})
 
 
 def test_three_weeks_at_the_fourth_level_use_every_grant_of_every_function_and_need_no_other(

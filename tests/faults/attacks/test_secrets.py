@@ -47,7 +47,7 @@ from tests.support.candidates import ONE, TWO
 from tests.support.given import NAME, NOW, csv, injected
 from tests.support.registries import registry_of
 from tests.support.servers import Answered, listening
-from tests.support.traffic import Announced, outcomes, promoted, requests
+from tests.support.traffic import Announced, compact, outcomes, promoted, requests
 
 PATH = f"/endpoints/{NAME}"
 CONTROL = f"/control{PATH}"
@@ -361,6 +361,7 @@ def test_a_check_of_rows_with_markers_names_features_and_no_values(
     outcomes(data, range(7), 300, lambda n: n % 3 == 0)
     given.deliver(data, [given.label(300, LABEL, NOW)], NOW, "odd")
     clock.move_to(slot)
+    compact(said.plane)
 
     asked = {"endpoint": NAME, "slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}"}
     found = said.invoke("CheckFunction", asked)

@@ -13,22 +13,22 @@ from hypothesis import given as hypothesis_given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from evergreen.captures.arrivals import ARRIVAL, BUFFER
 from evergreen.captures.label_join import join
-from evergreen.captures.recorded_days import ARRIVAL, BUFFER, labels_of
 from evergreen.captures.records import Capture, Label
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.schema import JsonSchema
 from evergreen.monitoring.daily_performance import Followed, follow
-from evergreen.monitoring.hourly_profiles import Profiles
+from evergreen.monitoring.hourly_counts import Hours
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.manifest import Manifest
-from evergreen.rollout.paired_comparison import Gathering, answers, labelled, paired
+from evergreen.rollout.paired_comparison import Gathering, labelled, paired
 from evergreen.serving import model
 from evergreen.serving.model import ONNX, Model
 from evergreen.training.train_version import Trained
 from tests.support import checks, given, rollouts
 from tests.support.given import NAME, START
-from tests.support.memory import Memory
+from tests.support.memory import Memory, compacted
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -129,13 +129,14 @@ def deliver(memory: Memory, objects: Iterable[tuple[Arrival, list[Record]]]) -> 
 def read(memory: Memory, versions: Versions, schema: JsonSchema, end: datetime) -> dict[str, Any]:
     """Return what everybody who reads captures and labels makes of them at a time."""
     manifest = versions.manifest
-    hours = Profiles(memory, manifest, [manifest.version]).hours(START, end)
-    joined = join(memory, NAME, schema, START, end)
+    recorded = compacted(memory, now=end + ARRIVAL + HOUR)  # all that is of before `end`
+    hours = Hours(recorded, manifest, [manifest.version]).between(START, end)
+    joined = join(recorded, schema, START, end)
     sources = Gathering(
         memory, given.document(), Policy(label_days=LABEL_DAYS), lambda _: versions.champion, end
     )
-    performance = follow(memory, _followed(manifest), end, None)
-    asked = {label.id for found in labels_of(memory, NAME, START, end) for label in found}
+    performance = follow(recorded, _followed(manifest), end, None)
+    everything = recorded.predictions(START, end)
     return {
         "check": {at: _plain(hour) for at, hour in hours.items() if hour.rows},
         "performance": performance.days,
@@ -144,9 +145,9 @@ def read(memory: Memory, versions: Versions, schema: JsonSchema, end: datetime) 
         "training": joined.examples and joined.examples.sha256(),
         "joined": vars(joined) | {"examples": None},
         "comparison": paired(sources, versions.champion, versions.other, START.date()),
-        "arms": labelled(sources, "binary", START.date()) if end == END else [],
-        "guard": [(each.id, each.variant) for each in answers(sources, START, end)],
-        "due": asked,
+        "arms": list(labelled(sources, "binary", START.date())["id"]) if end == END else [],
+        "guard": list(zip(everything["id"], everything["variant"], strict=True)),
+        "due": recorded.told_since(START, end),
     }
 
 
@@ -213,12 +214,12 @@ def test_a_check_each_day_finds_the_days_that_one_check_at_the_end_finds(
     for number in range(1, 7):
         end = START + number * DAY + 5 * HOUR
         report = msgspec.structs.replace(
-            checks.no_data(), end=end, performance=follow(memory, followed, end, report)
+            checks.no_data(), end=end, performance=follow(compacted(memory), followed, end, report)
         )
 
     assert report is not None
     assert report.performance is not None
-    assert report.performance.days == follow(fresh, followed, END + 5 * HOUR, None).days
+    assert report.performance.days == follow(compacted(fresh), followed, END + 5 * HOUR, None).days
 
 
 @pytest.mark.parametrize("at", [START + DAY + HOUR, START + 4 * DAY], ids=["in time", "late"])
@@ -253,7 +254,7 @@ def test_labels_of_two_kinds_contradict_each_other_wherever_they_arrive(
     memory = Memory()
     deliver(memory, in_order([capture, *labels]).items())
 
-    found = join(memory, NAME, schema, START, END)
+    found = join(compacted(memory), schema, START, END)
 
     assert (found.joined, found.conflicting) == (0, [capture.id])
 

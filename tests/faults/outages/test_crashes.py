@@ -25,6 +25,7 @@ from tests.faults.world import Act, World
 from tests.support import given
 from tests.support.candidates import ONE, TWO, document, move, written
 from tests.support.given import NAME, NOW
+from tests.support.memory import compacted
 from tests.support.rollouts import DAY
 
 LATER = NOW + 2.6 * DAY  # when the labels of a day after NOW have had their time
@@ -39,7 +40,7 @@ def called(calls: list[str]) -> str:
     """
     letters = {
         "runs/": "c", "models/": "v", "history/": "h", "endpoints/": "d", "PutEvents": "b",
-        "days/": "", "evidence/": "",
+        "evidence/": "",
     }  # fmt: skip
     found = [
         next((letter for part, letter in letters.items() if part in call), "?") for call in calls
@@ -124,6 +125,7 @@ def autopilot(
     ]
     given.deliver(data, captures, NOW + DAY)
     given.deliver(data, [given.capture(99, NOW)], NOW)  # the first day of which there are any
+    compacted(data)
     clock.move_to(LATER)
     return world
 

@@ -20,8 +20,9 @@ from local.plane.plane import Plane
 from tests.support import given
 from tests.support.candidates import FOUR, ONE, THREE, TWO, document, entered, move, written
 from tests.support.given import NAME, NOW
+from tests.support.memory import compacted
 from tests.support.registries import registry_of
-from tests.support.traffic import Announced
+from tests.support.traffic import Announced, compact
 
 pytestmark = pytest.mark.slow
 
@@ -594,6 +595,7 @@ def test_an_experiment_that_is_stopped_gets_the_verdict_that_its_figures_give(
 ) -> None:
     begin(plane, registry)
     ask_both(data, 20, better)
+    compacted(data)
     clock.move_to(NOW + timedelta(days=29))
 
     running = get(plane, "experiments").json()["running"]
@@ -910,7 +912,7 @@ def test_what_cannot_be_the_id_of_a_prediction_is_refused(
     assert faults(answer) == {"id"}
 
 
-def test_a_capture_that_arrived_a_day_late_is_found(
+def test_a_capture_that_was_written_a_day_late_is_found(
     plane: Plane, champion: Manifest, data: Store, clock: time_machine.Traveller
 ) -> None:
     wanted = predicted(plane, 1)[0]
@@ -918,8 +920,10 @@ def test_a_capture_that_arrived_a_day_late_is_found(
     stored = data.get(key)
     assert stored
     data.s3.delete_object(Bucket=data.bucket, Key=key)
-    late = NOW + timedelta(hours=24)
-    data.put(f"captures/{late:%Y/%m/%d/%H}/late.jsonl", stored.body)
-    clock.move_to(NOW + timedelta(days=3))
+    clock.move_to(NOW + timedelta(hours=20))
+    compact(plane)
+    data.put(key, stored.body)
 
+    assert get(plane, f"predictions/{wanted}").json()["identical"] is True
+    compact(plane)
     assert get(plane, f"predictions/{wanted}").json()["identical"] is True

@@ -2,7 +2,6 @@
 
 import io
 import json
-from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -29,6 +28,7 @@ from tests.support.traffic import (
     SLOT,
     Announced,
     Check,
+    compact,
     outcomes,
     promoted,
     requests,
@@ -44,6 +44,7 @@ def check(plane: Plane, clock: time_machine.Traveller) -> Check:
 
     def invoke(days: float = 0) -> Any:
         clock.move_to(SLOT + days * DAY)
+        compact(plane)
         slot = f"{SLOT + days * DAY:%Y-%m-%dT%H:%M:%SZ}"
         return plane.invoke("CheckFunction", {"endpoint": NAME, "slot": slot})["checked"]
 
@@ -277,7 +278,8 @@ def test_a_check_measures_what_alarms_look_at(
 
     check()
 
-    endpoint, stack = given.metrics(log)
+    compacted, endpoint, stack = given.metrics(log)
+    assert compacted["CompactionsRun"] == [1.0]
     assert stack["ChecksRun"] == [1.0]
     assert (endpoint["DriftChecked"], endpoint["DriftRows"]) == ([1.0], [2_100.0])
     assert (endpoint["SchemaAlarm"], endpoint["DriftAlarm"]) == ([1.0], [0.0])
@@ -288,25 +290,10 @@ def test_a_check_measures_what_alarms_look_at(
 # Which endpoints, and which events
 
 
-def test_the_hourly_run_reduces_what_arrived_and_the_check_reads_it(
-    check: Check, champion: str, data: Store, plane: Plane, clock: time_machine.Traveller
-) -> None:
-    requests(data, range(7))
-    clock.move_to(NOW + 6 * DAY + timedelta(hours=4))
+def test_without_a_champion_nothing_is_checked(plane: Plane, data: Store) -> None:
+    found = plane.invoke("CheckFunction", {"slot": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"})
 
-    answer = plane.invoke("CheckFunction", {"hour": f"{NOW + 6 * DAY:%Y-%m-%d}T15:20:00Z"})
-
-    assert answer == {"reduced": {NAME: 300}}
-    assert len(list(data.keys(f"profiles/{NAME}/"))) == 2
-    check()
-    assert report(data).rows == 2_100
-
-
-@pytest.mark.parametrize("kind", ["slot", "hour"])
-def test_without_a_champion_nothing_is_checked(plane: Plane, data: Store, kind: str) -> None:
-    (found,) = plane.invoke("CheckFunction", {kind: f"{NOW:%Y-%m-%dT%H:%M:%SZ}"}).values()
-
-    assert not found
+    assert not found["requested"]
     assert list(data.keys("drift/")) == []
 
 
@@ -331,7 +318,6 @@ def test_an_endpoint_whose_file_is_gone_is_not_checked(
     [
         {},
         {"slot": "2013-02-01T13:00:00Z"},
-        {"hour": "2013-02-01T13:00:00Z"},
         {"endpoint": NAME, "slot": "2013-02-01T13:00:00Z"},
         {"detail-type": "Check Requested", "detail": {"endpoint": NAME}},
     ],

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import pytest
 import time_machine
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.recorded_days import captures_of
+from evergreen.captures.arrivals import HOUR
+from evergreen.captures.recorded import META, Recorded
 from evergreen.contract import endpoint_files
 from evergreen.contract.problem import Problem, array
 from evergreen.monitoring.earlier_checks import key_of
@@ -22,6 +22,7 @@ from evergreen.pages.check_report import page
 from local.plane import stack
 from local.plane.plane import Plane
 from tests.support.registries import registry_of
+from tests.support.traffic import compact
 
 pytestmark = pytest.mark.slow
 
@@ -99,9 +100,14 @@ def test_a_problem_is_trained_served_told_its_outcomes_checked_and_trained_again
     assert answered.status == 200
     answers = answered.json()["predictions"]
     scores = check_answers(problem, answers)
-    recorded = msgspec.to_builtins([*chain(*captures_of(data, name, at, at + DAY))])
-    keys = set(answers[0])
-    assert [{key: each[key] for key in keys} for each in recorded] == answers
+    clock.move_to(at + HOUR)
+    compact(plane)
+    recorded = Recorded(data, name).predictions(at, at + DAY, meta=(*META, "unseen"))
+    keys = set(answers[0]) - {"unseen"}
+    for place, given_answer in enumerate(answers):
+        assert {key: recorded[key][place] for key in keys} == {
+            key: given_answer[key] for key in keys
+        }
 
     ids = [answer["id"] for answer in answers]
     labels = [{"id": id_, "label": label} for id_, label in zip(ids, truth, strict=True)]
@@ -115,6 +121,7 @@ def test_a_problem_is_trained_served_told_its_outcomes_checked_and_trained_again
 
     slot = at + 4 * DAY
     clock.move_to(slot)
+    compact(plane)
     asked = {"endpoint": name, "slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}"}
     plane.invoke("CheckFunction", asked)
     stored = data.get(key_of(name, slot))

@@ -22,6 +22,7 @@ from evergreen.training import train_version
 from local.plane.plane import Plane
 from tests.support import checks, given
 from tests.support.given import NAME, NOW, Fault, csv, injected
+from tests.support.memory import compacted
 from tests.support.registries import registry_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("remembered")]
@@ -258,6 +259,7 @@ def test_the_daily_tick_asks_for_a_training_when_there_are_enough_new_labels(
     came = LATER - timedelta(hours=3)
     found = [given.label(n % ids, n // ids == 1, came) for n in range(labels)]
     given.deliver(data, found, came)
+    compacted(data)
 
     result = train({"slot": LATER.isoformat()})
 
@@ -268,6 +270,7 @@ def test_the_daily_tick_asks_for_a_training_when_there_are_enough_new_labels(
 def test_labels_from_before_the_last_training_are_not_new(train: Train, data: Store) -> None:
     came = NOW - timedelta(hours=3)
     given.deliver(data, [given.label(n, time=came) for n in range(2_000)], came)
+    compacted(data)
 
     assert train({"slot": LATER.isoformat()}) == {"requested": []}
 
@@ -277,6 +280,7 @@ def test_new_labels_wait_for_the_cooldown(
 ) -> None:
     came = NOW + timedelta(days=1)
     given.deliver(data, [given.label(n, time=came) for n in range(2_000)], came)
+    compacted(data)
     soon = NOW + timedelta(days=6)
     clock.move_to(soon)
 

@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 import bootstrap as aws_clients
+import compact
 import endpoints.flight_delay as flight_delay
 import rollout
 from evergreen.aws.s3 import Store
@@ -92,6 +93,7 @@ class Ticks:
         at = NOW + day * DAY
         self.clock.move_to(at)
         slot = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        compact.handler({"hour": slot}, Context())
         answer = rollout.handler({"endpoint": NAME, "slot": slot}, Context())
         self.said += [name for name, _ in self.announced()]
         found: str | None = answer["decided"][NAME]

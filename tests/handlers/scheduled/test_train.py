@@ -26,6 +26,7 @@ from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from tests.support import given
 from tests.support.given import NAME, NOW, Fault, csv, injected
+from tests.support.memory import compacted
 from tests.support.registries import registry_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("remembered")]
@@ -127,6 +128,7 @@ def test_labelled_captures_train_the_next_version(
         late = row["arr_delay"] > 15
         given.deliver(data, [given.label(n, late, time + timedelta(hours=1))], time, f"{n}")
     clock.shift(timedelta(days=7))
+    compacted(data)
 
     second = train(requested(NOW + timedelta(days=7)))
 

@@ -288,7 +288,15 @@ NEVER = {
         ("firehose:PutRecordBatch", f"{STREAM}-capturestream"),
         ("kms:GenerateMac", "key"),
     ],
+    "CompactFunction": [
+        ("s3:PutObject", f"{ARTIFACTS}/models/a/v/manifest.json"),
+        ("s3:PutObject", f"{DATA}/captures/2013/x"),
+        ("s3:PutObject", f"{DATA}/labels/2013/x"),
+        ("s3:GetObject", f"{DATA}/training/a/x"),
+        ("kms:GenerateMac", "key"),
+    ],
     "CheckFunction": [
+        ("s3:PutObject", f"{DATA}/rows/a/x"),
         ("s3:PutObject", f"{ARTIFACTS}/models/a/v/model.onnx"),
         ("s3:PutObject", f"{ARTIFACTS}/endpoints/a.json"),
         ("s3:PutObject", f"{DATA}/captures/2013/x"),

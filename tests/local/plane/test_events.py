@@ -32,7 +32,7 @@ STARTS = [
     ("performance-degraded", "TrainFunction"),
     ("check-schedule", "CheckFunction"),
     ("check-requested", "CheckFunction"),
-    ("profile-schedule", "CheckFunction"),
+    ("compact-schedule", "CompactFunction"),
     ("rollout-tick", "RolloutFunction"),
     ("rollout-requested", "RolloutFunction"),
     ("performance-degraded", "RolloutFunction"),

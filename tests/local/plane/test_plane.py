@@ -33,7 +33,7 @@ TRANSLATED = translate()
 
 def at_level(level: str) -> Template:
     """Return the template of a level, with what runs every hour once a day: not 700 a month."""
-    daily = {"ProfileSchedule": "cron(20 4 * * ? *)", "RolloutSchedule": "cron(40 5 * * ? *)"}
+    daily = {"CompactSchedule": "cron(20 4 * * ? *)", "RolloutSchedule": "cron(40 5 * * ? *)"}
     return resolve(TRANSLATED, {"MaturityLevel": level} | daily)
 
 
@@ -133,7 +133,7 @@ def test_without_its_schedule_or_rule_nothing_retrains_at_the_first_of_the_month
 def test_a_schedule_that_is_disabled_never_fires(plane: Plane) -> None:
     due = {name for _, name in plane.due(given.NOW + timedelta(days=2))}
 
-    assert due == {"CheckFunctionHourly", "CheckFunctionDaily", "RolloutFunctionTick"}
+    assert due == {"CompactFunctionHourly", "CheckFunctionDaily", "RolloutFunctionTick"}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_tick_fires_what_was_due_in_order_and_once(plane: Plane, clock: Any) -
     plane.tick(until, move)
 
     assert [f"{time:%d %H%M}" for time in seen] == [
-        "02 0420", "02 0500", "02 0540", "02 0600", "03 0420", "03 0500",
+        "02 0420", "02 0530", "02 0540", "02 0600", "03 0420", "03 0530",
     ]  # fmt: skip
 
 

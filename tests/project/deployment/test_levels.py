@@ -155,7 +155,7 @@ def test_two_stacks_of_an_account_share_no_metrics() -> None:
         if resource["Type"] == "AWS::Lambda::Function"
     ]
 
-    assert services == [{"Ref": "AWS::StackName"}] * 7
+    assert services == [{"Ref": "AWS::StackName"}] * 8
 
 
 # Alarms
@@ -220,7 +220,7 @@ def test_an_alarm_says_what_missing_data_means_and_looks_no_further_than_cloudwa
         assert metric["Period"] * alarm["EvaluationPeriods"] <= longest
 
 
-SILENCE = {"ChecksRun", "ProfilesRun", "TicksRun", "TrainingsAsked"}
+SILENCE = {"ChecksRun", "CompactionsRun", "TicksRun", "TrainingsAsked"}
 FINDINGS = {
     "DriftAlarm", "SchemaAlarm", "PerformanceAlarm", "ModelAgeDays", "UnseenShare", "SetAside",
     "CandidateWaitsDays", "BrokenVersions",

@@ -1,4 +1,4 @@
-"""Captures as hourly histograms: whatever came when, and however often, they count the same."""
+"""Predictions as hourly histograms: whatever came when, and however often, they count the same."""
 
 from datetime import datetime, timedelta
 from functools import reduce
@@ -10,13 +10,14 @@ from hypothesis import given as hypothesis_given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from evergreen.captures.recorded_days import ARRIVAL
+from evergreen.captures.arrivals import ARRIVAL
 from evergreen.monitoring.domain_classifier import WINDOW_ROWS
-from evergreen.monitoring.hourly_profiles import HOUR_SAMPLE, Hour, Sampled, merge, window
+from evergreen.monitoring.hourly_counts import HOUR_SAMPLE, Hour, Sampled, merge, window
 from evergreen.registry.manifest import Manifest
 from evergreen.training.train_version import Trained
 from tests.support.given import START
-from tests.support.memory import OLD, Memory, deliver, made, profiles
+from tests.support.memory import OLD, Memory, deliver, made
+from tests.support.memory import hours as counted_hours
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -111,7 +112,7 @@ def test_an_hour_counts_the_distinct_predictions_that_were_made_in_it(
     deliver(memory, [made(manifest, n) for n in range(100)] + [made(manifest, 5)] * 3)
     deliver(memory, [made(manifest, n, version=OLD) for n in range(100, 110)], name="b")
 
-    found = profiles(memory, manifest).hours(START, START + HOUR)
+    found = counted_hours(memory, manifest, START, START + HOUR)
 
     (hour,) = found.values()
     assert (hour.rows, hour.versions) == (110, {OLD: 10, manifest.version: 100})
@@ -130,7 +131,7 @@ def test_a_prediction_counts_in_its_own_hour_wherever_it_arrived(
     deliver(memory, [made(manifest, 1, at + HOUR + MINUTE)], at)
     deliver(memory, [made(manifest, 2, at - MINUTE), made(manifest, 3, at - ARRIVAL)], at, "b")
 
-    found = profiles(memory, manifest).hours(START, START + DAY)
+    found = counted_hours(memory, manifest, START, START + DAY)
 
     counted = {(time - START) // HOUR: hour.rows for time, hour in found.items() if hour.rows}
     assert counted == {3: 1, 4: 1, 6: 1}
@@ -144,14 +145,14 @@ def test_hours_are_those_from_start_until_before_end(
         at = START + number * HOUR
         deliver(memory, [made(manifest, number, at)], at)
 
-    found = profiles(memory, manifest).hours(START + HOUR - shift, START + 4 * HOUR)
+    found = counted_hours(memory, manifest, START + HOUR - shift, START + 4 * HOUR)
 
     assert window(found).rows == 3
     assert min(found) == START + HOUR
 
 
 def test_of_nothing_there_are_no_hours(memory: Memory, manifest: Manifest) -> None:
-    assert profiles(memory, manifest).hours(START, START + HOUR) == {}
+    assert counted_hours(memory, manifest, START, START + HOUR) == {}
     assert window({}) == Hour()
 
 
@@ -182,7 +183,7 @@ def test_the_order_of_rows_and_files_repetitions_and_steps_on_the_way_change_not
     plain = Memory()
     for number, capture in enumerate(captures):
         deliver(plain, [capture], capture.time, f"{number}")
-    expected = profiles(plain, manifest).hours(START, end)
+    expected = counted_hours(plain, manifest, START, end)
 
     memory = Memory()
     places = [*order, *again]
@@ -192,11 +193,11 @@ def test_the_order_of_rows_and_files_repetitions_and_steps_on_the_way_change_not
             at = capture.time + late[step] * ARRIVAL
             deliver(memory, [capture, capture], at, f"{names[place]}-{step}")
         if step % steps == 0:
-            profiles(memory, manifest).hours(START, START + step * HOUR)
-    found = profiles(memory, manifest).hours(START, end)
+            counted_hours(memory, manifest, START, START + step * HOUR)
+    found = counted_hours(memory, manifest, START, end)
 
     assert comparable(found) == comparable(expected)
-    assert comparable(profiles(memory, manifest).hours(START, end)) == comparable(expected)
+    assert comparable(counted_hours(memory, manifest, START, end)) == comparable(expected)
 
 
 def comparable(found: dict[datetime, Hour]) -> dict[datetime, Hour]:

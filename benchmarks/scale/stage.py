@@ -1,0 +1,157 @@
+"""A stage: a bucket as a folder, captures and labels in it, and work on them elsewhere.
+
+Each piece of work has its own process, so that its peak of memory is its own.
+"""
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from benchmarks.installed import BUILD
+from evergreen.aws.s3 import Store, Stored
+from evergreen.captures.examples import Examples
+from evergreen.captures.records import Capture, Label
+from evergreen.contract.problem import Problem
+from evergreen.contract.schema import Columns
+from evergreen.monitoring import reference_profile
+from evergreen.registry.manifest import Expected, FeatureProfile, Manifest
+
+FOLDER = BUILD / "scale"
+START = datetime(2013, 3, 1, tzinfo=UTC)
+VERSION, OTHER = "20130201T000000Z-00000001", "20130202T000000Z-00000002"
+NUMBERS, TEXTS = [f"x{n}" for n in range(15)], [f"t{n}" for n in range(5)]
+WORDS = np.array(["alpha", "beta", "gamma", "delta"], dtype=object)
+FIELDS = {
+    **{name: {"type": "number", "description": "a number"} for name in NUMBERS},
+    **{name: {"type": "string", "description": "a category"} for name in TEXTS},
+}
+SCHEMA = {"type": "object", "properties": FIELDS, "required": list(FIELDS)}
+OBJECT_ROWS = 150_000  # about the 64 MB that Firehose collects before it writes
+LABEL_DAYS = 7
+
+
+class Files:
+    """A bucket as a folder: what is in it takes no memory of ours."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+
+    def get(self, key: str, most: int | None = None) -> Stored | None:
+        """Return what a file holds."""
+        path = self._folder / key
+        return Stored(path.read_bytes()[:most], "etag") if path.is_file() else None
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write a file."""
+        path = self._folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+    def create(self, key: str, body: bytes) -> bool:
+        """Write a file; nobody else does here."""
+        self.put(key, body)
+        return True
+
+    def replace(self, key: str, body: bytes, _: str) -> bool:
+        """Write a file again."""
+        return self.create(key, body)
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Return the keys in order."""
+        base = self._folder / prefix.rpartition("/")[0]
+        found = (str(path.relative_to(self._folder)) for path in base.rglob("*") if path.is_file())
+        return iter(sorted(key for key in found if key.startswith(prefix) and key > after))
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Return what lies in a folder."""
+        folder = self._folder / prefix
+        found = folder.iterdir() if folder.is_dir() else ()
+        return iter(sorted(path.name + "/" * path.is_dir() for path in found))
+
+
+def store() -> Store:
+    """Return the bucket."""
+    return cast(Store, Files())
+
+
+def columns(rows: int, seed: int) -> Columns:
+    """Return features as a model reads them."""
+    random = np.random.default_rng(seed)
+    return {
+        **{name: random.normal(size=rows).astype(np.float32) for name in NUMBERS},
+        **{name: WORDS[random.integers(0, len(WORDS), rows)] for name in TEXTS},
+    }
+
+
+def deliver(rows: int, hour: datetime, span: timedelta = timedelta(hours=1)) -> None:
+    """Write captures of a span from an hour, and their labels a day later, as Firehose does."""
+    encoder, number = msgspec.json.Encoder(), int(hour.timestamp()) // 3600
+    for first in range(0, rows, OBJECT_ROWS):
+        some = range(first, min(first + OBJECT_ROWS, rows))
+        values = {name: each.tolist() for name, each in columns(len(some), number + first).items()}
+        captures, labels = [], []
+        for place, features in zip(some, zip(*values.values(), strict=True), strict=True):
+            time = hour + span * (place / rows)
+            made = f"{int(time.timestamp() * 1000):012x}"
+            draw = (place * 2654435761 + number) * 0x9E3779B97F4A7C15 % 2**80
+            prediction = f"{made}{draw:020x}-000"
+            captures.append(
+                Capture(
+                    id=prediction, time=time, endpoint="bench", version=VERSION, variant="champion",
+                    features=dict(zip(values, features, strict=True)), label=False,
+                    score=place % 97 / 97, ms=3.0,
+                )
+            )  # fmt: skip
+            told = time + timedelta(days=1)
+            labels.append(Label(id=prediction, time=told, endpoint="bench", label=place % 3 == 0))
+        for kind, at, lines in (
+            ("captures", hour, captures), ("labels", hour + timedelta(days=1), labels),
+        ):  # fmt: skip
+            body = gzip.compress(encoder.encode_lines(cast(Sequence[Any], lines)), 1)
+            Files().put(f"{kind}/{at:%Y/%m/%d/%H}/{first:09d}.jsonl.gz", body)
+
+
+def manifest(version: str = VERSION) -> Manifest:
+    """Return as much of a manifest as checks and comparisons look at."""
+    rows = 20_000
+    times = np.datetime64("2013-02-01", "us") + np.arange(rows) * np.timedelta64(60_000_000, "us")
+    examples = Examples(columns(rows, 10), np.zeros(rows, dtype=bool), times)
+    scores = FeatureProfile([0, rows, 0, 0], edges=[0.0, 1.0])
+    found = SimpleNamespace(
+        endpoint="bench",
+        version=version,
+        schema=SCHEMA,
+        hidden=frozenset(),
+        created=START,
+        problem=Problem(),
+        reference=reference_profile.profile(examples, SCHEMA),
+        expected=Expected(bounded=0.2, upper=0.2, similarity=0.0, calibration=[], scores=scores),
+    )
+    return cast(Manifest, found)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a piece of work took: seconds, of them the processor's, and its peak of memory."""
+
+    seconds: float
+    processor: float
+    peak_mb: float
+    said: str
+
+
+def elsewhere(*what: str) -> Spent:
+    """Do a piece of work of benchmarks.scale.work in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.scale.work", *what]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Spent(**json.loads(done.stdout))

@@ -1,0 +1,249 @@
+"""Recorded rows and outcomes as Parquet: which columns there are, and how parts are written.
+
+    rows/{endpoint}/{day}/{part}-{schema}.parquet    captures, sorted by id
+    outcomes/{endpoint}/{day}/{part}.parquet         labels, sorted by id
+
+{day} is the UTC date of arrival; {part} is an hour of it that is busy, or `day` for all others
+together; {schema} is the digest of the request schema that the features fit. A part says in its
+metadata which objects it was made from. Features are named by their place, as two fields may
+differ in large and small letters alone, which to DuckDB is the same.
+"""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from itertools import count
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import numpy as np
+import pandas as pd
+
+from evergreen.aws.s3 import Store
+from evergreen.captures.arrivals import Kind
+from evergreen.contract.errors import EvergreenError
+from evergreen.contract.moments import microseconds
+from evergreen.contract.schema import JsonSchema
+
+MEMORY = "800MB"  # of DuckDB; what needs more goes to its temporary folder
+THREADS = 2
+HELD = 500_000_000  # bytes of parts that are kept as files
+SEALED: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+}
+ROW = {
+    "id": "VARCHAR", "time": "BIGINT", "arrived": "TINYINT", "version": "VARCHAR",
+    "variant": "VARCHAR", "score": "DOUBLE", "label": "VARCHAR", "scores": "VARCHAR",
+    "key": "VARCHAR", "unseen": "VARCHAR", "failed": "VARCHAR", "ms": "DOUBLE",
+}  # fmt: skip
+OUTCOME = {"id": "VARCHAR", "time": "BIGINT", "arrived": "TINYINT", "label": "VARCHAR"}
+Fresh = tuple[int, str, Any, Any]  # hour and key of an object, a record in it, and its features
+_SQL = {"number": "DOUBLE", "integer": "BIGINT", "boolean": "BOOLEAN", "string": "VARCHAR"}
+_PANDAS = {"DOUBLE": "float64", "BIGINT": "Int64", "BOOLEAN": "boolean", "VARCHAR": "object"}
+
+
+class OvertakenError(EvergreenError):
+    """Two runs wrote a part at the same time; the one that came second must be made again."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} was written by another run meanwhile: this run is made again")
+
+
+def sql_types(schema: JsonSchema) -> dict[str, str]:
+    """Return the type of each column of features, by its name in a part: f0, f1 and so on."""
+    kinds = []
+    for spec in schema["properties"].values():
+        some = [each for each in spec.get("anyOf", [spec]) if each.get("type") != "null"]
+        kinds.append(_SQL[some[0].get("type", "string")])  # an enumeration is of strings
+    return {f"f{place}": kind for place, kind in enumerate(kinds)}
+
+
+def row_frame(records: list[Fresh], schema: JsonSchema) -> pd.DataFrame:
+    """Return captures as they are written."""
+    encode = msgspec.json.encode
+    hours, sources, lines, rows = zip(*records, strict=True)
+    columns: dict[str, Any] = {
+        "id": _texts([line.id for line in lines]),
+        "time": [microseconds(line.time) for line in lines],
+        "arrived": hours,
+        "version": _texts([line.version for line in lines]),
+        "variant": _texts([line.variant for line in lines]),
+        "score": np.array([line.score for line in lines], dtype=np.float64),
+        "label": _texts([encode(line.label).decode() for line in lines]),
+        "scores": _texts([encode(x).decode() if x else None for x in (n.scores for n in lines)]),
+        "key": _texts([line.key for line in lines]),
+        "unseen": _texts([encode(line.unseen).decode() if line.unseen else None for line in lines]),
+        "failed": _texts([line.failed for line in lines]),
+        "ms": np.array([line.ms for line in lines], dtype=np.float64),
+    }
+    for (column, kind), name in zip(sql_types(schema).items(), schema["properties"], strict=True):
+        columns[column] = pd.Series(list(map(attrgetter(name), rows)), dtype=_PANDAS[kind])
+    return pd.DataFrame(columns).assign(source=_texts(sources))
+
+
+def outcome_frame(records: list[Fresh]) -> pd.DataFrame:
+    """Return labels as they are written; a label as JSON, where true is not 1.0."""
+    hours, sources, labels, _ = zip(*records, strict=True)
+    columns: dict[str, Any] = {
+        "id": _texts([label.id for label in labels]),
+        "time": [microseconds(label.time) for label in labels],
+        "arrived": hours,
+        "label": _texts([msgspec.json.encode(label.label).decode() for label in labels]),
+    }
+    return pd.DataFrame(columns).assign(source=_texts(sources))
+
+
+def _texts(values: Sequence[str | None]) -> Any:
+    return np.array(values, dtype=object)
+
+
+def key_of(kind: Kind, endpoint: str, day: date, part: str, digest: str) -> str:
+    """Return the key of a part; digest: of the schema, of labels none."""
+    if kind == "labels":
+        return f"outcomes/{endpoint}/{day}/{part}.parquet"
+    return f"rows/{endpoint}/{day}/{part}-{digest}.parquet"
+
+
+def hour_of(source: str) -> int:
+    """Return the hour of arrival that the key of a source names."""
+    return int(source.split("/")[4])
+
+
+@dataclass
+class Parts:
+    """The parts of a bucket, in a DuckDB that reaches one folder, which goes when this does.
+
+    A part that was read stays there as a file, up to HELD bytes: neighbouring days share some.
+    """
+
+    data: Store
+    _folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp()))
+    _held: dict[str, tuple[str, Path]] = field(default_factory=dict)  # with their ETags
+    _files: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    @cached_property
+    def sql(self) -> duckdb.DuckDBPyConnection:
+        """Return the connection."""
+        connection = duckdb.connect(config={**SEALED, "memory_limit": MEMORY, "threads": THREADS})
+        connection.execute("SET temp_directory = ?", [f"{self._folder}/swap"])
+        connection.execute("SET allowed_directories = ?", [[str(self._folder)]])
+        for setting in ("enable_external_access = false", "lock_configuration = true"):
+            connection.execute(f"SET {setting}")
+        return connection
+
+    def hold(self, keys: Iterable[str]) -> list[Path]:
+        """Return what objects hold as files; none for those that do not exist."""
+        wanted = list(keys)
+        if sum(path.stat().st_size for _, path in self._held.values()) > HELD:
+            for key in self._held.keys() - set(wanted):
+                self._held.pop(key)[1].unlink()
+        for key in wanted:
+            if key not in self._held and (stored := self.data.get(key)):
+                path = self._new_file()
+                path.write_bytes(stored.body)
+                self._held[key] = stored.etag, path
+        return [self._held[key][1] for key in wanted if key in self._held]
+
+    def _new_file(self) -> Path:
+        return self._folder / f"{next(self._files)}.parquet"
+
+    def metadata(self, path: Path, name: str) -> Any:
+        """Return what a part says of itself: its `sources`, of rows also their `schema`."""
+        (found,) = self.sql.execute(
+            "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
+            [str(path), name],
+        ).fetchone() or ("[]",)
+        return msgspec.json.decode(found)
+
+    # What is new
+
+    def create(self, table: str, types: Mapping[str, str]) -> None:
+        """Make a table for records, with the key of the object that each is from."""
+        columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
+        self.sql.execute(f"CREATE TABLE {table} ({columns}, source VARCHAR)")
+
+    def insert(self, table: str, frame: pd.DataFrame) -> None:
+        """Add records to a table."""
+        self.sql.register("frame", frame)
+        self.sql.execute(f"INSERT INTO {table} SELECT * FROM frame")
+        self.sql.unregister("frame")
+
+    def drop(self, table: str) -> None:
+        """Let a table go."""
+        self.sql.execute(f"DROP TABLE {table}")
+
+    def sources(self, table: str) -> set[str]:
+        """Return the keys of the objects that the records of a table are from."""
+        return {
+            key for (key,) in self.sql.execute(f"SELECT DISTINCT source FROM {table}").fetchall()
+        }
+
+    def merge(
+        self, key: str, old: str, table: str, hours: set[int], schema: JsonSchema | None
+    ) -> None:
+        """Write a part: the records of some hours of arrival, from an old part and from a table.
+
+        schema: of rows. Raises OvertakenError where somebody else wrote the part meanwhile.
+        """
+        held = self.hold([old])
+        known = {each for path in held for each in self.metadata(path, "sources")}
+        new = self.sources(table) - known
+        kept = sorted(each for each in known | new if hour_of(each) in hours)
+        among = f"WHERE arrived IN ({', '.join(map(str, sorted(hours)))})"
+        parts = [f"SELECT * FROM read_parquet('{path}') {among}" for path in held]
+        parts.append(
+            f"SELECT * EXCLUDE (source) FROM {table} {among} AND source IN ({_quoted(new)})"
+        )
+        about = {"sources": kept} | ({"schema": schema} if schema else {})
+        self._write(key, " UNION ALL ".join(parts), about)
+
+    def erase(self, key: str, ids: Collection[str]) -> bool:
+        """Write a part without the records of some predictions, if it has any; say whether."""
+        held = self.hold([key])
+        where = f"FROM read_parquet('{held[0]}') WHERE id" if held else ""
+        some = _quoted(ids)
+        if not held or not self.sql.execute(f"SELECT 1 {where} IN ({some}) LIMIT 1").fetchone():
+            return False
+        about = {name: self.metadata(held[0], name) for name in ("sources", "schema")}
+        self._write(key, f"SELECT * {where} NOT IN ({some})", {k: v for k, v in about.items() if v})
+        return True
+
+    def _write(self, key: str, query: str, about: dict[str, Any]) -> None:
+        """Write a part in place of the one that is held, with what it says of itself."""
+        noted = ", ".join(f"{name}: {_text(value)}" for name, value in about.items())
+        path = self._new_file()
+        # By way of a table: what is written depends on the rows, and not on where they were read.
+        self.sql.execute(f"CREATE TEMP TABLE merged AS SELECT * FROM ({query}) ORDER BY ALL")
+        self.sql.execute(
+            f"COPY merged TO '{path}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{noted}}})"
+        )
+        self.drop("merged")
+        etag = self._held[key][0] if self.hold([key]) else None
+        body = path.read_bytes()
+        path.unlink()
+        written = self.data.replace(key, body, etag) if etag else self.data.create(key, body)
+        self._held.pop(key, None)
+        if not written:
+            raise OvertakenError(key)
+
+
+def _text(value: Any) -> str:
+    return _quoted([msgspec.json.encode(value).decode()])
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    """Return texts as SQL has them; of none a text that no key is."""
+    return ", ".join("'" + text.replace("'", "''") + "'" for text in sorted(texts)) or "''"

@@ -1,0 +1,261 @@
+"""What was recorded of an endpoint: its predictions, each once, and what was told of them.
+
+Everybody who reads captures or labels reads them here: checks, comparisons, experiments, trainings
+and replays. Both arrive at least once and in any order, so what counts is decided by what they say:
+a prediction by its own time, however late it came; of copies one; of records that contradict each
+other none; of the labels of an id the earliest, for as long as no other contradicts it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import numpy as np
+import pandas as pd
+
+from evergreen.aws.s3 import Store
+from evergreen.captures import rows
+from evergreen.captures.arrivals import ARRIVAL, BUFFER, HOUR
+from evergreen.captures.parquet_parts import Parts
+from evergreen.captures.records import Capture
+from evergreen.captures.rows import Rows
+from evergreen.contract.moments import days_of, microseconds, moment
+from evergreen.contract.schema import JsonSchema
+
+NEVER = 2**63 - 1  # when a label that nobody contradicts was contradicted
+TOLD = ("outcome", "told", "disputed")
+_NO_OUTCOMES = "(SELECT '' AS id, '' AS label, 0::BIGINT AS time WHERE false)"
+DRAW = "md5_number_lower(id)"  # who is drawn for half is also drawn for all
+META = ("id", "time", "version", "variant", "score", "label", "scores", "key", "failed", "ms")
+
+
+class Wanted(TypedDict, total=False):
+    """Which predictions are wanted, and what of them.
+
+    schemas: in which features are wanted; plain: those that are wanted as they are, None for all;
+    meta: what else is. where: a condition in SQL on the columns of a part. told: "LEFT" for all
+    with their labels, if they have any, "INNER" for those that have one; `tell` comes first.
+    one_in: 2 for about half of the rows, by a hash of their ids, and remainder: 1 for the others.
+    most: of more rows about that many.
+    """
+
+    schemas: Sequence[JsonSchema]
+    where: str
+    told: str
+    one_in: int
+    remainder: int
+    most: int
+    meta: Sequence[str]
+    plain: Sequence[str] | None
+
+
+@dataclass
+class Recorded:
+    """Reads what was recorded of one endpoint."""
+
+    data: Store
+    endpoint: str
+    parts: Parts = field(init=False)
+    _keys: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.parts = Parts(self.data)
+
+    def first_day(self) -> date | None:
+        """Return the first UTC date on which a prediction was recorded, or None."""
+        folder = min(self.data.names(f"rows/{self.endpoint}/"), default=None)
+        return date.fromisoformat(folder.rstrip("/")) if folder else None
+
+    def tell(self, start: datetime, end: datetime) -> Counter[str]:
+        """Take the labels that were told from start to end for what `predictions` joins.
+
+        Returns how many predictions have `conflicting` labels, and how many labels are `repeated`.
+        """
+        files = self.parts.hold(self._found("outcomes", start, end))
+        source = f"read_parquet({_listed(files)})" if files else _NO_OUTCOMES
+        sql = self.parts.sql
+        sql.execute(
+            f"CREATE OR REPLACE TEMP TABLE outcome AS SELECT id, label, time FROM {source} "
+            "WHERE time >= ? AND time < ?",
+            [microseconds(start), microseconds(end)],
+        )
+        sql.execute(
+            "CREATE OR REPLACE TEMP TABLE told AS SELECT id, arg_min(label, time) AS outcome, "
+            "min(time) AS told, CAST(? AS BIGINT) AS disputed, min(label) <> max(label) AS odd, "
+            "count(*) - count(DISTINCT label) AS repeated FROM outcome GROUP BY id",
+            [NEVER],
+        )
+        sql.execute(
+            "UPDATE told SET disputed = other.time FROM (SELECT id, min(o.time) AS time FROM "
+            "outcome o JOIN told t USING (id) WHERE t.odd AND o.label <> t.outcome GROUP BY id) "
+            "AS other WHERE told.id = other.id"
+        )
+        sql.execute("DROP TABLE outcome")
+        found = sql.execute("SELECT count(*) FILTER (odd), sum(repeated) FROM told").fetchone()
+        conflicting, repeated = found or (0, 0)
+        return Counter(conflicting=conflicting, repeated=int(repeated or 0))
+
+    def told_since(self, start: datetime, end: datetime) -> int:
+        """Return of how many predictions a label was told after `start` and before `end`."""
+        self.tell(start + timedelta.resolution, end)
+        return self._count("told")
+
+    def predictions(self, start: datetime, end: datetime, **wanted: Unpack[Wanted]) -> Rows:
+        """Return the predictions made from start until before end, as `wanted` says."""
+        where, told = wanted.get("where", "true"), wanted.get("told", "")
+        meta, plain = wanted.get("meta", META), wanted.get("plain", ())
+        schemas, one_in = wanted.get("schemas", ()), wanted.get("one_in", 1)
+        sources = self._sources(start, end, where, told)
+        if most := wanted.get("most"):
+            one_in = max(1, -(-sum(self._count(source) for _, source in sources) // most))
+        drawn = f" AND {DRAW} % {one_in} = {wanted.get('remainder', 0)}" if one_in > 1 else ""
+        names = (*meta, *TOLD) if told else tuple(meta)
+
+        def read(sources: list[tuple[list[Path], str]]) -> Rows:
+            parts = [self._read(files, s + drawn, names, plain, schemas) for files, s in sources]
+            return rows.joined(parts, rows.none(names, plain or (), schemas))
+
+        found, copies = read(sources), Counter[str]()
+        if not pd.Index(found["id"]).is_unique:
+            copies = self._conflicts([(files, source + drawn) for files, source in sources])
+            found = read(self._sources(start, end, where, told, once=True))
+        return replace(found, counts=copies, one_in=one_in)
+
+    def request(self, request: str, time: datetime) -> dict[str, Capture]:
+        """Return the predictions of a request by their ids, of which `request` is the beginning.
+
+        time: of the request, by its ids; what it was recorded with may differ a little.
+        """
+        rows = self.predictions(
+            time - HOUR,
+            time + HOUR,
+            where=f"id >= '{request}-' AND id < '{request}.'",
+            meta=(*META, "unseen"),
+            plain=None,
+        )
+        found = {}
+        for place, prediction in enumerate(rows["id"].tolist()):
+            meta = {name: values[place] for name, values in rows.meta.items()}
+            found[prediction] = Capture(
+                endpoint=self.endpoint,
+                time=moment(int(meta.pop("time"))),
+                score=float(meta.pop("score")),
+                ms=None if np.isnan(ms := float(meta.pop("ms"))) else ms,
+                unseen=meta.pop("unseen") or [],
+                features={name: values[place] for name, values in rows.plain.items()},
+                **meta,
+            )
+        return found
+
+    def count(self, start: datetime, end: datetime, *, where: str = "true", told: str = "") -> int:
+        """Return how many predictions there are."""
+        sources = self._sources(start, end, where, told)
+        return sum(self._count(source, "count(DISTINCT id)") for _, source in sources)
+
+    def _sources(
+        self, start: datetime, end: datetime, where: str, told: str, *, once: bool = False
+    ) -> list[tuple[list[Path], str]]:
+        """Return what stands after FROM for the rows of each schema, with its files.
+
+        once: without copies, and without those that contradict each other.
+        """
+        span = f"time >= {microseconds(start)} AND time < {microseconds(end)}"
+        join = f"{told} JOIN told USING (id)" if told else ""
+        if once:
+            where = f"({where}) AND id NOT IN (SELECT id FROM conflict)"
+        found = []
+        for files in self._groups(start, end).values():
+            source = f"read_parquet({_listed(files)})"
+            if once:
+                source = f"(SELECT DISTINCT * EXCLUDE (arrived) FROM {source} WHERE {span})"
+            found.append((files, f"{source} {join} WHERE {span} AND ({where})"))
+        return found
+
+    def contradictory(self) -> list[str]:
+        """Return the ids, in order, of which the last `predictions` met different records."""
+        found = self.parts.sql.execute("SELECT id FROM conflict ORDER BY id").fetchall()
+        return [prediction for (prediction,) in found]
+
+    def conflicting(self) -> list[str]:
+        """Return the ids that were told different labels, in order."""
+        found = self.parts.sql.execute("SELECT id FROM told WHERE odd ORDER BY id").fetchall()
+        return [prediction for (prediction,) in found]
+
+    def strays(
+        self, start: datetime, end: datetime, where: str = "true"
+    ) -> Iterator[tuple[str, datetime]]:
+        """Yield the id and time of each label, of those of `tell`, that meets no prediction."""
+        sources = self._sources(start, end, where, "")
+        known = " UNION ALL ".join(f"SELECT id FROM {source}" for _, source in sources)
+        query = "SELECT id, told FROM told WHERE NOT odd"
+        found = self.parts.sql.execute(query + (f" AND id NOT IN ({known})" if known else ""))
+        while some := found.fetchmany(10_000):
+            yield from ((prediction, moment(told)) for prediction, told in some)
+
+    def _groups(self, start: datetime, end: datetime) -> dict[str, list[Path]]:
+        """Return the files with predictions of a span by the digest of their schema."""
+        groups: dict[str, list[str]] = {}
+        for key in self._found("rows", start, end):
+            groups.setdefault(key.rpartition("-")[2], []).append(key)
+        files = {digest: self.parts.hold(keys) for digest, keys in sorted(groups.items())}
+        return {digest: found for digest, found in files.items() if found}
+
+    def _found(self, prefix: str, start: datetime, end: datetime) -> list[str]:
+        """Return the keys of the parts that arrived while records of a span could."""
+        keys = []
+        for day in days_of(start - BUFFER, end + ARRIVAL):
+            folder = f"{prefix}/{self.endpoint}/{day}/"
+            if folder not in self._keys:
+                self._keys[folder] = list(self.data.keys(folder))
+            keys += self._keys[folder]
+        return keys
+
+    def _conflicts(self, sources: list[tuple[list[Path], str]]) -> Counter[str]:
+        """Enter the ids whose records contradict each other, and count these and mere copies."""
+        distinct = " UNION ALL ".join(
+            f"SELECT id FROM (SELECT DISTINCT * EXCLUDE (arrived) FROM {source})"
+            for _, source in sources
+        )
+        self.parts.sql.execute(
+            "CREATE OR REPLACE TEMP TABLE conflict AS "
+            f"SELECT id, count(*) AS versions FROM ({distinct}) GROUP BY id"
+        )
+        repeated = sum(self._count(source) for _, source in sources)
+        repeated -= self._count("conflict", "CAST(sum(versions) AS BIGINT)")
+        self.parts.sql.execute("DELETE FROM conflict WHERE versions = 1")
+        conflicting = self._count("conflict", "CAST(coalesce(sum(versions), 0) AS BIGINT)")
+        return +Counter(repeated=repeated, conflicting=conflicting)
+
+    def _count(self, source: str, what: str = "count(*)") -> int:
+        (found,) = self.parts.sql.execute(f"SELECT {what} FROM {source}").fetchone() or (0,)
+        return int(found)
+
+    def _read(
+        self,
+        files: list[Path],
+        source: str,
+        names: Sequence[str],
+        plain: Sequence[str] | None,
+        schemas: Sequence[JsonSchema],
+    ) -> Rows:
+        """Return the rows of one schema, with their features in others."""
+        written: JsonSchema = self.parts.metadata(files[0], "schema")
+        place = {name: f"f{number}" for number, name in enumerate(written["properties"])}
+        plain = list(place) if plain is None else plain
+        if not schemas or schemas[0] == written:  # else all are needed, to see whether they fit
+            wanted = {*plain, *(name for schema in schemas for name in schema["properties"])}
+            place = {name: column for name, column in place.items() if name in wanted}
+        columns = ", ".join(
+            [*(f"{DRAW} AS draw" if n == "draw" else n for n in names), *place.values()]
+        )
+        query = f"SELECT {columns} FROM {source} ORDER BY time, id"
+        found = self.parts.sql.execute(query).fetchnumpy()
+        features = {name: found.pop(column) for name, column in place.items()}
+        return rows.of(found, features, written, plain, schemas)
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return "[" + ", ".join(f"'{file}'" for file in files) + "]"

@@ -1,0 +1,1 @@
+../../functions/compact.py
