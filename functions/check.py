@@ -60,6 +60,7 @@ def _subject(name: str) -> Subject:
         reference=partial(_reference, name),
         page=check_report.page,
         every_page=os.environ["REPORT_PAGES"] == "every-check",
+        recorded_share=float(os.environ.get("CAPTURE_SHARE", "1")),
     )
 
 

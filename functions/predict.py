@@ -25,12 +25,14 @@ from evergreen.contract import errors
 from evergreen.contract.errors import DeliveryError, Fault, worded
 from evergreen.serving import scoring
 from evergreen.serving.model_cache import Serving
+from evergreen.serving.traffic_split import fraction
 from http_api.dispatch import Answer, Request, answer, operations, respond
 from http_api.routes import ROUTES
 
 CAPTURE_SECONDS = 0.5  # of dispatch.RESERVE_SECONDS
 
 capturing = os.environ.get("CAPTURE", "on") == "on"
+captured_share = float(os.environ.get("CAPTURE_SHARE", "1"))
 after_answer = AfterAnswer(os.environ.get("AWS_LAMBDA_RUNTIME_API") if capturing else None)
 
 
@@ -69,7 +71,7 @@ def predict(request: Request) -> Answer:
     ids = records.new_ids(len(found.asked.instances), request.time)
     predictions, chosen = found.predictions(ids), found.chosen
     shared = {"endpoint": endpoint, "version": chosen.version, "variant": chosen.variant}
-    if capturing:
+    if capturing and _recorded(found.asked.key or request.id):
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
         also = shared | {"time": request.time} | how
         after_answer.do(partial(_capture, found.asked.instances, predictions, also, deadline.end()))
@@ -77,6 +79,11 @@ def predict(request: Request) -> Answer:
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
     return answer(200, {"predictions": predictions, **shared})
+
+
+def _recorded(key: str) -> bool:
+    """Say whether a key, or a request without one, is of the share that is recorded."""
+    return captured_share >= 1 or fraction("capture", key) < captured_share
 
 
 def _version_asked_for(endpoint: str, query: dict[str, str]) -> str | None:

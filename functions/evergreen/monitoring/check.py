@@ -49,6 +49,7 @@ class Subject:
 
     read: reads its file. reference: returns rows of the training data of a version, none where it
     has none. page: makes the HTML of a report. every_page: whether a check without alarms has one.
+    recorded_share: of keys whose predictions are recorded.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Subject:
     reference: Callable[[str], Columns]
     page: Callable[[CheckReport], str]
     every_page: bool
+    recorded_share: float
 
     @cached_property
     def recorded(self) -> Recorded:
@@ -94,6 +96,7 @@ def check(subject: Subject, end: datetime) -> CheckReport:
         repeat=timedelta(days=endpoint.policy.cooldown_days),
         before=before,
     )
+    found = msgspec.structs.replace(found, recorded=subject.recorded_share)
     announced = [_event(alarm, found, key) for alarm in found.alarms if alarm.raised]
     if subject.every_page or announced or end.day == 1:
         page = subject.page(found)

@@ -196,6 +196,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
         or a feature is flagged.
     began: the hour of the first prediction that any check has seen; a window that began before is
         not full, and not compared: a weekend is unlike a week, and has not drifted.
+    recorded: the share of keys whose predictions are recorded, by the parameter CaptureShare.
     model_age_days: since the champion was trained; trained_days_ago: since the last version was.
     """
 
@@ -218,6 +219,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     model_age_days: float
     trained_days_ago: float
     began: datetime | None = None
+    recorded: float = 1.0
 
     @property
     def compared(self) -> list[FeatureDrift]:

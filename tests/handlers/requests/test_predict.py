@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from local.plane.process import Process
-from local.template import ROOT
+from local.template import ROOT, load
 from tests.support import given
 from tests.support.given import NAME, Fault, injected, row, version
 from tests.support.registries import registry_of
@@ -413,3 +414,17 @@ def test_a_misspelt_parameter_is_refused_and_not_ignored(plane: Plane) -> None:
     assert answer.json()["error"]["faults"] == [
         {"path": "?verison", "message": "unknown parameter"}
     ]
+
+
+def test_of_a_share_of_keys_each_is_recorded_always_or_never(
+    clock: time_machine.Traveller, aws: None, artifacts: Store, trained: Trained, data: Store
+) -> None:
+    plane = Plane(load({"CaptureShare": "0.5"}))
+    write(registry_of(artifacts), trained, version(1), promoted=True)
+
+    for key in [f"customer {n}" for n in range(20)] * 2:
+        assert ask(plane, given.body(key=key)).status == 200
+
+    found = Counter(capture.key for capture in captures(data))
+    assert 3 <= len(found) <= 17
+    assert set(found.values()) == {2}
