@@ -288,6 +288,14 @@ NEVER = {
         ("firehose:PutRecordBatch", f"{STREAM}-capturestream"),
         ("kms:GenerateMac", "key"),
     ],
+    "BatchFunction": [
+        ("s3:PutObject", f"{ARTIFACTS}/models/a/v/model.onnx"),
+        ("s3:PutObject", f"{ARTIFACTS}/endpoints/a.json"),
+        ("s3:PutObject", f"{DATA}/batch/in/a/x.csv"),
+        ("s3:PutObject", f"{DATA}/captures/2013/x"),
+        ("s3:GetObject", f"{DATA}/training/a/x"),
+        ("kms:GenerateMac", "key"),
+    ],
     "CompactFunction": [
         ("s3:PutObject", f"{ARTIFACTS}/models/a/v/manifest.json"),
         ("s3:PutObject", f"{DATA}/captures/2013/x"),
@@ -384,6 +392,8 @@ def test_a_role_is_for_one_service_and_has_no_policy_of_aws_but_for_log_and_trac
     assert services == {
         **dict.fromkeys(functions, "lambda.amazonaws.com"),
         **dict.fromkeys(schedules, "scheduler.amazonaws.com"),
+        "BatchMachineFilePutRole": "events.amazonaws.com",
+        "BatchRole": "states.amazonaws.com",
         "DeliveryRole": "firehose.amazonaws.com",
     }
     for name, role in found.items():
@@ -436,7 +446,7 @@ def test_a_rule_writes_to_queues_and_may_invoke_no_function(template: Template) 
 
     targets = {target["Arn"].split(":")[2] for rule in rules for target in rule["Targets"]}
 
-    assert targets == {"sqs"}
+    assert targets == {"sqs", "states"}
     assert "events.amazonaws.com" not in {principal for principal, _, _ in invokers(template)}
 
 
