@@ -42,9 +42,7 @@ AWSHTTPConnection.response_class = deadline.Response  # type: ignore[assignment]
 AWSHTTPSConnection.response_class = deadline.Response  # type: ignore[assignment]
 
 
-@cache
-def _session() -> Session:
-    return Session()
+_session = cache(Session)
 
 
 def _client(service: str) -> Any:

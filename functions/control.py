@@ -26,7 +26,7 @@ from evergreen.contract.identifiers import RUN, SECOND, check_endpoint_file, che
 from evergreen.registry import explain, run_claims
 from evergreen.registry.state import Document
 from evergreen.rollout import manual_actions, status
-from evergreen.rollout.manual_actions import Order, Plan
+from evergreen.rollout.manual_actions import Order
 from evergreen.rollout.subject import Subject
 from evergreen.serving import replay
 from evergreen.serving.model import Model, fetch
@@ -87,16 +87,8 @@ def resume(request: Request) -> Answer:
 def start_experiment(request: Request) -> Answer:
     """Begin an A/B test between two versions that can answer the same requests."""
     asked = bodies.decoded(request.json_body(), bodies.ExperimentAsked)
-    plan = Plan(
-        treatment=asked.treatment,
-        control=asked.control,
-        share=asked.share,
-        min_rows=asked.min_rows,
-        days=asked.days,
-        promote=asked.promote,
-    )
     order = Order(asked.generation, _caller(request), asked.hypothesis, datetime.now(UTC))
-    return _decided(manual_actions.start_experiment(_subject(request), order, plan))
+    return _decided(manual_actions.start_experiment(_subject(request), order, asked))
 
 
 def stop_experiment(request: Request) -> Answer:

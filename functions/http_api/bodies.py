@@ -5,8 +5,8 @@ from typing import Annotated, get_type_hints
 import msgspec
 
 from evergreen.contract.decoding import UNDECODABLE, faults_of_object, refusal
+from evergreen.registry.experiments import Plan, Text
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Generation = Annotated[int, msgspec.Meta(ge=1, le=2**53)]  # a number that every reader of JSON has
 
 
@@ -29,17 +29,11 @@ class RollbackAsked(Asked, frozen=True, kw_only=True):
     version: Text | None = None
 
 
-class ExperimentAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body that starts an experiment; control: the champion where it is not named."""
+class ExperimentAsked(Plan, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body that starts an experiment."""
 
     generation: Generation
-    treatment: Text
-    control: Text | None = None
-    share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     hypothesis: Text
-    min_rows: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
-    days: Annotated[float, msgspec.Meta(gt=0, le=365)]
-    promote: bool = False
 
 
 class RetrainAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,6 @@ from evergreen.contract.errors import (
     Fault,
     InvalidRequestError,
     TooLargeError,
-    WrongContentTypeError,
     worded,
 )
 from http_api.routes import Route
@@ -108,7 +107,7 @@ class Request(msgspec.Struct, frozen=True, dict=True):
         types = (value for name, value in headers.items() if name.lower() == "content-type")
         content_type = next(types, "")
         if content_type.partition(";")[0].strip().lower() != "application/json":
-            raise WrongContentTypeError(content_type)
+            raise errors.WrongContentTypeError(content_type)
         text = self.event.get("body") or ""
         encoded = self.event.get("isBase64Encoded")
         try:

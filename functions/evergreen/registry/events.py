@@ -4,6 +4,7 @@ Delivery is at least once and unordered: whoever handles one of them reads the s
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import batched
@@ -156,25 +157,14 @@ class PerformanceDegraded(Noticed, frozen=True, kw_only=True):
     """The labels say that the champion is worse than it was on its holdout."""
 
 
-TYPES: dict[str, type[Event]] = {
-    "Retrain Requested": RetrainRequested,
-    "Check Requested": CheckRequested,
-    "Rollout Requested": RolloutRequested,
-    "Training Skipped": TrainingSkipped,
-    "Model Trained": ModelTrained,
-    "Candidate Rejected": CandidateRejected,
-    "Model Promoted": ModelPromoted,
-    "Model Rolled Back": ModelRolledBack,
-    "Challenger Started": ChallengerStarted,
-    "Experiment Started": ExperimentStarted,
-    "Experiment Ended": ExperimentEnded,
-    "Endpoint Paused": EndpointPaused,
-    "Endpoint Resumed": EndpointResumed,
-    "Drift Detected": DriftDetected,
-    "Schema Violated": SchemaViolated,
-    "Performance Degraded": PerformanceDegraded,
-}
-_NAMES = {kind: name for name, kind in TYPES.items()}
+_KINDS: tuple[type[Event], ...] = (
+    RetrainRequested, CheckRequested, RolloutRequested, TrainingSkipped, ModelTrained,
+    CandidateRejected, ModelPromoted, ModelRolledBack, ChallengerStarted, ExperimentStarted,
+    ExperimentEnded, EndpointPaused, EndpointResumed, DriftDetected, SchemaViolated,
+    PerformanceDegraded,
+)  # fmt: skip
+_NAMES = {kind: re.sub(r"\B(?=[A-Z])", " ", kind.__name__) for kind in _KINDS}
+TYPES: dict[str, type[Event]] = {name: kind for kind, name in _NAMES.items()}
 
 
 def emit(client: "EventBridgeClient", *events: Event) -> None:
@@ -211,50 +201,28 @@ def announcer(client: "EventBridgeClient", endpoint: str) -> Callable[[Decision]
 
 def announcements(endpoint: str, decision: Decision) -> list[Event]:
     """Return the events that a decision is; entering and refusing are those of its training."""
-    version, reason, said = decision.version, decision.reason, decision.figures
+    said, reason = decision.figures, decision.reason
+    about = {"endpoint": endpoint, "version": decision.version, "reason": reason}
     found: list[Event] = []
     match decision.type:
         case "promoted" | "rolled back":
             kind = ModelPromoted if decision.type == "promoted" else ModelRolledBack
-            found.append(
-                kind(
-                    endpoint=endpoint,
-                    version=version,
-                    previous=decision.previous,
-                    generation=decision.generation,
-                    reason=reason,
-                )
-            )
+            before, generation = decision.previous, decision.generation
+            found.append(kind(previous=before, generation=generation, **about))
         case "shadow started" | "canary started" | "canary widened":
             stage, share = decision.type.split()[0], said.get("share", 0.0)
-            found.append(
-                ChallengerStarted(
-                    endpoint=endpoint, version=version, stage=stage, share=share, reason=reason
-                )
-            )
+            found.append(ChallengerStarted(stage=stage, share=share, **about))
         case "challenger rejected":
-            stage = said.get("stage", "comparison")
-            found.append(
-                CandidateRejected(endpoint=endpoint, stage=stage, reason=reason, version=version)
-            )
+            found.append(CandidateRejected(stage=said.get("stage", "comparison"), **about))
         case "experiment started":
             asked = said["experiment"]
-            found.append(
-                ExperimentStarted(
-                    endpoint=endpoint,
-                    experiment=asked["id"],
-                    control=asked["control"],
-                    treatment=asked["treatment"],
-                    share=asked["share"],
-                    hypothesis=asked["hypothesis"],
-                )
-            )
+            names = ("control", "treatment", "share", "hypothesis")
+            plan = {name: asked[name] for name in names}
+            found.append(ExperimentStarted(endpoint=endpoint, experiment=asked["id"], **plan))
         case "paused":
             found.append(EndpointPaused(endpoint=endpoint, reason=reason))
         case "resumed":
             found.append(EndpointResumed(endpoint=endpoint, reason=reason))
-        case "candidate entered" | "candidate refused" | "experiment ended":
-            pass
     if ended := ended_by(decision):
         found.append(ExperimentEnded(endpoint=endpoint, reason=reason, **ended))
     return found
@@ -262,13 +230,9 @@ def announcements(endpoint: str, decision: Decision) -> list[Event]:
 
 def ended_by(decision: Decision) -> dict[str, str] | None:
     """Return the experiment that ended by a decision, and its verdict."""
-    said = decision.figures
-    if "verdict" in said:
-        return {"experiment": said["id"], "verdict": said["verdict"]}
-    ended = said.get("experiment", {})
-    if "verdict" not in ended:
-        return None
-    return {"experiment": ended["id"], "verdict": ended["verdict"]}
+    figures = decision.figures
+    ended = figures if "verdict" in figures else figures.get("experiment", {})
+    return {"experiment": ended["id"], "verdict": ended["verdict"]} if "verdict" in ended else None
 
 
 def schemas() -> dict[str, Any]:

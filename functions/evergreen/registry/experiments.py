@@ -1,8 +1,24 @@
 """Which A/B experiments an endpoint allows, and what becomes of their arms."""
 
 from datetime import datetime
+from typing import Annotated
+
+import msgspec
 
 from evergreen.registry.state import Document, Experiment, Status
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """An A/B test as a person plans it; control: the champion where it is not named."""
+
+    treatment: Text
+    control: Text | None = None
+    share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    min_rows: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+    days: Annotated[float, msgspec.Meta(gt=0, le=365)]
+    promote: bool = False
 
 
 def why_not(document: Document, asked: Experiment, time: datetime) -> str | None:

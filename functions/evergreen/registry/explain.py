@@ -16,6 +16,8 @@ from evergreen.registry.manifest import Evaluation, Manifest, version_time
 from evergreen.registry.registry import Registry
 from evergreen.registry.state import Decision, Document, Status
 
+_RECORDED = ("candidate", "kind", "created", "lineage", "metrics", "libraries", "artifacts")
+_TOLD = ("reason", "time", "generation", "by", "figures")  # of the decision that ends an experiment
 MAX_DECISIONS = 1_000  # that are looked through for those on a version
 
 
@@ -55,7 +57,7 @@ def explain(registry: Registry, document: Document, version: str | None = None) 
         status=status,
         serves=version == document.champion or version in document.arms,
         paragraphs=paragraphs,
-        training=_record(manifest) if manifest else None,
+        training={name: getattr(manifest, name) for name in _RECORDED} if manifest else None,
         decisions=decisions,
     )
 
@@ -186,33 +188,15 @@ def _at(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _record(manifest: Manifest) -> dict[str, Any]:
-    return {
-        name: getattr(manifest, name)
-        for name in ("candidate", "kind", "created", "lineage", "metrics", "libraries", "artifacts")
-    }
-
-
 def experiments(history: list[Decision]) -> list[dict[str, Any]]:
     """Return the experiments that have ended, with what was asked and the verdict, oldest first."""
-    started: dict[str, Decision] = {}
+    started: dict[str, dict[str, Any]] = {}
     found = []
     for decision in history:
         if decision.type == "experiment started":
-            started[decision.figures["experiment"]["id"]] = decision
+            started[decision.figures["experiment"]["id"]] = decision.figures["experiment"]
         elif ended := ended_by(decision):
-            begin = started.get(ended["experiment"])
-            found.append(
-                {
-                    "experiment": begin.figures["experiment"]
-                    if begin
-                    else {"id": ended["experiment"]},
-                    "verdict": ended["verdict"],
-                    "reason": decision.reason,
-                    "time": decision.time,
-                    "generation": decision.generation,
-                    "by": decision.by,
-                    "figures": decision.figures,
-                }
-            )
+            asked = started.get(ended["experiment"], {"id": ended["experiment"]})
+            said = {name: getattr(decision, name) for name in _TOLD}
+            found.append({"experiment": asked, "verdict": ended["verdict"], **said})
     return found

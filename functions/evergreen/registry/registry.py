@@ -98,11 +98,7 @@ class Registry(msgspec.Struct, frozen=True):
             raise OldDocumentError(document.endpoint, 0)  # it has been deleted
         key = _document_key(document.endpoint)
         body = self.seal.seal(key, encode(document))
-        won = (
-            self.store.create(key, body)
-            if seen is None
-            else self.store.replace(key, body, seen.etag)
-        )
+        won = self.store.replace(key, body, seen.etag) if seen else self.store.create(key, body)
         if not won and not self._was_written(document):
             raise DocumentChangedError(document.endpoint, document.generation - 1)
         self._told(document, announce)
@@ -189,9 +185,8 @@ class Registry(msgspec.Struct, frozen=True):
 
     def _create(self, manifest: Manifest, key: str, body: bytes) -> None:
         if not self.store.create(key, body):
-            raise ModelUnavailableError(
-                manifest.endpoint, manifest.version, f"{key} exists already with other content"
-            )
+            reason = f"{key} exists already with other content"
+            raise ModelUnavailableError(manifest.endpoint, manifest.version, reason)
 
     def manifest(self, endpoint: str, version: str) -> Manifest | None:
         """Return the manifest of a version, or None where there is no such version.
@@ -202,25 +197,19 @@ class Registry(msgspec.Struct, frozen=True):
         stored = self.store.get(key, MOST_BYTES)
         if stored is None:
             return None
-        body = self.seal.open(key, stored.body)
-        if body is None:
-            raise ModelUnavailableError(
-                endpoint, version, "its manifest is not as this stack's training wrote it"
-            )
         try:
+            if (body := self.seal.open(key, stored.body)) is None:
+                raise ValueError("is not as this stack's training wrote it")
             manifest = MANIFEST.decode(body)
+            if (manifest.endpoint, manifest.version) != (endpoint, version):
+                raise ValueError(f"is that of {manifest.endpoint} {manifest.version}")
+            if manifest.format != FORMAT:
+                raise ValueError(f"has format {manifest.format}, not {FORMAT}")
         except msgspec.DecodeError as error:
-            raise ModelUnavailableError(
-                endpoint, version, f"its manifest cannot be read: {error}"
-            ) from error
-        if (manifest.endpoint, manifest.version) != (endpoint, version):
-            raise ModelUnavailableError(
-                endpoint, version, f"its manifest is that of {manifest.endpoint} {manifest.version}"
-            )
-        if manifest.format != FORMAT:
-            raise ModelUnavailableError(
-                endpoint, version, f"its manifest has format {manifest.format}, not {FORMAT}"
-            )
+            reason = f"its manifest cannot be read: {error}"
+            raise ModelUnavailableError(endpoint, version, reason) from error
+        except ValueError as error:
+            raise ModelUnavailableError(endpoint, version, f"its manifest {error}") from error
         return manifest
 
     def manifest_sha256(self, endpoint: str, version: str) -> str | None:
@@ -244,13 +233,9 @@ class Registry(msgspec.Struct, frozen=True):
             raise ModelUnavailableError(manifest.endpoint, manifest.version, f"{name} is missing")
         found = fingerprint(stored.body)
         if found != said:
-            raise CorruptArtifactError(
-                manifest.endpoint,
-                manifest.version,
-                name,
-                f"{found.bytes} bytes with SHA-256 {found.sha256}",
-                f"{said.bytes} with {said.sha256}",
-            )
+            there = f"{found.bytes} bytes with SHA-256 {found.sha256}"
+            wanted = f"{said.bytes} with {said.sha256}"
+            raise CorruptArtifactError(manifest.endpoint, manifest.version, name, there, wanted)
         return stored.body
 
 

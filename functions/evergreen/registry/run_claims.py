@@ -74,25 +74,19 @@ def claim(store: Store, endpoint: str, asked: Run) -> Run:
 
 def find(store: Store, endpoint: str, prefix: str) -> Run | None:
     """Return the training run whose name begins so, or None where none has begun."""
-    key = next(store.keys(_key(endpoint, prefix).removesuffix(".json")), None)
-    known = _stored(store, key) if key else None
-    return known[0] if known else None
+    return _run(store, next(store.keys(_key(endpoint, prefix).removesuffix(".json")), None))
 
 
 def newest(store: Store, endpoint: str) -> Run | None:
     """Return the training run with the latest time in its name, or None where there is none."""
     keys = (key for key in store.keys(f"runs/{endpoint}/") if key.split("/")[-1][0].isdigit())
-    key = max(keys, default=None)
-    known = _stored(store, key) if key else None
-    return known[0] if known else None
+    return _run(store, max(keys, default=None))
 
 
 def find_upload(store: Store, endpoint: str, since: str) -> Run | None:
     """Return the first run for an upload since a time such as 20130201T080000Z, or None."""
     later = store.keys(f"runs/{endpoint}/", after=_key(endpoint, since).removesuffix(".json"))
-    key = next((key for key in later if "-upload-" in key), None)
-    known = _stored(store, key) if key else None
-    return known[0] if known else None
+    return _run(store, next((key for key in later if "-upload-" in key), None))
 
 
 def finish(store: Store, endpoint: str, run: Run) -> bool:
@@ -102,6 +96,11 @@ def finish(store: Store, endpoint: str, run: Run) -> bool:
     if known is None or (known[0].owner, known[0].started) != (run.owner, run.started):
         return False
     return store.replace(key, encode(run), known[1])
+
+
+def _run(store: Store, key: str | None) -> Run | None:
+    known = _stored(store, key) if key else None
+    return known[0] if known else None
 
 
 def _stored(store: Store, key: str) -> tuple[Run, str] | None:

@@ -7,7 +7,7 @@ returns the next document, in which the decision stands with its evidence.
 import secrets
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -54,7 +54,7 @@ def first(endpoint: str, change: Change, time: datetime) -> Document:
     return Document(
         endpoint=endpoint,
         generation=1,
-        nonce=_nonce(),
+        nonce=secrets.token_hex(NONCE_BYTES),
         champion=change.version,
         since=time,
         last=decision,
@@ -82,7 +82,7 @@ def apply(document: Document, change: Change, time: datetime, seen: int) -> Docu
     return msgspec.structs.replace(
         document,
         generation=seen + 1,
-        nonce=_nonce(),
+        nonce=secrets.token_hex(NONCE_BYTES),
         last=decision,
         statuses=lifecycle.moved(document, moves),
         fallback=change.fallback or document.fallback,
@@ -130,12 +130,12 @@ def _as_read(said: dict[str, Any]) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(said), type=dict[str, Any])
 
 
-def _nonce() -> str:
-    return secrets.token_hex(NONCE_BYTES)
-
-
 # Each returns what versions become, and the fields of the document that change.
 _Effect = tuple[dict[str, Status], dict[str, Any]]
+
+
+def _refused(document: Document, reason: str) -> ForbiddenChangeError:
+    return ForbiddenChangeError(document.endpoint, reason)
 
 
 def _enter(document: Document, change: Change, _: datetime) -> _Effect:
@@ -150,9 +150,7 @@ def _refuse(_: Document, change: Change, __: datetime) -> _Effect:
 
 def _shadow(document: Document, change: Change, time: datetime) -> _Effect:
     if document.challenger:
-        raise ForbiddenChangeError(
-            document.endpoint, f"{document.challenger.version} is being compared already"
-        )
+        raise _refused(document, f"{document.challenger.version} is being compared already")
     challenger = Challenger(version=change.version, stage="shadow", started=time, since=time)
     return {change.version: "shadow"}, {"challenger": challenger}
 
@@ -161,15 +159,13 @@ def _canary(document: Document, change: Change, time: datetime) -> _Effect:
     """Start a canary, or widen it; the status is the same in both."""
     challenger = document.challenger
     if challenger is None or challenger.version != change.version:
-        raise ForbiddenChangeError(document.endpoint, f"{change.version} is no challenger")
+        raise _refused(document, f"{change.version} is no challenger")
     if document.experiment:
-        raise ForbiddenChangeError(
-            document.endpoint, f"experiment {document.experiment.id} has the traffic: stop it first"
-        )
+        reason = f"experiment {document.experiment.id} has the traffic: stop it first"
+        raise _refused(document, reason)
     if not challenger.share < change.share < 1:
-        raise ForbiddenChangeError(
-            document.endpoint, f"a canary of {challenger.share:.0%} cannot go to {change.share:.0%}"
-        )
+        reason = f"a canary of {challenger.share:.0%} cannot go to {change.share:.0%}"
+        raise _refused(document, reason)
     moves: dict[str, Status] = {change.version: "canary"} if challenger.stage == "shadow" else {}
     wider = msgspec.structs.replace(
         challenger, stage="canary", canary=challenger.canary or time, since=time, share=change.share
@@ -184,62 +180,38 @@ def _reject(document: Document, change: Change, _: datetime) -> _Effect:
 
 
 def _promote(document: Document, change: Change, time: datetime) -> _Effect:
-    if (
-        experiments.status_before(document, change.version) == "retired"
-        and change.verdict != "challenger wins"
-    ):
-        raise ForbiddenChangeError(
-            document.endpoint, f"{change.version} is retired: roll back to it, or train anew"
-        )
-    moves = experiments.returned(document) | {
-        document.champion: "retired",
-        change.version: "champion",
-    }
-    return _without_the_other(document, moves, change.version), {
-        "champion": change.version,
-        "since": time,
-        "previous": document.champion,
-        "challenger": None,
-        "experiment": None,
-    }
+    won = change.verdict == "challenger wins"
+    if not won and experiments.status_before(document, change.version) == "retired":
+        raise _refused(document, f"{change.version} is retired: roll back to it, or train anew")
+    return _crown(document, change.version, time, "retired")
 
 
 def _roll_back(document: Document, change: Change, time: datetime) -> _Effect:
     """Return to a version that was champion before; what is left will not be tried again."""
     if experiments.status_before(document, change.version) != "retired":
-        raise ForbiddenChangeError(
-            document.endpoint,
-            f"{change.version} was never champion: a rollback goes to a version that was",
-        )
-    moves = experiments.returned(document) | {
-        document.champion: "rejected",
-        change.version: "champion",
-    }
-    return _without_the_other(document, moves, change.version), {
-        "champion": change.version,
-        "since": time,
-        "previous": None,
-        "challenger": None,
-        "experiment": None,
-    }
+        reason = f"{change.version} was never champion: a rollback goes to a version that was"
+        raise _refused(document, reason)
+    return _crown(document, change.version, time, "rejected")
 
 
-def _without_the_other(
-    document: Document, moves: dict[str, Status], champion: str
-) -> dict[str, Status]:
-    """Reject a challenger that was compared with a champion which no longer is one."""
-    challenger = document.challenger
-    if challenger is None or challenger.version == champion:
-        return moves
-    return moves | {challenger.version: "rejected"}
+def _crown(
+    document: Document, version: str, time: datetime, left: Literal["retired", "rejected"]
+) -> _Effect:
+    """Make a version champion; left: what the one before it becomes."""
+    moves = experiments.returned(document) | {document.champion: left, version: "champion"}
+    if document.challenger and document.challenger.version != version:
+        moves[document.challenger.version] = "rejected"  # it was compared with the one before
+    previous = document.champion if left == "retired" else None
+    fields = {"champion": version, "since": time, "previous": previous}
+    return moves, fields | {"challenger": None, "experiment": None}
 
 
 def _start_experiment(document: Document, change: Change, time: datetime) -> _Effect:
     found = change.experiment
     if found is None:
-        raise ForbiddenChangeError(document.endpoint, "an experiment must say what it compares")
+        raise _refused(document, "an experiment must say what it compares")
     if reason := experiments.why_not(document, found, time):
-        raise ForbiddenChangeError(document.endpoint, reason)
+        raise _refused(document, reason)
     arms = experiments.arms_of(document, found)
     before = {arm: document.statuses[arm] for arm in arms if arm in document.statuses}
     kept = msgspec.structs.replace(found, before=before)
@@ -248,19 +220,19 @@ def _start_experiment(document: Document, change: Change, time: datetime) -> _Ef
 
 def _end_experiment(document: Document, _: Change, __: datetime) -> _Effect:
     if document.experiment is None:
-        raise ForbiddenChangeError(document.endpoint, "no experiment is running")
+        raise _refused(document, "no experiment is running")
     return experiments.returned(document), {"experiment": None}
 
 
 def _pause(document: Document, change: Change, _: datetime) -> _Effect:
     if document.paused:
-        raise ForbiddenChangeError(document.endpoint, f"it is paused already: {document.paused}")
+        raise _refused(document, f"it is paused already: {document.paused}")
     return {}, {"paused": change.reason or "no reason was given"}
 
 
 def _resume(document: Document, _: Change, __: datetime) -> _Effect:
     if not document.paused:
-        raise ForbiddenChangeError(document.endpoint, "it is not paused")
+        raise _refused(document, "it is not paused")
     return {}, {"paused": None}
 
 

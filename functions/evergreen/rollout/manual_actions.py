@@ -27,6 +27,7 @@ from evergreen.contract.errors import (
 from evergreen.contract.identifiers import is_version
 from evergreen.contract.schema import not_accepted
 from evergreen.registry import events, lifecycle
+from evergreen.registry.experiments import Plan
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Seen
 from evergreen.registry.state import Document, Experiment, Type
@@ -53,18 +54,6 @@ class Order:
     def change(self, kind: Type, version: str, **more: Any) -> Change:
         """Return the change that is asked for."""
         return Change(type=kind, version=version, by=self.by, reason=self.reason, **more)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An A/B test as a person plans it; control: the champion where it is None. share: 0 to 1."""
-
-    treatment: str
-    control: str | None
-    share: float
-    min_rows: int
-    days: float
-    promote: bool
 
 
 def retrain(subject: Subject, by: str, at: datetime) -> str:
@@ -160,20 +149,14 @@ def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
 
 def _check_alike(control: Manifest, treatment: Manifest) -> None:
     """Raise ForbiddenChangeError unless both arms can answer the same requests alike."""
-    reasons = (
-        not_accepted(control.schema, treatment.schema),
-        not_accepted(treatment.schema, control.schema),
-    )
-    for version, reason in zip((treatment.version, control.version), reasons, strict=True):
-        if reason:
-            raise ForbiddenChangeError(
-                control.endpoint, f"{version} cannot answer what the other arm can: {reason}"
-            )
+    for one, other in ((control, treatment), (treatment, control)):
+        if reason := not_accepted(one.schema, other.schema):
+            said = f"{other.version} cannot answer what the other arm can: {reason}"
+            raise ForbiddenChangeError(control.endpoint, said)
     kinds = control.problem.kind, treatment.problem.kind
     if kinds[0] != kinds[1]:
-        raise ForbiddenChangeError(
-            control.endpoint, f"one arm answers a {kinds[0]} problem, the other a {kinds[1]} one"
-        )
+        said = f"one arm answers a {kinds[0]} problem, the other a {kinds[1]} one"
+        raise ForbiddenChangeError(control.endpoint, said)
 
 
 def stop_experiment(subject: Subject, order: Order) -> Document:

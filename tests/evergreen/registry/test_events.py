@@ -18,6 +18,8 @@ Announced = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 EXAMPLES = [
     events.RetrainRequested(endpoint=NAME, time=given.NOW, trigger="schedule"),
+    events.CheckRequested(endpoint=NAME, time=given.NOW),
+    events.RolloutRequested(endpoint=NAME, time=given.NOW),
     events.TrainingSkipped(endpoint=NAME, run="r", trigger="drift", reason="too soon"),
     events.ModelTrained(
         endpoint=NAME,
