@@ -84,20 +84,13 @@ def status(answer: Any) -> RenderableType:
     parts: list[RenderableType] = [standing(answer["document"])]
     evidence = answer.get("evidence")
     if evidence:
-        table = _table("evidence", "days", "rows", "gain", "from", "to")
-        for name in ("comparison", "watched"):
-            one = evidence[name]
-            if one["days"]:
-                _row(table, name, *(_number(one.get(field)) for field in _COMPARED))
-        if table.row_count:
-            parts.append(table)
-        guards = _table("requests of", "requests", "failed", "slow", "PSI")
-        for name in ("canary", "champion"):
-            one = evidence[name]
-            if one.get("requests"):
-                _row(guards, name, *(_number(one.get(field)) for field in _GUARDED))
-        if guards.row_count:
-            parts.append(guards)
+        for titles, names, fields in _EVIDENCE:
+            table = _table(*titles)
+            for name, one in ((name, evidence[name]) for name in names):
+                if one.get(fields[0]):
+                    _row(table, name, *(_number(one.get(field)) for field in fields))
+            if table.row_count:
+                parts.append(table)
         warnings = [*evidence["faults"], *evidence["alarms"], *evidence["broken"].values()]
         parts += [Text(f"! {text}") for text in warnings]
     if change := answer.get("next"):
@@ -106,8 +99,18 @@ def status(answer: Any) -> RenderableType:
     return Group(*parts)
 
 
-_COMPARED = ("days", "rows", "gain", "lower", "upper")
-_GUARDED = ("requests", "failed", "slow", "psi")
+_EVIDENCE = (  # the titles of a table, who has a row in it, and the fields of that, of which ...
+    (
+        ("evidence", "days", "rows", "gain", "from", "to"),
+        ("comparison", "watched"),
+        ("days", "rows", "gain", "lower", "upper"),
+    ),
+    (
+        ("requests of", "requests", "failed", "slow", "PSI"),
+        ("canary", "champion"),
+        ("requests", "failed", "slow", "psi"),
+    ),
+)
 
 
 def _number(value: Any) -> Any:

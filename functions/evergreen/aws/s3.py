@@ -6,7 +6,7 @@ condition. So every conditional write that fails is resolved by reading what sta
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _UNCHANGED = {"304", "NotModified"}
-REMEMBERED_BYTES = 32_000_000
 _FINAL = {"AccessDenied", "NoSuchBucket", "InvalidRequest", "EntityTooLarge", "403"}
 
 
@@ -35,13 +34,7 @@ class Store(msgspec.Struct, frozen=True):
 
     def get(self, key: str, most: int | None = None) -> Stored | None:
         """Return an object, or None where there is none; no more than its first `most` bytes."""
-        try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if _code(error) in _ABSENT:
-                return None
-            raise
-        return Stored(answer["Body"].read(most), answer.get("ETag", ""))
+        return self._read(_ABSENT, key, most)
 
     def part(self, key: str, start: int, end: int, etag: str) -> tuple[bytes, int] | None:
         """Return the bytes of an object from `start` to before `end`, and how many it has in all.
@@ -60,10 +53,14 @@ class Store(msgspec.Struct, frozen=True):
 
     def changed(self, key: str, etag: str, most: int | None = None) -> Stored | None:
         """Return an object, as `get` does, if it is no longer the one with `etag`, else None."""
+        return self._read(_UNCHANGED | _ABSENT, key, most, IfNoneMatch=etag)
+
+    def _read(self, none: set[str], key: str, most: int | None, **condition: Any) -> Stored | None:
+        """Return an object; None where S3 answers with one of the codes in `none`."""
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=key, IfNoneMatch=etag)
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key, **condition)
         except ClientError as error:
-            if _code(error) in _UNCHANGED | _ABSENT:
+            if _code(error) in none:
                 return None
             raise
         return Stored(answer["Body"].read(most), answer.get("ETag", ""))
@@ -78,19 +75,18 @@ class Store(msgspec.Struct, frozen=True):
         Returns True when `body` stands there now, also when an earlier attempt of ours wrote it,
         and False when something else does. Raises when it cannot be known.
         """
-        try:
-            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
-        except (ClientError, BotoCoreError) as error:
-            return self._stands(key, body, error)
-        return True
+        return self._put_if(key, body, IfNoneMatch="*")
 
     def replace(self, key: str, body: bytes, etag: str) -> bool:
         """Write an object in place of the one with `etag`; the answer means what `create` says.
 
         `body` must be one that nobody else would write: that is what the nonce is for.
         """
+        return self._put_if(key, body, IfMatch=etag)
+
+    def _put_if(self, key: str, body: bytes, **condition: Any) -> bool:
         try:
-            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfMatch=etag)
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
         except (ClientError, BotoCoreError) as error:
             return self._stands(key, body, error)
         return True
@@ -124,35 +120,6 @@ class Store(msgspec.Struct, frozen=True):
                 yield item["Key"].removeprefix(prefix)
             for folder in page.get("CommonPrefixes", ()):
                 yield folder["Prefix"].removeprefix(prefix)
-
-
-class Remembered(Store, frozen=True):
-    """A bucket as one run sees it: a listing, or an object written once, is asked for once.
-
-    once: the prefix of objects that never change. Of these up to REMEMBERED_BYTES are kept.
-    """
-
-    once: str
-    _listings: dict[tuple[str, str], list[str]] = msgspec.field(default_factory=dict)
-    _objects: dict[str, Stored] = msgspec.field(default_factory=dict)
-
-    def get(self, key: str, most: int | None = None) -> Stored | None:
-        """Return an object, or None where there is none; no more than its first `most` bytes."""
-        if most is not None or not key.startswith(self.once):
-            return super().get(key, most)
-        if key in self._objects:
-            return self._objects[key]
-        stored = super().get(key)
-        held = sum(len(known.body) for known in self._objects.values())
-        if stored and held + len(stored.body) <= REMEMBERED_BYTES:
-            self._objects[key] = stored
-        return stored
-
-    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """List the keys under a prefix, in order, those that sort after `after`."""
-        if (prefix, after) not in self._listings:
-            self._listings[prefix, after] = list(super().keys(prefix, after))
-        return iter(self._listings[prefix, after])
 
 
 def _code(error: ClientError) -> str:

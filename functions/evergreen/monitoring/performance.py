@@ -235,14 +235,19 @@ def _estimate(
 
 def calibration_bins(scores: Floats, true: Bools) -> list[CalibrationBin]:
     """Return ten bins of equal width, of which those without rows are all zeros."""
+    found = zip(*by_tenth(scores, true), strict=True)
+    return [CalibrationBin(int(n), float(s), float(p)) for n, s, p in found]
+
+
+def by_tenth(scores: Floats, true: Bools) -> tuple[Floats, Floats, Floats]:
+    """Return the rows of each tenth, their mean score and the share of true, 0 without rows."""
     tenths = np.clip((scores * TENTHS).astype(int), 0, TENTHS - 1)
     rows = np.bincount(tenths, minlength=TENTHS)
     score, positive = (
         np.bincount(tenths, weights=values, minlength=TENTHS) / np.maximum(rows, 1)
         for values in (scores, true)
     )
-    found = zip(rows, score, positive, strict=True)
-    return [CalibrationBin(int(n), float(s), float(p)) for n, s, p in found]
+    return rows.astype(np.float64), score, positive
 
 
 def _slices(values: npt.NDArray[np.generic], loss: Floats) -> dict[str, SlicePerformance]:

@@ -7,7 +7,6 @@ import numpy as np
 from markupsafe import Markup
 
 from evergreen.contract.endpoint import Endpoint
-from evergreen.contract.schema import KEPT_TEXT
 from evergreen.monitoring.domain_classifier import spread
 from evergreen.monitoring.performance import calibration_bins
 from evergreen.pages import charts
@@ -105,13 +104,10 @@ def _fairness(best: "Fitted", field: str) -> Iterator[list[str]]:
     """Yield a row for each of the largest groups of a field."""
     holdout, kind = best.holdout, best.problem.kind
     answered = best.problem.answered(best.holdout_scores)
-    values = np.array([str(value)[:KEPT_TEXT] for value in holdout.columns[field].tolist()])
-    found, sizes = np.unique(values, return_counts=True)
-    for place in np.argsort(-sizes, kind="stable")[: gates.MAX_VALUES]:
-        group = values == found[place]
+    for _, value, group in gates.parts_of(field, holdout.columns[field]):
         figures = rates(kind, holdout.labels[group], answered[group])
         cells = [number(value, ".1%" if kind != "regression" else ".4g") for value in figures]
-        yield [f"{field} {found[place]}", f"{sizes[place]:,}", *cells]
+        yield [f"{field} {value}", f"{group.sum():,}", *cells]
 
 
 def rates(kind: str, labels: Any, answered: Any) -> list[float | None]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from evergreen.contract.decoding import ANSWER_BYTES, MAX_ROWS, payload_bytes
+from evergreen.contract.errors import ModelUnavailableError
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import JsonSchema
 
@@ -206,6 +207,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             "unseen": list(self.categories),
         }
         return min(MAX_ROWS, ANSWER_BYTES // payload_bytes(msgspec.json.encode(row).decode()))
+
+    def unavailable(self, reason: str) -> ModelUnavailableError:
+        """Return the error that says why this version cannot be loaded."""
+        return ModelUnavailableError(self.endpoint, self.version, reason)
 
     @property
     def hidden(self) -> frozenset[str]:

@@ -185,8 +185,7 @@ class Registry(msgspec.Struct, frozen=True):
 
     def _create(self, manifest: Manifest, key: str, body: bytes) -> None:
         if not self.store.create(key, body):
-            reason = f"{key} exists already with other content"
-            raise ModelUnavailableError(manifest.endpoint, manifest.version, reason)
+            raise manifest.unavailable(f"{key} exists already with other content")
 
     def manifest(self, endpoint: str, version: str) -> Manifest | None:
         """Return the manifest of a version, or None where there is no such version.
@@ -230,7 +229,7 @@ class Registry(msgspec.Struct, frozen=True):
         # One byte more than there should be tells that it is too large: it may be of any size.
         stored = self.store.get(f"{folder}/{name}", said.bytes + 1) if said else None
         if stored is None or said is None:
-            raise ModelUnavailableError(manifest.endpoint, manifest.version, f"{name} is missing")
+            raise manifest.unavailable(f"{name} is missing")
         found = fingerprint(stored.body)
         if found != said:
             there = f"{found.bytes} bytes with SHA-256 {found.sha256}"

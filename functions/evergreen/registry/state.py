@@ -10,19 +10,10 @@ import msgspec
 
 Status = Literal["candidate", "shadow", "canary", "ab", "champion", "retired", "rejected"]
 Type = Literal[
-    "candidate entered",
-    "candidate refused",
-    "shadow started",
-    "canary started",
-    "canary widened",
-    "challenger rejected",
-    "promoted",
-    "rolled back",
-    "experiment started",
-    "experiment ended",
-    "paused",
-    "resumed",
-]
+    "candidate entered", "candidate refused", "shadow started", "canary started", "canary widened",
+    "challenger rejected", "promoted", "rolled back", "experiment started", "experiment ended",
+    "paused", "resumed",
+]  # fmt: skip
 Verdict = Literal["challenger wins", "champion stays", "inconclusive"]
 
 

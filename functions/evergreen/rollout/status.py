@@ -10,6 +10,8 @@ from evergreen.registry.state import Challenger, Document, Experiment
 from evergreen.rollout import decide
 from evergreen.rollout.evidence import Evidence, Standing, faults, figures, gain, standing
 
+SHOWN = ("at", "waiting", "canary", "champion", "alarms", "broken")  # of the evidence, as it is
+
 
 def seen(
     document: Document, evidence: Evidence, policy: Policy, level: int, newest: Run | None = None
@@ -26,15 +28,10 @@ def seen(
     return {
         "level": level,
         "evidence": {
-            "at": evidence.at,
-            "waiting": evidence.waiting,
+            **{name: getattr(evidence, name) for name in SHOWN},
             "comparison": paired | {"by_day": evidence.paired},
             "watched": watched,
-            "canary": evidence.canary,
-            "champion": evidence.champion,
             "faults": faults(evidence.canary, policy),
-            "alarms": evidence.alarms,
-            "broken": evidence.broken,
         },
         "next": decide.decide(document, evidence, policy, level),
         "waits": waits(document, evidence, policy, level, newest),

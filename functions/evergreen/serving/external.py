@@ -10,7 +10,7 @@ from evergreen.contract.problem import Floats
 from evergreen.contract.rule import Rule, columns_from, probabilities
 from evergreen.contract.schema import Columns
 from evergreen.registry.manifest import Service
-from evergreen.serving.runtime_external import Client, ExternalFile, service_of
+from evergreen.serving.runtime_external import Asked, Client, ExternalFile
 
 MAX_CALLS = 200  # of one training, to score its holdout and what is written down of the version
 
@@ -43,21 +43,21 @@ class External:
         rule: Rule | None = None,
         token_variable: str | None = None,
     ) -> None:
-        self.url = url
-        self.timeout_seconds = timeout_seconds
-        self.cost_per_call = cost_per_call
-        self.currency = currency
+        self.asked = Asked(
+            url=url,
+            timeout_seconds=timeout_seconds,
+            token_variable=token_variable,
+            cost_per_call=cost_per_call,
+            currency=currency,
+        )
         self.rule = rule or Rule()
-        self.token_variable = token_variable
         self.classes_: list[Any] = []
         self._client: Client | None = None
         self.service()
 
     def service(self) -> Service:
         """Return what the manifest says of it."""
-        return service_of(
-            self.url, self.timeout_seconds, self.token_variable, self.cost_per_call, self.currency
-        )
+        return self.asked.service()
 
     def fit(self, frame: Any, labels: npt.NDArray[Any]) -> "External":
         """Fit the rule."""
@@ -97,11 +97,4 @@ class External:
         return msgspec.json.format(msgspec.json.encode(self._file()), indent=2)
 
     def _file(self) -> ExternalFile:
-        return ExternalFile(
-            url=self.url,
-            timeout_seconds=self.timeout_seconds,
-            token_variable=self.token_variable,
-            cost_per_call=self.cost_per_call,
-            currency=self.currency,
-            rule=self.rule.file,
-        )
+        return ExternalFile(rule=self.rule.file, **msgspec.structs.asdict(self.asked))

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.contract.errors import EvergreenError, ModelUnavailableError, worded
+from evergreen.contract.errors import EvergreenError, worded
 from evergreen.contract.schema import Score, columns_of, short, texts_of
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
@@ -118,14 +118,10 @@ def load(
     except EvergreenError:
         raise
     except Exception as error:  # neither runtime has a base class of its own
-        reason = worded(error)
-        raise ModelUnavailableError(manifest.endpoint, manifest.version, reason) from error
+        raise manifest.unavailable(worded(error)) from error
     if not difference <= GOLDEN_TOLERANCE:
-        raise ModelUnavailableError(
-            manifest.endpoint,
-            manifest.version,
-            f"its golden rows score {difference:.2g} away from what training recorded",
-        )
+        away = f"its golden rows score {difference:.2g} away from what training recorded"
+        raise manifest.unavailable(away)
     return model
 
 
@@ -135,11 +131,9 @@ def fetch(
     """Load a version from the registry, after its bytes have been verified."""
     artifact = artifact_of(manifest.kind, serving_runtime)
     if artifact not in manifest.artifacts:
-        raise ModelUnavailableError(
-            manifest.endpoint,
-            manifest.version,
+        raise manifest.unavailable(
             f"it has no {artifact}, as it was trained under another ServingRuntime: deploy with "
-            f"that one, or train again under ServingRuntime={serving_runtime}",
+            f"that one, or train again under ServingRuntime={serving_runtime}"
         )
     body = registry.artifact(manifest, artifact)
     return load(manifest, body, serving_runtime, to_serve=to_serve)

@@ -29,6 +29,8 @@ from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import artifact_of, fetch
 
+EXTERNAL = "another service answered over HTTP: what it would say today proves nothing of then"
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a replay: what was done, in words, and its figures."""
@@ -114,13 +116,8 @@ def replay(
     steps = [_captured(recorded, captures), _answered(recorded)]
 
     def ended(identical: bool | None, *more: Step) -> Replay:
-        return Replay(
-            id=prediction,
-            endpoint=recorded.endpoint,
-            version=recorded.version,
-            identical=identical,
-            steps=[*steps, *more],
-        )
+        own = {"endpoint": recorded.endpoint, "version": recorded.version}
+        return Replay(id=prediction, identical=identical, steps=[*steps, *more], **own)
 
     try:
         manifest = registry.manifest(recorded.endpoint, recorded.version)
@@ -130,10 +127,13 @@ def replay(
             )
         steps.append(_versioned(registry, manifest))
         if manifest.kind == "external" and recorded.failed != recorded.version:
-            return ended(None, _external())
+            said = (
+                "another service answered over HTTP: what it would say today proves nothing of then"
+            )
+            return ended(None, _step("stopped", said))
         model = fetch(registry, manifest, runtime, to_serve=False)
     except EvergreenError as error:
-        return ended(None, Step(step="stopped", text=str(error)))
+        return ended(None, _step("stopped", str(error)))
     steps += [
         _verified(manifest, artifact_of(manifest.kind, runtime)),
         _libraries(manifest, libraries),
@@ -144,6 +144,10 @@ def replay(
     return ended(*_compared(recorded, answers[place], gap=_gap(captures)))
 
 
+def _step(step: str, text: str, /, **figures: Any) -> Step:
+    return Step(step=step, text=text, figures=figures)
+
+
 def _captured(recorded: Capture, captures: list[Capture]) -> Step:
     others = len(captures) - 1
     text = f"asked of {recorded.endpoint} at {recorded.time:%Y-%m-%d %H:%M:%S} UTC"
@@ -151,11 +155,7 @@ def _captured(recorded: Capture, captures: list[Capture]) -> Step:
         text += f", with {others:,} more row{'s' * (others > 1)} in the same request"
     if gap := _gap(captures):
         text += f"; {gap:,} row{'s' * (gap > 1)} of the request were not recorded"
-    return Step(
-        step="capture",
-        text=text,
-        figures={"time": recorded.time, "rows": len(captures), "key": recorded.key},
-    )
+    return _step("capture", text, time=recorded.time, rows=len(captures), key=recorded.key)
 
 
 def _gap(captures: list[Capture]) -> int:
@@ -173,47 +173,30 @@ def _answered(recorded: Capture) -> Step:
     }.get(recorded.variant, recorded.variant)
     if recorded.failed == recorded.version:
         why += ", by its rule, as its service was away"
-    return Step(
-        step="answered by",
-        text=f"{recorded.version} answered {why}",
-        figures={"variant": recorded.variant, "failed": recorded.failed, "ms": recorded.ms},
-    )
+    figures = {"variant": recorded.variant, "failed": recorded.failed, "ms": recorded.ms}
+    return _step("answered by", f"{recorded.version} answered {why}", **figures)
 
 
 def _versioned(registry: Registry, manifest: Manifest) -> Step:
     lineage = manifest.lineage
-    return Step(
-        step="version",
-        text=(
-            f"{manifest.version} is {manifest.candidate}, trained on {lineage.fitted_rows:,} rows "
-            f"until {lineage.fitted_until:%Y-%m-%d}, run {lineage.run}"
-        ),
-        figures={
-            "manifest_sha256": registry.manifest_sha256(manifest.endpoint, manifest.version),
-            "data_sha256": lineage.data_sha256,
-            "code_sha256": lineage.code_sha256,
-            "kind": manifest.kind,
-        },
-    )
-
-
-def _external() -> Step:
-    return Step(
-        step="stopped",
-        text="another service answered over HTTP: what it would say today proves nothing of then",
+    return _step(
+        "version",
+        f"{manifest.version} is {manifest.candidate}, trained on {lineage.fitted_rows:,} rows "
+        f"until {lineage.fitted_until:%Y-%m-%d}, run {lineage.run}",
+        manifest_sha256=registry.manifest_sha256(manifest.endpoint, manifest.version),
+        data_sha256=lineage.data_sha256,
+        code_sha256=lineage.code_sha256,
+        kind=manifest.kind,
     )
 
 
 def _verified(manifest: Manifest, name: str) -> Step:
     artifact = manifest.artifacts[name]
-    return Step(
-        step="artifact",
-        text=(
-            f"{name} has {artifact.bytes:,} bytes and SHA-256 {artifact.sha256[:12]}…, as its "
-            f"manifest says; it scores {len(manifest.golden)} golden rows as in training"
-        ),
-        figures={"name": name, "bytes": artifact.bytes, "sha256": artifact.sha256},
+    text = (
+        f"{name} has {artifact.bytes:,} bytes and SHA-256 {artifact.sha256[:12]}…, as its "
+        f"manifest says; it scores {len(manifest.golden)} golden rows as in training"
     )
+    return _step("artifact", text, name=name, bytes=artifact.bytes, sha256=artifact.sha256)
 
 
 def _libraries(manifest: Manifest, now: Mapping[str, str]) -> Step:
@@ -222,11 +205,8 @@ def _libraries(manifest: Manifest, now: Mapping[str, str]) -> Step:
         for name, then in manifest.libraries.items()
         if now.get(name) != then
     ]
-    return Step(
-        step="libraries",
-        text="; ".join(other) or "the same as in training",
-        figures={"then": manifest.libraries, "now": dict(now)},
-    )
+    text = "; ".join(other) or "the same as in training"
+    return _step("libraries", text, then=manifest.libraries, now=dict(now))
 
 
 def _features(recorded: Capture, hidden: Collection[str]) -> Step:
@@ -245,19 +225,9 @@ def _compared(recorded: Capture, answer: Mapping[str, Any], gap: int) -> tuple[b
         verdict = f"not identical: off by {_distance(recorded.score, answer['score']):.3g}"
         if gap:
             verdict += ", and rows of the request are missing"
-    return (
-        identical,
-        Step(
-            step="recorded",
-            text=f"score {recorded.score!r}, label {recorded.label!r}",
-            figures=then,
-        ),
-        Step(
-            step="replayed",
-            text=f"{text}: {verdict}",
-            figures=dict(answer) | {"identical": identical},
-        ),
-    )
+    recorded_as = f"score {recorded.score!r}, label {recorded.label!r}"
+    replayed = _step("replayed", f"{text}: {verdict}", **answer, identical=identical)
+    return identical, _step("recorded", recorded_as, **then), replayed
 
 
 def _distance(one: float, other: float) -> float:

@@ -36,46 +36,37 @@ _FAILURES = (ExternalError, urllib3.exceptions.HTTPError, OSError, ValueError, R
 LOCAL = ("127.0.0.1", "localhost")
 
 
-class ExternalFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The artifact external.json.
-
-    token_variable: the environment variable with the service's bearer token. rule: what answers
-    while the service does not.
-    """
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How a service is asked; token_variable: the environment variable with its bearer token."""
 
     url: str
     timeout_seconds: float
     token_variable: str | None
     cost_per_call: float
     currency: str
-    rule: RuleFile
 
     def service(self) -> Service:
         """Return what a manifest says of it. Raises ValueError where it may not be asked."""
-        return service_of(
-            self.url, self.timeout_seconds, self.token_variable, self.cost_per_call, self.currency
-        )
+        found = urllib3.util.parse_url(self.url)
+        host, seconds, cost = found.host or "", self.timeout_seconds, self.cost_per_call
+        if found.scheme != "https" and not (found.scheme == "http" and host in LOCAL):
+            raise ValueError(f"{self.url!r} must begin with https:// (http:// only for 127.0.0.1)")
+        if not host or found.auth:
+            raise ValueError("a url needs a host and no password: see token_variable")
+        if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
+            raise ValueError(f"timeout_seconds must be over 0 and at most {MAX_TIMEOUT_SECONDS:g}")
+        if not 0 <= cost < float("inf"):
+            raise ValueError("cost_per_call must be a number that is not negative")
+        if self.token_variable is not None and not TOKEN.fullmatch(self.token_variable):
+            raise ValueError(f"token_variable {self.token_variable!r} must begin with EXTERNAL_")
+        about = {"timeout_seconds": seconds, "cost_per_call": cost}
+        return Service(host=host, currency=self.currency, **about)
 
 
-def service_of(
-    url: str, timeout_seconds: float, token_variable: str | None, cost: float, currency: str
-) -> Service:
-    """Return what a manifest says of a service. Raises ValueError where it may not be asked."""
-    found = urllib3.util.parse_url(url)
-    host = found.host or ""
-    if found.scheme != "https" and not (found.scheme == "http" and host in LOCAL):
-        raise ValueError(f"{url!r} must begin with https:// (http:// only for 127.0.0.1)")
-    if not host or found.auth:
-        raise ValueError("a url needs a host and no password: see token_variable")
-    if not 0 < timeout_seconds <= MAX_TIMEOUT_SECONDS:
-        raise ValueError(f"timeout_seconds must be over 0 and at most {MAX_TIMEOUT_SECONDS:g}")
-    if not 0 <= cost < float("inf"):
-        raise ValueError("cost_per_call must be a number that is not negative")
-    if token_variable is not None and not TOKEN.fullmatch(token_variable):
-        raise ValueError(f"token_variable {token_variable!r} must begin with EXTERNAL_")
-    return Service(
-        host=host, timeout_seconds=timeout_seconds, cost_per_call=cost, currency=currency
-    )
+class ExternalFile(Asked, frozen=True, kw_only=True):
+    """The artifact external.json; rule: what answers while the service does not."""
+
+    rule: RuleFile
 
 
 def check(manifest: Manifest) -> None:

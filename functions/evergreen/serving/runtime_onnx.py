@@ -5,7 +5,6 @@ from typing import Any
 
 import onnxruntime
 
-from evergreen.contract.errors import ModelUnavailableError
 from evergreen.contract.problem import Floats, last_or_all
 from evergreen.contract.schema import Columns, Score
 from evergreen.registry.manifest import Manifest
@@ -40,11 +39,9 @@ def check(manifest: Manifest) -> None:
     """Raise ModelUnavailableError where ONNX Runtime is older than the one that training used."""
     trained, here = manifest.libraries["onnxruntime"], onnxruntime.__version__
     if _release(here) < _release(trained):
-        raise ModelUnavailableError(
-            manifest.endpoint,
-            manifest.version,
+        raise manifest.unavailable(
             f"it was made with ONNX Runtime {trained} and this is {here}: deploy both functions "
-            "from one lock file, or promote a version that was made before",
+            "from one lock file, or promote a version that was made before"
         )
 
 

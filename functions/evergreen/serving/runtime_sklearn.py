@@ -11,7 +11,6 @@ import joblib
 import pandas as pd
 import sklearn
 
-from evergreen.contract.errors import ModelUnavailableError
 from evergreen.contract.problem import Floats, last_or_all
 from evergreen.contract.schema import Columns, Score
 from evergreen.registry.manifest import Manifest
@@ -34,9 +33,7 @@ def check(manifest: Manifest) -> None:
     """Raise ModelUnavailableError unless this is the scikit-learn that training used."""
     trained, here = manifest.libraries["scikit-learn"], sklearn.__version__
     if here != trained:
-        raise ModelUnavailableError(
-            manifest.endpoint,
-            manifest.version,
+        raise manifest.unavailable(
             f"it was made with scikit-learn {trained} and this is {here}, which may answer "
-            "otherwise: train again with this one, or deploy the lock file of then",
+            "otherwise: train again with this one, or deploy the lock file of then"
         )

@@ -45,22 +45,21 @@ def data(examples: Examples, policy: Policy, champion: Model | None, *, by_hand:
         "rows": len(examples), "duplicates": doubled, "max_duplicates": policy.max_duplicates,
         "label_shift": shift, "max_label_shift": policy.max_label_shift,
     }  # fmt: skip
+    wrong = None
     if doubled > policy.max_duplicates:
-        said = (
+        wrong = (
             f"{doubled:.0%} of the rows repeat others, label and time too, more than "
             f"policy.max_duplicates={policy.max_duplicates}: was a file uploaded twice?"
         )
-        return Gate(name="data", passed=False, said=said, figures=figures)
-    if shift is not None and shift > policy.max_label_shift and not by_hand:
-        said = (
+    elif shift is not None and shift > policy.max_label_shift and not by_hand:
+        wrong = (
             f"the labels since the champion's are unlike those (PSI {shift:.2f}, more than "
             f"policy.max_label_shift={policy.max_label_shift}): look at them, and train by hand "
             "where the world is so, or raise that"
         )
-        return Gate(name="data", passed=False, said=said, figures=figures)
     known = "" if shift is None else f", labels PSI {shift:.2f} from the champion's"
-    said = f"{len(examples):,} rows, {doubled:.1%} repeated{known}"
-    return Gate(name="data", passed=True, said=said, figures=figures)
+    said = wrong or f"{len(examples):,} rows, {doubled:.1%} repeated{known}"
+    return Gate(name="data", passed=wrong is None, said=said, figures=figures)
 
 
 def _label_shift(examples: Examples, champion: Model | None) -> float | None:

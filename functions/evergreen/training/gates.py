@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.contract.schema import KEPT_TEXT
+from evergreen.monitoring.performance import by_tenth
 from evergreen.registry.manifest import Gate
 
 LEVEL = 0.05  # one-sided
 RESAMPLES = 2_000
-TENTHS = 10
 MORE_CALIBRATION_ERROR = 0.05  # than the champion's
 MIN_SLICE_ROWS = 100
 MIN_SLICE_DAYS = 3  # the bootstrap draws days
@@ -94,7 +94,7 @@ def slices_of(
     fields: by name, the value of each row, shape (rows,). The level of the intervals is divided by
     the number of slices: of twenty that are alike, one looks worse at 5 %.
     """
-    parts = [part for name, values in fields.items() for part in _parts(name, values)]
+    parts = [part for name, values in fields.items() for part in parts_of(name, values)]
     large = [rows for _, _, rows in parts if _is_large(days[rows])]
     level = LEVEL / max(len(large), 1)
     found = []
@@ -108,9 +108,10 @@ def slices_of(
     return found
 
 
-def _parts(
+def parts_of(
     name: str, values: npt.NDArray[np.generic]
 ) -> Iterable[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """Yield the field, a value and which rows have it, for the most frequent values."""
     texts = np.array([str(value)[:KEPT_TEXT] for value in values.tolist()])
     found, counts = np.unique(texts, return_counts=True)
     for place in np.argsort(-counts, kind="stable")[:MAX_VALUES]:
@@ -132,12 +133,7 @@ def calibration_error(scores: Floats, hits: npt.NDArray[np.bool_]) -> float:
     >>> round(calibration_error(np.full(1000, 0.75), np.arange(1000) < 250), 2)
     0.49
     """
-    tenths = np.clip((scores * TENTHS).astype(int), 0, TENTHS - 1)
-    rows = np.bincount(tenths, minlength=TENTHS)
-    told, found = (
-        np.bincount(tenths, weights=values, minlength=TENTHS) / np.maximum(rows, 1)
-        for values in (scores, hits)
-    )
+    rows, told, found = by_tenth(scores, hits)
     chance = np.sqrt(2 * told * (1 - told) / (np.pi * np.maximum(rows, 1)))
     return max(0.0, float(((np.abs(told - found) - chance) * rows).sum() / rows.sum()))
 
@@ -151,14 +147,13 @@ def fit(loss: float, constant: float, simple: float, over: Improvement, metric: 
     over: the improvement over the tree; a few days of holdout often put it ahead by chance.
     """
     figures = {"loss": loss, "constant": constant, "simple": simple, "upper": over.upper}
-    said = f"{metric} {loss:.4f} does not beat the constant's {constant:.4f}"
-    if not loss < constant:
-        return Gate(name="fit", passed=False, said=said, figures=figures)
-    said = f"{metric} {loss:.4f} is surely worse than the {simple:.4f} of a simple tree"
-    if not over.upper >= 0:
-        return Gate(name="fit", passed=False, said=said, figures=figures)
     said = f"{metric} {loss:.4f}, a constant's {constant:.4f}, a simple tree's {simple:.4f}"
-    return Gate(name="fit", passed=True, said=said, figures=figures)
+    passed = loss < constant and over.upper >= 0
+    if not loss < constant:
+        said = f"{metric} {loss:.4f} does not beat the constant's {constant:.4f}"
+    elif not passed:
+        said = f"{metric} {loss:.4f} is surely worse than the {simple:.4f} of a simple tree"
+    return Gate(name="fit", passed=passed, said=said, figures=figures)
 
 
 def another(same: bool) -> Gate:
@@ -192,11 +187,8 @@ def slices(found: Sequence[Slice], margin: float) -> Gate:
     """No slice may surely be worse than the champion by more than the margin."""
     compared = [(part, part.over) for part in found if part.over]
     if not compared:
-        return Gate(
-            name="slices",
-            passed=True,
-            said="nothing to compare: no champion, or no slice with enough rows",
-        )
+        alone = "nothing to compare: no champion, or no slice with enough rows"
+        return Gate(name="slices", passed=True, said=alone)
     part, over = min(compared, key=lambda pair: pair[1].upper)
     figures = {
         "slices": len(compared), "worst": f"{part.field} {part.value}", "rows": part.rows,
@@ -261,10 +253,6 @@ def latency(milliseconds: float | None, limit: int) -> Gate:
     if milliseconds is None:
         return Gate(name="latency", passed=True, said="not measured: it asks another service")
     passed = milliseconds <= limit
-    said = "is scored within" if passed else "takes more to score than"
-    return Gate(
-        name="latency",
-        passed=passed,
-        said=f"a row {said} policy.max_latency_ms={limit}",
-        figures={"limit": limit},
-    )
+    takes = "is scored within" if passed else "takes more to score than"
+    said = f"a row {takes} policy.max_latency_ms={limit}"
+    return Gate(name="latency", passed=passed, said=said, figures={"limit": limit})

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,15 +109,10 @@ def blaming(what: str, candidate: str, way_out: str = "") -> Iterator[None]:
         error.add_note(f"of the candidate {candidate}")
         words = str(error)
         hints = [hint for known, hint in HINTS.items() if known in words]
-        frames, trace = [], error.__traceback__
-        while trace:
-            frames.append(trace.tb_frame)
-            trace = trace.tb_next
-        by = _estimator(reversed(frames))
+        by = _estimator(reversed(list(traceback.walk_tb(error.__traceback__))))
         said = f"{what}: {worded(error)}{by and f', raised by {by}'}"
-        raise CandidateError(
-            "; ".join([said, *hints[:1], *([way_out] if way_out else [])])
-        ) from error
+        parts = [said, *hints[:1], way_out]
+        raise CandidateError("; ".join(filter(None, parts))) from error
 
 
 @contextmanager
@@ -124,7 +120,7 @@ def noting(found: dict[str, None]) -> Iterator[None]:
     """Note the kinds of warnings, and which estimator warned; their words may quote a row."""
 
     def note(_: Any, category: type[Warning], *__: Any) -> None:
-        by = _estimator(_outwards(sys._getframe()))
+        by = _estimator(traceback.walk_stack(sys._getframe()))
         hint = ": raise max_iter, or scale the numbers" if category is ConvergenceWarning else ""
         found[f"{category.__name__}{by and f' by {by}'}{hint}"] = None
 
@@ -136,13 +132,7 @@ def noting(found: dict[str, None]) -> Iterator[None]:
         yield
 
 
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame:
-        yield frame
-        frame = frame.f_back
-
-
-def _estimator(frames: Iterator[FrameType]) -> str:
+def _estimator(frames: Iterator[tuple[FrameType, int]]) -> str:
     """Return the class of the first estimator that is at work in some frames, or nothing."""
-    selves = (frame.f_locals.get("self") for frame in frames)
+    selves = (frame.f_locals.get("self") for frame, _ in frames)
     return next((type(each).__name__ for each in selves if isinstance(each, BaseEstimator)), "")

@@ -139,18 +139,10 @@ def _train(job: Job, run: Run, seen: Seen | None) -> tuple[Run, Trained | None]:
             reason = "nothing has been added to the data since the last training"
             return _ended(job, run, "skipped", reason), None
         champion = run_records.champion_of(job.name, job.registry, seen, job.runtime)
-        request = Request(
-            job.name,
-            run.run,
-            run.trigger,
-            run.at,
-            job.seed,
-            job.code,
-            job.runtime,
-            fallback=run_records.needs_fallback(job.registry, seen, schema, job.endpoint),
-            rule=seen.document.fallback if seen else None,
-            until=job.until,
-        )
+        asked = job.name, run.run, run.trigger, run.at, job.seed, job.code, job.runtime
+        fallback = run_records.needs_fallback(job.registry, seen, schema, job.endpoint)
+        rule = seen.document.fallback if seen else None
+        request = Request(*asked, fallback=fallback, rule=rule, until=job.until)
         trained = train_version.train(request, job.endpoint, schema, data.examples, champion, _tell)
         return run, trained.with_card(job.card(trained, job.endpoint))
     except DataError as error:
@@ -225,12 +217,7 @@ def _ended(job: Job, run: Run, outcome: str, reason: str, version: str | None = 
 
 
 def _model_trained(name: str, run: Run, manifest: Manifest) -> events.Event:
-    return events.ModelTrained(
-        endpoint=name,
-        run=run.run,
-        trigger=run.trigger,
-        version=manifest.version,
-        candidate=manifest.candidate,
-        metric=manifest.problem.metric,
-        loss=manifest.metrics.loss,
-    )
+    about = {"endpoint": name, "run": run.run, "trigger": run.trigger}
+    about |= {"version": manifest.version, "candidate": manifest.candidate}
+    loss = manifest.metrics.loss
+    return events.ModelTrained(metric=manifest.problem.metric, loss=loss, **about)

@@ -15,6 +15,8 @@ from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Decision, Document
 from evergreen.serving import model
 
+DATA = ("sha256", "rows", "start", "end")  # what is recorded of the data of a run
+
 
 def decision_by(run: Run, registry: Registry, seen: Seen | None) -> Decision | None:
     """Return the decision that an earlier attempt at this run made before it was cut off."""
@@ -49,20 +51,16 @@ def in_flight(registry: Registry, document: Document) -> str | None:
 def data_of(examples: Examples) -> dict[str, Any]:
     """Return what a run's record says of the data: which rows, and their hash."""
     start, end = utc(examples.times[0]), utc(examples.times[-1])
-    return {"sha256": examples.sha256(), "rows": len(examples), "start": start, "end": end}
+    return dict(zip(DATA, (examples.sha256(), len(examples), start, end), strict=True))
 
 
 def made_from_same(
-    last: Manifest,
-    data_sha256: str | None,
-    code_sha256: str,
-    libraries: dict[str, str],
-    runtime: str,
+    last: Manifest, data_sha256: str | None, code: str, libraries: dict[str, str], runtime: str
 ) -> bool:
     """Say whether a training would be from what the last one was from, for the same runtime."""
     made_from = (last.lineage.data_sha256, last.lineage.code_sha256, last.libraries)
     served = model.artifact_of(last.kind, runtime) in last.artifacts
-    return served and made_from == (data_sha256, code_sha256, libraries)
+    return served and made_from == (data_sha256, code, libraries)
 
 
 def champion_of(
@@ -96,12 +94,7 @@ def described(run: Run, version: Manifest) -> Run:
     best = next((each for each in metrics.candidates if each.loss == metrics.loss), None)
     return msgspec.structs.replace(
         run,
-        data={
-            "sha256": made_from.data_sha256,
-            "rows": made_from.data_rows,
-            "start": made_from.data_start,
-            "end": made_from.data_end,
-        },
+        data={name: getattr(made_from, f"data_{name}") for name in DATA},
         code_sha256=made_from.code_sha256,
         libraries=version.libraries,
         previous=made_from.previous,

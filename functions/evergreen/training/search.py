@@ -57,11 +57,8 @@ def affordable(seconds: float, fit_seconds: float, most: int) -> int:
     >>> affordable(60.0, 1.0, 1000), affordable(0.5, 1.0, 1000)
     (111, 0)
     """
-    found = 0
-    for tried in range(2, min(most, MAX_TRIED) + 1):
-        if _cost(tried) * fit_seconds <= seconds:
-            found = tried
-    return found
+    tries = range(2, min(most, MAX_TRIED) + 1)
+    return max((n for n in tries if _cost(n) * fit_seconds <= seconds), default=0)
 
 
 def _cost(tried: int) -> float:

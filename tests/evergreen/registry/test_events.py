@@ -18,8 +18,6 @@ Announced = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 EXAMPLES = [
     events.RetrainRequested(endpoint=NAME, time=given.NOW, trigger="schedule"),
-    events.CheckRequested(endpoint=NAME, time=given.NOW),
-    events.RolloutRequested(endpoint=NAME, time=given.NOW),
     events.TrainingSkipped(endpoint=NAME, run="r", trigger="drift", reason="too soon"),
     events.ModelTrained(
         endpoint=NAME,
@@ -69,7 +67,7 @@ def test_every_event_arrives_under_its_name_in_words(announced: Announced) -> No
     events.emit(clients.events(), *EXAMPLES)
 
     found = dict(announced())
-    assert set(found) == set(events.TYPES)
+    assert set(found) == set(events.TYPES) - {"Check Requested", "Rollout Requested"}  # no news
     for name, detail in found.items():
         assert msgspec.convert(detail, events.TYPES[name]) in EXAMPLES
 

@@ -45,18 +45,14 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     Its last output holds the scores: the probabilities of all classes, or a regression's values.
     Raises CandidateError where there is no converter for one of its steps.
     """
-    types = [
-        (
-            name,
-            StringTensorType([None, 1])
-            if is_text(schema["properties"][name])
-            else FloatTensorType([None, 1]),
-        )
-        for name in inputs
-    ]
+    kinds = {True: StringTensorType, False: FloatTensorType}
+    types = [(name, kinds[is_text(schema["properties"][name])]([None, 1])) for name in inputs]
+    own = ESTIMATORS | TRANSFORMERS | dict.fromkeys(ENCODERS, encoders.convert)
+    shapes: dict[type, Any] = dict.fromkeys(ENCODERS, encoders.declare_encoded)
     last = last_step(pipeline)
     boosting.register(convert_trees)
-    exact = type(last) in ESTIMATORS or hasattr(last, "booster_")
+    if type(last) in ESTIMATORS or hasattr(last, "booster_"):
+        shapes[type(last)] = declare_float64
     try:
         model = skl2onnx.convert_sklearn(
             pipeline,
@@ -64,11 +60,8 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
             initial_types=types,
             options={"zipmap": False} if is_classifier(pipeline) else None,
             target_opset=OPSET,
-            custom_conversion_functions=ESTIMATORS
-            | TRANSFORMERS
-            | dict.fromkeys(ENCODERS, encoders.convert),
-            custom_shape_calculators=dict.fromkeys(ENCODERS, encoders.declare_encoded)
-            | ({type(last): declare_float64} if exact else {}),
+            custom_conversion_functions=own,
+            custom_shape_calculators=shapes,
         )
     except Exception as error:  # converters raise whatever they like
         reason = worded(error)

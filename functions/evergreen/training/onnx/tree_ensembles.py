@@ -71,34 +71,18 @@ def _grown(grown: Any, rate: float, column: int, target: int) -> Trees:
     value = rate * grown.value[:, 0, column]
     if len(value) == 1:
         return constant(value[0], target)
-    left, right = grown.children_left, grown.children_right
-    leaf = left == -1
-    return Trees(
-        leaf,
-        grown.feature,
-        grown.threshold,
-        left,
-        right,
-        grown.missing_go_to_left,
-        value,
-        np.full(len(value), target),
-    )
+    leaf, targets = grown.children_left == -1, np.full(len(value), target)
+    split = grown.feature, grown.threshold, grown.children_left, grown.children_right
+    return Trees(leaf, *split, grown.missing_go_to_left, value, targets)
 
 
 def _boosted(nodes: Values, target: int) -> Trees:
     if len(nodes) == 1:
         return constant(nodes["value"][0], target)
-    left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
-    return Trees(
-        nodes["is_leaf"] == 1,
-        nodes["feature_idx"],
-        nodes["num_threshold"],
-        left,
-        right,
-        nodes["missing_go_to_left"],
-        nodes["value"],
-        np.full(len(nodes), target),
-    )
+    below = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
+    split = nodes["feature_idx"], nodes["num_threshold"], *below
+    last = nodes["missing_go_to_left"], nodes["value"], np.full(len(nodes), target)
+    return Trees(nodes["is_leaf"] == 1, *split, *last)
 
 
 def trees_from(nodes: Sequence[tuple[Any, ...]], target: int) -> Trees:

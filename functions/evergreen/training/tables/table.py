@@ -31,13 +31,8 @@ MAX_BYTES = 400_000_000  # of an object
 MAX_SIZE = 1_000_000_000  # bytes that the table of a text file takes up
 BATCH = 200_000  # values that are converted at once
 DTYPES = {float: "float64", int: "Int64", bool: "boolean", str: "str"}
-KINDS: tuple[Any, ...] = (
-    str,
-    (bool, np.bool_),
-    (Decimal, Real),
-    date,
-    timedelta,
-)  # that one column does not mix
+# Kinds of values that one column does not mix.
+KINDS: tuple[Any, ...] = (str, (bool, np.bool_), (Decimal, Real), date, timedelta)
 STATED: tuple[tuple[set[type], str], ...] = (  # what JSON says of a column by its values
     ({bool}, "boolean"),
     ({int}, "Int64"),
@@ -117,10 +112,7 @@ def _other_kind(column: "pd.Series[Any]") -> int:
     if column.dtype != object or all(issubclass(each, str) for each in set(map(type, found))):
         return 0
     kinds = [
-        (
-            next((n for n, kind in enumerate(KINDS) if isinstance(value, kind)), None),
-            getattr(value, "tzinfo", None) is None,
-        )
+        ([isinstance(value, kind) for kind in KINDS], getattr(value, "tzinfo", None) is None)
         for value in found
     ]
     return next((row for row, kind in zip(found.index, kinds, strict=True) if kind != kinds[0]), 0)
