@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import bootstrap
@@ -45,22 +46,7 @@ def retrain(request: Request) -> Answer:
     return answer(202, {"endpoint": subject.name, "time": now, "run": run})
 
 
-def approve(request: Request) -> Answer:
-    """Promote the candidate that waits, unless it has become stale."""
-    return _on_version(request, manual_actions.approve)
-
-
-def promote(request: Request) -> Answer:
-    """Promote a candidate or a challenger at once."""
-    return _on_version(request, manual_actions.promote)
-
-
-def reject(request: Request) -> Answer:
-    """Reject a candidate or a challenger."""
-    return _on_version(request, manual_actions.reject)
-
-
-def _on_version(request: Request, decide: Callable[[Subject, Order, str], Document]) -> Answer:
+def _on_version(decide: Callable[[Subject, Order, str], Document], request: Request) -> Answer:
     asked = bodies.decoded(request.json_body(), bodies.VersionAsked)
     return _decided(decide(_subject(request), _order(request, asked), asked.version))
 
@@ -72,16 +58,9 @@ def roll_back(request: Request) -> Answer:
     return _decided(manual_actions.roll_back(subject, order, asked.version))
 
 
-def pause(request: Request) -> Answer:
-    """Let triggers and rollout stand still; predictions go on."""
+def _on_endpoint(decide: Callable[[Subject, Order], Document], request: Request) -> Answer:
     order = _order(request, bodies.decoded(request.json_body(), bodies.Asked))
-    return _decided(manual_actions.switch(_subject(request), order, "paused"))
-
-
-def resume(request: Request) -> Answer:
-    """Let triggers and rollout go on."""
-    order = _order(request, bodies.decoded(request.json_body(), bodies.Asked))
-    return _decided(manual_actions.switch(_subject(request), order, "resumed"))
+    return _decided(decide(_subject(request), order))
 
 
 def start_experiment(request: Request) -> Answer:
@@ -89,12 +68,6 @@ def start_experiment(request: Request) -> Answer:
     asked = bodies.decoded(request.json_body(), bodies.ExperimentAsked)
     order = Order(asked.generation, _caller(request), asked.hypothesis, datetime.now(UTC))
     return _decided(manual_actions.start_experiment(_subject(request), order, asked))
-
-
-def stop_experiment(request: Request) -> Answer:
-    """End the A/B test with the verdict that its figures give now."""
-    order = _order(request, bodies.decoded(request.json_body(), bodies.Asked))
-    return _decided(manual_actions.stop_experiment(_subject(request), order))
 
 
 def experiments(request: Request) -> Answer:
@@ -219,9 +192,16 @@ def _decided(document: Document) -> Answer:
 
 
 OPERATIONS = operations(
-    retrain, approve, reject, promote, roll_back, pause, resume, start_experiment, stop_experiment,
-    experiments, show_status, decisions, decision, explained, prediction,
-)  # fmt: skip
+    retrain, roll_back, start_experiment, experiments, show_status, decisions, decision, explained,
+    prediction,
+) | {
+    "approve": partial(_on_version, manual_actions.approve),
+    "reject": partial(_on_version, manual_actions.reject),
+    "promote": partial(_on_version, manual_actions.promote),
+    "pause": partial(_on_endpoint, partial(manual_actions.switch, to="paused")),
+    "resume": partial(_on_endpoint, partial(manual_actions.switch, to="resumed")),
+    "stop_experiment": partial(_on_endpoint, manual_actions.stop_experiment),
+}  # fmt: skip
 
 
 @observed

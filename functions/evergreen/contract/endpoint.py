@@ -123,12 +123,8 @@ class Policy:
         True
         """
         day = slot.astimezone(UTC)
-        return {
-            "daily": True,
-            "weekly": day.weekday() == 0,
-            "monthly": day.day == 1,
-            "never": False,
-        }[self.schedule]
+        due = {"daily": True, "weekly": day.weekday() == 0, "monthly": day.day == 1}
+        return due.get(self.schedule, False)  # `never`
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
-from scipy.stats import chi2
+from scipy.stats import chisquare
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,15 +52,6 @@ def bound(days: Sequence[float] | Floats, alpha: float) -> Bound | None:
     return Bound(len(values), mean, mean - width, mean + width)
 
 
-def unpaired(control: Sequence[float], treatment: Sequence[float], alpha: float) -> Bound | None:
-    """Return the same for control - treatment, day by day; both have a value for each day.
-
-    Different people were asked on either side, so days differ more than when the same rows are
-    scored twice; what moves both sides on one day still cancels out.
-    """
-    return bound(np.asarray(control) - np.asarray(treatment), alpha)
-
-
 def radius(n: int | npt.NDArray[np.int_], alpha: float) -> Floats:
     """Return how many standard deviations the sequence reaches from the mean after n days.
 
@@ -93,9 +84,7 @@ def e_excess(events: int, rows: int, limit: float) -> float:
 
 def mismatch(found: Sequence[int], shares: Sequence[float]) -> float:
     """Return the chance of so unlike a split as `found` when each arm was to get its share."""
-    counts, expected = np.array(found, float), np.array(shares, float) / sum(shares)
-    total = counts.sum()
-    if not total:
+    if not sum(found):
         return 1.0
-    statistic = float(((counts - total * expected) ** 2 / (total * expected)).sum())
-    return float(chi2.sf(statistic, len(counts) - 1))
+    expected = np.array(shares, float) / sum(shares) * sum(found)
+    return float(chisquare(found, expected).pvalue)

@@ -42,6 +42,10 @@ def decide(document: Document, evidence: Evidence, policy: Policy, level: int) -
     return change and msgspec.structs.replace(change, policy=policy.rules)
 
 
+def _change(kind: Type, version: str, reason: str, **more: Any) -> Change:
+    return Change(type=kind, version=version, by=BY, reason=reason, **more)
+
+
 def _watch(document: Document, evidence: Evidence, policy: Policy) -> Change | None:
     """Roll back a young champion that turns out to be worse than the one before it.
 
@@ -63,14 +67,8 @@ def _watch(document: Document, evidence: Evidence, policy: Policy) -> Change | N
         )
     if not reasons:
         return None
-    return Change(
-        type="rolled back",
-        version=document.previous,
-        by=BY,
-        reason="; ".join(reasons),
-        figures=figures(evidence.watched, back)
-        | {"champion": msgspec.to_builtins(evidence.champion)},
-    )
+    known = figures(evidence.watched, back) | {"champion": msgspec.to_builtins(evidence.champion)}
+    return _change("rolled back", document.previous, "; ".join(reasons), figures=known)
 
 
 def _compare(
@@ -83,9 +81,7 @@ def _compare(
         known |= {"canary": msgspec.to_builtins(evidence.canary)}
 
     def change(kind: Type, reason: str, share: float = 0.0) -> Change:
-        return Change(
-            type=kind, version=challenger.version, by=BY, reason=reason, figures=known, share=share
-        )
+        return _change(kind, challenger.version, reason, figures=known, share=share)
 
     if challenger.version in evidence.broken:
         return change("challenger rejected", evidence.broken[challenger.version])
@@ -160,12 +156,9 @@ def _admit(document: Document, evidence: Evidence) -> Change | None:
             wrong = stale(waiting.compared_with, document.champion)
         elif waiting.alone:
             return None  # without a comparison a person has to say so
-    return Change(
-        type="challenger rejected" if wrong else "shadow started",
-        version=candidate,
-        by=BY,
-        reason=wrong or "it passed the gate against the champion",
-    )
+    if wrong:
+        return _change("challenger rejected", candidate, wrong)
+    return _change("shadow started", candidate, "it passed the gate against the champion")
 
 
 def _judge(
@@ -189,14 +182,9 @@ def _judge(
     ready = enough and days >= policy.shadow_days
 
     def ended(verdict: Any, reason: str) -> Change:
-        return Change(
-            type="promoted" if verdict == "challenger wins" and wins else "experiment ended",
-            version=experiment.treatment,
-            by=BY,
-            reason=reason,
-            figures=known,
-            verdict=verdict,
-        )
+        promoted = verdict == "challenger wins" and wins
+        kind: Type = "promoted" if promoted else "experiment ended"
+        return _change(kind, experiment.treatment, reason, figures=known, verdict=verdict)
 
     for arm in (experiment.control, experiment.treatment):
         if arm in evidence.broken:

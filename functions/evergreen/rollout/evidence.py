@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from evergreen.contract.endpoint import Policy
-from evergreen.rollout.confidence_sequence import Bound, bound, e_excess, mismatch, unpaired
+from evergreen.rollout.confidence_sequence import Bound, bound, e_excess, mismatch
 
 FAILURES = 0.01  # of its requests a version may leave to others, or be too slow with
 UNLIKE_SPLIT = 0.001  # chance below which the arms of an experiment are not what was asked for
@@ -143,9 +143,8 @@ def standing(evidence: Evidence, shares: tuple[float, float], alpha: float) -> S
     labelled = sum(day.labelled for day in arms[0]), sum(day.labelled for day in arms[1])
     by_day = [{day.day: day for day in arm if day.rows and day.loss is not None} for arm in arms]
     both = [(by_day[0][day], by_day[1][day]) for day in sorted(set(by_day[0]) & set(by_day[1]))]
-    found = unpaired(
-        [one.loss or 0.0 for one, _ in both], [two.loss or 0.0 for _, two in both], alpha
-    )
+    # Other people were asked on either side, but what moves both on one day still cancels out.
+    found = bound([(one.loss or 0.0) - (two.loss or 0.0) for one, two in both], alpha)
     coverage = bound(
         [one.labelled / one.rows - two.labelled / two.rows for one, two in both], UNLIKE_LABELS
     )

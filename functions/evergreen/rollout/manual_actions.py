@@ -70,10 +70,8 @@ def approve(subject: Subject, order: Order, version: str) -> Document:
     manifest, document = _loaded(subject, version).manifest, seen.document
     status = document.statuses.get(version)
     if status != "candidate":
-        raise ForbiddenChangeError(
-            subject.name,
-            f"{version} is {status or 'unknown'}, and no candidate that waits for approval",
-        )
+        reason = f"{version} is {status or 'unknown'}, and no candidate that waits for approval"
+        raise ForbiddenChangeError(subject.name, reason)
     if manifest.lineage.previous != document.champion:
         reason = lifecycle.stale(manifest.lineage.previous, document.champion)
         raise ForbiddenChangeError(subject.name, f"{version} is {reason}")
@@ -173,9 +171,8 @@ def stop_experiment(subject: Subject, order: Order) -> Document:
         raise ForbiddenChangeError(subject.name, "its experiment has no verdict yet")
     found = standing(evidence, decide.split(document, document.experiment), policy.alpha)
     reason = f"{order.reason} ({words(found)})"
-    return _written(
-        subject, order, seen, msgspec.structs.replace(change, by=order.by, reason=reason)
-    )
+    change = msgspec.structs.replace(change, by=order.by, reason=reason)
+    return _written(subject, order, seen, change)
 
 
 # The steps of each

@@ -93,9 +93,8 @@ def _expected(best: "Fitted", hidden: Collection[str]) -> Expected:
     scores = reference_profile.profile_of(problem.top(best.holdout_scores), holdout.times)
     season = scores.delta
     if best.kind != "external":  # which is paid by the call
-        season = reference_profile.profile_of(
-            problem.top(best.score(fitted.columns)), fitted.times
-        ).delta
+        tops = problem.top(best.score(fitted.columns))
+        season = reference_profile.profile_of(tops, fitted.times).delta
     return msgspec.structs.replace(
         found,
         scores=msgspec.structs.replace(scores, delta=season),

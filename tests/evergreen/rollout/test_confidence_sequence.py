@@ -1,5 +1,6 @@
 """Tests that may be looked at every day, beside their formulas and what they promise."""
 
+from datetime import UTC, date, datetime
 from math import comb, log, sqrt
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from evergreen.rollout.confidence_sequence import bound, e_excess, mismatch, unpaired
+from evergreen.rollout.confidence_sequence import bound, e_excess, mismatch
+from evergreen.rollout.evidence import ArmDay, Evidence, standing
 
 values = st.floats(-1, 1, allow_nan=False)
 alphas = st.floats(0.001, 0.4)
@@ -117,12 +119,22 @@ def test_a_gain_of_one_spread_is_found_within_a_month() -> None:
     assert found / 200 > 0.95
 
 
+def arm(losses: "np.typing.NDArray[np.float64]") -> list[ArmDay]:
+    days = (date(2013, 4, 1 + number) for number in range(len(losses)))
+    return [
+        ArmDay(day=day, rows=9, labelled=9, loss=float(loss))
+        for day, loss in zip(days, losses, strict=True)
+    ]
+
+
 def test_what_moves_both_arms_on_a_day_cancels_out() -> None:
     weather = np.random.default_rng(5).normal(0, 1, 30)
     control = 0.5 + weather
     treatment = 0.4 + weather + np.tile([0.01, -0.01], 15)
+    at = datetime(2013, 5, 1, tzinfo=UTC)
 
-    found = unpaired(list(control), list(treatment), 0.05)
+    evidence = Evidence(at, control=arm(control), treatment=arm(treatment))
+    found = standing(evidence, (0.5, 0.5), 0.05).gain
 
     assert found is not None
     assert found.mean == pytest.approx(0.1)
