@@ -21,6 +21,9 @@ START = datetime(2025, 1, 1, tzinfo=UTC)  # a month is like any other: it only c
 HOURS = MONTH / timedelta(hours=1)
 KB, GB = 2**10, 2**30  # bytes
 
+VOLUMES = ((1, 1_000, 1), (100, 10_000, 1), (1, 100_000_000, 1), (1, 100_000_000, 1_000))
+SHARED = 0.1  # of 5 KB a row, where 32 rows share a record
+
 Table = dict[str, float]  # figures, or dollars, by item
 
 FIGURES = tomllib.loads((ROOT / "local" / "cost.toml").read_text())
@@ -63,6 +66,8 @@ def tables(levels: Mapping[str, Template]) -> str:
         _by_level({level: idle(template) for level, template in levels.items()}),
         "**A million predictions a month, one in a request, add**",
         _by_level({level: traffic(template) for level, template in levels.items()}),
+        "**A month at level 4, by volume**",
+        marked.table(["", "requests", "recording", "reading", "together"], volumes(levels["4"])),
         "**Assumed**",
         _listed(ASSUMED, "", "value"),
         "**List prices of us-east-1 in US dollars, as of 2025**",
@@ -136,6 +141,30 @@ def traffic(template: Template) -> Table:
         * stored
         * (_months_of_captures(template) * PRICES["S3 storage, per GB and month"]),
     }
+
+
+def volumes(template: Template) -> list[list[str]]:
+    """Return what many predictions cost, apart from the stack itself.
+
+    Requests: API, Lambda, logs and traces; recording: Firehose and what S3 keeps; reading: runs of
+    compact, check and rollout, by seconds that `make bench-scale` measured.
+    """
+    found = []
+    each = traffic(template)
+    of_requests = sum(list(each.values())[:4])
+    for endpoints, a_day, in_one in VOLUMES:
+        millions = endpoints * a_day * MONTH.days / 1e6
+        recording = millions * (each["Firehose, in steps of 5 KB"] * (1 if in_one == 1 else SHARED))
+        recording += millions * each["captures kept, once the first expire"]
+        seconds = ASSUMED["seconds of compaction, counts and joins, per million predictions"]
+        reading = millions * _lambda(template, "CheckFunction", seconds)
+        reading += (endpoints - 1) * sum(
+            idle(template)[item] for item in idle(template) if "of one endpoint" in item
+        )
+        parts = [millions * of_requests / in_one, recording, reading]
+        text = f"{endpoints} × {a_day:,} a day, {in_one:,} in a request"
+        found.append([text, *map(_dollars, parts), f"**{_dollars(sum(parts))}**"])
+    return found
 
 
 def _runs(template: Template) -> Iterator[tuple[str, int]]:
