@@ -177,8 +177,17 @@ local: .venv/ready ## Start moto with a champion, for sam local (needs Docker an
 	@$(RUN) -m local.sam_local --port $(PORT) --endpoint $(ENDPOINT) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: size
-size: .venv/ready ## Compare the built packages with Lambda's limits and our budgets
-	@$(RUN) -m local.size
+size: ## Compare the built packages with Lambda's limits and our budgets
+	@cd .aws-sam/build 2>/dev/null || { echo "nothing is built yet: run make build"; exit 1; }; \
+	for each in OnnxLayer=110 SklearnLayer=215; do layer=$${each%=*} budget=$${each#*=}; \
+		[[ -d $$layer && -d PredictFunction ]] || { echo "predict or $$layer is not built: run make build"; exit 1; }; \
+		bytes=$$(find PredictFunction $$layer -type f -exec cat {} + | wc -c); \
+		echo "predict + $$layer: $$((bytes >> 20)) MiB unzipped; our budget is $$budget, Lambda's limit 250"; \
+		(( bytes <= budget << 20 )) || { echo "above the budget: predict + $$layer"; exit 1; }; \
+	done
+	@docker image inspect $$(sed -n 's/^ *ImageUri: //p' .aws-sam/build/template.yaml | sort -u) \
+		--format '{{index .RepoTags 0}}: {{.Size}} bytes; Lambda takes an image of 10737418240' || \
+		{ echo "an image is missing: run make build, with Docker"; exit 1; }
 
 .PHONY: cost
 cost: .venv/ready ## Reckon the cost of a stack at each level, and write docs/cost.md

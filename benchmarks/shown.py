@@ -40,14 +40,12 @@ class Goal:
 class Part:
     """What one part of a benchmark found: its tables, and what was to be reached.
 
-    picture: a PNG to stand beside the page. whole: False where something could not be measured, so
-    that the page keeps the figures that it has.
+    picture: a PNG to stand beside the page.
     """
 
     tables: list[Shown]
     goals: list[Goal] = field(default_factory=list)
     picture: bytes | None = None
-    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,43 +76,36 @@ class Page:
         parser.add_argument("--quick", action="store_true", help=more)
         return parser
 
-    def rewrite(self, said: str, tables: Iterable[Shown]) -> None:
-        """Replace what stands between the two markers of the page."""
-        marked.rewrite(self.path, self.command, markdown(said, tables))
-
     def write_parts(self, parts: Sequence[Part], said: str, *, whole: bool) -> None:
-        """Show the goals and tables of all parts, and write them as `write` does."""
+        """Show the goals and tables of all parts and write them; only a whole run is for the page.
+
+        said: one paragraph on when and where.
+        """
         goals = [goal for part in parts for goal in part.goals]
         tables = [reached(goals), *(table for part in parts for table in part.tables)]
-        whole = whole and all(part.whole for part in parts)
-        self.write(said, tables, whole=whole, goals=[asdict(goal) for goal in goals])
+        console, text = Console(), markdown(said, tables)
+        console.width = max(console.width, self.width)
+        console.print(Markdown(text))
+        names = ("title", "remark", "heads", "rows")
+        document = {
+            "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "machine": machine(),
+            "goals": [asdict(goal) for goal in goals],
+            "tables": [dict(zip(names, table, strict=True)) for table in tables],
+        }
+        self.json.parent.mkdir(parents=True, exist_ok=True)
+        self.json.write_text(json.dumps(document, indent=2) + "\n")
+        written = [self.json]
+        if whole:
+            marked.rewrite(self.path, self.command, text)
+            written.append(self.path)
+        print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
         for goal in goals:
             for one in goal.against:
                 print(f"NOT {goal.text}: {one}")
         for part in parts:
             if whole and part.picture:
                 self.path.with_suffix(".png").write_bytes(part.picture)
-
-    def write(self, said: str, tables: Sequence[Shown], *, whole: bool, **facts: Any) -> None:
-        """Show everything and write it; only a whole run is for the page.
-
-        said: one paragraph on when and where. facts: what the JSON says beside the tables.
-        """
-        console, text = Console(), markdown(said, tables)
-        console.width = max(console.width, self.width)
-        console.print(Markdown(text))
-        date = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        named = [
-            dict(zip(("title", "remark", "heads", "rows"), one, strict=True)) for one in tables
-        ]
-        document = {"date": date, "machine": machine(), **facts, "tables": named}
-        self.json.parent.mkdir(parents=True, exist_ok=True)
-        self.json.write_text(json.dumps(document, indent=2) + "\n")
-        written = [self.json]
-        if whole:
-            self.rewrite(said, tables)
-            written.append(self.path)
-        print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
 
 
 def limited[Found](seconds: int, measure: Callable[[], Found]) -> tuple[Found, Spent]:

@@ -1,7 +1,7 @@
 """Measure how often drift and performance alarms are wrong, and what they find."""
 
 from benchmarks import shown
-from benchmarks.drift import alarms, ecusum, power, rival
+from benchmarks.drift import alarms, ecusum, power
 from benchmarks.installed import BUILD
 from benchmarks.shown import SAME, Page, Part, conditions, told
 from local.template import ROOT
@@ -20,12 +20,11 @@ def main() -> None:
 
 
 def bench(*, quick: bool) -> list[Part]:
-    """Measure what does not depend on the machine, then the race."""
+    """Measure what does not depend on the machine."""
 
     def often(whole: int) -> int:
         return max(1, whole // QUICK) if quick else whole
 
-    raced = 20_000 if quick else 200_000
     checks = {features: often(number) for features, number in CHECKS.items()}
     return [
         told("false alarms", lambda: alarms.false_alarms(checks)),
@@ -35,7 +34,6 @@ def bench(*, quick: bool) -> list[Part]:
         told("steps", lambda: alarms.steps(often(500))),
         told("streams", lambda: ecusum.independent(often(300), often(2_000))),
         told("clustered days", lambda: ecusum.clustered(often(10))),
-        told("the race with evidently", lambda: rival.race(raced, often(5))),
     ]
 
 

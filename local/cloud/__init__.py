@@ -1,1 +1,1 @@
-"""AWS as moto plays it: its resources, its permissions and its faults."""
+"""AWS as moto plays it: its resources and its permissions."""

@@ -6,12 +6,12 @@ more than MemorySize, and sam local what takes more than Timeout.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Semaphore
 from typing import Any
 
 from evergreen.contract.decoding import payload_bytes
-from local.cloud.faults import Invocation
 from local.template import ACCOUNT, REGION, physical_name
 
 REQUEST_BYTES = 6_291_456
@@ -31,6 +31,18 @@ class ThrottledError(LimitError):
 
 class EventAgeError(LimitError):
     """An event has waited for too long; it is not tried any more."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """An event that waits for a function, or a queue of this ARN; attempts: those that failed."""
+
+    function: str
+    event: dict[str, Any]
+    request_id: str
+    attempts: int = 0
+    receipt: dict[str, str] | None = None  # deletes its message, where it came from a queue
+    accepted: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def check_size(payload: Any, most: int, said: str) -> None:

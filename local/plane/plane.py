@@ -2,7 +2,7 @@
 
 Routes, rules, queues and schedules come from the template. A function that fails is tried again as
 Lambda would, or as moto's queue, and its event then goes to the dead-letter queue that the template
-names. Faults may happen on the way; the account says what became of all that was accepted.
+names. The account says what became of all that was accepted.
 """
 
 import json
@@ -18,13 +18,12 @@ from urllib.parse import unquote
 
 import boto3
 
-from local.cloud.faults import CutOffError, Faults, Invocation
 from local.cloud.iam_actions import Need
 from local.cloud.permissions import Role, roles
 from local.cloud.resources import EVERYTHING, inbox
 from local.plane import batches, limits
 from local.plane.gateway import Answer, Route, http_event
-from local.plane.limits import EventAgeError, LimitError, ThrottledError
+from local.plane.limits import EventAgeError, Invocation, LimitError, ThrottledError
 from local.plane.process import Process, Runtime
 from local.plane.schedule import next_time
 from local.template import Template, TemplateError, physical_name, queue_url
@@ -41,9 +40,8 @@ class Plane:
     on_event: called with each event on a bus of the template.
     on_chunk: called with how many chunks of a batch have been tried, of how many.
     runtime: runs the functions; this process, if nothing else is said.
-    faults: what happens to events on their way; nothing, if nothing else is said.
-    waiting: what Lambda has accepted and not ended yet; it is empty between two calls unless
-        faults delay something. account: how many were accepted, processed, dead-lettered and lost.
+    waiting: what Lambda has accepted and not ended yet; between two calls, what is throttled.
+    account: how many were accepted, processed and dead-lettered.
     """
 
     template: Template
@@ -51,7 +49,6 @@ class Plane:
     on_event: Callable[[dict[str, Any]], None] = lambda _: None
     on_chunk: Callable[[int, int], None] = lambda *_: None
     runtime: Runtime = field(default_factory=Process)
-    faults: Faults = field(default_factory=Faults)
     waiting: list[Invocation] = field(default_factory=list)
     account: Counter[str] = field(default_factory=Counter)
     _free: dict[str, Semaphore] = field(default_factory=dict)
@@ -94,19 +91,15 @@ class Plane:
 
     def _accept(self, function: str, event: dict[str, Any]) -> None:
         limits.check_size(event, limits.EVENT_BYTES, "Request must be smaller than")
-        arriving = self.faults.arriving(Invocation(function, event, str(uuid.uuid4())))
-        self.account["accepted"] += max(1, len(arriving))
-        self.account["lost"] += not arriving
-        self.waiting += arriving
+        self.waiting.append(Invocation(function, event, str(uuid.uuid4())))
+        self.account["accepted"] += 1
 
     def _work(self) -> None:
         """Try what waits, and what fails again after the others."""
         delayed = []
         while self.waiting:
-            invocation = self.waiting.pop(self.faults.next_of(len(self.waiting)))
-            if self.faults.delays():
-                delayed.append(invocation)
-            elif invocation.function.startswith("arn:"):
+            invocation = self.waiting.pop(0)
+            if invocation.function.startswith("arn:"):
                 url = queue_url(invocation.function.rpartition(":")[2])
                 self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(invocation.event))
             elif not self._try(invocation):
@@ -115,14 +108,11 @@ class Plane:
 
     def _try(self, invocation: Invocation) -> bool:
         """Try an event; False where its function is throttled."""
-        function, crash = invocation.function, self.faults.crash()
+        function = invocation.function
         config = self._invocations.get(function, {})
         try:
             limits.check_age(invocation.accepted, config)
-            if crash != "before":
-                self.invoke(function, invocation.event, invocation.request_id)
-            if crash:
-                raise CutOffError(f"{function} was cut off {crash} its work")
+            self.invoke(function, invocation.event, invocation.request_id)
         except ThrottledError:
             return False
         except EventAgeError as error:

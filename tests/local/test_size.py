@@ -1,54 +1,60 @@
 """make size counts what Lambda unpacks, and fails above the budget."""
 
-import sys
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from local import size
+from local.template import ROOT
+
+MIB = 1024 * 1024
 
 
 @pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand for a build with an image-less template."""
-    for name, count in (("PredictFunction", 10), ("OnnxLayer", 1_000), ("SklearnLayer", 2_000)):
-        (tmp_path / name / "python").mkdir(parents=True)
-        (tmp_path / name / "python" / "file").write_bytes(b"x" * count)
-    (tmp_path / "template.yaml").write_text("Resources: {Bucket: {Properties: {}}}")
-    monkeypatch.setattr(size, "BUILT", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["size"])
-    return tmp_path
+def built(tmp_path: Path) -> Path:
+    """Stand for a build and for Docker, which says its arguments."""
+    folder = tmp_path / ".aws-sam" / "build"
+    for name, size in (("PredictFunction", MIB), ("OnnxLayer", 109 * MIB), ("SklearnLayer", 1)):
+        (folder / name / "python").mkdir(parents=True)
+        with (folder / name / "python" / "file").open("wb") as file:
+            file.truncate(size)
+    (folder / "template.yaml").write_text("      ImageUri: train:training\n" * 2)
+    (tmp_path / "docker").write_text("#!/bin/sh\necho $*\n")
+    (tmp_path / "docker").chmod(0o755)
+    return folder
 
 
-def test_a_package_is_the_code_with_a_layer(built: Path) -> None:
-    assert [package.size for package in size.zips(built)] == [1_010, 2_010]
+def size(built: Path) -> subprocess.CompletedProcess[str]:
+    place = built.parent.parent
+    path = f"{place}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["make", "-f", str(ROOT / "Makefile"), "size"], cwd=place, env=os.environ | {"PATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
-def test_a_link_counts_as_itself(built: Path) -> None:
-    (built / "OnnxLayer" / "link").symlink_to(built / "SklearnLayer" / "python" / "file")
+def test_within_its_budget_a_build_passes_and_a_link_counts_as_itself(built: Path) -> None:
+    (built / "OnnxLayer" / "link").symlink_to(built / "OnnxLayer" / "python" / "file")
 
-    assert next(size.zips(built)).size < 1_010 + 2_000
+    done = size(built)
 
-
-def test_within_its_budget_a_build_passes(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    size.main()
-
-    assert "predict + OnnxLayer" in capsys.readouterr().out
+    assert done.returncode == 0, done.stderr
+    assert "predict + OnnxLayer: 110 MiB unzipped; our budget is 110" in done.stdout
+    assert "image inspect train:training --format" in done.stdout
 
 
-def test_above_its_budget_a_build_fails_and_says_which(
-    built: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(size.BUDGETS, "OnnxLayer", 1_009)
+def test_above_its_budget_a_build_fails_and_says_which(built: Path) -> None:
+    (built / "OnnxLayer" / "more").write_text("x")
 
-    with pytest.raises(SystemExit, match=r"above the budget: predict \+ OnnxLayer$"):
-        size.main()
+    done = size(built)
 
-
-def test_without_a_build_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="PredictFunction is not built: run `make build`"):
-        list(size.zips(tmp_path))
+    assert done.returncode
+    assert "above the budget: predict + OnnxLayer" in done.stdout
 
 
-def test_budgets_are_within_the_limits_of_lambda() -> None:
-    assert max(size.BUDGETS.values()) < size.UNZIPPED_LIMIT
+@pytest.mark.parametrize("missing", ["OnnxLayer", ""])
+def test_without_a_build_it_says_what_to_do(built: Path, missing: str) -> None:
+    (built / missing).rename(built.parent / "elsewhere")
+
+    assert "run make build" in size(built).stdout

@@ -12,9 +12,7 @@ import pytest
 from cli import main as cli
 from local.template import ROOT
 
-PARTS = {  # what other commands start, and no person
-    "benchmarks.drift.evidently", "benchmarks.scale.work",
-}  # fmt: skip
+PARTS = {"benchmarks.scale.work"}  # what other commands start, and no person
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
     for folder in ("local", "benchmarks", "tests/mutation")

@@ -13,9 +13,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.cloud.faults import Invocation
 from local.cloud.shortcuts import taken
-from local.plane.limits import ANSWER_BYTES, EVENT_BYTES, REQUEST_BYTES, LimitError, ThrottledError
+from local.plane.limits import (
+    ANSWER_BYTES,
+    EVENT_BYTES,
+    REQUEST_BYTES,
+    Invocation,
+    LimitError,
+    ThrottledError,
+)
 from local.plane.plane import Plane
 from local.plane.process import Context, Process
 from local.template import physical_name, queue_url

@@ -1,28 +1,19 @@
-"""What AWS may do to asynchronous events on their way, drawn from a seed, for the event plane."""
+"""What AWS may do to asynchronous events on their way, drawn from a seed: faults of a plane."""
 
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal
+from unittest.mock import patch
 
 import numpy as np
+
+from local.plane.limits import Invocation
+from local.plane.plane import Plane
 
 
 class CutOffError(Exception):
     """The function ended before it was done, as it does out of memory or out of time."""
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """An event that waits for a function, or a queue of this ARN; attempts: those that failed."""
-
-    function: str
-    event: dict[str, Any]
-    request_id: str
-    attempts: int = 0
-    receipt: dict[str, str] | None = None  # deletes its message, where it came from a queue
-    accepted: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass
@@ -58,12 +49,14 @@ class Faults:
         again = invocation.request_id if self._happens(0.5) else str(uuid.uuid4())
         return [invocation, replace(invocation, request_id=again)]
 
-    def next_of(self, waiting: int) -> int:
-        """Return the place of the event that is delivered next."""
-        return int(self._random.integers(waiting)) if self.reordered else 0
+    def ordered(self, waiting: list[Invocation]) -> list[Invocation]:
+        """Return what waits in the order in which it is delivered."""
+        if not self.reordered:
+            return waiting
+        return [waiting[place] for place in self._random.permutation(len(waiting))]
 
     def delays(self) -> bool:
-        """Say whether the next event is left for later."""
+        """Say whether an event is left for later."""
         return self._happens(self.delayed)
 
     def crash(self) -> Literal["before", "after"] | None:
@@ -71,3 +64,35 @@ class Faults:
         if not self._happens(self.crashed):
             return None
         return "before" if self._happens(0.5) else "after"
+
+
+@dataclass
+class FaultyPlane(Plane):
+    """A plane on which faults may happen to events on their way; its account says what was lost."""
+
+    faults: Faults = field(default_factory=Faults)
+
+    def _accept(self, function: str, event: dict[str, Any]) -> None:
+        super()._accept(function, event)
+        arriving = self.faults.arriving(self.waiting.pop())
+        self.account["accepted"] += max(1, len(arriving)) - 1
+        self.account["lost"] += not arriving
+        self.waiting += arriving
+
+    def _work(self) -> None:
+        waiting = [(self.faults.delays(), each) for each in self.faults.ordered(self.waiting)]
+        self.waiting = [each for delayed, each in waiting if not delayed]
+        super()._work()
+        self.waiting += [each for delayed, each in waiting if delayed]
+
+    def _try(self, invocation: Invocation) -> bool:
+        crash, invoke = self.faults.crash(), self.invoke
+
+        def cut_off(*asked: Any) -> None:
+            if crash != "before":
+                invoke(*asked)
+            if crash:
+                raise CutOffError(f"{invocation.function} was cut off {crash} its work")
+
+        with patch.object(self, "invoke", cut_off):
+            return super()._try(invocation)
