@@ -42,8 +42,13 @@ def join(
     recorded.tell(start, end)
     result = Joined(conflicting=recorded.conflicting())
     drawn: list[Rows] = []
-    for day in days_of(start, end):
-        span = max(start, midnight(day)), min(end, midnight(day + DAY))
+    spans = [(start, end)]
+    if recorded.count(start, end, told="INNER") > MAX_ROWS:  # not more at once
+        spans = [
+            (max(start, midnight(day)), min(end, midnight(day + DAY)))
+            for day in days_of(start, end)
+        ]
+    for span in spans:
         drawn.append(
             recorded.predictions(
                 *span,

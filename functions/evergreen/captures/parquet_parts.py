@@ -9,13 +9,14 @@ metadata which objects it was made from. Features are named by their place, as t
 differ in large and small letters alone, which to DuckDB is the same.
 """
 
+import atexit
 import shutil
 import tempfile
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cache
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
@@ -33,7 +34,7 @@ from evergreen.contract.moments import microseconds
 from evergreen.contract.schema import JsonSchema
 
 MEMORY = "800MB"  # of DuckDB; what needs more goes to its temporary folder
-THREADS = 2
+THREADS = 1  # two are slower where there is little, and a Lambda of 3 GB has less than two
 HELD = 500_000_000  # bytes of parts that are kept as files
 SEALED: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
@@ -119,30 +120,39 @@ def hour_of(source: str) -> int:
     return int(source.split("/")[4])
 
 
+@cache
+def _database() -> tuple[duckdb.DuckDBPyConnection, Path]:
+    """Return DuckDB, which takes its time to start, and the only folder that it reaches."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_database.cache_clear)  # or it says at the end that it was left
+    database = duckdb.connect(config={**SEALED, "memory_limit": MEMORY, "threads": THREADS})
+    database.execute("SET temp_directory = ?", [f"{folder}/swap"])
+    database.execute("SET allowed_directories = ?", [[str(folder)]])
+    for setting in ("enable_external_access = false", "lock_configuration = true"):
+        database.execute(f"SET {setting}")
+    return database, folder
+
+
 @dataclass
 class Parts:
-    """The parts of a bucket, in a DuckDB that reaches one folder, which goes when this does.
+    """The parts of a bucket, in a DuckDB that reaches files of this process alone.
 
-    A part that was read stays there as a file, up to HELD bytes: neighbouring days share some.
+    A part that was read stays there as a file, up to HELD bytes: neighbouring days share some. Its
+    tables are temporary: others do not see them.
     """
 
     data: Store
-    _folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp()))
+    sql: duckdb.DuckDBPyConnection = field(init=False)
+    _folder: Path = field(init=False)
     _held: dict[str, tuple[str, Path]] = field(default_factory=dict)  # with their ETags
     _files: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
+        database, folder = _database()
+        self.sql = database.cursor()
+        self._folder = Path(tempfile.mkdtemp(dir=folder))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-
-    @cached_property
-    def sql(self) -> duckdb.DuckDBPyConnection:
-        """Return the connection."""
-        connection = duckdb.connect(config={**SEALED, "memory_limit": MEMORY, "threads": THREADS})
-        connection.execute("SET temp_directory = ?", [f"{self._folder}/swap"])
-        connection.execute("SET allowed_directories = ?", [[str(self._folder)]])
-        for setting in ("enable_external_access = false", "lock_configuration = true"):
-            connection.execute(f"SET {setting}")
-        return connection
 
     def hold(self, keys: Iterable[str]) -> list[Path]:
         """Return what objects hold as files; none for those that do not exist."""
@@ -173,7 +183,7 @@ class Parts:
     def create(self, table: str, types: Mapping[str, str]) -> None:
         """Make a table for records, with the key of the object that each is from."""
         columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
-        self.sql.execute(f"CREATE TABLE {table} ({columns}, source VARCHAR)")
+        self.sql.execute(f"CREATE TEMP TABLE {table} ({columns}, source VARCHAR)")
 
     def insert(self, table: str, frame: pd.DataFrame) -> None:
         """Add records to a table."""

@@ -76,27 +76,25 @@ class Recorded:
         """
         files = self.parts.hold(self._found("outcomes", start, end))
         source = f"read_parquet({_listed(files)})" if files else _NO_OUTCOMES
-        sql = self.parts.sql
-        sql.execute(
-            f"CREATE OR REPLACE TEMP TABLE outcome AS SELECT id, label, time FROM {source} "
-            "WHERE time >= ? AND time < ?",
-            [microseconds(start), microseconds(end)],
-        )
-        sql.execute(
+        span = f"time >= {microseconds(start)} AND time < {microseconds(end)}"
+        self.parts.sql.execute(
             "CREATE OR REPLACE TEMP TABLE told AS SELECT id, arg_min(label, time) AS outcome, "
-            "min(time) AS told, CAST(? AS BIGINT) AS disputed, min(label) <> max(label) AS odd, "
-            "count(*) - count(DISTINCT label) AS repeated FROM outcome GROUP BY id",
-            [NEVER],
+            f"min(time) AS told, {NEVER} AS disputed, min(label) <> max(label) AS odd, "
+            f"count(*) AS copies FROM {source} WHERE {span} GROUP BY id"
         )
-        sql.execute(
-            "UPDATE told SET disputed = other.time FROM (SELECT id, min(o.time) AS time FROM "
-            "outcome o JOIN told t USING (id) WHERE t.odd AND o.label <> t.outcome GROUP BY id) "
-            "AS other WHERE told.id = other.id"
-        )
-        sql.execute("DROP TABLE outcome")
-        found = sql.execute("SELECT count(*) FILTER (odd), sum(repeated) FROM told").fetchone()
-        conflicting, repeated = found or (0, 0)
-        return Counter(conflicting=conflicting, repeated=int(repeated or 0))
+        conflicting = self._count("told WHERE odd")
+        repeated = self._count("told", "CAST(coalesce(sum(copies - 1), 0) AS BIGINT)")
+        if conflicting:
+            odd = f"FROM {source} o JOIN told t USING (id) WHERE t.odd AND {span}"
+            self.parts.sql.execute(
+                "UPDATE told SET disputed = other.time FROM (SELECT id, min(o.time) AS time "
+                f"{odd} AND o.label <> t.outcome GROUP BY id) AS other WHERE told.id = other.id"
+            )
+            repeated -= self._count(
+                f"(SELECT id, count(DISTINCT o.label) AS labels {odd} GROUP BY id)",
+                "CAST(sum(labels - 1) AS BIGINT)",
+            )
+        return Counter(conflicting=conflicting, repeated=repeated)
 
     def told_since(self, start: datetime, end: datetime) -> int:
         """Return of how many predictions a label was told after `start` and before `end`."""

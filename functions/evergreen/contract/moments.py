@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # in a message: refused without a zone
 
 
@@ -28,9 +28,9 @@ def midnight(day: date) -> datetime:
 
 def microseconds(time: datetime) -> int:
     """Return the microseconds since 1970 of a time, exactly."""
-    return (time - _EPOCH) // timedelta.resolution
+    return (time - EPOCH) // timedelta.resolution
 
 
 def moment(microseconds: int) -> datetime:
     """Return the time of `microseconds`."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return EPOCH + timedelta(microseconds=microseconds)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from evergreen.captures.arrivals import ARRIVAL, closing
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.rows import Rows
-from evergreen.contract.moments import days_of, microseconds, midnight
+from evergreen.contract.moments import EPOCH, days_of, microseconds, midnight
 from evergreen.contract.problem import Kind, Problem, array, is_label
 from evergreen.contract.schema import KEPT_TEXT
 from evergreen.monitoring import performance
@@ -59,8 +59,7 @@ def follow(
     delays: Counter[str] = Counter()
     fresh = [
         _summary(day, rows, followed, end, facts, delays)
-        for day in days_of(start, end)
-        for rows in _of_day(recorded, followed, day, end)
+        for day, rows in _by_day(recorded, followed, start, end)
     ]
     for prediction, told in recorded.strays(start, end, _ours(followed)):
         facts[_stray(prediction, told, start, end, followed.label_days)] += 1
@@ -98,19 +97,29 @@ def _ours(followed: Followed) -> str:
     return f"variant = 'champion' AND version IN ({versions})"
 
 
-def _of_day(recorded: Recorded, followed: Followed, day: date, end: datetime) -> Iterator[Rows]:
-    """Yield the champion's predictions of a day, of each version apart, with labels if any."""
-    found = recorded.predictions(
-        midnight(day),
-        min(end, midnight(day) + DAY),
-        where=_ours(followed),
-        told="LEFT",
-        most=MOST,
-        meta=("id", "time", "version", "score", "scores"),
-        plain=followed.slices,
-    )
-    for version in sorted(set(found["version"].tolist())):
-        yield found.take(found["version"] == version)
+def _by_day(
+    recorded: Recorded, followed: Followed, start: datetime, end: datetime
+) -> Iterator[tuple[date, Rows]]:
+    """Yield the champion's predictions of a day and a version, with labels if any."""
+    days = days_of(start, end)
+    spans = [(start, end)]
+    if recorded.count(start, end) > MOST:  # else one reading is cheaper than many
+        spans = [(max(start, midnight(day)), min(end, midnight(day) + DAY)) for day in days]
+    for first, last in spans:
+        found = recorded.predictions(
+            first,
+            last,
+            where=_ours(followed),
+            told="LEFT",
+            most=MOST,
+            meta=("id", "time", "version", "score", "scores"),
+            plain=followed.slices,
+        )
+        of_day = found["time"] // microseconds(EPOCH + DAY)
+        for day in days_of(first, last):
+            rows = found.take(of_day == (day - EPOCH.date()).days)
+            for version in sorted(set(rows["version"].tolist())):
+                yield day, rows.take(rows["version"] == version)
 
 
 def _in_time(
