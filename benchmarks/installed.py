@@ -30,31 +30,23 @@ PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.vers
 
 @dataclass(frozen=True)
 class Folders:
-    """Where each part is; a layer that could not be built has the reason instead."""
+    """Where each part is."""
 
     runtime: Path
     pattern: Path
     pattern_nopyc: Path
     function: Path
     layers: dict[str, Path]
-    missing: dict[str, str]
 
 
 def everything() -> Folders:
     """Install what is not there yet."""
-    layers, missing = {}, {}
-    for name in ("onnx", "sklearn"):
-        try:
-            layers[name] = layer(name)
-        except (FileNotFoundError, subprocess.CalledProcessError) as error:
-            missing[name] = str(error)
     return Folders(
         runtime=packages("bench", "runtime", compiled=True),
         pattern=packages("pattern", "pattern", compiled=True),
         pattern_nopyc=packages("pattern", "pattern-nopyc", compiled=False),
         function=function(),
-        layers=layers,
-        missing=missing,
+        layers={name: layer(name) for name in ("onnx", "sklearn")},
     )
 
 

@@ -55,15 +55,17 @@ class Recorded:
     objects: int = 0
     size: int = 0
 
-    def add(self, key: str, body: bytes) -> None:
-        """Add an object of the data bucket."""
-        lines = arrivals.decompressed(body)
-        if lines is None:
-            raise SystemExit(f"{key} is damaged")
-        kind = self.captures if key.startswith("captures/") else self.labels
-        kind.extend(msgspec.json.decode(line) for line in lines.splitlines())
-        self.objects += 1
-        self.size += len(body)
+    def read(self, kept: Path) -> None:
+        """Read what `serve.keep` wrote into a folder."""
+        for name, kind in {"captures": self.captures, "labels": self.labels}.items():
+            for file in sorted(path for path in (kept / name).rglob("*") if path.is_file()):
+                body = file.read_bytes()
+                lines = arrivals.decompressed(body)
+                if lines is None:
+                    raise SystemExit(f"{file} is damaged")
+                kind.extend(msgspec.json.decode(line) for line in lines.splitlines())
+                self.objects += 1
+                self.size += len(body)
 
 
 @contextmanager
@@ -85,9 +87,7 @@ def served(log: IO[str], level: str = "3") -> Iterator[Target]:
             yield target
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_SECONDS)
-            for file in sorted(Path(kept).rglob("*")):
-                if file.is_file():
-                    target.recorded.add(str(file.relative_to(kept)), file.read_bytes())
+            target.recorded.read(Path(kept))
         finally:
             watchdog.cancel()
             process.kill()
@@ -135,11 +135,9 @@ def sam_local(log: IO[str]) -> Iterator[Target]:
             with containers.listening(command, log) as url:
                 target = Target(int(url.rpartition(":")[2]), lambda: _containers_mb(client, others))
                 yield target
-            data = stack.data()
-            for key in [*data.keys("captures/"), *data.keys("labels/")]:
-                stored = data.get(key)
-                assert stored
-                target.recorded.add(key, stored.body)
+            kept = Path(folder) / "kept"
+            serve.keep(kept)
+            target.recorded.read(kept)
 
 
 def _containers_mb(client: Any, others: Iterable[str]) -> dict[str, float]:

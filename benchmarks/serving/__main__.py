@@ -1,5 +1,6 @@
 """Measure what a user gets from predict, beside an empty function and the common pattern."""
 
+import json
 from importlib.metadata import distributions
 
 from rich.console import Console
@@ -32,13 +33,11 @@ def main() -> None:
 
 def bench(plan: Plan) -> tuple[Part, str]:
     """Run every contender in turns; return what was found, and the versions of the libraries."""
-    console, folders = Console(), installed.everything()
-    for name, reason in folders.missing.items():
-        console.print(f"{name} is left out: {reason}", highlight=False)
-    with console.status("training a champion") as status, cloud.started(BUILD) as url:
+    folders = installed.everything()
+    with Console().status("training a champion") as status, cloud.started(BUILD) as url:
         chosen = list(contenders(folders, url))
         runs: list[Run] = []
-        for run in measure.runs(chosen, plan, measure.rows_of(BUILD)):
+        for run in measure.runs(chosen, plan, json.loads((BUILD / cloud.ROWS).read_text())):
             runs.append(run)
             cold = f"{run.contender}: {1000 * run.cold.caller:,.0f} ms cold"
             status.update(f"{len(runs)} of {len(chosen) * plan.processes}: {cold}")

@@ -38,7 +38,7 @@ def ours(runtime: str, capture: str) -> str:
 
 
 def contenders(folders: Folders, url: str) -> Iterator[Contender]:
-    """Yield every contender whose folders are there."""
+    """Yield every contender."""
     beside = handlers()
     yield Contender(EMPTY, "empty.handler", [beside, folders.runtime])
     for name, packages in ((PATTERN, folders.pattern), (NOPYC, folders.pattern_nopyc)):

@@ -4,12 +4,10 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.installed import BUILD
 from benchmarks.serving import emulator
-from benchmarks.serving.cloud import ROWS
 from benchmarks.serving.contenders import EMPTY, Contender
 from local.template import ROOT
 
@@ -118,9 +116,3 @@ def _check(
         pairs = zip(found, expected, strict=True)
         if not all(math.isclose(first, second, abs_tol=SAME) for first, second in pairs):
             raise SystemExit(f"{contender.name} scores {count} rows differently")
-
-
-def rows_of(folder: Path) -> list[Any]:
-    """Return the rows to ask for."""
-    found: list[Any] = json.loads((folder / ROWS).read_text())
-    return found

@@ -5,12 +5,11 @@ a role notes which of its grants were used, so that a test can find those that a
 policy says that is not understood here is an error, and never a permission.
 """
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from fnmatch import fnmatchcase
 from typing import Any
 
 from botocore.client import BaseClient
@@ -183,8 +182,8 @@ def listed(value: Any) -> list[Any]:
 
 
 def _plain(resource: str) -> str:
-    if "${" in resource:
-        raise TemplateError(f"{resource} has a variable of IAM, which is not known here")
+    if "${" in resource or "[" in resource:
+        raise TemplateError(f"{resource} has a variable of IAM or a bracket: not known here")
     return resource
 
 
@@ -207,32 +206,18 @@ def _conditions(
         for key, values in keys.items():
             if key not in _KEYS:
                 raise TemplateError(f"a policy has a condition on {key}, not known here")
-            yield operator, key, tuple(str(value) for value in listed(values))
-
-
-@cache
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(_wild(text, ".*"), re.DOTALL)
-
-
-def _wild(text: str, wild: str) -> str:
-    return re.escape(text).replace(r"\*", wild).replace(r"\?", ".")
-
-
-@cache
-def _arn_pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of ARNs, where a wildcard reaches over a colon in the last part alone."""
-    *parts, last = text.split(":", 5)
-    found = [_wild(part, "[^:]*") for part in parts] + [_wild(last, ".*")]
-    return re.compile(":".join(found), re.DOTALL)
+            yield operator, key, tuple(_plain(str(value)) for value in listed(values))
 
 
 def _like(pattern: str, text: str) -> bool:
-    return bool(_pattern(pattern).fullmatch(text))
+    return fnmatchcase(text, pattern)
 
 
 def _arn_like(pattern: str, arn: str) -> bool:
-    return bool(_arn_pattern(pattern).fullmatch(arn))
+    """Say whether an ARN is like a pattern, whose wildcards reach over a colon in its last part."""
+    parts = pattern.split(":", 5)
+    found = arn.split(":", len(parts) - 1)
+    return len(found) == len(parts) and all(map(fnmatchcase, found, parts))
 
 
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from moto.moto_api._internal import moto_api_backend
@@ -17,11 +18,10 @@ from local.cloud.resources import CREDENTIALS
 
 
 @contextmanager
-def served(host: str, port: int = 0) -> Iterator[str]:
-    """Play AWS, let boto3 in this process find it, and yield its URL; port 0 is any free one.
+def answering(application: Any, host: str, port: int = 0) -> Iterator[str]:
+    """Answer the requests to a WSGI application one by one, and yield its URL; port 0 is any free.
 
-    Requests are answered one by one: moto checks a condition and writes in two steps. Raises
-    SystemExit where the address cannot be used.
+    Raises SystemExit where the address cannot be used.
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
     try:
@@ -33,16 +33,25 @@ def served(host: str, port: int = 0) -> Iterator[str]:
             f"{host}:{port} cannot be used ({os.strerror(error.errno or 0)}): {other}"
         ) from error
     with listener:
-        application = DomainDispatcherApplication(create_backend_app)
         server = make_server(host, port, application, fd=listener.fileno())
-    moto_api_backend.reset()  # what an earlier one had in this process
-    url = f"http://{host}:{server.port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        with patch.dict(os.environ, CREDENTIALS | {"AWS_ENDPOINT_URL": url}):
-            yield url
+        yield f"http://{host}:{server.port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def served(host: str, port: int = 0) -> Iterator[str]:
+    """Play AWS, let boto3 in this process find it, and yield its URL; port 0 is any free one.
+
+    Requests are answered one by one: moto checks a condition and writes in two steps. Raises
+    SystemExit where the address cannot be used.
+    """
+    with answering(DomainDispatcherApplication(create_backend_app), host, port) as url:
+        moto_api_backend.reset()  # what an earlier one had in this process
+        with patch.dict(os.environ, CREDENTIALS | {"AWS_ENDPOINT_URL": url}):
+            yield url

@@ -150,20 +150,8 @@ class Summary(msgspec.Struct, kw_only=True):
 
 
 def written(summary: Summary) -> bytes:
-    """Return summary.json: losses by the name of the metric, periods by that of their unit."""
-    found, unit = msgspec.to_builtins(summary), summary.about.unit
-    metric = summary.about.metric.replace("-", "_").replace(" ", "_")
-    numbers = unit == "month" and summary.edges[0].year == summary.periods[-1].start.year
-
-    def key(period: str) -> int | str:
-        return int(period[5:7]) if numbers else period
-
-    for part in (found, *found["periods"], *found["levels"].values()):
-        part[metric] = part.pop("loss")
-    found[f"{unit}s"] = [{unit: key(p.pop("start")), **p} for p in found.pop("periods")]
-    for level in found["levels"].values():
-        level[f"{unit}s"] = {str(key(p)): loss for p, loss in level.pop("periods").items()}
-    return msgspec.json.format(msgspec.json.encode(found))
+    """Return summary.json, which has the same names whatever the metric and the unit are."""
+    return msgspec.json.format(msgspec.json.encode(summary))
 
 
 def merge(results: Mapping[int, Result], options: Options, about: About, seconds: float) -> Summary:

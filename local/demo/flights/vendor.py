@@ -5,22 +5,22 @@ pass the gate and the comparison. Once a quarter of the requests are its own to 
 its service, and from then on says late where it said on time.
 """
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pandas as pd
+from werkzeug import Request, Response
 
 from evergreen.contract import endpoint_files
 from evergreen.contract.schema import columns_of, schema_of
 from evergreen.serving.external import External
 from local.cloud.ports import HOST
+from local.cloud.server import answering
 from local.demo.result import Event, Injected
 from local.plane import stack
 from local.samples import flights
@@ -37,43 +37,6 @@ AGAIN, TRIES = 7 * DAY, 3  # where the training does not come to a candidate
 UPDATED_AT = 0.25  # of the requests
 PORT = 8813  # if it is free: the address is part of the version, and so of its name
 STRONG = {"max_iter": 80, "max_leaf_nodes": 63}
-
-
-class _Asked(msgspec.Struct):
-    instances: list[dict[str, Any]]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Answers requests with scores."""
-
-    protocol_version = "HTTP/1.1"  # one connection for all of them
-    wbufsize = -1  # one segment for head and body
-    server: "_Server"
-
-    def do_POST(self) -> None:
-        """Score the rows."""
-        asked = msgspec.json.decode(
-            self.rfile.read(int(self.headers["content-length"])), type=_Asked
-        )
-        body = msgspec.json.encode({"scores": self.server.score(asked.instances)})
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True  # each client keeps its connection
-
-    def __init__(self, score: Callable[[Any], list[float]]) -> None:
-        self.score = score
-        try:
-            super().__init__((HOST, PORT), _Handler)
-        except OSError:
-            super().__init__((HOST, 0), _Handler)
 
 
 @dataclass
@@ -96,14 +59,17 @@ class Service:
         examples = found.examples(self.table)
         frame = examples[list(self._schema["properties"])]
         self._model.set_params(**strong).fit(frame, examples["label"].astype(bool))
-        self._server = _Server(self.scores)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self._serving = ExitStack()
+        answer = Request.application(self._answer)
+        try:
+            where = self._serving.enter_context(answering(answer, HOST, PORT))
+        except SystemExit:
+            where = self._serving.enter_context(answering(answer, HOST))
+        self.url = f"{where}/late"
 
-    @property
-    def url(self) -> str:
-        """Return where it answers."""
-        return f"http://{HOST}:{self._server.server_address[1]}/late"
+    def _answer(self, request: Request) -> Response:
+        rows = msgspec.json.decode(request.get_data())["instances"]
+        return Response(msgspec.json.encode({"scores": self.scores(rows)}))
 
     def scores(self, rows: list[Mapping[str, Any]]) -> list[float]:
         """Return the chance of each row to be late."""
@@ -112,9 +78,7 @@ class Service:
 
     def stop(self) -> None:
         """End it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._serving.close()
 
 
 @dataclass

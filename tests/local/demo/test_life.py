@@ -294,10 +294,10 @@ def test_problems_of_every_kind_are_asked_measured_and_joined(
     assert f"{life.about.loss} by {unit}" in text
     assert ("(1 is the labels' mean distance" in text) == (name == "air-time")
     assert said in text
-    metric = life.about.metric.replace("-", "_").replace(" ", "_")
     figures = msgspec.json.decode(written(summary))
-    assert figures[f"{unit}s"][0][metric]["frozen"] > 0
-    assert figures["levels"]["2"][f"{unit}s"]
+    assert figures["about"]["unit"] == unit
+    assert figures["periods"][0]["loss"]["frozen"] > 0
+    assert figures["levels"]["2"]["periods"]
     assert f"{life.about.metric} " in closing_lines(summary)
 
 
