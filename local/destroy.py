@@ -28,8 +28,8 @@ KEY = "AWS::KMS::Key"
 VERSION = "AWS::Lambda::Version"  # SAM has it retained, for aliases; it goes with its function
 
 
-class DestroyError(Exception):
-    """Nothing can be deleted, or something is left, and the message says what to do."""
+class StackError(Exception):
+    """Nothing can be deleted or sent, or something is left; the message says what to do."""
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         session, name = stack_of(arguments)
         client = session.client("cloudformation")
         destroy(client, name, arguments.config_env, confirmed=arguments.yes)
-    except (DestroyError, ClientError, BotoCoreError) as error:
+    except (StackError, ClientError, BotoCoreError) as error:
         sys.exit(str(error))
 
 
@@ -65,7 +65,7 @@ def parameters_of(config_env: str) -> dict[str, Any]:
     """Return what samconfig.toml says of an environment, to all commands and to `sam deploy`."""
     environment = tomllib.loads((ROOT / "samconfig.toml").read_text()).get(config_env)
     if not isinstance(environment, dict):
-        raise DestroyError(f"samconfig.toml has no environment {config_env!r}: CONFIG_ENV=staging")
+        raise StackError(f"samconfig.toml has no environment {config_env!r}: CONFIG_ENV=staging")
     shared, deploy = environment.get("global", {}), environment.get("deploy", {})
     return {**shared.get("parameters", {}), **deploy.get("parameters", {})}
 
@@ -111,16 +111,16 @@ def resources_of(cloudformation: Any, name: str) -> list[Resource]:
 def destroy(cloudformation: Any, name: str, config_env: str, *, confirmed: bool) -> None:
     """Show what would go and what would stay, ask, delete, and show what stayed.
 
-    Raises DestroyError if there is no such stack, it may not be deleted, or it is not gone after.
+    Raises StackError if there is no such stack, it may not be deleted, or it is not gone after.
     """
     region = cloudformation.meta.region_name
     companion = CompanionStack(name).stack_name  # of the image repositories
     status = status_of(cloudformation, name)
     if status is None:
         left = f"; make destroy STACK={companion}" if status_of(cloudformation, companion) else ""
-        raise DestroyError(f"There is no stack {name} in {region}{left}")
+        raise StackError(f"There is no stack {name} in {region}{left}")
     if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-        raise DestroyError(f"{name} is {status}: wait until that has ended")
+        raise StackError(f"{name} is {status}: wait until that has ended")
     resources = resources_of(cloudformation, name)
     print(plan(name, region, resources), flush=True)
     if not confirmed:
@@ -131,20 +131,20 @@ def destroy(cloudformation: Any, name: str, config_env: str, *, confirmed: bool)
     if name not in remaining:
         print(farewell(name, region, resources))
     if code or remaining:
-        raise DestroyError(
+        raise StackError(
             f"sam delete ended with {code}, and left {', '.join(remaining) or 'no stack'}.\n"
             "Its messages, or the events of the stack, say why: mend that, and run this again."
         )
 
 
 def confirm(name: str) -> None:
-    """Raise DestroyError unless a person types the stack's name."""
+    """Raise StackError unless a person types the stack's name."""
     try:
         typed = input(f"Type {name} to delete it: ").strip()
     except EOFError:
-        raise DestroyError("Nothing was deleted: nobody is here to ask (YES=1).") from None
+        raise StackError("Nothing was deleted: nobody is here to ask (YES=1).") from None
     if typed != name:
-        raise DestroyError(f"Nothing was deleted: {typed!r} is not {name!r}.")
+        raise StackError(f"Nothing was deleted: {typed!r} is not {name!r}.")
 
 
 def plan(name: str, region: str, resources: list[Resource]) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.registry.run_claims import RUN_LIMIT
-from local.destroy import DestroyError, arguments_of, resources_of, stack_of, status_of
+from local.destroy import StackError, arguments_of, resources_of, stack_of, status_of
 
 HIDDEN_SECONDS = 900  # from others, while a person reads the list
 LISTEN_SECONDS = 5  # for letters on all of SQS's servers
@@ -32,10 +32,6 @@ class _Lambdas(msgspec.Struct):
     context: _Context = msgspec.field(name="requestContext")
     event: dict[str, Any] = msgspec.field(name="requestPayload")
     answer: dict[str, Any] | None = msgspec.field(name="responsePayload", default=None)
-
-
-class RedriveError(Exception):
-    """Nothing can be sent, or something was left, and the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def main() -> None:
         queue, targets = parts_of(session.client("cloudformation"), name)
         agreed = (lambda _: True) if arguments.yes else confirmed
         redrive(session.client("sqs"), session.client("lambda"), queue, targets, agreed)
-    except (DestroyError, RedriveError, ClientError) as error:
+    except (StackError, ClientError) as error:
         sys.exit(str(error))
     except BotoCoreError as error:  # no region, no credentials, no answer
         sys.exit(f"AWS cannot be asked ({error}): set AWS_PROFILE, or AWS_REGION and credentials")
@@ -67,11 +63,11 @@ def main() -> None:
 def parts_of(cloudformation: Any, name: str) -> tuple[str, set[str]]:
     """Return the URL of a stack's queue of dead letters, and its functions and other queues."""
     if status_of(cloudformation, name) is None:
-        raise RedriveError(f"There is no stack {name} in {cloudformation.meta.region_name}: STACK=")
+        raise StackError(f"There is no stack {name} in {cloudformation.meta.region_name}: STACK=")
     resources = resources_of(cloudformation, name)
     names = {one.name for one in resources if one.kind.endswith((":Function", ":Queue"))}
     if not (letters := {one for one in names if "DeadLetterQueue" in one}):
-        raise RedriveError(f"{name} has no DeadLetterQueue: is it of this template?")
+        raise StackError(f"{name} has no DeadLetterQueue: is it of this template?")
     return min(letters), names - letters
 
 
@@ -80,7 +76,7 @@ def redrive(
 ) -> None:
     """Show what waits in a queue; send and delete what can be sent, if `agreed` to their number.
 
-    targets: functions and URLs of queues that may get them. Raises RedriveError where some stay.
+    targets: functions and URLs of queues that may get them. Raises StackError where some stay.
     """
     letters = waiting(sqs, queue, targets)
     try:
@@ -100,7 +96,7 @@ def redrive(
                 QueueUrl=queue, ReceiptHandle=letter.receipt, VisibilityTimeout=0
             )
     if letters:
-        raise RedriveError(f"{len(letters)} left in the queue.")
+        raise StackError(f"{len(letters)} left in the queue.")
 
 
 def again(sqs: Any, lambda_: Any, queue: str, letter: Letter) -> None:
@@ -182,7 +178,7 @@ def confirmed(number: int) -> bool:
     try:
         return input(f"Send {number} again? Type yes: ").strip() == "yes"
     except EOFError:
-        raise RedriveError("Nothing was sent: nobody is here to ask (YES=1).") from None
+        raise StackError("Nothing was sent: nobody is here to ask (YES=1).") from None
 
 
 if __name__ == "__main__":

@@ -4,20 +4,16 @@ Each model scores every flight after what it was fitted on. With that matrix a y
 is replayed in a fraction of a second.
 """
 
-import hashlib
-import inspect
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 import endpoints.flight_delay as flight_delay
-from benchmarks.installed import BUILD
 from evergreen.captures.examples import Examples, from_table, utc
 from evergreen.contract import problem
 from evergreen.contract.schema import schema_of
@@ -63,29 +59,15 @@ def mornings() -> list[int]:
 
 
 def year(every: int, apart: int) -> Year:
-    """Return the year, from a file of an earlier run if the code and the parts are the same.
+    """Return the year, of which each model is fitted anew.
 
     every: of the flights, one in so many. apart: of the mornings of training, one in so many.
     """
-    made_by = [inspect.getsource(part) for part in (flight_delay.candidates, mornings, _trained)]
-    digest = hashlib.sha256(f"{every} {apart} {made_by}".encode()).hexdigest()[:12]
-    path = BUILD / f"flights-{digest}.npz"
-    if not path.exists():
-        models, day, losses = _made(every, mornings()[::apart])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        words = msgspec.json.encode(models).decode()
-        np.savez(path, models=np.array(words), day=day, losses=losses)
-    with np.load(path, allow_pickle=False) as kept:
-        models = msgspec.json.decode(str(kept["models"]), type=list[Model])
-        return Year(models, kept["day"], kept["losses"])
-
-
-def _made(every: int, made: list[int]) -> tuple[list[Model], Ints, npt.NDArray[np.float32]]:
-    examples = _examples(every)
-    day = _days(examples)
+    day = _days(_examples(every))  # here first, so that the workers have them
     with ProcessPoolExecutor(WORKERS) as pool:
-        found = list(pool.map(partial(_trained, every), made))
-    return [model for model, _ in found], day, np.stack([losses for _, losses in found])
+        found = pool.map(partial(_trained, every), mornings()[::apart])
+        models, losses = zip(*found, strict=True)
+    return Year(list(models), day, np.stack(losses))
 
 
 @cache  # once in each process

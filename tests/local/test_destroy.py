@@ -15,7 +15,7 @@ from samcli.lib.bootstrap.companion_stack.data_types import CompanionStack
 
 from local import destroy
 from local.cloud.resources import CREDENTIALS
-from local.destroy import DestroyError
+from local.destroy import StackError
 from local.template import translate
 
 pytestmark = pytest.mark.slow
@@ -194,7 +194,7 @@ def test_a_failure_of_sam_or_a_stack_that_is_still_there_is_an_error(
 
 @pytest.mark.parametrize("name", ["production", "version"])
 def test_an_environment_that_samconfig_does_not_have_is_an_error(name: str) -> None:
-    with pytest.raises(DestroyError, match=f"no environment '{name}'"):
+    with pytest.raises(StackError, match=f"no environment '{name}'"):
         destroy.parameters_of(name)
 
 

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from evergreen.registry.run_claims import RUN_LIMIT
 from local import redrive
+from local.destroy import StackError
 from local.plane.plane import Plane
-from local.redrive import RedriveError
 from local.template import ROOT, physical_name, queue_url
 from tests.support import queues
 
@@ -129,7 +129,7 @@ def test_nothing_is_sent_unless_somebody_agrees_and_all_can_be_seen_again(
     of_lambda(sqs, SLOT)
     clock.shift(RUN_LIMIT)
 
-    with pytest.raises(RedriveError, match="1 left in the queue"):
+    with pytest.raises(StackError, match="1 left in the queue"):
         sent(sqs, agreed=False)
 
     assert left(sqs, clock) == 1
@@ -153,7 +153,7 @@ def test_an_event_whose_run_may_still_be_held_by_its_last_attempt_waits(
     of_lambda(sqs, SLOT)
     clock.shift(RUN_LIMIT - timedelta(seconds=1))
 
-    with pytest.raises(RedriveError, match="1 left in the queue"):
+    with pytest.raises(StackError, match="1 left in the queue"):
         sent(sqs)
 
     assert "send it after 12:15 UTC" in capsys.readouterr().out
@@ -173,7 +173,7 @@ def test_what_is_no_event_of_a_function_of_the_stack_is_shown_and_stays(
     sqs.send_message(QueueUrl=QUEUE, MessageBody=json.dumps(SLOT), MessageAttributes=binary)
     clock.shift(RUN_LIMIT)
 
-    with pytest.raises(RedriveError, match="7 left in the queue"):
+    with pytest.raises(StackError, match="7 left in the queue"):
         sent(sqs)
 
     assert left(sqs, clock) == 7
@@ -233,7 +233,7 @@ def test_nobody_there_to_ask_is_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
         raise EOFError
 
     monkeypatch.setattr(builtins, "input", nobody)
-    with pytest.raises(RedriveError, match="nobody is here to ask"):
+    with pytest.raises(StackError, match="nobody is here to ask"):
         redrive.confirmed(1)
 
     monkeypatch.setattr(builtins, "input", lambda _: " yes ")

@@ -20,6 +20,7 @@ from evergreen.registry import events, run_claims
 from evergreen.registry.manifest import Manifest
 from local import redrive
 from local.cloud.permissions import check_refused
+from local.destroy import StackError
 from local.plane.plane import Plane
 from local.template import Template, physical_name, queue_url
 from tests.faults.wire import objects
@@ -235,7 +236,7 @@ def test_an_event_that_is_sent_again_too_early_is_not_taken_for_a_repetition(
     functions = {physical_name(name) for name in plane._functions}
     plane.faults = Faults()
 
-    with pytest.raises(redrive.RedriveError, match="1 left"):
+    with pytest.raises(StackError, match="1 left"):
         redrive.redrive(queue, Lambda(plane), QUEUE, functions, lambda _: True)
     send_again(plane, queue, clock)
 
