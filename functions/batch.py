@@ -1,6 +1,6 @@
 """Score a file from S3 to S3: a step of the state machine that a file under batch/in/ starts.
 
-    {"plan": <detail of Object Created>}    which version, and which chunks
+    {"plan": <detail of Object Created>}    which version, and which chunks; or the event itself
     {"score": <one of them>}                one chunk, to keys of its own
     {"count": "<place>"}                    what was written against the plan, and the summary
 
@@ -37,7 +37,9 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Do one step, and return little: a map keeps what all its chunks return."""
     data = bootstrap.data()
     match event:
-        case {"plan": {"object": {"key": str(key), "etag": str(etag)}}}:
+        case {"plan": {"object": {"key": str(key), "etag": str(etag)}}} | {
+            "detail": {"object": {"key": str(key), "etag": str(etag)}}
+        }:
             if key.count("/") < 3 or not folders.is_data(key.removeprefix("batch/")):
                 return {"status": "ignored"}  # a marker, hidden, or a folder
             files = endpoint_files.load(key.split("/")[2]).files

@@ -34,6 +34,7 @@ EVENTS = {  # who takes what; those that Evergreen announces start nothing
         "data-uploaded",
     ),
     "CompactFunction": ("compact-schedule",),
+    "BatchFunction": ("batch-file",),
     "CheckFunction": ("check-requested", "check-schedule"),
     "RolloutFunction": ("rollout-requested", "rollout-tick", "performance-degraded"),
     "ControlFunction": ("status", "retrain", "approve", "experiment", "pause"),

@@ -181,6 +181,7 @@ def test_it_has_the_variables_of_the_function_that_trains(template: Template) ->
     function = template.of_type("AWS::Lambda::Function")["TrainFunction"]
     others = {  # of predict, of feedback, of layers, and of what plays AWS
         "CAPTURE_STREAM", "LABEL_STREAM", "ENDPOINT_TTL", "PUBLISHED_SHA256", "AWS_ENDPOINT_URL",
+        "AWS_MAX_ATTEMPTS",
     }  # fmt: skip
 
     assert {*train.VARIABLES, *train.NAMED} | others == set(function["Environment"]["Variables"])
