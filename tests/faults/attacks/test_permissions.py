@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import time_machine
 
+import bootstrap
 import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from local.cloud.permissions import Grant
@@ -45,6 +46,7 @@ class Story:
     def at(self, day: float, function: str = "") -> None:
         """Let it be a day, and let a schedule of a function fire."""
         self.clock.move_to(NOW + day * DAY)
+        bootstrap._seal.cache_clear()  # in a process of its own it has verified nothing yet
         compact(self.plane)
         if function:
             self.plane.deliver(function, {"slot": f"{NOW + day * DAY:%Y-%m-%dT%H:%M:%SZ}"})
@@ -121,6 +123,9 @@ def check(story: Story) -> None:
     at = NOW + 16 * DAY
     odd = msgspec.structs.replace(given.capture(9, at), version=given.version(28))
     given.deliver(story.data, [odd], at, "of-a-version-that-there-is-not")
+    two = [given.capture(8, at, variant="champion"), given.capture(8, at, key="another")]
+    found = [msgspec.structs.replace(each, version=GOOD) for each in two]
+    given.deliver(story.data, found, at, "that-contradict-each-other")
     story.at(19.5, "CheckFunction")
     story.at(20.5, "CheckFunction")
     story.at(20.6, "RolloutFunction")
