@@ -105,7 +105,7 @@ def test_image_and_layer_have_the_libgomp_that_lightgbm_looks_for() -> None:
     with_it = ("--volume", f"{ROOT}/.aws-sam/build/SklearnLayer/lib:/opt/lib:ro")
     for place, mounted in (("/var/lang", ()), ("/opt", with_it)):
         load = f"import ctypes; ctypes.CDLL('{place}/lib/libgomp.so.1').omp_get_max_threads()"
-        words = ("--entrypoint", "python3.13", "checkfunction:training", "-c", load)
+        words = ("--entrypoint", "python3.13", "compactfunction:training", "-c", load)
         subprocess.run(["docker", "run", "--rm", *mounted, *words], check=True)
 
 
@@ -184,4 +184,4 @@ def promote_damaged(registry: Registry, version: str) -> None:
 def test_the_packages_are_within_their_budgets() -> None:
     done = subprocess.run(["make", "size"], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert "checkfunction:training" in done.stdout
+    assert "compactfunction:training" in done.stdout
