@@ -120,12 +120,15 @@ def hour_of(source: str) -> int:
     return int(source.split("/")[4])
 
 
+_LIVE: "weakref.WeakSet[Parts]" = weakref.WeakSet()
+
+
 @cache
 def _database() -> tuple[duckdb.DuckDBPyConnection, Path]:
     """Return DuckDB, which takes its time to start, and the only folder that it reaches."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(_database.cache_clear)  # or it says at the end that it was left
+    atexit.register(_let_go)
     database = duckdb.connect(config={**SEALED, "memory_limit": MEMORY, "threads": THREADS})
     database.execute("SET temp_directory = ?", [f"{folder}/swap"])
     database.execute("SET allowed_directories = ?", [[str(folder)]])
@@ -134,7 +137,14 @@ def _database() -> tuple[duckdb.DuckDBPyConnection, Path]:
     return database, folder
 
 
-@dataclass
+def _let_go() -> None:
+    """Let DuckDB go before Python does: it would print what it takes for leaks."""
+    for parts in _LIVE:
+        del parts.sql
+    _database.cache_clear()
+
+
+@dataclass(eq=False)
 class Parts:
     """The parts of a bucket, in a DuckDB that reaches files of this process alone.
 
@@ -152,6 +162,7 @@ class Parts:
         database, folder = _database()
         self.sql = database.cursor()
         self._folder = Path(tempfile.mkdtemp(dir=folder))
+        _LIVE.add(self)
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def hold(self, keys: Iterable[str]) -> list[Path]:
