@@ -38,7 +38,7 @@ class Wanted(TypedDict, total=False):
     schemas: in which features are wanted; plain: those that are wanted as they are, None for all;
     meta: what else is. where: a condition in SQL on the columns of a part. told: "LEFT" for all
     with their labels, if they have any, "INNER" for those that have one; `tell` comes first.
-    one_in: 2 for about half of the rows, by a hash of their ids, and remainder: 1 for the others.
+    one_in: 2 for about half of the rows, by a hash of their ids.
     most: of more rows about that many.
     """
 
@@ -46,7 +46,6 @@ class Wanted(TypedDict, total=False):
     where: str
     told: str
     one_in: int
-    remainder: int
     most: int
     meta: Sequence[str]
     plain: Sequence[str] | None
@@ -109,7 +108,7 @@ class Recorded:
         sources = self._sources(start, end, where, told)
         if most := wanted.get("most"):
             one_in = max(1, -(-sum(self._count(source) for _, source in sources) // most))
-        drawn = f" AND {DRAW} % {one_in} = {wanted.get('remainder', 0)}" if one_in > 1 else ""
+        drawn = f" AND {DRAW} % {one_in} = 0" if one_in > 1 else ""
         names = (*meta, *TOLD) if told else tuple(meta)
 
         def read(sources: list[tuple[list[Path], str]]) -> Rows:

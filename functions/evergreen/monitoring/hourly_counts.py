@@ -32,7 +32,7 @@ from evergreen.registry.manifest import FeatureProfile, Manifest
 HOUR_SAMPLE = 64  # rows kept of an hour, so that busy hours have their share of what a check sees
 DAY = timedelta(days=1)
 _HOUR = HOUR // timedelta.resolution
-AT_ONCE = 500_000  # rows that are read together
+AT_ONCE = 250_000  # rows that are read together
 
 
 class Sampled(msgspec.Struct, frozen=True, array_like=True):
@@ -201,15 +201,14 @@ class Hours:
     def _read(self, stale: dict[datetime, str], rows: int) -> Iterator[tuple[int, Hour]]:
         """Count hours, which hold about so many rows, in shares of at most AT_ONCE."""
         found: dict[datetime, list[Hour]] = {at: [self._set_aside(at)] for at in stale}
-        shares = max(1, -(-rows // AT_ONCE))
+        shares = max(1, -(-rows // AT_ONCE))  # of the time: parts are in its order
+        span = max(stale) + HOUR - min(stale) if stale else HOUR
         for share in range(shares) if stale else ():
             read = self.recorded.predictions(
-                min(stale),
-                max(stale) + HOUR,
+                min(stale) + span * share / shares,
+                min(stale) + span * (share + 1) / shares,
                 schemas=[self.manifest.schema],
                 where="variant = 'champion'",
-                one_in=shares,
-                remainder=share,
                 meta=("id", "time", "version", "score", "draw"),
             )
             if read.counts["conflicting"]:

@@ -290,7 +290,7 @@ def test_rows_of_an_older_schema_that_the_champion_could_not_be_asked_are_counte
 def test_an_hour_is_counted_the_same_in_shares(
     memory: Memory, manifest: Manifest, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliver(memory, [made(manifest, n) for n in (*range(20), *range(9), 3)])
+    deliver(memory, [made(manifest, n, START + n * HOUR / 23) for n in (*range(20), *range(9), 3)])
     whole = hours(memory, manifest, START, COMPLETE)
     del memory.objects[KEY]
     monkeypatch.setattr(hourly_counts, "AT_ONCE", at_once)
