@@ -4,9 +4,10 @@
 
 Labels go to a stream and meet their predictions when these are read: a label may come before its
 capture does, in which case it waits. So this function cannot know whether an id exists, or whether
-another request said otherwise; captures.label_join decides and reports that. What it can see, it
-answers: what kind of label there must be is known from the champion's manifest. A class that the
-champion does not know is accepted and named: new ones appear, and only labels can teach them.
+another request said otherwise; captures.recorded decides that, and checks report it. What it can
+see, it answers: what kind of label there must be is known from the champion's manifest. A class
+that the champion does not know is accepted and named: new ones appear, and only labels can teach
+them.
 """
 
 import os

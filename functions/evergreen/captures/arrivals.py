@@ -140,9 +140,10 @@ class Reader:
             return None
         if (endpoint, version) not in self._digests:
             schema = self.schema_of(endpoint, version)
-            self._digests[endpoint, version] = None if schema is None else digest_of(schema)
-            if schema is not None:
-                self.decoders.setdefault(digest_of(schema), RowDecoder(schema))
+            digest = None if schema is None else digest_of(schema)
+            self._digests[endpoint, version] = digest
+            if schema is not None and digest is not None:
+                self.decoders.setdefault(digest, RowDecoder(schema))
         return self._digests[endpoint, version]
 
 

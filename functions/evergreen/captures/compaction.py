@@ -188,12 +188,14 @@ class _Day:
         """Write the parts of an endpoint and schema that something new belongs to."""
         parts, schema = self.parts, self._schema(digest)
         shared = key_of(self.kind, endpoint, self.day, "day", digest)
-        new = {hour_of(source) for source in parts.sources(table)}
+        sources = parts.sources(table)
+        new = {hour_of(source) for source in sources}
         for hour in sorted(new & busy):
             own = key_of(self.kind, endpoint, self.day, f"{hour:02d}", digest)
             # While it was not busy, its first records went to the shared part.
-            parts.merge(own, own if parts.hold([own]) else shared, table, {hour}, schema)
+            old_part = own if parts.hold([own]) else shared
+            parts.merge(own, old_part, table, sources, {hour}, schema)
         others = set(range(24)) - busy
         old = {hour_of(s) for path in parts.hold([shared]) for s in parts.metadata(path, "sources")}
         if new & others or old & busy or not parts.hold([shared]):  # be there one, even empty
-            parts.merge(shared, shared, table, others, schema)
+            parts.merge(shared, shared, table, sources, others, schema)

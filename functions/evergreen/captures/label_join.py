@@ -1,18 +1,16 @@
 """What a training learns from captures: those that have a label."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
 from evergreen.captures.examples import Examples, concat
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.rows import Rows
-from evergreen.contract.moments import days_of, midnight
 from evergreen.contract.problem import Kind, array, is_label
 from evergreen.contract.schema import JsonSchema
 
-DAY = timedelta(days=1)
 MAX_ROWS = 1_000_000  # of more a share is drawn
 
 
@@ -42,13 +40,7 @@ def join(
     recorded.tell(start, end)
     result = Joined(conflicting=recorded.conflicting())
     drawn: list[Rows] = []
-    spans = [(start, end)]
-    if recorded.count(start, end, told="INNER") > MAX_ROWS:  # not more at once
-        spans = [
-            (max(start, midnight(day)), min(end, midnight(day + DAY)))
-            for day in days_of(start, end)
-        ]
-    for span in spans:
+    for span in recorded.spans(start, end, MAX_ROWS, told="INNER"):
         drawn.append(
             recorded.predictions(
                 *span,

@@ -120,6 +120,15 @@ def hour_of(source: str) -> int:
     return int(source.split("/")[4])
 
 
+def sealed(reach: str, path: Path, **config: Any) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB that reaches a path and nothing more; reach: its setting that allows that."""
+    database = duckdb.connect(config=SEALED | config)
+    database.execute(f"SET {reach} = ?", [[str(path)]])
+    for setting in ("enable_external_access = false", "lock_configuration = true"):
+        database.execute(f"SET {setting}")
+    return database
+
+
 _LIVE: "weakref.WeakSet[Parts]" = weakref.WeakSet()
 
 
@@ -129,12 +138,8 @@ def _database() -> tuple[duckdb.DuckDBPyConnection, Path]:
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(_let_go)
-    database = duckdb.connect(config={**SEALED, "memory_limit": MEMORY, "threads": THREADS})
-    database.execute("SET temp_directory = ?", [f"{folder}/swap"])
-    database.execute("SET allowed_directories = ?", [[str(folder)]])
-    for setting in ("enable_external_access = false", "lock_configuration = true"):
-        database.execute(f"SET {setting}")
-    return database, folder
+    own = {"memory_limit": MEMORY, "threads": THREADS, "temp_directory": f"{folder}/swap"}
+    return sealed("allowed_directories", folder, **own), folder
 
 
 def _let_go() -> None:
@@ -213,15 +218,22 @@ class Parts:
         }
 
     def merge(
-        self, key: str, old: str, table: str, hours: set[int], schema: JsonSchema | None
+        self,
+        key: str,
+        old: str,
+        table: str,
+        sources: set[str],
+        hours: set[int],
+        schema: JsonSchema | None,
     ) -> None:
         """Write a part: the records of some hours of arrival, from an old part and from a table.
 
-        schema: of rows. Raises OvertakenError where somebody else wrote the part meanwhile.
+        sources: of the table. schema: of rows. Raises OvertakenError where somebody else wrote the
+        part meanwhile.
         """
         held = self.hold([old])
         known = {each for path in held for each in self.metadata(path, "sources")}
-        new = self.sources(table) - known
+        new = sources - known
         kept = sorted(each for each in known | new if hour_of(each) in hours)
         among = f"WHERE arrived IN ({', '.join(map(str, sorted(hours)))})"
         parts = [f"SELECT * FROM read_parquet('{path}') {among}" for path in held]

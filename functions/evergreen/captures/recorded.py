@@ -22,7 +22,7 @@ from evergreen.captures.arrivals import ARRIVAL, BUFFER, HOUR
 from evergreen.captures.parquet_parts import Parts
 from evergreen.captures.records import Capture
 from evergreen.captures.rows import Rows
-from evergreen.contract.moments import days_of, microseconds, moment
+from evergreen.contract.moments import days_of, microseconds, midnight, moment
 from evergreen.contract.schema import JsonSchema
 
 NEVER = 2**63 - 1  # when a label that nobody contradicts was contradicted
@@ -152,6 +152,18 @@ class Recorded:
         sources = self._sources(start, end, where, told)
         return sum(self._count(source, "count(DISTINCT id)") for _, source in sources)
 
+    def spans(
+        self, start: datetime, end: datetime, most: int, told: str = ""
+    ) -> list[tuple[datetime, datetime]]:
+        """Return the span as it is, or its days where it holds more predictions than `most`.
+
+        To read once is cheaper; more must not be in memory at a time.
+        """
+        if self.count(start, end, told=told) <= most:
+            return [(start, end)]
+        days = map(midnight, days_of(start, end))
+        return [(max(start, day), min(end, day + timedelta(days=1))) for day in days]
+
     def _sources(
         self, start: datetime, end: datetime, where: str, told: str, *, once: bool = False
     ) -> list[tuple[list[Path], str]]:
@@ -173,12 +185,14 @@ class Recorded:
 
     def contradictory(self) -> list[str]:
         """Return the ids, in order, of which the last `predictions` met different records."""
-        found = self.parts.sql.execute("SELECT id FROM conflict ORDER BY id").fetchall()
-        return [prediction for (prediction,) in found]
+        return self._ids("conflict")
 
     def conflicting(self) -> list[str]:
         """Return the ids that were told different labels, in order."""
-        found = self.parts.sql.execute("SELECT id FROM told WHERE odd ORDER BY id").fetchall()
+        return self._ids("told WHERE odd")
+
+    def _ids(self, source: str) -> list[str]:
+        found = self.parts.sql.execute(f"SELECT id FROM {source} ORDER BY id").fetchall()
         return [prediction for (prediction,) in found]
 
     def strays(

@@ -29,6 +29,7 @@ DAY = timedelta(days=1)
 FIRST = timedelta(days=30)  # how far back the first check of all looks
 COUNTED = "counted"  # in its day, which is closed
 DELAYS = (1, 6, 24, 48, 168, 720)  # hours
+DELAY_NAMES = (*(f"<= {hours} h" for hours in DELAYS), f"> {DELAYS[-1]} h")
 MOST = 1_000_000  # predictions of a day: more would not say more, and a share of them is drawn
 
 
@@ -77,7 +78,7 @@ def follow(
         threshold=performance.THRESHOLD,
         days=days,
         labels={kind: n for kind, n in sorted(facts.items()) if n},
-        delays={_delay_name(hours): delays[_delay_name(hours)] for hours in (*DELAYS, None)},
+        delays={name: delays[name] for name in DELAY_NAMES},
     )
 
 
@@ -101,11 +102,7 @@ def _by_day(
     recorded: Recorded, followed: Followed, start: datetime, end: datetime
 ) -> Iterator[tuple[date, Rows]]:
     """Yield the champion's predictions of a day and a version, with labels if any."""
-    days = days_of(start, end)
-    spans = [(start, end)]
-    if recorded.count(start, end) > MOST:  # else one reading is cheaper than many
-        spans = [(max(start, midnight(day)), min(end, midnight(day) + DAY)) for day in days]
-    for first, last in spans:
+    for first, last in recorded.spans(start, end, MOST):
         found = recorded.predictions(
             first,
             last,
@@ -132,7 +129,7 @@ def _in_time(
     after = rows["told"] - rows["time"]
     limits = np.array([hours * 3_600_000_000 for hours in DELAYS])
     for place, n in Counter(np.searchsorted(limits, after[agreed]).tolist()).items():
-        delays[_delay_name([*DELAYS, None][place])] += n
+        delays[DELAY_NAMES[place]] += n
     late = agreed & (rows["told"] >= last)
     right = np.array([is_label(kind, label) for label in rows["outcome"]], dtype=bool)
     facts["unlabelled"] += int((~has).sum())
@@ -179,8 +176,3 @@ def _summary(
     )
     closed = closes + ARRIVAL <= end
     return performance.summarize(day, version, problem, seen, expected=expected, closed=closed)
-
-
-def _delay_name(hours: float | None) -> str:
-    limit = next((limit for limit in DELAYS if hours is not None and hours <= limit), None)
-    return f"<= {limit} h" if limit else f"> {DELAYS[-1]} h"

@@ -200,10 +200,12 @@ class Hours:
 
     def _read(self, stale: dict[datetime, str], rows: int) -> Iterator[tuple[int, Hour]]:
         """Count hours, which hold about so many rows, in shares of at most AT_ONCE."""
+        if not stale:
+            return
         found: dict[datetime, list[Hour]] = {at: [self._set_aside(at)] for at in stale}
         shares = max(1, -(-rows // AT_ONCE))  # of the time: parts are in its order
-        span = max(stale) + HOUR - min(stale) if stale else HOUR
-        for share in range(shares) if stale else ():
+        span = max(stale) + HOUR - min(stale)
+        for share in range(shares):
             read = self.recorded.predictions(
                 min(stale) + span * share / shares,
                 min(stale) + span * (share + 1) / shares,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.arrivals import ARRIVAL, BUFFER, arrived, decompressed
+from evergreen.captures.arrivals import ARRIVAL, BUFFER, arrived, decoded, decompressed
 from evergreen.captures.compaction import ledger_of
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.records import Capture
@@ -91,10 +91,9 @@ def _not_compacted(
         read = ledger_of(data, "captures", day).sources
         for _, key in arrived(data, "captures", day):
             stored = None if key in read else data.get(key)
-            for line in (decompressed(stored.body) or b"").splitlines() if stored else ():
-                if request.encode() not in line:
-                    continue
-                capture = decoder.decode(line)
+            lines = (decompressed(stored.body) or b"").splitlines() if stored else ()
+            own = b"\n".join(line for line in lines if request.encode() in line)
+            for capture in decoded(own, decoder, lambda _: None):
                 if capture.endpoint == endpoint and capture.id.startswith(request):
                     yield capture.id, capture
 

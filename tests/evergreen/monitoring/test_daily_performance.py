@@ -30,11 +30,6 @@ VERSIONS = [given.version(number) for number in range(1, 10)]
 EXPECTED = Expected(bounded=0.2, upper=0.22, similarity=0.0, calibration=[(0.0, 0.0), (1.0, 1.0)])
 
 
-@pytest.fixture
-def memory() -> Memory:
-    return Memory()
-
-
 def followed(*slices: str, version: str = V1) -> Followed:
     def described(_: str) -> tuple[Problem, Expected | None]:
         return Problem(), EXPECTED

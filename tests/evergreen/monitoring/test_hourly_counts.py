@@ -14,7 +14,6 @@ from evergreen.captures.arrivals import ARRIVAL
 from evergreen.monitoring.domain_classifier import WINDOW_ROWS
 from evergreen.monitoring.hourly_counts import HOUR_SAMPLE, Hour, Sampled, merge, window
 from evergreen.registry.manifest import Manifest
-from evergreen.training.train_version import Trained
 from tests.support.given import START
 from tests.support.memory import OLD, Memory, deliver, made
 from tests.support.memory import hours as counted_hours
@@ -22,16 +21,6 @@ from tests.support.memory import hours as counted_hours
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def memory() -> Memory:
-    return Memory()
-
-
-@pytest.fixture(scope="module")
-def manifest(trained: Trained) -> Manifest:
-    return trained.manifest
 
 
 # Merging

@@ -17,7 +17,6 @@ from evergreen.captures.records import Capture
 from evergreen.monitoring import hourly_counts
 from evergreen.monitoring.hourly_counts import Hour, Hours, window
 from evergreen.registry.manifest import Manifest
-from evergreen.training.train_version import Trained
 from tests.support import given
 from tests.support.given import NAME, START
 from tests.support.memory import OLD, Memory, compacted, deliver, hours, made
@@ -27,16 +26,6 @@ DAY = timedelta(days=1)
 COMPLETE = START + DAY + ARRIVAL + DELIVERY
 KEY = f"hours/{NAME}/2013-01-01.json"
 FOLDER = f"captures/{START:%Y/%m/%d/%H}"
-
-
-@pytest.fixture
-def memory() -> Memory:
-    return Memory()
-
-
-@pytest.fixture(scope="module")
-def manifest(trained: Trained) -> Manifest:
-    return trained.manifest
 
 
 def anew(memory: Memory, manifest: Manifest, end: datetime) -> dict[datetime, Hour]:

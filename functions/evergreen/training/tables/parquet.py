@@ -5,22 +5,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from struct import unpack_from
-from typing import Any
 
 import duckdb
 import pandas as pd
 
+from evergreen.captures import parquet_parts
 from evergreen.contract.errors import DataError
 
 MAX_VALUES = 20_000_000  # rows times columns: each becomes an object of Python
 MEMORY = "1GB"  # that a table may take up
 TOO_LARGE = f"as a table it takes up more than {MEMORY}: upload it in parts, or with fewer columns"
 DURATION, UNITS = 18, ("s", "ms", "us", "ns")  # as Arrow numbers its types, and their units
-SEALED: dict[str, Any] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_persistent_secrets": "false",
-    "python_enable_replacements": "false",
+BOUNDS = {
     "memory_limit": MEMORY,
     "temp_directory": "",  # what does not fit is refused, and not swapped to a full disk
 }
@@ -29,10 +25,7 @@ SEALED: dict[str, Any] = {
 @contextmanager
 def sealed(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB that can read this file and reach nothing more."""
-    with duckdb.connect(config=SEALED) as connection:
-        connection.execute("SET allowed_paths = ?", [[str(path)]])
-        for setting in ("enable_external_access = false", "lock_configuration = true"):
-            connection.execute(f"SET {setting}")
+    with parquet_parts.sealed("allowed_paths", path, **BOUNDS) as connection:
         yield connection
 
 
