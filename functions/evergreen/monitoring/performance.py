@@ -22,6 +22,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from evergreen.contract.problem import THRESHOLD as TRUE
 from evergreen.contract.problem import Bools, Floats, Problem
+from evergreen.contract.recalibration import Tally, tally
 from evergreen.monitoring.report import CalibrationBin, DayPerformance, Outcome, SlicePerformance
 from evergreen.registry.manifest import Expected
 
@@ -69,7 +70,15 @@ def expected(
         upper=min(max(float(bounded.mean()) + width, 3 / rows), 1.0),
         similarity=_similarity(effect, count, size) if count > 1 and size > 1 else 1.0,
         calibration=_calibration(*problem.came_true(labels, scores)),
+        days=_tallies(labels, scores, days) if problem.kind == "binary" else [],
     )
+
+
+def _tallies(labels: Bools, scores: Floats, days: npt.NDArray[np.datetime64]) -> list[Tally]:
+    """Return what the scores of each day came to, oldest first."""
+    return [
+        tally(day.astype(date), scores[days == day], labels[days == day]) for day in np.unique(days)
+    ]
 
 
 def _design_effect(losses: Floats, days: npt.NDArray[np.datetime64]) -> float:

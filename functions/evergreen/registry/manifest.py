@@ -9,6 +9,7 @@ import msgspec
 from evergreen.contract.decoding import ANSWER_BYTES, MAX_ROWS, payload_bytes
 from evergreen.contract.errors import ModelUnavailableError
 from evergreen.contract.problem import Problem
+from evergreen.contract.recalibration import Tally
 from evergreen.contract.schema import JsonSchema
 
 FORMAT = 1
@@ -60,6 +61,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         day tell as much as n / (1 + (n - 1) similarity) independent ones.
     calibration: points of the isotonic map from the score that is answered to the probability that
     it is right (binary: that the label is true), ascending; none for a regression.
+    days: of a binary problem, what became of the scores of each day, oldest first.
     scores: how the scores are distributed. auc: how well a classifier tells the holdout from the
         rows that were fitted, which is how unlike two seasons of this data are anyway.
     """
@@ -70,6 +72,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     calibration: list[tuple[float, float]]
     scores: FeatureProfile | None = None
     auc: float = 0.5
+    days: list[Tally] = []
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
