@@ -22,9 +22,9 @@ from sklearn.isotonic import IsotonicRegression
 
 from evergreen.contract.problem import THRESHOLD as TRUE
 from evergreen.contract.problem import Bools, Floats, Problem
-from evergreen.contract.recalibration import Tally, tally
 from evergreen.monitoring.report import CalibrationBin, DayPerformance, Outcome, SlicePerformance
 from evergreen.registry.manifest import Expected
+from evergreen.registry.recalibration import Tally, tally
 
 Evidence = list[tuple[float, float]]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.contract.problem import Floats
-from evergreen.contract.recalibration import FARTHEST, WIDTH, Recalibration, Tally
+from evergreen.registry.recalibration import FARTHEST, WIDTH, Recalibration, Tally
 
 WINDOWS = ((7, False), (14, True), (28, True))  # days of each member, and whether it has a slope
 WEIGHTS = (1 / 2, 1 / 6, 1 / 6, 1 / 6)  # of the identity and of these, before any evidence

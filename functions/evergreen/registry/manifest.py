@@ -9,8 +9,8 @@ import msgspec
 from evergreen.contract.decoding import ANSWER_BYTES, MAX_ROWS, payload_bytes
 from evergreen.contract.errors import ModelUnavailableError
 from evergreen.contract.problem import Problem
-from evergreen.contract.recalibration import Tally
 from evergreen.contract.schema import JsonSchema
+from evergreen.registry.recalibration import Tally
 
 FORMAT = 1
 VersionKind = Literal["model", "rule", "external"]

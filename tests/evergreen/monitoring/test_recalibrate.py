@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.contract.recalibration import Recalibration, Tally, tally
 from evergreen.monitoring.recalibrate import LEAST, Learnt, learn
+from evergreen.registry.recalibration import Recalibration, Tally, tally
 
 FIRST = date(2013, 2, 1)
 LAG = 2
