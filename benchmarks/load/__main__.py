@@ -7,35 +7,37 @@ nothing, whose memory must stand still. Ends with 1 if anything is lost, mixed u
 
 import json
 import sys
+import tempfile
 import time
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterable
+from pathlib import Path
 from typing import IO, Any
+
+from urllib3 import HTTPConnectionPool
 
 from benchmarks import shown
 from benchmarks.load import checks, report
-from benchmarks.load.checks import Decision, Memory
-from benchmarks.load.client import Client, Plan, Seen, answer, play
+from benchmarks.load.checks import Decision
+from benchmarks.load.client import Answer, Phase, answer, connect, play, told
+from benchmarks.load.report import Loaded, Played
 from benchmarks.load.requests import (
     BARE,
     HARD,
-    JSON,
     MIXED,
     PAGES,
     PATH,
+    PREDICT,
     Ask,
     Asks,
     asked_for,
-    page,
     pool,
 )
-from benchmarks.load.results import Loaded, Phase, Played
-from benchmarks.load.targets import TTL_SECONDS, Target, sam_local, sampled, served
+from benchmarks.load.targets import TTL_SECONDS, Target, recorded, sam_local, sampled, served
 from benchmarks.shown import Part, conditions
 from local.plane import containers
 
 SOAK_SECONDS, QUICK_SOAK_SECONDS = 240, 8
 LIMIT_SECONDS = 60 * 60  # nothing here may run for ever
-FIRST_SECONDS = 300  # of a first answer, for which sam builds an image
 APART = 0.01  # of two versions' scores of a row, so that it shows which of them answered
 SERVE, BARE_SERVE, SAM = "make serve", "make serve LEVEL=1", "sam local start-api"
 TARGETS = (SERVE, BARE_SERVE, SAM)
@@ -47,13 +49,13 @@ def phases(target: str, soak: int, *, quick: bool) -> list[Phase]:
     if target == BARE_SERVE:
         # Each thread of the server first keeps as much memory as its largest request takes.
         return [
-            Phase("warm-up", Plan(2_000 // share, 8), BARE),
-            Phase("soak", Plan(soak * 50, 8, 100), BARE),
+            Phase("warm-up", 2_000 // share, 8, BARE),
+            Phase("soak", soak * 50, 8, BARE, rate=100),
         ]
     rate, clients, burst = (8, 4, 400) if target == SAM else (20, 8, 5_000)
     return [
-        Phase("soak", Plan(soak * rate, clients, rate), MIXED, "approve"),
-        Phase("burst", Plan(burst // share, 32), HARD, "rollback"),
+        Phase("soak", soak * rate, clients, MIXED, rate, "approve"),
+        Phase("burst", burst // share, 32, HARD, decision="rollback"),
     ]
 
 
@@ -79,59 +81,62 @@ def main() -> None:
     sys.exit(0 if all(goal.reached for goal in found.goals) else 1)
 
 
-def measured(targets: Any, soak: int, *, quick: bool) -> Part:
+def measured(targets: Iterable[str], soak: int, *, quick: bool) -> Part:
     """Put each target under load, one after the other."""
     loaded = []
     with (report.BUILD / "load.log").open("w") as log:
         for name in targets:
             print(f"{name}: starting", flush=True)
-            loaded.append(under_load(name, starter(name, log), phases(name, soak, quick=quick)))
+            loaded.append(under_load(name, phases(name, soak, quick=quick), log))
     return report.part(loaded)
 
 
-def starter(name: str, log: IO[str]) -> AbstractContextManager[Target]:
-    """Return what starts a target."""
-    if name == SAM:
-        return sam_local(log)
-    return served(log, "1" if name == BARE_SERVE else "3")
-
-
-def under_load(name: str, started: AbstractContextManager[Target], todo: list[Phase]) -> Loaded:
-    """Put a target through its phases; return what became of it."""
-    warm, seen, loaded = Seen(), Seen(), Loaded(name, bare=name == BARE_SERVE)
-    with started as target:
-        with closing(Client(target.port, FIRST_SECONDS)) as own:
-            document, described = status(own), own.json(page(PATH))
-            versions = [document["champion"], candidate(document)]
-            rows, scores = told_apart(
-                own, pool(list(described["schema"]["properties"])), versions, warm
-            )
-            if not loaded.bare:
-                replay(own, warm)
-        for phase in todo:
-            loaded.played.append(played(target, phase, Asks(rows, phase.kinds), seen))
-            print(f"{name}, {phase.name}: {loaded.played[-1].seconds:.0f} s", flush=True)
-    recorded = target.recorded
-    told = {} if loaded.bare else checks.told(warm) | checks.told(seen)
+def under_load(name: str, todo: list[Phase], log: IO[str]) -> Loaded:
+    """Start a target, put it through its phases, and return what became of it."""
+    loaded = Loaded(name, bare=name == BARE_SERVE)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder)
+        level = "1" if loaded.bare else "3"
+        with sam_local(log, kept) if name == SAM else served(log, kept, level) as target:
+            with connect(target.port) as http:
+                document, described = status(http), told(http, Ask("page", PATH))
+                versions = [document["champion"], candidate(document)]
+                fields = list(described["schema"]["properties"])
+                rows, scores, warm = told_apart(http, pool(fields), versions)
+                if not loaded.bare:
+                    replay(http, warm)
+            for phase in todo:
+                loaded.played.append(played(name, target, phase, Asks(rows, phase.kinds)))
+                print(f"{loaded.played[-1].name}: {loaded.played[-1].seconds:.0f} s", flush=True)
+        captures, captured_sizes = recorded(kept, "captures")
+        labels, label_sizes = recorded(kept, "labels")
+    answers = [one for each in loaded.played for one in each.answers]
     decisions = [one.decision for one in loaded.played if one.decision]
-    labels = [(one["id"], one["label"]) for one in recorded.labels]
+    expected = {} if loaded.bare else checks.told([*warm, *answers])
+    accepted = {
+        label: value
+        for one in [*warm, *answers]
+        if not one.fault
+        for label, value in one.ask.labels.items()
+    }
     loaded.unrecorded = [
-        *checks.unfaithful("prediction", told, checks.captured(recorded.captures)),
-        *checks.unfaithful("label", warm.accepted | seen.accepted, labels),
+        *checks.unfaithful("prediction", expected, checks.captured(captures)),
+        *checks.unfaithful("label", accepted, [(one["id"], one["label"]) for one in labels]),
     ]
     loaded.misanswered = [
-        *checks.mixed(seen.answered, scores),
-        *checks.untimely(seen.answered, versions[0], decisions, TTL_SECONDS),
+        *checks.mixed(answers, scores),
+        *checks.untimely(answers, versions[0], decisions, TTL_SECONDS),
     ]
-    loaded.predictions, loaded.labels = len(recorded.captures), len(recorded.labels)
-    loaded.objects, loaded.megabytes = recorded.objects, recorded.size / 1024**2
-    loaded.errors = [one.fault for one in [*warm.sent, *seen.sent] if one.fault]
+    sizes = [*captured_sizes, *label_sizes]
+    loaded.predictions, loaded.labels = len(captures), len(labels)
+    loaded.objects, loaded.megabytes = len(sizes), sum(sizes) / 1024**2
+    loaded.errors = [one.fault for one in [*warm, *answers] if one.fault]
     return loaded
 
 
-def status(own: Client) -> Any:
+def status(http: HTTPConnectionPool) -> Any:
     """Return the endpoint document."""
-    return own.json(page(f"/control{PATH}/status?evidence=no"))["document"]
+    return told(http, Ask("page", f"/control{PATH}/status?evidence=no"))["document"]
 
 
 def candidate(document: Any) -> str:
@@ -144,75 +149,69 @@ def candidate(document: Any) -> str:
 
 
 def told_apart(
-    own: Client, rows: list[dict[str, Any]], versions: list[str], seen: Seen
-) -> tuple[list[dict[str, Any]], dict[str, list[float]]]:
-    """Return the rows that two versions score differently, and the scores of both.
+    http: HTTPConnectionPool, rows: list[dict[str, Any]], versions: list[str]
+) -> tuple[list[dict[str, Any]], dict[str, list[float]], list[Answer]]:
+    """Return the rows that two versions score differently, the scores of both, and all answers.
 
     Everything that a load needs has answered once then: cold starts are measured by `make bench`.
     """
     asks = Asks(rows, MIXED)
-    ways = [f"{PATH}/predict", *(f"{PATH}/predict?version={version}" for version in versions)]
+    ways = [PREDICT, *(f"{PREDICT}?version={version}" for version in versions)]
     predictions = [asked_for("large", way, rows, range(len(rows))) for way in ways]
-    for ask in [*map(page, PAGES), *asks.refused, asks.outcomes("feedback", 1), *predictions]:
-        answer(own, asks, ask, seen, time.monotonic())
-    if faults := [one.fault for one in seen.sent if one.fault]:
+    pages = [Ask("page", path) for path in PAGES]
+    todo = [*pages, *asks.refused, asks.outcomes("feedback", 1), *predictions]
+    answers = [answer(http, ask) for ask in todo]
+    if faults := [one.fault for one in answers if one.fault]:
         raise SystemExit(f"not ready for a load: {faults}")
-    scores = {one.version: [each["score"] for each in one.predictions] for one in seen.answered}
+    scores = {
+        one.found["version"]: [each["score"] for each in one.found["predictions"]]
+        for one in checks.predicted(answers)
+    }
     first, second = (scores[version] for version in versions)
     apart = [at for at in range(len(rows)) if abs(first[at] - second[at]) > APART]
     if len(apart) < len(rows) // 2:
         raise SystemExit(f"{versions} score all but {len(apart)} of {len(rows)} rows alike")
-    return [rows[at] for at in apart], {
-        version: [own_scores[at] for at in apart] for version, own_scores in scores.items()
-    }
+    chosen = {version: [found[at] for at in apart] for version, found in scores.items()}
+    return [rows[at] for at in apart], chosen, answers
 
 
-def replay(own: Client, seen: Seen) -> None:
+def replay(http: HTTPConnectionPool, answers: list[Answer]) -> None:
     """Let control score a prediction again, which loads a model there."""
-    prediction_id = seen.answered[0].predictions[0]["id"]
-    if not own.json(page(f"/control{PATH}/predictions/{prediction_id}"))["identical"]:
+    prediction_id = next(iter(checks.told(answers)))
+    found = told(http, Ask("page", f"/control{PATH}/predictions/{prediction_id}"))
+    if not found["identical"]:
         raise SystemExit(f"{prediction_id} does not score the same again")
 
 
-def played(target: Target, phase: Phase, asks: Asks, seen: Seen) -> Played:
+def played(name: str, target: Target, phase: Phase, asks: Asks) -> Played:
     """Send what a phase asks, and let a person decide in its middle."""
-    memory: Memory = []
     decisions: list[Decision] = []
-    sent, answered = len(seen.sent), len(seen.answered)
 
     def halfway() -> None:
         if phase.decision:
-            decisions.append(decided(target.port, phase.decision))
+            with connect(target.port) as own:
+                decisions.append(decided(own, phase.decision))
 
-    with sampled(target, memory):
-        begun, ended = play(target.port, phase.plan, asks, seen, halfway)
-    decision = decisions[0] if decisions else None
-    if decision:  # a burst may be over before a warm function has looked again
-        time.sleep(max(0.0, decision.received + TTL_SECONDS - time.monotonic()))
-        with closing(Client(target.port)) as own:
-            last = asked_for("predict", f"{PATH}/predict", asks.rows, range(1))
-            answer(own, asks, last, seen, time.monotonic())
-    return Played(
-        phase,
-        ended - begun,
-        checks.times(seen.sent[sent:]),
-        [(at - begun, found) for at, found in memory],
-        decision,
-        checks.shown_within(seen.answered[answered:], decision) if decision else None,
-    )
+    begun = time.monotonic()
+    with connect(target.port, phase.clients) as http:
+        answers, memory = sampled(target, lambda: play(http, phase, asks, halfway))
+        ended = time.monotonic()
+        for decision in decisions:  # a burst may be over before a warm function has looked again
+            time.sleep(max(0.0, decision.received + TTL_SECONDS - time.monotonic()))
+            answers.append(answer(http, asked_for("predict", PREDICT, asks.rows, range(1))))
+    return Played(name, phase, answers, ended - begun, memory, next(iter(decisions), None))
 
 
-def decided(port: int, what: str) -> Decision:
+def decided(http: HTTPConnectionPool, what: str) -> Decision:
     """Approve the candidate, or roll back to the previous champion; SystemExit if it is refused."""
-    with closing(Client(port)) as own:
-        document = status(own)
-        body = {"generation": document["generation"], "reason": "a load in its middle"}
-        if what == "approve":
-            body["version"] = candidate(document)
-        path, sent = f"/control{PATH}/{what}", time.monotonic()
-        own.json(Ask("decision", "POST", path, 200, json.dumps(body).encode(), JSON))
-        received, after = time.monotonic(), status(own)["champion"]
-    return Decision(what, after, sent, received)
+    document = status(http)
+    body = {"generation": document["generation"], "reason": "a load in its middle"}
+    if what == "approve":
+        body["version"] = candidate(document)
+    asked = answer(http, Ask("decision", f"/control{PATH}/{what}", 200, json.dumps(body)))
+    if asked.fault:
+        raise SystemExit(asked.fault)
+    return Decision(what, status(http)["champion"], asked.sent, asked.received)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from benchmarks.load.client import Answered, Seen, Sent
+from benchmarks.load.client import Answer
 
-Memory = list[tuple[float, dict[str, float]]]  # when, on the clients' clock, and MB by process
 MIN_SAMPLES = 6  # for a line
 EXACT = 1e-9  # MB squared: what is less beside the line is the arithmetic's
 TOLERANCE = 1e-6  # of a score: a row alone is multiplied in another order than one of a hundred
@@ -26,36 +26,12 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Times:
-    """How long callers waited, in ms, and how many requests were answered wrongly."""
-
-    requests: int
-    errors: int
-    p50: float
-    p95: float
-    p99: float
-    most: float
-
-
-@dataclass(frozen=True)
 class Growth:
     """By how much a process grew in a unit, its standard error, and of how many samples."""
 
     by: float
     error: float
     samples: int
-
-
-def times(sent: Sequence[Sent]) -> dict[str, Times]:
-    """Return the times of each kind of request, and of all."""
-    kinds = list(dict.fromkeys(one.kind for one in sent))
-    grouped = {kind: [one for one in sent if one.kind == kind] for kind in kinds}
-    return {kind: _times(some) for kind, some in (grouped | {"all": list(sent)}).items() if some}
-
-
-def _times(sent: Sequence[Sent]) -> Times:
-    waited = np.percentile([1000 * one.seconds for one in sent], [50, 95, 99, 100])
-    return Times(len(sent), sum(1 for one in sent if one.fault), *waited.tolist())
 
 
 def unfaithful(
@@ -76,12 +52,17 @@ def unfaithful(
     return faults + [f"{kind} {one} was never told" for one in by_id.keys() - told.keys()]
 
 
-def told(seen: Seen) -> dict[str, Any]:
+def predicted(answers: Iterable[Answer]) -> list[Answer]:
+    """Return the answers that are predictions."""
+    return [one for one in answers if one.ask.rows and not one.fault]
+
+
+def told(answers: Iterable[Answer]) -> dict[str, Any]:
     """Return what each prediction's capture must say."""
     return {
-        one["id"]: (answer.version, answer.variant, one["score"], one["label"])
-        for answer in seen.answered
-        for one in answer.predictions
+        one["id"]: (found["version"], found["variant"], one["score"], one["label"])
+        for found in (answer.found for answer in predicted(answers))
+        for one in found["predictions"]
     }
 
 
@@ -92,25 +73,26 @@ def captured(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, Any]]:
     ]
 
 
-def mixed(answered: Iterable[Answered], scores: Mapping[str, Sequence[float]]) -> list[str]:
+def mixed(answers: Iterable[Answer], scores: Mapping[str, Sequence[float]]) -> list[str]:
     """Return predictions whose score is not that of the version which the answer names.
 
     scores: of each version, of all rows of the pool.
     """
     faults = []
-    for answer in answered:
-        known = scores.get(answer.version)
-        for row, one in zip(answer.rows, answer.predictions, strict=True):
+    for answer in predicted(answers):
+        version = answer.found["version"]
+        known = scores.get(version)
+        for row, one in zip(answer.ask.rows, answer.found["predictions"], strict=True):
             if known is None or abs(one["score"] - known[row]) > TOLERANCE:
                 expected = known and known[row]
-                faults.append(f"{one['id']}: {answer.version} gives {expected}, not {one['score']}")
+                faults.append(f"{one['id']}: {version} gives {expected}, not {one['score']}")
     return faults
 
 
 def untimely(
-    answered: Iterable[Answered], champion: str, decisions: Sequence[Decision], ttl: float
+    answers: Iterable[Answer], champion: str, decisions: Sequence[Decision], ttl: float
 ) -> list[str]:
-    """Return answers by a version that was not champion then.
+    """Return predictions by a version that was not champion then.
 
     A decision may show from the moment when it is asked for, and must show in what is asked `ttl`
     seconds after its answer; between the two either version is right.
@@ -120,44 +102,40 @@ def untimely(
     versions = [champion, *(one.after for one in decisions)]
     reigns = list(zip(versions, begins, ends, strict=True))
     return [
-        f"{answer.version} answered what was asked at {answer.sent:.3f}"
-        for answer in answered
+        f"{answer.found['version']} answered what was asked at {answer.sent:.3f}"
+        for answer in predicted(answers)
         if not any(
-            answer.version == version and begin <= answer.received and answer.sent <= end
+            answer.found["version"] == version and begin <= answer.received and answer.sent <= end
             for version, begin, end in reigns
         )
     ]
 
 
-def shown_within(answered: Iterable[Answered], decision: Decision) -> float | None:
+def shown_within(answers: Iterable[Answer], decision: Decision) -> float | None:
     """Return how long after a decision's answer its version first answered; None if it never did.
 
     0 where it did so before that.
     """
-    first = min(
-        (
-            one.received
-            for one in answered
-            if one.version == decision.after and one.received >= decision.sent
-        ),
-        default=None,
-    )
-    return None if first is None else max(0.0, first - decision.received)
+    later = [
+        one.received
+        for one in predicted(answers)
+        if one.found["version"] == decision.after and one.received >= decision.sent
+    ]
+    return max(0.0, min(later) - decision.received) if later else None
 
 
-def growth(memory: Memory, process: str) -> Growth | None:
+def growth(memory: "pd.Series[float]") -> Growth | None:
     """Return how many MB a second a process grew over the second half; None of a few samples.
 
-    One sample is like the one before. With a correlation r of what is left beside the line, n of
-    them tell as much as n (1 - r) / (1 + r) that were independent.
+    memory: MB, by seconds. One sample is like the one before. With a correlation r of what is left
+    beside the line, n of them tell as much as n (1 - r) / (1 + r) that were independent.
     """
     if len(memory) < MIN_SAMPLES:
         return None
-    half = (memory[0][0] + memory[-1][0]) / 2
-    later = [(at, found[process]) for at, found in memory if at >= half and process in found]
+    later = memory[memory.index >= (memory.index[0] + memory.index[-1]) / 2].dropna()
     if len(later) < MIN_SAMPLES // 2:
         return None
-    at, size = np.array(later).T
+    at, size = later.index.to_numpy(), later.to_numpy()
     line, intercept = np.polyfit(at, size, 1)
     beside = size - line * at - intercept
     squares = float((beside**2).sum())

@@ -1,28 +1,114 @@
-"""The figures as JSON, in a terminal, and in docs/load.md."""
+"""What became of a load: the figures as tables, and what must hold."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from benchmarks.load.results import Loaded, Played, goals, told
-from benchmarks.shown import Page, Part, Shown
+import numpy as np
+import pandas as pd
+
+from benchmarks.load.checks import Decision, Growth, growth, shown_within
+from benchmarks.load.client import Answer, Phase
+from benchmarks.shown import Goal, Page, Part, Shown
 from local.template import ROOT
 
 BUILD = ROOT / "build" / "load"
 PAGE = Page("make load", ROOT / "docs" / "load.md", 110, BUILD / "load.json")
+GROWTH_KB = 1.0  # a request, of what records nothing: more is a leak
+SURE = 3.0  # standard errors above that: by chance about once in 700 checks
+JUDGED_SAMPLES = 30  # of the second half; within a shorter one a server may still be warming up
+FUNCTION = "Function"  # how the container of a function is called, which holds no records
+UNJUDGED = "the soak is too short"
+SHOWN = 10  # of what was found against a goal
+NOISE_MB = 4.0  # by which an allocator moves all the same
+
+
+@dataclass(frozen=True)
+class Played:
+    """What became of a phase of a target; memory: MB, by second and process."""
+
+    target: str
+    phase: Phase
+    answers: Sequence[Answer]
+    seconds: float
+    memory: pd.DataFrame
+    decision: Decision | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what the tables call it."""
+        return f"{self.target}, {self.phase.name}"
+
+    @property
+    def rate(self) -> float:
+        """Return how many requests were answered a second."""
+        return len(self.answers) / self.seconds
+
+    @property
+    def shown(self) -> float | None:
+        """Return how many seconds after the decision it first showed; None if it never did."""
+        return shown_within(self.answers, self.decision) if self.decision else None
+
+    @property
+    def processes(self) -> list[str]:
+        """Return whose memory was sampled."""
+        return [str(process) for process in self.memory]
+
+    def growth_kb(self, process: str) -> Growth | None:
+        """Return by how much a request made a process grow, over the second half."""
+        found = growth(self.memory[process])
+        kilobytes = 1024 / self.rate
+        return found and Growth(found.by * kilobytes, found.error * kilobytes, found.samples)
+
+    def judged(self, process: str) -> Growth | None:
+        """Return the growth that tells a leak: at a steady rate, and of enough samples.
+
+        While many ask at once, each thread takes what it then keeps.
+        """
+        found = self.growth_kb(process) if self.phase.rate else None
+        return found if found and found.samples >= JUDGED_SAMPLES else None
+
+    def leaks(self, process: str) -> bool:
+        """Say whether a process surely grew by more than GROWTH_KB a request, and NOISE_MB."""
+        found, later = self.judged(process), len(self.answers) / 2
+        return (
+            found is not None
+            and found.by - SURE * found.error > GROWTH_KB
+            and found.by * later > 1024 * NOISE_MB
+        )
+
+
+@dataclass
+class Loaded:
+    """What became of a target.
+
+    errors: answers that are not as they should be. unrecorded: what was lost, or recorded twice or
+    otherwise. misanswered: by another version than the answer says, or than was champion.
+    megabytes: of what was recorded, which the memory holds where moto is in the same process.
+    """
+
+    name: str
+    played: list[Played] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    unrecorded: list[str] = field(default_factory=list)
+    misanswered: list[str] = field(default_factory=list)
+    predictions: int = 0
+    labels: int = 0
+    objects: int = 0
+    megabytes: float = 0.0
+    bare: bool = False  # whether it records nothing
 
 
 def part(loaded: Sequence[Loaded]) -> Part:
     """Return all figures as tables, and what must hold."""
-    each = [(one, played) for one in loaded for played in one.played]
-    decided = [(one, played) for one, played in each if played.decision]
+    each = [played for one in loaded for played in one.played]
     heads = ["", "requests", "a second", "errors", "p50, ms", "p95, ms", "p99, ms", "most, ms"]
-    growth = "KB a request, second half"
     tables: list[Shown] = [
-        ("Answers", "", heads, [line for one, played in each for line in _answers(one, played)]),
+        ("Answers", "", heads, [line for played in each for line in answers(played)]),
         (
             "Decisions in the middle of it",
             "",
             ["", "decision", "failed requests", "answered in, s", "first shown after, s"],
-            [_decision(one, played) for one, played in decided],
+            [_decision(played, played.decision) for played in each if played.decision],
         ),
         (
             "What was recorded",
@@ -33,32 +119,37 @@ def part(loaded: Sequence[Loaded]) -> Part:
         (
             "Memory, MB",
             "",
-            ["", "process", "start", "middle", "end", growth],
-            [line for one, played in each for line in _memory(one, played)],
+            ["", "process", "start", "middle", "end", "KB a request, second half"],
+            [line for played in each for line in _memory(played)],
         ),
     ]
     return Part(tables, goals(loaded))
 
 
-def _answers(one: Loaded, played: Played) -> list[list[str]]:
+def answers(played: Played) -> list[list[str]]:
+    """Return the times, in ms, of all requests of a phase, and of each kind, the slowest first."""
+    sent = pd.DataFrame(
+        [
+            (one.ask.kind, 1000 * (one.received - one.due), bool(one.fault))
+            for one in played.answers
+        ],
+        columns=["kind", "waited", "failed"],
+    )
+    kinds = sorted(sent.groupby("kind"), key=lambda found: -found[1]["waited"].max())
     lines = []
-    for kind, times in reversed(played.times.items()):
-        every = kind == "all"
-        name = f"{one.name}, {played.phase.name}" if every else f"… {kind}"
-        rate = f"{played.rate:.1f}" if every else ""
-        waited = (times.p50, times.p95, times.p99, times.most)
+    for name, found in [(played.name, sent), *((f"… {kind}", some) for kind, some in kinds)]:
+        rate = f"{played.rate:.1f}" if found is sent else ""
+        waited = np.percentile(found["waited"], [50, 95, 99, 100])
         figures = [f"{figure:,.0f}" if figure >= 100 else f"{figure:.1f}" for figure in waited]
-        lines.append([name, f"{times.requests:,}", rate, str(times.errors), *figures])
+        lines.append([name, f"{len(found):,}", rate, str(found["failed"].sum()), *figures])
     return lines
 
 
-def _decision(one: Loaded, played: Played) -> list[str]:
-    made = played.decision
-    assert made
+def _decision(played: Played, made: Decision) -> list[str]:
     took = f"{made.received - made.sent:.2f}"
     after = "never" if played.shown is None else f"{played.shown:.2f}"
-    failed = str(played.times["all"].errors)
-    return [f"{one.name}, {played.phase.name}", made.what, failed, took, after]
+    failed = sum(1 for one in played.answers if one.fault)
+    return [played.name, made.what, str(failed), took, after]
 
 
 def _recorded(one: Loaded) -> list[str]:
@@ -66,11 +157,62 @@ def _recorded(one: Loaded) -> list[str]:
     return [one.name, *counts, f"{one.megabytes:.1f}", str(len(one.unrecorded))]
 
 
-def _memory(one: Loaded, played: Played) -> list[list[str]]:
-    samples = [played.memory[index][1] for index in (0, len(played.memory) // 2, -1)]
+def _memory(played: Played) -> list[list[str]]:
+    samples = played.memory.iloc[[0, len(played.memory) // 2, -1]]
     lines: list[list[str]] = []
     for process in played.processes:
-        figures = [f"{sample[process]:.0f}" if process in sample else "" for sample in samples]
-        figures.append(told(played.growth_kb(process)))
-        lines.append(["" if lines else f"{one.name}, {played.phase.name}", process, *figures])
+        figures = ["" if np.isnan(size) else f"{size:.0f}" for size in samples[process]]
+        grown = told(played.growth_kb(process))
+        lines.append(["" if lines else played.name, process, *figures, grown])
     return lines
+
+
+def goals(loaded: Sequence[Loaded]) -> list[Goal]:
+    """Return what must hold of every load."""
+    each = [(one, played) for one in loaded for played in one.played]
+    steady = [
+        (played, process)
+        for one, played in each
+        for process in played.processes
+        if (one.bare or process.endswith(FUNCTION)) and played.judged(process)
+    ]
+    grown = [
+        f"{played.name}: {process} grew by {told(played.growth_kb(process))} KB a request"
+        for played, process in steady
+        if played.leaks(process)
+    ]
+    never = [
+        f"{played.name}: {played.decision.what} never showed"
+        for _, played in each
+        if played.decision and played.shown is None
+    ]
+
+    def named(faults: Callable[[Loaded], list[str]]) -> list[str]:
+        return [f"{one.name}: {fault}" for one in loaded for fault in faults(one)]
+
+    found = {
+        "every request is answered as it should be": named(lambda one: one.errors),
+        "every prediction and label is recorded once, as it was told": named(
+            lambda one: one.unrecorded
+        ),
+        "every score is that of the version named, and that one was champion then": named(
+            lambda one: one.misanswered
+        ),
+        "a decision shows in the answers": never,
+    }
+    still = Goal(
+        "memory stands still where nothing is recorded",
+        f"{len(grown)} faults" if steady else UNJUDGED, "0 faults", not grown, grown[:SHOWN],
+    )  # fmt: skip
+    return [
+        *(
+            Goal(text, f"{len(against)} faults", "0 faults", not against, against[:SHOWN])
+            for text, against in found.items()
+        ),
+        still,
+    ]
+
+
+def told(growth: Growth | None) -> str:
+    """Return a growth with its error, or nothing where there is none."""
+    return f"{growth.by:.2f} ± {growth.error:.2f}" if growth else ""

@@ -16,7 +16,7 @@ from local.samples import flights
 
 ENDPOINT = "flight-delay"
 PATH = f"/endpoints/{ENDPOINT}"
-JSON = {"Content-Type": "application/json"}
+PREDICT, FEEDBACK = f"{PATH}/predict", f"{PATH}/feedback"
 MAX_ROWS = 1_000  # of the API, in a request
 LARGE_ROWS = 100
 POOL_ROWS = 1_000
@@ -37,17 +37,16 @@ ROW = '{"instances": [%s]}'
 
 @dataclass(frozen=True)
 class Ask:
-    """A request, and the status that must come back.
+    """A request, which is a POST if it has a body, and the status that must come back.
 
     rows: of the pool, those that a prediction is asked for. labels: what an outcome reports.
     """
 
     kind: str
-    method: str
     path: str
     status: int = 200
-    body: bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    body: str | None = None
+    content: str = "application/json"
     rows: range = range(0)
     labels: dict[str, bool] = field(default_factory=dict)
 
@@ -64,39 +63,32 @@ def refused(row: dict[str, Any]) -> list[Ask]:
     unknown, typed = row | {"no-such-field": 1}, row | {"origin": 7}
     many, label = ROW % ",".join([plain] * (MAX_ROWS + 1)), '{"id": "%s", "label": %s}'
     one = label % (new_id(), "true")
-    predict, feedback = f"{PATH}/predict", f"{PATH}/feedback"
-    bodies = [
-        (predict, 400, ROW % json.dumps(unknown)),
-        (predict, 400, ROW % json.dumps(typed)),
-        (predict, 400, ROW % plain.replace("{", '{"distance": NaN, ', 1)),
-        (predict, 400, "{"),
-        (predict, 400, "[" * 5_000),
-        (predict, 400, ROW % ""),
-        (predict, 413, many),
-        (predict, 413, ROW % plain + " " * 1_000_000),
-        (f"{predict}?version=no-such-version", 404, ROW % plain),
-        ("/endpoints/no-such-endpoint/predict", 404, ROW % plain),
-        (feedback, 400, '{"labels": [%s]}' % (label % ("no-id", "true"))),
-        (feedback, 400, '{"labels": [%s]}' % (label % (new_id(), '"late"'))),
-        (feedback, 413, json.dumps({"labels": [json.loads(one)] * (MAX_ROWS + 1)})),
-    ]
     asks = [
-        Ask("refused", "POST", path, status, text.encode(), JSON) for path, status, text in bodies
+        Ask("refused", path, status, body)
+        for path, status, body in (
+            (PREDICT, 400, ROW % json.dumps(unknown)),
+            (PREDICT, 400, ROW % json.dumps(typed)),
+            (PREDICT, 400, ROW % plain.replace("{", '{"distance": NaN, ', 1)),
+            (PREDICT, 400, "{"),
+            (PREDICT, 400, "[" * 5_000),
+            (PREDICT, 400, ROW % ""),
+            (PREDICT, 413, many),
+            (PREDICT, 413, ROW % plain + " " * 1_000_000),
+            (f"{PREDICT}?version=no-such-version", 404, ROW % plain),
+            ("/endpoints/no-such-endpoint/predict", 404, ROW % plain),
+            (FEEDBACK, 400, '{"labels": [%s]}' % (label % ("no-id", "true"))),
+            (FEEDBACK, 400, '{"labels": [%s]}' % (label % (new_id(), '"late"'))),
+            (FEEDBACK, 413, json.dumps({"labels": [json.loads(one)] * (MAX_ROWS + 1)})),
+            (f"{PATH}/versions/no-such-version", 404, None),
+            ("/endpoints/no-such-endpoint", 404, None),
+        )
     ]
-    other = {"Content-Type": "application/x-python-serialize"}
-    asks.append(Ask("refused", "POST", predict, 415, (ROW % plain).encode(), other))
-    missing = (f"{PATH}/versions/no-such-version", "/endpoints/no-such-endpoint")
-    return [*asks, *(Ask("refused", "GET", path, 404) for path in missing)]
+    return [*asks, Ask("refused", PREDICT, 415, ROW % plain, "application/x-python-serialize")]
 
 
 def new_id() -> str:
     """Return an id that no prediction has."""
     return f"{secrets.token_hex(16)}-000"
-
-
-def page(path: str) -> Ask:
-    """Return the request for a page."""
-    return Ask("page", "GET", path)
 
 
 class Asks:
@@ -122,13 +114,13 @@ class Asks:
             case "flood":
                 return self.outcomes(kind, MAX_ROWS)
             case "page":
-                return page(self._random.choice(PAGES))
+                return Ask(kind, self._random.choice(PAGES))
         return self._random.choice(self.refused)
 
     def _prediction(self, kind: str, count: int) -> Ask:
         start = self._random.randrange(len(self.rows) - count + 1)
         rows = range(start, start + count)
-        return asked_for(kind, f"{PATH}/predict", self.rows, rows, f"caller-{start}")
+        return asked_for(kind, PREDICT, self.rows, rows, f"caller-{start}")
 
     def outcomes(self, kind: str, count: int) -> Ask:
         """Return a report of outcomes; of nobody's predictions once those answered are used up."""
@@ -136,8 +128,7 @@ class Asks:
         ids = [self.answered.popleft() if at < known else new_id() for at in range(count)]
         labels = {one: self._random.random() < LATE for one in ids}
         body = {"labels": [{"id": one, "label": label} for one, label in labels.items()]}
-        encoded = json.dumps(body).encode()
-        return Ask(kind, "POST", f"{PATH}/feedback", 202, encoded, JSON, labels=labels)
+        return Ask(kind, FEEDBACK, 202, json.dumps(body), labels=labels)
 
 
 def asked_for(
@@ -145,4 +136,4 @@ def asked_for(
 ) -> Ask:
     """Return the request for predictions of some rows of a pool."""
     body = {"instances": [pool[row] for row in rows]} | ({"key": key} if key else {})
-    return Ask(kind, "POST", path, 200, json.dumps(body).encode(), JSON, rows)
+    return Ask(kind, path, 200, json.dumps(body), rows=rows)

@@ -1,11 +1,10 @@
 """What is put under load: `make serve`, and `sam local start-api` with warm containers.
 
-Each is started here with a champion and a candidate beside it, and ended here.
+Each is started here with a champion and a candidate beside it, and ended here; what it has recorded
+is then in a folder.
 """
 
 import os
-import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,93 +12,54 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import docker
 import msgspec
+import pandas as pd
 from rich.console import Console
 
-from benchmarks.load.checks import Memory
 from benchmarks.load.requests import ENDPOINT
 from benchmarks.serving.emulator import descendants
 from benchmarks.shown import status_mb
 from evergreen.captures import arrivals
-from local import serve, template
+from local import serve
+from local.cloud import ports
 from local.plane import containers, stack, training_rows
 
 TTL_SECONDS = 1  # of the endpoint document in a warm function, so that decisions show in time
-START_SECONDS = 300  # two trainings take 20 s of processor time
+START_SECONDS = 60
 STOP_SECONDS = 120
 SAMPLE_SECONDS = 1.0
 CONTAINERS = {"label": "sam.cli.container.type=lambda"}
 MB = 1024 * 1024
 
 
-@dataclass
+@dataclass(frozen=True)
 class Target:
-    """A server under load. memory: MB by process. recorded: filled when it has stopped."""
+    """A server under load; memory: MB by process."""
 
     port: int
     memory: Callable[[], dict[str, float]]
-    recorded: "Recorded" = field(default_factory=lambda: Recorded())
-
-
-@dataclass
-class Recorded:
-    """The captures and labels that a load left, as JSON values, and how much they take."""
-
-    captures: list[dict[str, Any]] = field(default_factory=list)
-    labels: list[dict[str, Any]] = field(default_factory=list)
-    objects: int = 0
-    size: int = 0
-
-    def read(self, kept: Path) -> None:
-        """Read what `serve.keep` wrote into a folder."""
-        for name, kind in {"captures": self.captures, "labels": self.labels}.items():
-            for file in sorted(path for path in (kept / name).rglob("*") if path.is_file()):
-                body = file.read_bytes()
-                lines = arrivals.decompressed(body)
-                if lines is None:
-                    raise SystemExit(f"{file} is damaged")
-                kind.extend(msgspec.json.decode(line) for line in lines.splitlines())
-                self.objects += 1
-                self.size += len(body)
 
 
 @contextmanager
-def served(log: IO[str], level: str = "3") -> Iterator[Target]:
-    """Run what `make serve` runs, at a free port."""
-    with tempfile.TemporaryDirectory() as kept:
-        command = [sys.executable, "-m", "local.serve", "--port", "0", "--level", level]
-        command += ["--ttl", str(TTL_SECONDS), "--keep", kept]
-        path = os.pathsep.join([str(template.ROOT / "functions"), str(template.ROOT)])
-        process = subprocess.Popen(
-            command, cwd=template.ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
-            env=os.environ | {"PYTHONPATH": path}, start_new_session=True,
-        )  # fmt: skip
-        watchdog = threading.Timer(START_SECONDS, process.kill)
-        watchdog.start()
-        try:
-            target = Target(_port(process), lambda: {"make serve": rss_mb(process.pid)})
-            watchdog.cancel()
-            yield target
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
-            target.recorded.read(Path(kept))
-        finally:
-            watchdog.cancel()
-            process.kill()
-            process.communicate()
-
-
-def _port(process: subprocess.Popen[str]) -> int:
-    assert process.stdout
-    for line in process.stdout:
-        if found := re.search(r"Serving on http://[^:]+:(\d+)", line):
-            return int(found[1])
-    raise SystemExit("make serve did not start: see build/load/load.log and build/serve/lambda.log")
+def served(log: IO[str], kept: Path, level: str = "3") -> Iterator[Target]:
+    """Run what `make serve` runs, at a free port; it answers once it has trained."""
+    (port,) = ports.free()
+    command = [sys.executable, "-m", "local.serve", "--port", str(port), "--level", level]
+    command += ["--ttl", str(TTL_SECONDS), "--keep", str(kept)]
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        ports.wait_for("make serve", process, port, START_SECONDS)
+        yield Target(port, lambda: {"make serve": rss_mb(process.pid)})
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def rss_mb(pid: int) -> float:
@@ -115,7 +75,7 @@ def _rss_mb(pid: int) -> float:
 
 
 @contextmanager
-def sam_local(log: IO[str]) -> Iterator[Target]:
+def sam_local(log: IO[str], kept: Path) -> Iterator[Target]:
     """Run `sam local start-api` over a moto of this process, with a container for each function.
 
     Raises SystemExit where Docker does not answer, or nothing is built from the sources of now.
@@ -133,11 +93,8 @@ def sam_local(log: IO[str]) -> Iterator[Target]:
             command = [str(containers.SAM), "local", "start-api", "--env-vars", str(environment)]
             command += ["--warm-containers", "LAZY"]  # else one for each request
             with containers.listening(command, log) as url:
-                target = Target(int(url.rpartition(":")[2]), lambda: _containers_mb(client, others))
-                yield target
-            kept = Path(folder) / "kept"
+                yield Target(int(url.rpartition(":")[2]), lambda: _containers_mb(client, others))
             serve.keep(kept)
-            target.recorded.read(kept)
 
 
 def _containers_mb(client: Any, others: Iterable[str]) -> dict[str, float]:
@@ -151,22 +108,35 @@ def _containers_mb(client: Any, others: Iterable[str]) -> dict[str, float]:
     return found
 
 
-@contextmanager
-def sampled(target: Target, memory: Memory) -> Iterator[None]:
-    """Note the memory every second, from the beginning to the end of the block."""
-    stop = threading.Event()
+def sampled[Found](target: Target, work: Callable[[], Found]) -> tuple[Found, pd.DataFrame]:
+    """Work, and return what comes of it and the memory every second: MB, by second and process."""
+    stop, samples = threading.Event(), dict[float, dict[str, float]]()
 
     def sample() -> None:
-        while True:
-            memory.append((time.monotonic(), target.memory()))
-            if stop.wait(SAMPLE_SECONDS):
-                return
+        while not stop.wait(SAMPLE_SECONDS):
+            samples[time.monotonic()] = target.memory()
 
+    samples[time.monotonic()] = target.memory()
     thread = threading.Thread(target=sample)
     thread.start()
     try:
-        yield
+        found = work()
     finally:
         stop.set()
         thread.join()
-    memory.append((time.monotonic(), target.memory()))
+    samples[time.monotonic()] = target.memory()
+    return found, pd.DataFrame.from_dict(samples, orient="index")
+
+
+def recorded(kept: Path, kind: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the records of a kind that `serve.keep` wrote, and the sizes of their files."""
+    records: list[dict[str, Any]] = []
+    sizes = []
+    for file in sorted(path for path in (kept / kind).rglob("*") if path.is_file()):
+        body = file.read_bytes()
+        lines = arrivals.decompressed(body)
+        if lines is None:
+            raise SystemExit(f"{file} is damaged")
+        records.extend(msgspec.json.decode(line) for line in lines.splitlines())
+        sizes.append(len(body))
+    return records, sizes

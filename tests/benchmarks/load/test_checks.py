@@ -6,17 +6,20 @@ import pytest
 
 from benchmarks.load import checks
 from benchmarks.load.checks import Decision
-from benchmarks.load.client import Answered, Seen, Sent
+from benchmarks.load.client import Answer
+from benchmarks.load.requests import PREDICT, Ask
 
 SCORES = {"v1": [0.1] * 200, "v2": [0.9] * 200}
 APPROVED = Decision("approve", "v2", 10.0, 11.0)
 ROLLED_BACK = Decision("rollback", "v1", 20.0, 21.0)
 TTL = 1.0
+ASK = Ask("predict", PREDICT, rows=range(1))
 
 
 def answered(version: str, sent: float, received: float | None = None, score: float = 0.1) -> Any:
     prediction = {"id": f"{version}-{sent}", "score": score, "label": score > 0.5}
-    return Answered(range(1), sent, received or sent + 0.1, version, "champion", [prediction])
+    found = {"version": version, "variant": "champion", "predictions": [prediction]}
+    return Answer(ASK, sent, sent, received or sent + 0.1, found)
 
 
 # What was recorded
@@ -43,13 +46,13 @@ def test_what_is_lost_twice_different_or_from_nowhere_is_found(
 
 @pytest.mark.parametrize("field", ["version", "variant", "score", "label"])
 def test_a_capture_must_say_what_its_caller_was_told(field: str) -> None:
-    seen = Seen(answered=[answered("v1", 1.0)])
+    told = checks.told([answered("v1", 1.0)])
     capture = {"id": "v1-1.0", "version": "v1", "variant": "champion", "score": 0.1, "label": False}
 
     same, other = ([capture], [capture | {field: "another"}])
 
-    assert checks.unfaithful("prediction", checks.told(seen), checks.captured(same)) == []
-    assert len(checks.unfaithful("prediction", checks.told(seen), checks.captured(other))) == 1
+    assert checks.unfaithful("prediction", told, checks.captured(same)) == []
+    assert len(checks.unfaithful("prediction", told, checks.captured(other))) == 1
 
 
 # Who answered
@@ -109,19 +112,3 @@ def test_a_decision_shows_with_the_first_answer_after_it_by_its_version(
     found = checks.shown_within([answered(*one) for one in versions], APPROVED)
 
     assert found == (None if seconds is None else pytest.approx(seconds))
-
-
-# Time
-
-
-def test_times_are_percentiles_of_each_kind_and_of_all() -> None:
-    sent = [Sent("predict", 0.0, at / 1000, 200) for at in range(1, 101)]
-    sent.append(Sent("page", 0.0, 1.0, 500, "500 and not 200"))
-
-    found = checks.times(sent)
-
-    assert found["predict"].requests == 100
-    assert found["predict"].p50 == pytest.approx(50.5)
-    assert found["predict"].p99 == pytest.approx(99.01)
-    assert (found["page"].requests, found["page"].errors, found["page"].p50) == (1, 1, 1000.0)
-    assert (found["all"].requests, found["all"].errors, found["all"].most) == (101, 1, 1000.0)

@@ -1,12 +1,12 @@
 """The clients of `make load` keep what they are told, and call wrong what is."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from benchmarks.load.client import Client, Plan, Seen, answer, play
+from benchmarks.load import client
+from benchmarks.load.client import Answer, Phase, answer, play
 from benchmarks.load.requests import BARE, HARD, MIXED, PATH, Ask, Asks, asked_for
 from tests.support.servers import Answered as Reply
 from tests.support.servers import Asked, listening
@@ -38,26 +38,25 @@ def test_an_outcome_is_reported_once_and_a_flood_is_of_nobodys_predictions() -> 
 FLOOD_BETWEEN = [("feedback", 2), ("flood", 1_000), ("feedback", 2), ("feedback", 1)]
 
 
-def ask_of(reply: Callable[[Asked], Reply | None], ask: Ask) -> Seen:
+def connect(address: str) -> Any:
+    return client.connect(int(address.rpartition(":")[2]))
+
+
+def ask_of(reply: Callable[[Asked], Reply | None], ask: Ask) -> Answer:
     """Return what a client sees of one request."""
-    seen = Seen()
-    with listening(reply) as address:
-        own = Client(int(address.rpartition(":")[2]))
-        answer(own, Asks(ROWS, MIXED), ask, seen, 0.0)
-        own.close()
-    return seen
+    with listening(reply) as address, connect(address) as http:
+        return answer(http, ask)
 
 
 def test_a_right_answer_is_kept_for_what_must_be_recorded() -> None:
     predicted = ask_of(lambda _: Reply(PREDICTION), asked_for("predict", PATH, ROWS, range(1)))
     labelled = ask_of(lambda _: Reply(b'{"accepted": 1}', 202), OUTCOME)
 
-    assert [one.fault for one in [*predicted.sent, *labelled.sent]] == [None, None]
-    assert [(one.version, one.predictions) for one in predicted.answered] == [("v1", [{"id": "a"}])]
-    assert labelled.accepted == {"a": True}
+    assert [one.fault for one in (predicted, labelled)] == [None, None]
+    assert (predicted.found["version"], predicted.found["predictions"]) == ("v1", [{"id": "a"}])
 
 
-OUTCOME = Ask("feedback", "POST", PATH, 202, b"{}", labels={"a": True})
+OUTCOME = Ask("feedback", PATH, 202, "{}", labels={"a": True})
 
 
 @pytest.mark.parametrize(
@@ -74,40 +73,33 @@ OUTCOME = Ask("feedback", "POST", PATH, 202, b"{}", labels={"a": True})
 def test_an_answer_that_is_not_what_it_should_be_is_an_error(
     reply: Reply | None, rows: int
 ) -> None:
-    seen = ask_of(lambda _: reply, asked_for("predict", PATH, ROWS, range(rows)))
-
-    (sent,) = seen.sent
-    assert sent.fault
-    assert (seen.answered, seen.accepted) == ([], {})
+    assert ask_of(lambda _: reply, asked_for("predict", PATH, ROWS, range(rows))).fault
 
 
 def test_labels_that_were_not_all_accepted_are_an_error() -> None:
-    (sent,) = ask_of(lambda _: Reply(b'{"accepted": 0}', 202), OUTCOME).sent
+    assert ask_of(lambda _: Reply(b'{"accepted": 0}', 202), OUTCOME).fault
 
-    assert sent.fault
+
+def phase(requests: int, clients: int, rate: float | None = None) -> Phase:
+    return Phase("soak", requests, clients, {"page": 1}, rate)
 
 
 @pytest.mark.parametrize("rate", [None, 1_000.0])
-def test_every_request_of_a_plan_is_sent_and_the_middle_is_told_once(rate: float | None) -> None:
-    seen, middle = Seen(), threading.Event()
-    asks = Asks(ROWS, {"page": 1})
+def test_every_request_of_a_phase_is_sent_and_the_middle_is_told_once(rate: float | None) -> None:
+    middle: list[int] = []
 
-    with listening(lambda _: Reply(b"{}")) as address:
-        play(int(address.rpartition(":")[2]), Plan(40, 4, rate), asks, seen, middle.set)
+    with listening(lambda _: Reply(b"{}")) as address, connect(address) as http:
+        found = play(http, phase(40, 4, rate), Asks(ROWS, {"page": 1}), lambda: middle.append(1))
 
-    assert len(seen.sent) == 40
-    assert [one.fault for one in seen.sent] == [None] * 40
-    assert middle.is_set()
+    assert [one.fault for one in found] == [None] * 40
+    assert middle == [1]
 
 
 def test_at_a_rate_a_request_counts_from_when_it_was_due_and_not_from_when_it_was_sent() -> None:
-    seen = Seen()
+    with listening(lambda _: Reply(b"{}")) as address, connect(address) as http:
+        found = play(http, phase(4, 1, 100_000.0), Asks(ROWS, {"page": 1}), lambda: None)
 
-    with listening(lambda _: Reply(b"{}")) as address:
-        port = int(address.rpartition(":")[2])
-        play(port, Plan(4, 1, 100_000.0), Asks(ROWS, {"page": 1}), seen, lambda: None)
-
-    waited = [one.due - seen.sent[0].due for one in seen.sent]  # one client is not that fast
+    waited = [one.due - found[0].due for one in found]  # one client is not that fast
     assert waited == pytest.approx([0.0, 1e-5, 2e-5, 3e-5], abs=1e-7)
 
 
@@ -115,7 +107,9 @@ def test_a_decision_that_is_refused_ends_the_load() -> None:
     def refused() -> None:
         raise SystemExit("409")
 
-    with listening(lambda _: Reply(b"{}")) as address:
-        port = int(address.rpartition(":")[2])
-        with pytest.raises(SystemExit, match="409"):
-            play(port, Plan(4, 2), Asks(ROWS, {"page": 1}), Seen(), refused)
+    with (
+        listening(lambda _: Reply(b"{}")) as address,
+        connect(address) as http,
+        pytest.raises(SystemExit, match="409"),
+    ):
+        play(http, phase(4, 2), Asks(ROWS, {"page": 1}), refused)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 
-from benchmarks.load.checks import Decision, Growth, Memory, Times, growth
-from benchmarks.load.client import Plan
-from benchmarks.load.report import part
-from benchmarks.load.requests import BARE
-from benchmarks.load.results import UNJUDGED, Loaded, Phase, Played, goals
+from benchmarks.load import report
+from benchmarks.load.checks import Decision, Growth, growth
+from benchmarks.load.client import Answer, Phase
+from benchmarks.load.report import UNJUDGED, Loaded, Played, goals, part
+from benchmarks.load.requests import BARE, PREDICT, Ask
 
 APPROVED = Decision("approve", "v2", 10.0, 11.0)
 SECONDS = 101
@@ -21,20 +22,21 @@ Floats = npt.NDArray[np.float64]
 
 
 def played(rate: float | None = 100.0, requests: int = 10_000, **more: Any) -> Played:
-    """Return a phase of 10,000 requests in 100 s."""
-    times = {"all": Times(requests, 0, 1.0, 2.0, 3.0, 4.0)}
-    return Played(Phase("soak", Plan(requests, 8, rate), BARE), 100.0, times, **more)
+    """Return a phase of 10,000 requests in 100 s, each answered within 4 ms."""
+    given: dict[str, Any] = {"memory": growing(0.0), "shown": 0.5} | more
+    shown, decision = given.pop("shown"), given.get("decision")
+    found: Any = {"version": "v2" if decision and shown is not None else "v1", "predictions": []}
+    ask, at = Ask("predict", PREDICT, rows=range(1)), 11.0 + (shown or 0.0)
+    answers = [Answer(ask, at - 0.004, at - 0.004, at, found)] * requests
+    return Played("target", Phase("soak", requests, 8, BARE, rate), answers, 100.0, **given)
 
 
-def memory(sizes: Iterable[float]) -> Memory:
+def memory(sizes: Iterable[float]) -> pd.DataFrame:
     """Return the samples of a process, one a second, beside one whose size never changes."""
-    return [
-        (float(at), {"FunctionOne": 9.0, "OneFunction": float(size)})
-        for at, size in enumerate(sizes)
-    ]
+    return pd.DataFrame({"FunctionOne": 9.0, "OneFunction": list(map(float, sizes))})
 
 
-def growing(kilobytes: float) -> Memory:
+def growing(kilobytes: float) -> pd.DataFrame:
     """Return the samples of a process that grows by so much at each of 100 requests a second."""
     return memory(at * 100 * kilobytes / 1024 for at in range(SECONDS))
 
@@ -59,18 +61,18 @@ def test_the_growth_is_that_of_the_second_half_and_of_one_process() -> None:
         memory(sizes) for sizes in ([0, 50, 80, 90, *[100] * 4], [*[0] * 4, 3, 6, 9, 12])
     )
 
-    assert growth(still, "OneFunction") == about(0, 4)
-    assert growth(grown, "OneFunction") == about(3, 4)
+    assert growth(still["OneFunction"]) == about(0, 4)
+    assert growth(grown["OneFunction"]) == about(3, 4)
 
 
 def test_a_few_samples_have_no_growth() -> None:
-    assert growth(memory([1, 2, 3, 4, 5]), "OneFunction") is None
-    assert growth(memory(range(9)), "of another name") is None
+    assert growth(memory([1, 2, 3, 4, 5])["OneFunction"]) is None
+    assert growth(memory([1, 2, 3, 4, 5, 6, 7, *[np.nan] * 3])["OneFunction"]) is None
 
 
 def test_the_error_of_a_growth_is_how_much_it_differs_from_one_series_to_the_next() -> None:
     for alike in (0.0, 0.8):
-        found = [growth(memory(noise(seed, alike)), "OneFunction") for seed in range(300)]
+        found = [growth(memory(noise(seed, alike))["OneFunction"]) for seed in range(300)]
 
         spread = np.std([one.by for one in found if one])
         claimed = np.mean([one.error for one in found if one])
@@ -129,7 +131,7 @@ def loaded(**more: Any) -> list[Loaded]:
         {"errors": ["500 and not 200"]},
         {"unrecorded": ["prediction a was recorded 0 times"]},
         {"misanswered": ["v1 answered what was asked at 12.100"]},
-        {"played": [played(memory=[], decision=APPROVED, shown=None)]},
+        {"played": [played(decision=APPROVED, shown=None)]},
         {"played": [played(memory=growing(2.0))]},
     ],
     ids=["errors", "unrecorded", "misanswered", "decision", "memory"],
@@ -150,7 +152,7 @@ def test_a_load_without_a_soak_that_tells_does_not_judge_the_memory() -> None:
 
 
 def test_memory_may_grow_where_records_are_kept_in_it() -> None:
-    growth = [(at, {"make serve": found["OneFunction"]}) for at, found in growing(2.0)]
+    growth = growing(2.0)[["OneFunction"]].set_axis(["make serve"], axis=1)
     held = [Loaded("make serve", [played(memory=growth)], bare=bare) for bare in (False, True)]
 
     assert [goals([one])[-1].reached for one in held] == [True, False]
@@ -162,10 +164,23 @@ def test_the_tables_have_a_row_for_each_of_it() -> None:
     found = {title: rows for title, _, _, rows in part(loaded(played=[decided])).tables}
 
     assert found["Answers"] == [
-        ["target, soak", "10,000", "100.0", "0", "1.0", "2.0", "3.0", "4.0"]
+        ["target, soak", "10,000", "100.0", "0", "4.0", "4.0", "4.0", "4.0"],
+        ["… predict", "10,000", "", "0", "4.0", "4.0", "4.0", "4.0"],
     ]
     assert found["Decisions in the middle of it"] == [
         ["target, soak", "approve", "0", "1.00", "0.50"]
     ]
     assert found["What was recorded"] == [["target", "1", "0", "0", "0.0", "0"]]
     assert found["Memory, MB"][1] == ["", "OneFunction", "0", "5", "10", "1.00 ± 0.00"]
+
+
+def test_times_are_percentiles_of_each_kind_and_of_all() -> None:
+    found = [Answer(Ask("predict", PREDICT), 0.0, 0.0, at / 1000) for at in range(1, 101)]
+    found.append(Answer(Ask("page", PREDICT), 0.0, 0.0, 1.0, None, "500 and not 200"))
+    phase = Played("target", Phase("soak", 101, 8, BARE), found, 101.0, growing(0.0))
+
+    assert report.answers(phase) == [
+        ["target, soak", "101", "1.0", "1", "51.0", "96.0", "100", "1,000"],
+        ["… page", "1", "", "1", "1,000", "1,000", "1,000", "1,000"],
+        ["… predict", "100", "", "0", "50.5", "95.0", "99.0", "100"],
+    ]
