@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import queue
 import shutil
-import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 from unittest.mock import patch
 
@@ -29,7 +29,6 @@ APPROVED = 3  # the level at which a person decides
 CORES = 2  # that this is for
 AT_ONCE = 3  # processes, so that neither of two cores is idle when the first has ended
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a core for each process
-JOIN_SECONDS = 30
 
 Tell = Callable[[str, Any], None]  # how a level tells of its progress and of its events
 
@@ -105,62 +104,33 @@ def run(
     tell: called with the level, and what the level tells. Raises SystemExit where one fails.
     """
     context = multiprocessing.get_context("spawn")
-    told: Any = context.Queue()
-    waiting = sorted(levels, reverse=True)
-    running: dict[int, Any] = {}
-    results: dict[int, Result] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < AT_ONCE:
-                level = waiting.pop(0)
-                folder = _emptied(build / f"level-{level}")
-                process = context.Process(target=_child, args=(level, options, life, folder, told))
-                with patch.dict(os.environ, ONE_THREAD):
-                    process.start()
-                running[level] = process
-            level, kind, value = _next(told, running)
-            if kind == "ended":
-                process = running.pop(level)
-                process.join(JOIN_SECONDS)
-                if value:
-                    raise SystemExit(f"level {level} failed: {value}")
-                body = (build / f"level-{level}" / "result.json").read_bytes()
-                results[level] = msgspec.json.decode(body, type=Result)
-            tell(level, kind, value)
-    finally:
-        for process in running.values():
-            process.terminate()
-            process.join(JOIN_SECONDS)
-    return results
-
-
-def _next(told: Any, running: dict[int, Any]) -> tuple[int, str, Any]:
-    """Return what is told next, or that a process has ended without a word."""
-    while True:
+    with (
+        patch.dict(os.environ, ONE_THREAD),
+        context.Manager() as manager,
+        ProcessPoolExecutor(AT_ONCE, context, max_tasks_per_child=1) as pool,
+    ):
+        told: Queue[tuple[int, str, Any]] = manager.Queue()
+        asked = [(level, options, life, build / f"level-{level}", told) for level in levels]
+        played = {each[0]: pool.submit(_play, *each) for each in sorted(asked, reverse=True)}
         try:
-            found: tuple[int, str, Any] = told.get(timeout=1)
-            return found
-        except queue.Empty:
-            for level, process in running.items():
-                if process.exitcode:
-                    return level, "ended", f"its process ended with {process.exitcode}"
+            while not told.empty() or not all(each.done() for each in played.values()):
+                with suppress(Empty):
+                    tell(*told.get(timeout=1))
+                for level, each in played.items():
+                    if each.done() and (error := each.exception()):
+                        raise SystemExit(f"level {level} failed: {error!r}") from error
+        except BaseException:  # nor do the others go on
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        return {level: each.result() for level, each in played.items()}
 
 
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _child(level: int, options: Options, life: Life, folder: Path, told: Any) -> None:
+def _play(
+    level: int, options: Options, life: Life, folder: Path, told: "Queue[tuple[int, str, Any]]"
+) -> Result:
     """Replay one level in this process."""
-    tell: Tell = lambda kind, value: told.put((level, kind, value))  # noqa: E731
-    try:
-        play(level, options, life, folder, tell)
-    except SystemExit as error:  # what a person is told
-        tell("ended", str(error))
-        sys.exit(1)
-    except BaseException as error:
-        tell("ended", f"{type(error).__name__}: {error}")
-        raise
-    tell("ended", None)
+    shutil.rmtree(folder, ignore_errors=True)
+    result = play(level, options, life, folder, lambda kind, value: told.put((level, kind, value)))
+    told.put((level, "ended", None))
+    return result

@@ -23,7 +23,6 @@ SECTIONS = [
     "From drift to recovery",
     "Decisions at level 4, autopilot",
     "Drift by feature",
-    "Weeks with an alarm",
     "All events",
     "What this is, and what it is not",
 ]

@@ -46,8 +46,7 @@ def closing_lines(summary: Summary) -> str:
         *summary.held_back,
         said_share(summary.share, summary.about.noun),
         f"{summary.seconds:.0f} s, {summary.peak_memory_mb:,} MB at the peak of a level. "
-        "See build/demo/report.html, report.png, summary.json, and level-N/ for what each level "
-        "left.",
+        "See build/demo/report.html, summary.json, and level-N/ for what each level left.",
     ]
     return "\n".join(lines)
 

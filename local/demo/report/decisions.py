@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from evergreen.registry.state import Decision
 
 if TYPE_CHECKING:
-    from local.demo.result import Event
     from local.demo.summary import Level, Summary, Turned
 
 SHOWN_FIGURES = 8
@@ -79,31 +78,3 @@ def beside_first(level: "Level", summary: "Summary") -> str:
     less = 1 - level.loss / summary.loss.frozen
     side = f"{abs(less):.1%} {'below' if less > 0 else 'above'} " if abs(less) > SAME else ""
     return f"{level.loss:.4f}, {side}the first model left alone"
-
-
-def event_words(event: "Event") -> str:
-    """Return the detail of an event in words; whatever it is not known for, as it is."""
-    detail = event.detail
-    match event.type:
-        case "Retrain Requested":
-            return f"by {detail['trigger']}"
-        case "Model Trained":
-            return (
-                f"{detail['candidate']}, {detail['metric']} {detail['loss']:.4f} on the holdout; "
-                f"trigger: {detail['trigger']}; version {detail['version']}"
-            )
-        case "Model Promoted" | "Model Rolled Back":
-            before = f" after {detail['previous']}" if detail["previous"] else ""
-            return f"{detail['reason']}; version {detail['version']}{before}"
-        case "Challenger Started":
-            share = f" {detail['share']:.0%}" if detail["share"] else ""
-            return f"{detail['stage']}{share}; {detail['reason']}; version {detail['version']}"
-        case "Training Skipped":
-            return f"{detail['reason']}; trigger: {detail['trigger']}"
-        case "Candidate Rejected":
-            return f"{detail['reason']}; stage: {detail['stage']}"
-        case "Drift Detected" | "Performance Degraded" | "Schema Violated":
-            since = datetime.fromisoformat(detail["since"])
-            return f"{', '.join(detail['features'])}; since {since:%Y-%m-%d}"
-        case _:
-            return ", ".join(f"{name}: {value}" for name, value in detail.items())

@@ -1,4 +1,4 @@
-"""The demo's report: one HTML page that fetches nothing, and the picture that tells the story."""
+"""The demo's report: one HTML page that fetches nothing."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from evergreen.monitoring.report import CheckReport
 from evergreen.pages.charts import trend
 from evergreen.pages.html import render
 from local.demo.levels import NAMES
-from local.demo.report import charts, decisions, flagged
+from local.demo.report import charts, decisions
 from local.demo.report.closing import compared, said_share
 from local.demo.stages import Story, stories
 
@@ -25,10 +25,9 @@ COLOURS = {  # of events and decisions, those that change who answers above all
 
 
 def write(folder: Path, summary: "Summary", results: Mapping[int, "Result"]) -> None:
-    """Write report.html and report.png into a folder; the same input gives the same bytes."""
+    """Write report.html into a folder; the same input gives the same bytes."""
     told = stories(results[summary.top].decisions)
     (folder / "report.html").write_text(page(summary, results, told), encoding="utf-8")
-    (folder / "report.png").write_bytes(charts.picture(summary, told, title(summary)))
 
 
 def page(summary: "Summary", results: Mapping[int, "Result"], told: list[Story]) -> str:
@@ -47,7 +46,6 @@ def page(summary: "Summary", results: Mapping[int, "Result"], told: list[Story])
         colours=COLOURS,
         words=decisions,
         drift=drift(top.reports),
-        weeks=flagged.weeks(top.reports),
         about=summary.about,
         share_words=said_share(summary.share, summary.about.noun),
     )
@@ -70,15 +68,6 @@ def period(summary: "Summary") -> str:
         return f"{last:%B %Y}"
     year = "" if first.year == last.year else " %Y"
     return f"{first.strftime(f'{day}%B{year}')} to {last.strftime(f'{day}%B %Y')}"
-
-
-def title(summary: "Summary") -> str:
-    """Return what it was worth, as the title of the picture."""
-    loss = summary.loss
-    return (
-        f"Autopilot: {summary.about.metric} {compared(loss.evergreen, loss.frozen)} the "
-        f"frozen model, {compared(loss.evergreen, loss.base_rate)} the base rate"
-    )
 
 
 def periods(summary: "Summary") -> dict[str, Any]:

@@ -175,12 +175,12 @@ def test_shuffled_labels_are_late_as_often_and_go_with_no_flight(year: pd.DataFr
 
 @pytest.mark.parametrize(
     ("child", "said"),
-    [(children.obedient, "level 3 failed: it was asked to"), (children.silent, "ended with 3")],
+    [(children.obedient, "level 3 was asked to"), (children.silent, "terminated abruptly")],
 )
 def test_a_level_that_fails_ends_the_demo_with_its_reason_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: Any, said: str
 ) -> None:
-    monkeypatch.setattr(levels, "_child", child)
+    monkeypatch.setattr(levels, "_play", child)
     nothing: Any = None  # options and flights, whose classes the child would have to import
 
     with pytest.raises(SystemExit, match=said):
