@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
             if key.count("/") < 3 or not folders.is_data(key.removeprefix("batch/")):
                 return {"status": "ignored"}  # a marker, hidden, or a folder
             files = endpoint_files.load(key.split("/")[2]).files
-            found = plan(bootstrap.registry(), data, files, key, etag, datetime.now(UTC))
+            found = plan(serving(), data, files, key, etag, datetime.now(UTC))
             logger.info("batch planned", extra={"batch": found})
             return found | {"concurrency": int(os.environ["BATCH_CONCURRENCY"])}
         case {"score": chunk}:

@@ -142,7 +142,8 @@ def decision(request: Request) -> Answer:
 def explained(request: Request) -> Answer:
     """Say why a version serves, or why it does not; the champion where none is named."""
     subject, version = _subject(request), request.query.get("version")
-    return answer(200, explain.explain(subject.registry, subject.seen().document, version))
+    document, day = subject.seen().document, request.time.date()
+    return answer(200, explain.explain(subject.registry, document, version, day))
 
 
 def prediction(request: Request) -> Answer:
@@ -173,6 +174,7 @@ def _subject(request: Request) -> Subject:
         bus=bootstrap.events(),
         load=load,
         level=int(os.environ["MATURITY_LEVEL"]),
+        recalibration=os.environ["RECALIBRATION"] == "on",
     )
 
 

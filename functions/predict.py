@@ -63,18 +63,19 @@ if initializing:
 
 def predict(request: Request) -> Answer:
     """Score rows."""
-    endpoint = request.parameters["endpoint"]
+    endpoint, day = request.parameters["endpoint"], request.time.date()
     if (version := _version_asked_for(endpoint, request.query)) is not None:
-        found = scoring.by_version(serving(), endpoint, version, request.json_body)
+        found = scoring.by_version(serving(), endpoint, version, request.json_body, day)
     else:
-        found = scoring.by_choice(serving(), endpoint, request.id, request.json_body)
+        found = scoring.by_choice(serving(), endpoint, request.id, request.json_body, day)
     ids = records.new_ids(len(found.asked.instances), request.time)
     predictions, chosen = found.predictions(ids), found.chosen
     shared = {"endpoint": endpoint, "version": chosen.version, "variant": chosen.variant}
     if capturing and _recorded(found.asked.key or request.id):
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
         also = shared | {"time": request.time} | how
-        after_answer.do(partial(_capture, found.asked.instances, predictions, also, deadline.end()))
+        rows = [p | r for p, r in zip(predictions, found.recorded, strict=True)]
+        after_answer.do(partial(_capture, found.asked.instances, rows, also, deadline.end()))
     unseen = sum(1 for prediction in predictions if "unseen" in prediction)
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)

@@ -20,7 +20,7 @@ from evergreen.contract import endpoint_files
 from evergreen.contract.errors import UnknownEventError
 from evergreen.registry import events
 from evergreen.registry.state import Decision
-from evergreen.rollout.paired_comparison import Load
+from evergreen.rollout.gathering import Load
 from evergreen.rollout.subject import Subject
 from evergreen.rollout.tick import tick
 from evergreen.serving.model import Model, fetch
@@ -58,6 +58,7 @@ def look_at(name: str, at: datetime) -> Decision | None:
         bus=bootstrap.events(),
         load=loader(name),
         level=int(os.environ["MATURITY_LEVEL"]),
+        recalibration=os.environ["RECALIBRATION"] == "on",
     )
     return tick(subject, at, _model.cache_clear)
 

@@ -21,7 +21,8 @@ from evergreen.monitoring import assessment
 from evergreen.monitoring.daily_performance import Followed, follow
 from evergreen.monitoring.hourly_counts import Hours, window
 from evergreen.registry.state import Document
-from evergreen.rollout.paired_comparison import Gathering, paired
+from evergreen.rollout.gathering import Gathering
+from evergreen.rollout.paired_comparison import paired
 from evergreen.serving.model import Model
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -8,6 +8,7 @@ import tempfile
 from codecs import lookup
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from io import BytesIO, TextIOWrapper
 from itertools import accumulate, batched
 from pathlib import Path
@@ -46,6 +47,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     the prefix of all outputs. time, ids: when the batch was planned, and how its ids begin.
     start, end: bytes of the file, of Parquet rows; a line belongs where it begins. head: bytes of
     the line of names, of Parquet of the footer. span: of Parquet, where the row groups lie.
+    recalibrated: the day whose map of scores is applied, None without one.
     """
 
     number: int = 0
@@ -61,6 +63,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     end: int = 0
     head: int = 0
     span: tuple[int, int] = (0, 0)
+    recalibrated: date | None = None
 
     def read(self, data: Store, start: int, end: int) -> bytes:
         """Return bytes of the file that was planned; raises DataError where it is another now."""

@@ -17,7 +17,7 @@ from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import DataError, NoChampionError
 from evergreen.contract.files import Files
 from evergreen.contract.schema import JsonSchema
-from evergreen.registry.registry import Registry
+from evergreen.serving.model_cache import Serving
 from evergreen.training.tables.folders import ENDINGS, ending
 
 ROWS = 100_000  # of a chunk, about
@@ -50,14 +50,14 @@ def planned(data: Store, place: str) -> list[Chunk]:
 
 
 def plan(
-    registry: Registry, data: Store, files: Files, key: str, etag: str, now: datetime
+    serving: Serving, data: Store, files: Files, key: str, etag: str, now: datetime
 ) -> dict[str, Any]:
     """Plan the batch of a file by the champion of now; return its `status` and `place`.
 
     Planned again with the same champion, the first plan stands, so outputs are the same. A file
     that cannot be scored is `refused`, for the `reason` in its summary. Raises NoChampionError.
     """
-    name = key.split("/")[2]
+    name, registry = key.split("/")[2], serving.registry
     if (seen := registry.document(name)) is None:
         raise NoChampionError(name)
     manifest = registry.known(name, seen.document.champion)
@@ -65,6 +65,7 @@ def plan(
     data.put(f"{place}summary.json", b'{"status": "running"}')
     data.put(f"{place}begun.json", msgspec.json.encode(now))
     if not planned(data, place):
+        learnt = serving.recalibrations.of(name, manifest.version, now.date())
         first = Chunk(
             endpoint=name,
             key=key,
@@ -74,6 +75,7 @@ def plan(
             place=place,
             time=now,
             ids=f"{int(now.timestamp() * 1000):012x}{secrets.token_hex(5)}",
+            recalibrated=learnt.day if learnt else None,
         )
         try:
             found = list(chunks(data, first, RowDecoder(manifest.schema), files))

@@ -14,10 +14,11 @@ from evergreen.batch.chunk import Chunk, Refused, rows
 from evergreen.batch.plan import planned
 from evergreen.captures.records import Capture
 from evergreen.contract.decoding import MAX_ROWS, PredictRequest
-from evergreen.contract.errors import DataError, worded
+from evergreen.contract.errors import DataError, ModelUnavailableError, worded
 from evergreen.contract.files import Files
+from evergreen.registry.recalibration import Recalibration
 from evergreen.serving.model_cache import Chosen, Serving
-from evergreen.serving.scoring import scored
+from evergreen.serving.scoring import Scored, scored
 from evergreen.training.tables.text import OpenQuoteError
 
 MAX_REASONS = 100  # in a summary
@@ -51,18 +52,20 @@ def score(
 
 def _score(data: Store, chunk: Chunk, serving: Serving, files: Files, send: Send | None) -> None:
     chosen = Chosen(serving.version(chunk.endpoint, chunk.version), "champion")
+    learnt = _learnt(chunk, serving)
     out = bytearray()
     refused: Refused = []
     total = 0
-    found = rows(data, chunk, chosen.served.decoder, files, refused)
-    for good in batched(found, MAX_ROWS, strict=False):
+    fit = rows(data, chunk, chosen.served.decoder, files, refused)
+    for good in batched(fit, MAX_ROWS, strict=False):
         asked = [msgspec.structs.asdict(row) for _, row, _ in good]
-        answers = _answers(chunk, chosen, [place for place, *_ in good], asked)
+        found = _scored(chunk, chosen, asked, learnt)
+        answers = found.predictions([f"{chunk.ids}{place:010x}-000" for place, *_ in good])
         if send:
             shown: Any = {"endpoint": chunk.endpoint, "version": chosen.version}
             shown |= {"variant": chosen.variant, "time": chunk.time}
-            both = zip(asked, answers, strict=True)
-            send([Capture(features=row, **answer, **shown) for row, answer in both])
+            each = zip(asked, answers, found.recorded, strict=True)
+            send([Capture(features=row, **one, **more, **shown) for row, one, more in each])
         for (place, _, rest), answer in zip(good, answers, strict=True):
             line = {"row": place, **answer, "version": chosen.version, "carried": rest}
             out += _encode(line) + b"\n"
@@ -75,18 +78,33 @@ def _score(data: Store, chunk: Chunk, serving: Serving, files: Files, send: Send
     data.put(chunk.output("counts"), _encode(counts))
 
 
-def _answers(
-    chunk: Chunk, chosen: Chosen, places: list[int], asked: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return what predict answers, with ids by where a row stands in the file.
+def _learnt(chunk: Chunk, serving: Serving) -> Recalibration | None:
+    """Return the map of scores that the batch was planned with."""
+    if chunk.recalibrated is None:
+        return None
+    found = serving.registry.recalibration(chunk.endpoint, chunk.version, chunk.recalibrated)
+    if found is None:
+        reason = f"the map of its scores of {chunk.recalibrated} is gone: put the file again"
+        raise ModelUnavailableError(chunk.endpoint, chunk.version, reason)
+    return found
+
+
+def _scored(
+    chunk: Chunk, chosen: Chosen, asked: list[dict[str, Any]], learnt: Recalibration | None
+) -> Scored:
+    """Return what predict answers.
 
     A row alone is scored twice: of one row a sum may end in another last bit than of many, and
     which rows come together must not show.
     """
     twice = len(asked) == 1 and chosen.served.model.manifest.kind == "model"
-    found = scored(chunk.endpoint, chosen, PredictRequest(asked * (1 + twice), None))
-    found = replace(found, asked=PredictRequest(asked, None), scores=found.scores[: len(asked)])
-    return found.predictions([f"{chunk.ids}{place:010x}-000" for place in places])
+    found = scored(chunk.endpoint, chosen, PredictRequest(asked * (1 + twice), None), learnt)
+    return replace(
+        found,
+        asked=PredictRequest(asked, None),
+        scores=found.scores[: len(asked)],
+        raw=None if found.raw is None else found.raw[: len(asked)],
+    )
 
 
 def count(data: Store, place: str) -> dict[str, Any]:

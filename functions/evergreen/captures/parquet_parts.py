@@ -46,6 +46,7 @@ ROW = {
     "id": "VARCHAR", "time": "BIGINT", "arrived": "TINYINT", "version": "VARCHAR",
     "variant": "VARCHAR", "score": "DOUBLE", "label": "VARCHAR", "scores": "VARCHAR",
     "key": "VARCHAR", "unseen": "VARCHAR", "failed": "VARCHAR", "ms": "DOUBLE",
+    "raw": "DOUBLE", "recalibration": "VARCHAR",
 }  # fmt: skip
 OUTCOME = {"id": "VARCHAR", "time": "BIGINT", "arrived": "TINYINT", "label": "VARCHAR"}
 Fresh = tuple[int, str, Any, Any]  # hour and key of an object, a record in it, and its features
@@ -86,6 +87,8 @@ def row_frame(records: list[Fresh], schema: JsonSchema) -> pd.DataFrame:
         "unseen": _texts([encode(line.unseen).decode() if line.unseen else None for line in lines]),
         "failed": _texts([line.failed for line in lines]),
         "ms": np.array([line.ms for line in lines], dtype=np.float64),
+        "raw": np.array([line.raw for line in lines], dtype=np.float64),
+        "recalibration": _texts([line.recalibration for line in lines]),
     }
     for (column, kind), name in zip(sql_types(schema).items(), schema["properties"], strict=True):
         columns[column] = pd.Series(list(map(attrgetter(name), rows)), dtype=_PANDAS[kind])

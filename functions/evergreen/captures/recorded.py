@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,11 @@ NEVER = 2**63 - 1  # when a label that nobody contradicts was contradicted
 TOLD = ("outcome", "told", "disputed")
 _NO_OUTCOMES = "(SELECT '' AS id, '' AS label, 0::BIGINT AS time WHERE false)"
 DRAW = "md5_number_lower(id)"  # who is drawn for half is also drawn for all
-META = ("id", "time", "version", "variant", "score", "label", "scores", "key", "failed", "ms")
+META = (
+    "id", "time", "version", "variant", "score", "label", "scores", "key", "failed", "ms", "raw",
+    "recalibration",
+)  # fmt: skip
+MAYBE = ("ms", "raw")  # numbers that not every prediction has; NaN without one
 
 
 class Wanted(TypedDict, total=False):
@@ -135,12 +139,12 @@ class Recorded:
         )
         found = {}
         for place, prediction in enumerate(rows["id"].tolist()):
-            meta = {name: values[place] for name, values in rows.meta.items()}
+            meta: dict[str, Any] = {name: values[place] for name, values in rows.meta.items()}
+            meta |= {n: None if np.isnan(meta[n]) else float(meta[n]) for n in MAYBE}
             found[prediction] = Capture(
                 endpoint=self.endpoint,
                 time=moment(int(meta.pop("time"))),
                 score=float(meta.pop("score")),
-                ms=None if np.isnan(ms := float(meta.pop("ms"))) else ms,
                 unseen=meta.pop("unseen") or [],
                 features={name: values[place] for name, values in rows.plain.items()},
                 **meta,

@@ -28,6 +28,8 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     variant: why this version answered: `champion`, `canary`, `ab`, `requested` by the caller, or
     `fallback` in place of the version `failed`. ms: how long its whole request took to score.
     label, score, scores: what was answered (see contract.problem); scores are of each class.
+    raw: the score as the model gave it, where it was recalibrated before it was answered;
+    recalibration: the day of the map that did it (see registry.recalibration).
     """
 
     id: str
@@ -43,6 +45,8 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unseen: list[str] = []
     failed: str | None = None
     ms: float | None = None
+    raw: float | None = None
+    recalibration: str | None = None
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):

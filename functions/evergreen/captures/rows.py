@@ -16,7 +16,7 @@ from evergreen.contract.schema import Columns, JsonSchema, column, is_text
 Array = npt.NDArray[Any]
 _KINDS: dict[str, Any] = {  # of what is no object of Python
     "time": np.int64, "told": np.int64, "disputed": np.int64, "draw": np.uint64,
-    "score": np.float64, "ms": np.float64,
+    "score": np.float64, "ms": np.float64, "raw": np.float64,
 }  # fmt: skip
 
 
@@ -45,6 +45,11 @@ class Rows:
 
     def __getitem__(self, name: str) -> Array:
         return self.meta[name]
+
+    @property
+    def raw(self) -> npt.NDArray[np.float64]:
+        """Return the scores as models gave them, before any recalibration, shape (rows,)."""
+        return np.where(np.isnan(self["raw"]), self["score"], self["raw"])
 
     def take(self, places: Array) -> "Rows":
         """Return some of the rows, by a mask or by their places."""

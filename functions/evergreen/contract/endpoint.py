@@ -19,7 +19,7 @@ from evergreen.contract.rule import Rule
 
 RULES = (  # fields of a policy that decisions on versions are made by
     "promotion", "margin", "alpha", "shadow_days", "max_shadow_days", "canary", "canary_days",
-    "canary_rows", "watch_days", "watch_min_days", "label_days", "max_latency_ms",
+    "canary_rows", "watch_days", "watch_min_days", "label_days", "max_latency_ms", "recalibrate",
 )  # fmt: skip
 Whole = Annotated[int, Meta(ge=1)]
 Least = Annotated[float, Meta(ge=0)]
@@ -64,6 +64,8 @@ class Policy:
         the comparison of watch_min_days or more.
     max_latency_ms: the time in which a candidate must score a row, and that a canary may exceed in
         1 % of its rows.
+    recalibrate: whether, from level 3 on, scores are answered as what outcomes have shown them to
+        mean by now; of binary problems.
     capture_batch: whether predictions of batches are recorded as those of requests are.
 
     A value out of its range is no error here: `check_endpoint` raises EndpointFileError for it.
@@ -98,6 +100,7 @@ class Policy:
     watch_days: Whole = 14
     watch_min_days: Whole = 5
     max_latency_ms: Whole = 500
+    recalibrate: bool = True
     capture_batch: bool = False
 
     @property

@@ -211,7 +211,7 @@ class Hours:
                 min(stale) + span * (share + 1) / shares,
                 schemas=[self.manifest.schema],
                 where="variant = 'champion'",
-                meta=("id", "time", "version", "score", "draw"),
+                meta=("id", "time", "version", "score", "raw", "draw"),
             )
             if read.counts["conflicting"]:
                 key = (
@@ -254,7 +254,7 @@ class Hours:
                 name: _counted(profile, rows.columns[0][name])
                 for name, profile in manifest.reference.items()
             },
-            scores=_counted(scores, rows["score"][own]) if scores else [],
+            scores=_counted(scores, rows.raw[own]) if scores else [],
             set_aside=dict(+(copies + Counter({"older schema": older}))),
             sample=sample,
             cutoff=cutoff,

@@ -4,12 +4,16 @@ All of it stands in the registry, so it can be told years later.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
-from evergreen.contract.errors import ModelUnavailableError, UnknownVersionError
+from evergreen.contract.errors import (
+    CorruptDocumentError,
+    ModelUnavailableError,
+    UnknownVersionError,
+)
 from evergreen.contract.identifiers import is_version
 from evergreen.registry.events import CLOCK_SKEW, ended_by
 from evergreen.registry.manifest import Evaluation, Manifest, version_time
@@ -33,10 +37,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     decisions: list[Decision]
 
 
-def explain(registry: Registry, document: Document, version: str | None = None) -> Explanation:
+def explain(registry: Registry, document: Document, version: str | None, day: date) -> Explanation:
     """Return why a version of an endpoint serves, or not; of the champion where none is named.
 
-    Raises UnknownVersionError.
+    day: on which its scores are answered. Raises UnknownVersionError.
     """
     version = document.champion if version is None else version
     manifest, damage = _manifest(registry, document.endpoint, version)
@@ -46,6 +50,7 @@ def explain(registry: Registry, document: Document, version: str | None = None) 
     decisions = _decisions_on(registry, document, version)
     paragraphs = [
         _now(document, version, status),
+        *_recalibrated(registry, document.endpoint, version, day),
         *(_training(manifest) if manifest else [damage or "Its manifest is gone."]),
         *map(decided, decisions),
     ]
@@ -120,6 +125,23 @@ def _now(document: Document, version: str, status: Status | None) -> str:
     if version == document.fallback:
         why = "it is the rule that answers where no model can be loaded"
     return f"{version} does not serve: {why}; {serves} ({when}).{paused}"
+
+
+def _recalibrated(registry: Registry, endpoint: str, version: str, day: date) -> Iterator[str]:
+    """Tell what is made of its scores, where that is known; no other than ids stand in keys."""
+    try:
+        found = (
+            registry.newest_recalibration(endpoint, version, day) if is_version(version) else None
+        )
+    except CorruptDocumentError as error:
+        yield f"Its scores are not recalibrated: {error}."
+        return
+    if found:
+        intercept, slope = found.line
+        yield (
+            f"Where this stack recalibrates, its scores are by the map of {found.day}, learnt from "
+            f"{found.rows:,} outcomes: about {slope:.3f} times the logit, {intercept:+.3f}."
+        )
 
 
 def _words(status: Status | None) -> str:

@@ -33,10 +33,11 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recalibration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """The map of one version for one UTC day; `id` names it in captures.
+    """The map of one version for one UTC day.
 
     lines: intercept and slope on the logit scale of each member. weights: of the members, sum 1.
     rows: labelled predictions that it was learnt from.
+    Raises ValueError for what would not map chances to chances.
     """
 
     endpoint: str
@@ -46,10 +47,11 @@ class Recalibration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     weights: list[float]
     rows: int
 
-    @property
-    def id(self) -> str:
-        """Return its name, under which it is recorded with a prediction."""
-        return f"{self.version}/{self.day}"
+    def __post_init__(self) -> None:
+        parts = np.array([*self.weights, *(part for line in self.lines for part in line)])
+        whole = len(self.weights) == len(self.lines) and np.isfinite(parts).all()
+        if not (whole and min(self.weights, default=-1) >= 0 and abs(sum(self.weights) - 1) < 1e-6):
+            raise ValueError("a map needs lines, and a weight of each that add up to 1")
 
     @property
     def line(self) -> tuple[float, float]:

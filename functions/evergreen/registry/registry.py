@@ -3,9 +3,10 @@
     models/{endpoint}/{version}/model.onnx, model.joblib, manifest.json    written once
     endpoints/{endpoint}.json                                              compare-and-set
     endpoints/{endpoint}/history/{generation}.json                         written once
+    recalibrations/{endpoint}/{version}/{day}.json                         written once
     runs/{endpoint}/{run}.json                                             see registry.run_claims
 
-Manifests and documents are sealed (see aws.signing) and not decoded before that was checked.
+All but history and runs are sealed (see aws.signing), and not decoded before that was checked.
 
 Writes go artifact, manifest, document, history: a crash at any point leaves the old champion or the
 new one. The history line of a generation is written once the decision has been announced; where a
@@ -15,7 +16,7 @@ crash left it out, the next one to `settle` the document announces the decision 
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
 
@@ -29,6 +30,7 @@ from evergreen.contract.errors import (
     OldDocumentError,
 )
 from evergreen.registry.manifest import FORMAT, Artifact, Manifest
+from evergreen.registry.recalibration import Recalibration
 from evergreen.registry.state import Decision, Document
 from evergreen.registry.stored_json import MOST_BYTES, encode, read
 from evergreen.registry.transitions import Change, apply
@@ -38,6 +40,8 @@ Announce = Callable[[Decision], None]
 DOCUMENT = msgspec.json.Decoder(Document)
 DECISION = msgspec.json.Decoder(Decision)
 MANIFEST = msgspec.json.Decoder(Manifest)
+RECALIBRATION = msgspec.json.Decoder(Recalibration)
+FRESH = timedelta(days=3)  # until a map is too old to be served
 
 _HISTORY = re.compile(r"/([0-9]{6,})\.json$")  # the end of a decision's key
 
@@ -237,6 +241,35 @@ class Registry(msgspec.Struct, frozen=True):
             raise CorruptArtifactError(manifest.endpoint, manifest.version, name, there, wanted)
         return stored.body
 
+    # Recalibrations
+
+    def write_recalibration(self, found: Recalibration) -> None:
+        """Write the map of a version for a day; where there is one, that stays."""
+        key = f"{_maps(found.endpoint, found.version)}{found.day}.json"
+        self.store.create(key, self.seal.seal(key, encode(found)))
+
+    def recalibration(self, endpoint: str, version: str, day: date) -> Recalibration | None:
+        """Return the map of a version for a day, or None where there is none.
+
+        Raises CorruptDocumentError where it is not as one of this stack's functions wrote it.
+        """
+        key = f"{_maps(endpoint, version)}{day}.json"
+        if (stored := self.store.get(key, MOST_BYTES)) is None:
+            return None
+        body = self.seal.open(key, stored.body)
+        found = read(key, body, RECALIBRATION) if body else None
+        if found is None or (found.endpoint, found.version, found.day) != (endpoint, version, day):
+            raise CorruptDocumentError(key, "it is not as this stack wrote it")
+        return found
+
+    def newest_recalibration(self, endpoint: str, version: str, day: date) -> Recalibration | None:
+        """Return the map to serve on a day: the newest until then that is fresh, or None."""
+        folder = _maps(endpoint, version)
+        keys = self.store.keys(folder, after=f"{folder}{day - FRESH}.json")
+        newest = max((key for key in keys if key <= f"{folder}{day}.json"), default=None)
+        of = newest and date.fromisoformat(newest[len(folder) : -5])
+        return self.recalibration(endpoint, version, of) if of else None
+
 
 def fingerprint(body: bytes) -> Artifact:
     """Return the size and hash by which an artifact is known."""
@@ -253,6 +286,10 @@ def _history_prefix(endpoint: str) -> str:
 
 def _history_key(endpoint: str, generation: int) -> str:
     return f"{_history_prefix(endpoint)}{generation:06d}.json"
+
+
+def _maps(endpoint: str, version: str) -> str:
+    return f"recalibrations/{endpoint}/{version}/"
 
 
 def _folder(endpoint: str, version: str) -> str:

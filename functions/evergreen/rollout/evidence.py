@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from evergreen.contract.endpoint import Policy
+from evergreen.registry.recalibration import Recalibration
 from evergreen.rollout.confidence_sequence import Bound, bound, e_excess, mismatch
 
 FAILURES = 0.01  # of its requests a version may leave to others, or be too slow with
@@ -74,7 +75,7 @@ class Evidence:
     that are the champion's fault, in words. control, treatment: the arms of the experiment by day;
     keys: how many distinct ones each has had (requests, where these name none). broken: why a
     version cannot be loaded, of those that the document names. one_way: why the previous champion
-    cannot answer what is asked now, or None.
+    cannot answer what is asked now, or None. maps: of scores, that are to be written.
     """
 
     at: datetime
@@ -89,6 +90,7 @@ class Evidence:
     keys: tuple[int, int] = (0, 0)
     broken: Mapping[str, str] = field(default_factory=dict)
     one_way: str | None = None
+    maps: Sequence[Recalibration] = ()
 
 
 def gain(days: Sequence[PairedDay], alpha: float) -> Bound | None:

@@ -16,14 +16,7 @@ from evergreen.contract.problem import array
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Experiment
 from evergreen.rollout.evidence import ArmDay, Evidence
-from evergreen.rollout.paired_comparison import (
-    AS_SERVED,
-    DAY,
-    Gathering,
-    kept_days,
-    labelled,
-    request_of,
-)
+from evergreen.rollout.gathering import AS_SERVED, DAY, Gathering, kept_days, labelled, request_of
 
 
 class ExperimentDay(msgspec.Struct, frozen=True, kw_only=True):

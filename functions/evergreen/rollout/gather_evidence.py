@@ -1,5 +1,6 @@
 """The evidence for the rollout, from what was recorded: captures, labels and check reports."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,35 +8,29 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.aws.s3 import Store
 from evergreen.captures.arrivals import ARRIVAL
 from evergreen.captures.rows import Rows
-from evergreen.contract.endpoint import Policy
 from evergreen.contract.schema import not_accepted
 from evergreen.monitoring import drift, earlier_checks, reference_profile, report
 from evergreen.registry.manifest import Manifest
-from evergreen.registry.state import Document
 from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
 from evergreen.rollout.experiment_metrics import with_arms
-from evergreen.rollout.paired_comparison import (
-    AS_SERVED,
-    DAY,
-    MOST,
-    Gathering,
-    Load,
-    paired,
-    request_of,
-)
+from evergreen.rollout.gathering import AS_SERVED, DAY, MOST, Gathering, request_of
+from evergreen.rollout.paired_comparison import maps, paired
 from evergreen.serving.model import Model
 
 
-def gather(data: Store, document: Document, policy: Policy, load: Load, at: datetime) -> Evidence:
-    """Return all that is known at a time of the versions that a document names."""
-    sources = Gathering(data, document, policy, load, at)
+def gather(sources: Gathering, unmapped: Sequence[str] = ()) -> Evidence:
+    """Return all that is known at a time of the versions that a document names.
+
+    unmapped: those of them whose map of scores of this day is wanted.
+    """
+    document, policy, at = sources.document, sources.policy, sources.at
     challenger = document.challenger
     watching = document.previous and at <= document.since + policy.watch_days * DAY
+    found = tuple(maps(sources, unmapped))
     if not (watching or challenger or document.candidate or document.experiment):
-        return Evidence(at=at)
+        return Evidence(at=at, maps=found)
     champion = sources.model(document.champion)
     evidence = Evidence(
         at=at,
@@ -47,6 +42,7 @@ def gather(data: Store, document: Document, policy: Policy, load: Load, at: date
         alarms=_alarms(sources) if watching else (),
         broken=sources.broken,
         one_way=_one_way(sources, champion) if watching else None,
+        maps=found,
     )
     if document.experiment:
         return with_arms(sources, document.experiment, evidence)
@@ -165,12 +161,12 @@ def _guard(sources: Gathering, model: Model, start: datetime) -> Guard:
     version = model.manifest.version
     where = f"failed = '{version}' AND variant <> 'requested'"
     failed = sources.recorded.predictions(start, sources.at, where=where, meta=("id",))
-    served = _served(sources, model, start, meta=("id", "score", "ms"))
+    served = _served(sources, model, start, meta=("id", "score", "raw", "ms"))
     requests = np.array([request_of(each) for each in served["id"].tolist()], dtype=object)
     _, first, rows = np.unique(requests, return_index=True, return_counts=True)
     slow = np.nan_to_num(served["ms"][first]) > sources.policy.max_latency_ms * rows
     failures = len({request_of(each) for each in failed["id"].tolist()})
-    psi, drifted = _drift(model, served["score"])
+    psi, drifted = _drift(model, served.raw)
     return Guard(
         requests=len(first) + failures,
         rows=len(served),

@@ -11,6 +11,7 @@ announced, kept in the history, and refused as DocumentChangedError.
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -95,7 +96,7 @@ def _promoted(subject: Subject, order: Order, seen: Seen, manifest: Manifest) ->
             f"{', '.join(PROMOTABLE)} can be promoted; {what}",
         )
     change = order.change("promoted", version, figures=manifest.metrics.figures)
-    return _written(subject, order, seen, _with_evidence(subject, seen.document, change))
+    return _written(subject, order, seen, _with_evidence(subject, order, seen.document, change))
 
 
 def reject(subject: Subject, order: Order, version: str) -> Document:
@@ -103,7 +104,7 @@ def reject(subject: Subject, order: Order, version: str) -> Document:
     seen = _decided_on(subject, order)
     stage = seen.document.statuses.get(version) or "unknown"
     change = order.change("challenger rejected", version, figures={"stage": stage})
-    return _written(subject, order, seen, _with_evidence(subject, seen.document, change))
+    return _written(subject, order, seen, _with_evidence(subject, order, seen.document, change))
 
 
 def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
@@ -203,16 +204,18 @@ def _loaded(subject: Subject, version: str) -> Model:
         raise ForbiddenChangeError(subject.name, str(error)) from error
 
 
-def _with_evidence(subject: Subject, document: Document, change: Change) -> Change:
+def _with_evidence(subject: Subject, order: Order, document: Document, change: Change) -> Change:
     """Let a decision on the challenger say what the last tick knew of it, and by which rules.
 
     Not more: a person who takes a bad canary back must not have to wait for evidence.
     """
     if document.challenger is None or document.challenger.version != change.version:
         return change
-    key = paired_comparison.key_of(subject.name, document.champion, change.version)
-    kept = paired_comparison.kept_days(subject.data, key, PairedDay)
-    days = [day for day in kept if day.rows]
+    days: list[PairedDay] = []
+    with suppress(ModelUnavailableError):
+        registry, name = subject.registry, subject.name
+        both = registry.known(name, document.champion), registry.known(name, change.version)
+        days = paired_comparison.known(subject.sources(document, order.at), *both)
     known = {"comparison": figures(days, gain(days, subject.policy.alpha))}
     return msgspec.structs.replace(
         change, figures=change.figures | known, policy=subject.policy.rules

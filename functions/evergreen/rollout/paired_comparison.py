@@ -1,186 +1,177 @@
-"""Two versions on the same requests: what each would have lost, by day.
+"""Versions on the same requests: what each would have served, by day, and what it lost.
 
-A challenger costs callers nothing: it scores the requests that the champion has answered, once
+A version costs callers nothing here: it scores the requests that the champion has answered, once
 their labels have had their time. Days that are over are kept under evidence/ in the data bucket,
 which is a cache: what stands there can be computed again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from evergreen.aws.s3 import Store
-from evergreen.captures.arrivals import ARRIVAL, closing
-from evergreen.captures.recorded import Recorded
-from evergreen.captures.rows import Rows
-from evergreen.contract.decoding import UNDECODABLE
-from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
-from evergreen.contract.moments import days_of, microseconds, midnight
-from evergreen.contract.problem import Kind, array, is_label
-from evergreen.contract.schema import Columns, JsonSchema
-from evergreen.registry.state import Document
+from evergreen.contract.moments import days_of, midnight
+from evergreen.contract.problem import array
+from evergreen.monitoring import recalibrate
+from evergreen.monitoring.recalibrate import Learnt
+from evergreen.registry.manifest import Manifest
+from evergreen.registry.recalibration import Recalibration, Tally, tally
 from evergreen.rollout.evidence import PairedDay
+from evergreen.rollout.gathering import DAY, Gathering, kept_days, labelled
 from evergreen.serving.model import Model
 
-DAY = timedelta(days=1)
-MOST = 50_000  # labelled rows of a day that are scored: more of one day hardly say more
-Load = Callable[[str], Model]  # raises ModelUnavailableError
-AS_SERVED = "variant IN ('champion', 'canary', 'ab')"  # by a version of the rollout's choice
+HISTORY = timedelta(days=90)  # of closed days that are scored, and kept
+AT_ONCE = 30  # days that a tick scores of a version; the next one goes on
 
 
-@dataclass
-class Gathering:
-    """Where one endpoint's evidence comes from; broken collects versions that cannot be loaded.
+class ScoredDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version makes of the labelled requests of a day, whoever answered them.
 
-    A version that several parts of the evidence are about is loaded once.
+    rows: for which it has a score; mute: for which it has none. loss: mean per row of its scores
+    as they are, in its own unit. tally: of a binary problem.
     """
 
-    data: Store
-    document: Document
-    policy: Policy
-    load: Load
-    at: datetime
-    broken: dict[str, str] = field(default_factory=dict)
-    _models: dict[str, Model] = field(default_factory=dict)
-
-    @property
-    def endpoint(self) -> str:
-        """Return the endpoint's name."""
-        return self.document.endpoint
-
-    @cached_property
-    def recorded(self) -> Recorded:
-        """Return what reads its predictions and labels."""
-        return Recorded(self.data, self.endpoint)
-
-    def model(self, version: str | None) -> Model | None:
-        """Return a version, or None, and note why, where it cannot be loaded."""
-        if version is None:
-            return None
-        try:
-            if version not in self._models:
-                self._models[version] = self.load(version)
-        except ModelUnavailableError as error:
-            self.broken[version] = str(error)
-        return self._models.get(version)
-
-    def is_closed(self, day: date) -> bool:
-        """Say whether the labels of a day have had their time, and what was recorded has come."""
-        return closing(day, self.policy.label_days) + ARRIVAL <= self.at
+    day: date
+    rows: int
+    mute: int = 0
+    loss: float = 0.0
+    tally: Tally | None = None
 
 
-def paired(sources: Gathering, champion: Model, other: Model, start: date) -> list[PairedDay]:
-    """Return the closed days from `start` on which both scored rows that have labels."""
-    key = key_of(sources.endpoint, champion.manifest.version, other.manifest.version)
-    kept = kept_days(sources.data, key, PairedDay)
-    known = {day.day for day in kept}
-    recorded = sources.recorded.first_day()  # training data may be years older
-    days = [
-        day
-        for day in days_of(midnight(max(start, recorded)), sources.at)
-        if sources.is_closed(day)
-    ] if recorded else []  # fmt: skip
-    fresh = [day for day in days if day not in known]
-    if fresh:
-        try:
-            kept = sorted([*kept, *_paired(sources, champion, other, fresh)], key=lambda d: d.day)
-        except ExternalError:
-            fresh = []  # the service of one of them is away: the next tick asks it again
-        except ModelUnavailableError as error:
-            sources.broken[error.version] = str(error)
-            return []
-        if fresh:
-            sources.data.put(key, msgspec.json.encode(kept))
-    return [day for day in kept if day.rows and start <= day.day and sources.is_closed(day.day)]
+def scored(sources: Gathering, model: Model) -> list[ScoredDay]:
+    """Return the closed days that a version's training has not seen, oldest first.
 
-
-def key_of(endpoint: str, champion: str, other: str) -> str:
-    """Return where the days of two versions are kept."""
-    return f"evidence/{endpoint}/{champion}/{other}.json"
-
-
-def kept_days[Day: msgspec.Struct](data: Store, key: str, kind: type[Day]) -> list[Day]:
-    """Return the closed days that are kept; none for what is damaged, or of another Evergreen."""
-    stored = data.get(key)
-    try:
-        return msgspec.json.decode(stored.body, type=list[kind]) if stored else []  # type: ignore[valid-type]
-    except UNDECODABLE:
+    Raises ModelUnavailableError and ExternalError where it cannot score them.
+    """
+    manifest, recorded = model.manifest, sources.recorded.first_day()
+    if recorded is None:
         return []
+    longest = max(HISTORY, sources.policy.max_shadow_days * DAY)
+    longest_ago = (sources.at - longest - sources.policy.label_days * DAY).date()
+    first = max(manifest.lineage.data_end.date() + DAY, longest_ago)
+    key = key_of(sources.endpoint, manifest.version)
+    kept = {each.day: each for each in kept_days(sources.data, key, ScoredDay)}
+    begun = midnight(max(first, recorded))  # training data may be years older
+    closed = [day for day in days_of(begun, sources.at) if sources.is_closed(day)]
+    fresh = [day for day in closed if day not in kept][:AT_ONCE]
+    kept |= {day: _scored(sources, model, day) for day in fresh}
+    found = [kept[day] for day in sorted(kept) if day >= first]
+    if fresh:
+        sources.data.put(key, msgspec.json.encode(found))
+    return [each for each in found if sources.is_closed(each.day)]
 
 
-def _paired(
-    sources: Gathering, champion: Model, other: Model, days: list[date]
-) -> Iterator[PairedDay]:
-    schemas = [champion.manifest.schema, other.manifest.schema]
-    for day in days:  # each alone: many of them would not fit into memory
-        rows = labelled(sources, champion.manifest.problem.kind, day, schemas)
-        ours = losses(champion, champion, rows, rows.columns[0])
-        known = np.isfinite(ours)  # others had no answer that counts
-        rows = rows.take(known)
-        theirs = losses(other, champion, rows, rows.columns[1])
-        if not np.isfinite(theirs).all():
-            raise ModelUnavailableError(
-                other.manifest.endpoint,
-                other.manifest.version,
-                f"it has no finite score for a request of {day}",
-            )
-        gain = float((ours[known] - theirs).mean()) if len(rows) else 0.0
-        yield PairedDay(day=day, rows=len(rows), gain=gain)
+def key_of(endpoint: str, version: str) -> str:
+    """Return where the days of a version are kept."""
+    return f"evidence/{endpoint}/{version}.json"
 
 
-def losses(model: Model, measure: Model, rows: Rows, columns: Columns) -> npt.NDArray[np.float64]:
-    """Return a version's loss on each row, shape (rows,), in the unit of `measure`.
-
-    columns: the features in its schema. Not finite where it has no score. Raises
-    ModelUnavailableError where scoring fails as a whole.
-    """
+def _scored(sources: Gathering, model: Model, day: date) -> ScoredDay:
+    """Score one day: many of them would not fit into memory."""
+    manifest, problem = model.manifest, model.manifest.problem
+    rows = labelled(sources, problem.kind, day, [manifest.schema])
     if not len(rows):
-        return np.zeros(0)
-    manifest = model.manifest
-    problem = manifest.problem.like(measure.manifest.problem)
+        return ScoredDay(day=day, rows=0)
     labels = array(problem.kind, rows["outcome"].tolist())
     try:
-        return problem.losses(labels, model.scores(columns))
+        scores = model.scores(rows.columns[0])
     except ExternalError:
         raise
     except Exception as error:  # ONNX Runtime has no base class of its own
         reason = worded(error)
         raise ModelUnavailableError(manifest.endpoint, manifest.version, reason) from error
-
-
-def labelled(
-    sources: Gathering,
-    kind: Kind,
-    day: date,
-    schemas: Sequence[JsonSchema] = (),
-    where: str = "true",
-) -> Rows:
-    """Return the predictions of a closed day whose label came in time, ordered by id.
-
-    kind: of the problem; a label of another, from before that changed, is left out. Of more than
-    MOST a share is drawn.
-    """
-    closes = closing(day, sources.policy.label_days)
-    sources.recorded.tell(midnight(day), closes)
-    rows = sources.recorded.predictions(
-        midnight(day),
-        midnight(day + DAY),
-        schemas=schemas,
-        where=f"variant <> 'requested' AND disputed >= {microseconds(closes)} AND ({where})",
-        told="INNER",
-        most=MOST,
+    losses = problem.losses(labels, scores)
+    known = np.isfinite(losses)  # others had no answer that counts
+    return ScoredDay(
+        day=day,
+        rows=int(known.sum()),
+        mute=int((~known).sum()),
+        loss=float(losses[known].mean()) if known.any() else 0.0,
+        tally=tally(day, scores[known], labels[known]) if problem.kind == "binary" else None,
     )
-    right = np.array([is_label(kind, label) for label in rows["outcome"]], dtype=bool)
-    rows = rows.take(right)
-    return rows.take(np.argsort(rows["id"], kind="stable"))
 
 
-def request_of(prediction: str) -> str:
-    """Return what the ids of one request's predictions share."""
-    return prediction.rpartition("-")[0]
+def paired(sources: Gathering, champion: Model, other: Model, start: date) -> list[PairedDay]:
+    """Return the closed days from `start` on which both scored rows that have labels."""
+    ours, theirs = champion.manifest, other.manifest
+    try:
+        days = scored(sources, champion), scored(sources, other)
+        return compared(sources, (ours, days[0]), (theirs, days[1]), start)
+    except ExternalError:
+        return []  # the service of one of them is away: the next tick asks it again
+    except ModelUnavailableError as error:
+        sources.broken[error.version] = str(error)
+        return []
+
+
+def known(sources: Gathering, champion: Manifest, other: Manifest) -> list[PairedDay]:
+    """Return the days of a challenger that have been scored already: a person must not wait."""
+    days = (
+        kept_days(sources.data, key_of(sources.endpoint, each.version), ScoredDay)
+        for each in (champion, other)
+    )
+    ours, theirs = days
+    start = other.lineage.data_end.date() + DAY
+    return compared(sources, (champion, ours), (other, theirs), start)
+
+
+Scored = tuple[Manifest, Sequence[ScoredDay]]
+
+
+def compared(sources: Gathering, ours: Scored, theirs: Scored, start: date) -> list[PairedDay]:
+    """Return what the other version would have gained on each day from `start`.
+
+    Raises ModelUnavailableError where it could not answer what the champion could.
+    """
+    manifest, unit = theirs[0], ours[0].problem.scale
+    one, two = _served(sources, *ours, unit), _served(sources, *theirs, unit)
+    found = []
+    for day in sorted(day for day in one.keys() & two.keys() if day >= start):
+        (rows, own), (others, its) = one[day], two[day]
+        if not rows:
+            continue
+        if others < rows:
+            reason = f"it has no finite score for a request of {day}"
+            raise ModelUnavailableError(manifest.endpoint, manifest.version, reason)
+        found.append(PairedDay(day=day, rows=rows, gain=own - its))
+    return found
+
+
+def _served(
+    sources: Gathering, manifest: Manifest, scored: Sequence[ScoredDay], unit: float
+) -> Mapping[date, tuple[int, float]]:
+    """Return the rows of each day, and the mean loss of what would have been served."""
+    days = [each for each in scored if each.rows or each.mute]
+    own = manifest.problem.scale / unit
+    losses = {each.day: (each.rows, each.loss * own) for each in days}
+    if sources.recalibrated and manifest.problem.kind == "binary":
+        found = learnt(sources, manifest, days)
+        served = dict(zip(found.days, found.served.tolist(), strict=True))
+        losses = {day: (rows, served.get(day, lost)) for day, (rows, lost) in losses.items()}
+    return losses
+
+
+def learnt(
+    sources: Gathering, manifest: Manifest, days: Sequence[ScoredDay], until: date | None = None
+) -> Learnt:
+    """Return what the outcomes of its holdout, and of days since, teach of a version's scores."""
+    expected, end = manifest.expected, manifest.lineage.data_end.date()
+    tallies = [each for each in (expected.days if expected else ()) if each.day <= end]
+    tallies += [each.tally for each in days if each.tally]
+    return recalibrate.learn(tallies, sources.policy.label_days + 1, until)
+
+
+def maps(sources: Gathering, versions: Sequence[str]) -> Iterator[Recalibration]:
+    """Yield the maps of today of versions, of those that have one."""
+    for version in versions:
+        model, today = sources.model(version), sources.at.date()
+        if model is None or model.manifest.problem.kind != "binary":
+            continue
+        try:
+            days = scored(sources, model)
+        except (ExternalError, ModelUnavailableError):
+            continue  # who compares it says what is wrong
+        if found := learnt(sources, model.manifest, days, today).map(sources.endpoint, version):
+            yield found

@@ -1,21 +1,23 @@
 """The endpoint that a tick or a person decides on, and what deciding works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from evergreen.aws.s3 import Store
+from evergreen.captures.arrivals import ARRIVAL
 from evergreen.contract.endpoint import Policy
-from evergreen.contract.errors import NoChampionError
+from evergreen.contract.errors import CorruptDocumentError, NoChampionError
 from evergreen.contract.identifiers import check_endpoint_file
+from evergreen.contract.moments import midnight
 from evergreen.registry import events
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.state import Decision, Document
 from evergreen.rollout import gather_evidence
 from evergreen.rollout.evidence import Evidence
-from evergreen.rollout.paired_comparison import Load
+from evergreen.rollout.gathering import Gathering, Load
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -27,6 +29,7 @@ class Subject:
 
     read_policy: reads it from the endpoint's file; decisions that need no evidence do without.
     load: returns a version whose bytes are verified and whose golden rows came out the same.
+    recalibration: whether this stack answers recalibrated scores where the policy allows it.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Subject:
     bus: "EventBridgeClient"
     load: Load
     level: int
+    recalibration: bool
 
     @cached_property
     def policy(self) -> Policy:
@@ -50,9 +54,40 @@ class Subject:
             raise NoChampionError(self.name)
         return seen
 
-    def evidence(self, document: Document, at: datetime) -> Evidence:
-        """Return all that is known at a time of the versions that a document names."""
-        return gather_evidence.gather(self.data, document, self.policy, self.load, at)
+    def evidence(self, document: Document, at: datetime, unmapped: Sequence[str] = ()) -> Evidence:
+        """Return all that is known at a time of the versions that a document names.
+
+        unmapped: those whose map of scores is wanted.
+        """
+        return gather_evidence.gather(self.sources(document, at), unmapped)
+
+    def sources(self, document: Document, at: datetime) -> Gathering:
+        """Return where the evidence of a time comes from."""
+        return Gathering(self.data, document, self.policy, self.load, at, self.recalibrates)
+
+    @property
+    def recalibrates(self) -> bool:
+        """Say whether scores are answered, and compared, as what they mean by now."""
+        return self.recalibration and self.policy.recalibrate
+
+    def unmapped(self, document: Document, at: datetime) -> list[str]:
+        """Return the versions that may answer today, and have no map of scores of today yet.
+
+        None in the first hours, in which outcomes of the day before may still arrive.
+        """
+        if not (self.recalibrates and at >= midnight(at) + ARRIVAL):
+            return []
+        experiment, challenger = document.experiment, document.challenger
+        named = [document.champion, document.candidate, document.previous]
+        named += [challenger.version] if challenger else []
+        named += [experiment.control, experiment.treatment] if experiment else []
+        return [each for each in dict.fromkeys(named) if each and self._lacks_map(each, at)]
+
+    def _lacks_map(self, version: str, at: datetime) -> bool:
+        try:
+            return self.registry.recalibration(self.name, version, at.date()) is None
+        except CorruptDocumentError:
+            return False  # what stands there stays, and is served by nobody
 
     def announce(self, decision: Decision) -> None:
         """Put the events of a decision on the bus."""

@@ -3,6 +3,7 @@
 settle the document   announce a decision that a crash left unannounced
 is the tick late?     the decision is newer than the tick: what it would decide on is overtaken
 gather the evidence   days that are closed are kept, and are not computed again
+write maps of scores  once for each version and day; no generation comes of it
 decide                with evergreen.rollout.decide, at most one change
 load what will serve  anew: what it is in S3 by now may be damaged
 write the document    by compare-and-set; then announce the change
@@ -36,7 +37,9 @@ def tick(subject: Subject, at: datetime, forget: Callable[[], None]) -> Decision
     subject.registry.settle(document, subject.announce)
     if at < document.last.time:
         return None
-    evidence = subject.evidence(document, at)
+    evidence = subject.evidence(document, at, subject.unmapped(document, at))
+    for found in evidence.maps:
+        subject.registry.write_recalibration(found)
     change = decide(document, evidence, subject.policy, subject.level)
     _measure(document, evidence, subject.level)
     if change is None:

@@ -28,6 +28,7 @@ from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.state import Document
 from evergreen.serving import traffic_split
 from evergreen.serving.model import Model, fetch, runtime
+from evergreen.serving.recalibrations import Recalibrations
 
 KEPT_VERSIONS = 4  # besides champions and their challengers; models are small, memory not endless
 FAILURES = (EvergreenError, ClientError, BotoCoreError)  # ours, and those of S3
@@ -105,7 +106,7 @@ class _Look(msgspec.Struct, frozen=True, dict=True):
         return Chosen(self.fallback, "fallback", failed, self.stale or "")
 
 
-class Serving(msgspec.Struct):
+class Serving(msgspec.Struct, dict=True):
     """The loaded versions of one process."""
 
     registry: Registry
@@ -114,6 +115,11 @@ class Serving(msgspec.Struct):
     kept: int = msgspec.field(default_factory=lambda: int(os.environ.get("KEPT_CHAMPIONS", "100")))
     _looks: OrderedDict[str, _Look] = msgspec.field(default_factory=OrderedDict)
     _versions: OrderedDict[tuple[str, str], Served] = msgspec.field(default_factory=OrderedDict)
+
+    @cached_property
+    def recalibrations(self) -> Recalibrations:
+        """Return the maps of scores that this process has read."""
+        return Recalibrations(self.registry)
 
     def __post_init__(self) -> None:
         runtime(self.runtime)  # imported here, while Lambda initializes, and not by a request

@@ -6,7 +6,7 @@ may end in another last bit.
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from evergreen.contract.errors import (
 from evergreen.contract.identifiers import PREDICTION
 from evergreen.contract.moments import days_of
 from evergreen.registry.manifest import Manifest
+from evergreen.registry.recalibration import Recalibration
 from evergreen.registry.registry import Registry
 from evergreen.serving.model import artifact_of, fetch
 
@@ -139,7 +140,23 @@ def replay(
         _features(recorded, manifest.hidden),
     ]
     score = model.scores_instead if model.instead else model.scores_of  # its service was away
-    answers = manifest.problem.answers(score([one.features for one in captures]))
+    scores = score([one.features for one in captures])
+    if recorded.recalibration:
+        try:
+            learnt = registry.recalibration(
+                manifest.endpoint, manifest.version, date.fromisoformat(recorded.recalibration)
+            )
+            if learnt is None:
+                raise ModelUnavailableError(
+                    manifest.endpoint,
+                    manifest.version,
+                    f"the map of {recorded.recalibration} is gone",
+                )
+        except EvergreenError as error:
+            return ended(None, _step("stopped", str(error)))
+        steps.append(_recalibrated(recorded, learnt, float(scores[place])))
+        scores = learnt.of(scores)
+    answers = manifest.problem.answers(scores)
     return ended(*_compared(recorded, answers[place], gap=_gap(captures)))
 
 
@@ -212,6 +229,15 @@ def _features(recorded: Capture, hidden: Collection[str]) -> Step:
     shown = recorded.features | {name: "sensitive" for name in hidden if name in recorded.features}
     text = ", ".join(f"{name}={value}" for name, value in shown.items())
     return Step(step="features", text=text, figures=shown)
+
+
+def _recalibrated(recorded: Capture, learnt: Recalibration, raw: float) -> Step:
+    intercept, slope = learnt.line
+    text = (
+        f"the model gave {raw!r}, and {recorded.raw!r} then; the map of {learnt.day}, learnt from "
+        f"{learnt.rows:,} outcomes, adds {intercept:+.3f} to {slope:.3f} times its logit"
+    )
+    return _step("recalibration", text, raw=raw, then=recorded.raw, day=learnt.day)
 
 
 def _compared(recorded: Capture, answer: Mapping[str, Any], gap: int) -> tuple[bool, Step, Step]:

@@ -1,6 +1,7 @@
 """Score the rows of a request: with the version that it is for, or with the next that can."""
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from time import perf_counter
 from typing import Any
 
@@ -12,16 +13,22 @@ from evergreen.aws.telemetry import logger, measure
 from evergreen.contract.decoding import PredictRequest
 from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
 from evergreen.contract.problem import Floats
+from evergreen.registry.recalibration import Recalibration
 from evergreen.serving.model_cache import Chosen, Serving
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """Rows and their scores, by a version, in so many milliseconds."""
+    """Rows and their scores, by a version, in so many milliseconds.
+
+    raw: the scores as the model gives them, before the map of a day was applied; None without one.
+    """
 
     chosen: Chosen
     asked: PredictRequest
     scores: Floats
     ms: float
+    raw: Floats | None = None
+    day: date | None = None
 
     def predictions(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return what a caller gets of each row, with its id."""
@@ -36,18 +43,31 @@ class Scored(msgspec.Struct, frozen=True):
                 prediction["unseen"] = unseen
         return predictions
 
+    @property
+    def recorded(self) -> list[dict[str, Any]]:
+        """Return what is recorded of each row beside its prediction."""
+        if self.raw is None:
+            return [{}] * len(self.scores)
+        return [{"raw": score, "recalibration": f"{self.day}"} for score in self.raw.tolist()]
 
-def by_version(serving: Serving, endpoint: str, version: str, read: Callable[[], bytes]) -> Scored:
-    """Score rows by the version that a caller names, and by no other."""
+
+def by_version(
+    serving: Serving, endpoint: str, version: str, read: Callable[[], bytes], day: date
+) -> Scored:
+    """Score rows by the version that a caller names, and by no other, as on a day."""
     only = Chosen(serving.version(endpoint, version), "requested")
-    return scored(endpoint, only, only.served.decoder.decode(read()))
+    rows = only.served.decoder.decode(read())
+    return scored(endpoint, only, rows, serving.recalibrations.of(endpoint, version, day))
 
 
-def by_choice(serving: Serving, endpoint: str, key: str, read: Callable[[], bytes]) -> Scored:
+def by_choice(
+    serving: Serving, endpoint: str, key: str, read: Callable[[], bytes], day: date
+) -> Scored:
     """Score rows by the version that they are for, or by the next that can.
 
     A request is what the champion's schema says; it never fails because of a challenger.
-    key: decides between versions where the body has none. read: returns the body.
+    key: decides between versions where the body has none. read: returns the body. day: whose map
+    of scores is served.
     """
     champion = serving.champion(endpoint)
     body = read()
@@ -58,7 +78,8 @@ def by_choice(serving: Serving, endpoint: str, key: str, read: Callable[[], byte
         own, its = chosen.served.decoder, champion.served.decoder
         try:
             rows = asked if own is its or own == its else own.decode(body)
-            found = scored(endpoint, chosen, rows)
+            learnt = serving.recalibrations.of(endpoint, chosen.version, day)
+            found = scored(endpoint, chosen, rows, learnt)
             break
         except Exception as error:
             first = first or error
@@ -87,8 +108,13 @@ def _warn(serving: Serving, endpoint: str, chosen: Chosen) -> None:
         logger.error("the rule answers", extra=about | {"reason": chosen.reason})
 
 
-def scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
-    """Score rows; while a service that a version asks fails, its rule does."""
+def scored(
+    endpoint: str, chosen: Chosen, asked: PredictRequest, learnt: Recalibration | None = None
+) -> Scored:
+    """Score rows; while a service that a version asks fails, its rule does.
+
+    learnt: what the scores of the version mean by now; of its rule nothing is known.
+    """
     model, version = chosen.served.model, chosen.version
     service, called = model.manifest.external, True
     start = perf_counter()
@@ -96,7 +122,7 @@ def scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
         try:
             scores = model.scores_of(asked.instances)
         except ExternalError as error:
-            called = error.asked
+            called, learnt = error.asked, None
             scores = model.scores_instead(asked.instances)
             chosen = replace(chosen, failed=chosen.failed or version, reason=worded(error))
             measure(endpoint, ExternalFailed=1)
@@ -112,4 +138,6 @@ def scored(endpoint: str, chosen: Chosen, asked: PredictRequest) -> Scored:
         raise ModelUnavailableError(
             endpoint, version, f"it has no finite score for instances {odd}"
         )
-    return Scored(chosen, asked, scores, ms)
+    if learnt is None:
+        return Scored(chosen, asked, scores, ms)
+    return Scored(chosen, asked, learnt.of(scores), ms, scores, learnt.day)

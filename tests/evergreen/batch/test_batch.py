@@ -55,7 +55,7 @@ class Desk:
         self.data.put(key, body)
         stored = self.data.get(key, 1)
         assert stored
-        return plan(self.registry, self.data, self.files, key, stored.etag.strip('"'), NOW)
+        return plan(self.serving, self.data, self.files, key, stored.etag.strip('"'), NOW)
 
     def score(self, place: str, fails: Callable[[Chunk], bool] = lambda _: False) -> dict[str, Any]:
         """Score all chunks but those that fail, and count."""
@@ -78,7 +78,7 @@ class Desk:
     def predicted(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return what predict answers."""
         body = flights.body(*rows)
-        found = scoring.by_version(self.serving, NAME, candidates.ONE, lambda: body)
+        found = scoring.by_version(self.serving, NAME, candidates.ONE, lambda: body, NOW.date())
         return answers(found.predictions(records.new_ids(len(rows), NOW)))
 
 
@@ -312,7 +312,7 @@ def test_a_column_of_parquet_that_no_field_can_be_is_refused(desk: Desk, tmp_pat
 
 def test_without_a_champion_nothing_is_planned(registry: Registry) -> None:
     with pytest.raises(NoChampionError):
-        plan(registry, registry.store, PLAIN, f"batch/in/{NAME}/a.csv", "e", NOW)
+        plan(Serving(registry), registry.store, PLAIN, f"batch/in/{NAME}/a.csv", "e", NOW)
 
 
 # Plans

@@ -28,6 +28,7 @@ from evergreen.registry.state import Decision, Document, Experiment, Status, Typ
 from evergreen.registry.transitions import Change
 from evergreen.rollout import gather_evidence, tick
 from evergreen.rollout.evidence import ArmDay, Evidence, Guard, PairedDay, Waiting
+from evergreen.rollout.gathering import Gathering
 from tests.support import rollouts
 from tests.support.given import NAME, NOW
 from tests.support.memory import CrashError, Fault, Memory
@@ -241,10 +242,11 @@ class Autopilot(RuleBasedStateMachine):
     ) -> None:
         """Tick several times: late, early, or twice in the same moment."""
 
-        def gather(_: Any, document: Document, *__: Any) -> Evidence:
-            return self.evidence(document, slot, dict(drawn))
+        def gather(sources: Gathering, _: Any) -> Evidence:
+            return self.evidence(sources.document, slot, dict(drawn))
 
         self.patch.setenv("MATURITY_LEVEL", level)
+        self.patch.setenv("RECALIBRATION", "on")
         self.patch.setattr(gather_evidence, "gather", gather)
         self.patch.setattr(rollout, "loader", lambda _: lambda version: version)  # all are whole
         for _ in range(times):

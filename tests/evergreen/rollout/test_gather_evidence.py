@@ -14,6 +14,7 @@ from evergreen.monitoring import report
 from evergreen.registry.state import Challenger, Document, Experiment
 from evergreen.rollout import gather_evidence
 from evergreen.rollout.evidence import Evidence
+from evergreen.rollout.gathering import Gathering
 from evergreen.serving import model
 from evergreen.serving.model import ONNX, Model
 from evergreen.training.train_version import Trained
@@ -35,7 +36,8 @@ def gathered(
 ) -> Evidence:
     rules = Policy(**({"label_days": 1} | policy))
     compacted(memory)
-    return gather_evidence.gather(memory, document, rules, models.__getitem__, NOW + day * DAY)
+    sources = Gathering(memory, document, rules, models.__getitem__, NOW + day * DAY)
+    return gather_evidence.gather(sources)
 
 
 def young(**fields: Any) -> Document:

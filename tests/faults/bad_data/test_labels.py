@@ -22,7 +22,8 @@ from evergreen.monitoring.daily_performance import Followed, follow
 from evergreen.monitoring.hourly_counts import Hours
 from evergreen.monitoring.report import CheckReport
 from evergreen.registry.manifest import Manifest
-from evergreen.rollout.paired_comparison import Gathering, labelled, paired
+from evergreen.rollout.gathering import Gathering, labelled
+from evergreen.rollout.paired_comparison import paired
 from evergreen.serving import model
 from evergreen.serving.model import ONNX, Model
 from evergreen.training.train_version import Trained

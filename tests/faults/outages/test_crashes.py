@@ -18,7 +18,7 @@ import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.registry.state import Experiment
 from evergreen.rollout import paired_comparison
-from evergreen.rollout.evidence import PairedDay
+from evergreen.rollout.paired_comparison import ScoredDay
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from tests.faults.world import Act, World
@@ -40,7 +40,7 @@ def called(calls: list[str]) -> str:
     """
     letters = {
         "runs/": "c", "models/": "v", "history/": "h", "endpoints/": "d", "PutEvents": "b",
-        "evidence/": "",
+        "evidence/": "", "recalibrations/": "",
     }  # fmt: skip
     found = [
         next((letter for part, letter in letters.items() if part in call), "?") for call in calls
@@ -132,11 +132,16 @@ def autopilot(
 
 def compared(data: Store, champion: str, other: str, gain: float) -> None:
     """Keep what the days before NOW have shown, as earlier ticks did."""
-    days = [
-        PairedDay(day=date(2013, 1, 27) + timedelta(n), rows=100, gain=gain + 0.004 * (n % 3 - 1))
-        for n in range(5)
-    ]
-    data.put(paired_comparison.key_of(NAME, champion, other), msgspec.json.encode(days))
+    for version, lost in ((champion, gain), (other, 0.0)):
+        days = [
+            ScoredDay(
+                day=date(2013, 1, 27) + timedelta(n),
+                rows=100,
+                loss=0.5 + lost + (0.004 * (n % 3 - 1) if lost else 0.0),
+            )
+            for n in range(5)
+        ]
+        data.put(paired_comparison.key_of(NAME, version), msgspec.json.encode(days))
 
 
 def canary_of(share: float) -> Callable[[World], None]:

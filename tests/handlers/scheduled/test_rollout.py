@@ -48,6 +48,7 @@ def level(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "MANIFEST_KEY": key_id("ManifestKey"),
         "SERVING_RUNTIME": "onnx",
         "MATURITY_LEVEL": "4",
+        "RECALIBRATION": "on",
         "POWERTOOLS_METRICS_NAMESPACE": "Evergreen",
         "POWERTOOLS_SERVICE_NAME": "evergreen",
     }.items():
@@ -57,6 +58,7 @@ def level(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "shadow_days": 3,
         "canary_rows": 10,
         "canary_days": 1.0,
+        "recalibrate": False,  # or a model of lies would soon tell the truth
     }
     monkeypatch.setattr(flight_delay, "endpoint", given.quick(**policy))
 
@@ -372,3 +374,25 @@ def test_a_degraded_performance_is_looked_at_at_once(
     event = {"detail-type": "Performance Degraded", "detail": detail}
 
     assert rollout.handler(event, Context())["decided"] == {NAME: "shadow started"}
+
+
+@pytest.mark.usefixtures("shortcuts")
+@pytest.mark.parametrize("lower", ["3", "4"])
+def test_each_morning_what_scores_mean_by_now_is_written_for_all_that_may_answer(
+    waiting: Store, data: Store, ticked: Ticks, monkeypatch: pytest.MonkeyPatch, lower: str
+) -> None:
+    monkeypatch.setitem(os.environ, "MATURITY_LEVEL", lower)
+    endpoint = given.quick(label_days=1, shadow_days=30, max_shadow_days=60)
+    monkeypatch.setattr(flight_delay, "endpoint", endpoint)
+    rollouts.days(data, range(1, 12), version=BAD)
+    registry, generation = registry_of(waiting), document_of(waiting).generation
+
+    ticked.until(range(1, 12))
+    ticked(12)
+
+    today = (NOW + 12 * DAY).date()
+    maps = [registry.recalibration(NAME, version, today) for version in (BAD, GOOD)]
+    liar, good = (found.lines[-1] for found in maps if found)
+    assert liar[1] < 0.7 < good[1]  # what it has learnt is the opposite of the truth
+    assert document_of(waiting).generation == generation + (lower == "4")  # its shadow
+    assert registry.recalibration(NAME, BAD, NOW.date()) is None  # before any outcomes
