@@ -13,7 +13,7 @@ FULL = LEVELS["4"]
 OCCASIONAL = {  # written when something happens, by functions that are paid for by what happens
     "CaptureFailed", "RefreshFailed", "RequestsFailed", "LabelsAccepted", "LabelsConflicting",
     "ArmFailed", "FallbackAnswered", "ExternalFailed", "ExternalCost", "RolledBack",
-    "BrokenVersions", "ChampionsForgotten",
+    "BrokenVersions", "ChampionsForgotten", "RecalibrationFailed",
 }  # fmt: skip
 
 

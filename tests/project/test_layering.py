@@ -16,11 +16,13 @@ EVERGREEN = FUNCTIONS / "evergreen"
 HANDLERS = {path.stem for path in FUNCTIONS.glob("*.py")}
 
 TOUCH_AWS = {"aws/deadline", "aws/s3", "aws/signing", "serving/model_cache"}
-READ_ENVIRONMENT = {"registry/events", "serving/model_cache", "serving/runtime_external"}
+READ_ENVIRONMENT = {
+    "registry/events", "serving/model_cache", "serving/recalibrations", "serving/runtime_external",
+}  # fmt: skip
 READ_CLOCK = {  # to look again, to give up, and to name a run
     "aws/deadline", "captures/records", "serving/model_cache",
-    "serving/runtime_external", "training/evaluation", "training/isolation", "training/run",
-    "training/search",
+    "serving/recalibrations", "serving/runtime_external", "training/evaluation",
+    "training/isolation", "training/run", "training/search",
 }  # fmt: skip
 
 HEAVY = {

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -17,8 +17,10 @@ from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.errors import DataError, NoChampionError
 from evergreen.contract.files import Files
 from evergreen.contract.schema import JsonSchema
-from evergreen.serving.model_cache import Serving
 from evergreen.training.tables.folders import ENDINGS, ending
+
+if TYPE_CHECKING:
+    from evergreen.serving.model_cache import Serving
 
 ROWS = 100_000  # of a chunk, about
 SAMPLE = 1_000_000  # bytes of a file, by which the length of its rows is judged
@@ -50,7 +52,7 @@ def planned(data: Store, place: str) -> list[Chunk]:
 
 
 def plan(
-    serving: Serving, data: Store, files: Files, key: str, etag: str, now: datetime
+    serving: "Serving", data: Store, files: Files, key: str, etag: str, now: datetime
 ) -> dict[str, Any]:
     """Plan the batch of a file by the champion of now; return its `status` and `place`.
 
