@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli import shown
+from cli import consequences, shown
 from cli.api import Api, RefusedError
 
 POLL_SECONDS = 2.0
@@ -175,8 +175,7 @@ def approve(session: Session, asked: Namespace) -> bool:
     if version is None:
         session.errors.print(f"Refused: no candidate of {asked.endpoint} waits for approval")
         return False
-    text = f"approve {version}: {_crowned(document, version)}"
-    return _decide(session, asked, document, "approve", text, version=version)
+    return _decide(session, asked, document, "approve", version=version)
 
 
 def reject(session: Session, asked: Namespace) -> bool:
@@ -188,43 +187,32 @@ def reject(session: Session, asked: Namespace) -> bool:
         what = f"name one of {', '.join(waiting)}" if waiting else "there is nothing to reject"
         session.errors.print(f"Refused: {asked.endpoint}: {what}")
         return False
-    text = f"reject {version}: it is not tried again"
-    return _decide(session, asked, document, "reject", text, version=version)
+    return _decide(session, asked, document, "reject", version=version)
 
 
 def promote(session: Session, asked: Namespace) -> bool:
     """Promote a version."""
     document = _document(session, asked)
-    text = f"promote {asked.version}: {_crowned(document, asked.version)}"
-    return _decide(session, asked, document, "promote", text, version=asked.version)
+    return _decide(session, asked, document, "promote", version=asked.version)
 
 
 def rollback(session: Session, asked: Namespace) -> bool:
     """Return to an earlier champion."""
     document = _document(session, asked)
-    version = asked.version or document.get("previous") or "the previous champion"
-    text = (
-        f"roll back to {version}: {document['champion']} is rejected and not tried again"
-        f"{_also(document, version)}"
-    )
     named = {"version": asked.version} if asked.version else {}
-    return _decide(session, asked, document, "rollback", text, **named)
+    return _decide(session, asked, document, "rollback", **named)
 
 
-def change(action: str, text: str) -> Command:
-    """Return the command that decides about an endpoint as it stands; text: what will happen."""
+def change(action: str) -> Command:
+    """Return the command that decides about an endpoint as it stands."""
 
     def command(session: Session, asked: Namespace) -> bool:
-        return _decide(session, asked, _document(session, asked), action, text)
+        return _decide(session, asked, _document(session, asked), action)
 
     return command
 
 
-pause = change(
-    "pause", "pause: no training starts by itself and the rollout stands still; predictions go on"
-)
-resume = change("resume", "resume: triggers and rollout go on")
-stop_experiment = change("experiments/stop", "stop the experiment with its present verdict")
+pause, resume, stop_experiment = map(change, ("pause", "resume", "experiments/stop"))
 
 
 def start_experiment(session: Session, asked: Namespace) -> bool:
@@ -250,19 +238,6 @@ def _document(session: Session, asked: Namespace) -> Any:
     return session.get(*_path(asked, "status"), evidence="no")["document"]
 
 
-def _crowned(document: Any, version: str) -> str:
-    return f"it becomes champion, {document['champion']} retires{_also(document, version)}"
-
-
-def _also(document: Any, champion: str) -> str:
-    """Say what else ends when a version becomes champion."""
-    experiment, challenger = document.get("experiment"), document.get("challenger")
-    ends = f"; experiment {experiment['id']} ends, inconclusive" if experiment else ""
-    if challenger and challenger["version"] != champion:
-        ends += f"; {challenger['version']} is rejected for good"
-    return ends
-
-
 def _waiting(document: Any, *statuses: str) -> str | None:
     """Return the one version that has one of the statuses, or None."""
     found = [name for name, status in document["statuses"].items() if status in statuses]
@@ -270,7 +245,7 @@ def _waiting(document: Any, *statuses: str) -> str | None:
 
 
 def _decide(
-    session: Session, asked: Namespace, document: Any, action: str, text: str, **body: Any
+    session: Session, asked: Namespace, document: Any, action: str, text: str = "", **body: Any
 ) -> bool:
     """Say what will happen, ask, and post the decision on the generation that was shown."""
     generation = asked.generation or document["generation"]
@@ -278,7 +253,8 @@ def _decide(
         body["reason"] = asked.reason
     if not asked.yes:
         session.errors.print(shown.standing(document))
-        session.errors.print(f"→ {text}")
+        said = text or consequences.of(action, document, body.get("version"))
+        session.errors.print(f"→ {said}")
         if not agreed(session):
             session.errors.print("Nothing was changed.")
             return False

@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from cli import commands, sagemaker, training_data
+from cli import commands, pages, sagemaker, training_data
 from cli.api import AddressError, RefusedError, UnreachableError, address, api_of
 from cli.commands import Session
 
@@ -32,6 +32,8 @@ EXAMPLES = {  # what --help of each command ends with
     "files": "files flight-delay --remove bad.csv",
     "batch": "batch flight-delay rows.csv --wait",
     "erase": "erase flight-delay --ids ids.txt",
+    "console": "console",
+    "open": "open flight-delay --card",
     "clock": "clock +7d",
     "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",
     "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
@@ -108,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
         return found
 
     add("endpoints", commands.endpoints, "list the endpoints and their champions")
+    add("console", pages.console, "look at endpoints in a browser, and decide about them")
     _views(add)
     _actions(add)
     text = "start, show or stop an A/B test"
@@ -133,6 +136,11 @@ def _views(add: Adder) -> None:
     replay = add("replay", commands.replay, "score a recorded prediction again, step by step")
     replay.add_argument("id", metavar="PREDICTION_ID")
     replay.add_argument("--endpoint", help="the one that answered; default: ask each")
+
+    opened = _of_one(add("open", pages.show, "open a page: the model card, or that of a check"))
+    which = opened.add_mutually_exclusive_group()
+    which.add_argument("--card", nargs="?", const="", help="of this version, or of the champion")
+    which.add_argument("--report", action="store_true", help="of the newest check")
 
 
 def _actions(add: Adder) -> None:

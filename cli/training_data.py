@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli import shown
-from cli.api import data_bucket
+from cli.api import Api, data_bucket
 from cli.commands import Session, agreed, outcome, summary
 
 DAY_SECONDS = 86_400.0
@@ -46,12 +46,8 @@ def batch(session: Session, asked: Namespace) -> bool:
 
 def _read(session: Session, asked: Namespace, what: str, ends: Sequence[str]) -> bytes | None:
     """Return a file's bytes; None, and a reason, where nothing would read it there."""
-    name = asked.file.name.lower()
-    if name.startswith(("_", ".")) or not name.endswith(tuple(ends)):
-        session.errors.print(
-            f"{asked.file} is not uploaded, for no {what} would read it: a name ends in one of "
-            f"{', '.join(ends)}, and begins with neither _ nor .; of a folder, upload each file"
-        )
+    if said := why_not(asked.file.name, what, ends):
+        session.errors.print(f"{said}; of a folder, upload each file")
         return None
     try:
         return bytes(asked.file.read_bytes())
@@ -60,18 +56,32 @@ def _read(session: Session, asked: Namespace, what: str, ends: Sequence[str]) ->
         return None
 
 
+def why_not(file: str, what: str = "training", ends: Sequence[str] = ENDINGS) -> str:
+    """Return why a file of this name would not be read, or an empty text."""
+    if file.startswith(("_", ".")) or not file.lower().endswith(tuple(ends)):
+        return (
+            f"{file} is not uploaded, for no {what} would read it: a name ends in one of "
+            f"{', '.join(ends)}, and begins with neither _ nor ."
+        )
+    return ""
+
+
 def _put(session: Session, asked: Namespace, prefix: str, body: bytes) -> datetime:
     """Put a file into the data bucket; return when, by the clock that its event will have."""
     key = f"{prefix}/{asked.endpoint}/{asked.file.name}"
-    if session.api.signature:
-        s3, bucket = data_bucket(session.api, asked.config_env)
-        answer = s3.put_object(Bucket=bucket, Key=key, Body=body)["ResponseMetadata"]
-        at = parsedate_to_datetime(answer["HTTPHeaders"]["date"]) - CLOCKS_APART
-    else:
-        at = datetime.fromisoformat(session.api.put("local", *key.split("/"), body=body)["time"])
+    at = put(session.api, asked.config_env, key, body)
     follows = "a training follows" if prefix == "training" else "it will be scored"
     session.errors.print(f"{key} is uploaded, {len(body):,} bytes, and {follows}.")
     return at
+
+
+def put(api: Api, config_env: str, key: str, body: bytes) -> datetime:
+    """Put an object into the data bucket of a stack, or of `make serve`; return when."""
+    if not api.signature:
+        return datetime.fromisoformat(api.put("local", *key.split("/"), body=body)["time"])
+    s3, bucket = data_bucket(api, config_env)
+    answer = s3.put_object(Bucket=bucket, Key=key, Body=body)["ResponseMetadata"]
+    return parsedate_to_datetime(answer["HTTPHeaders"]["date"]) - CLOCKS_APART
 
 
 def files(session: Session, asked: Namespace) -> bool:
@@ -91,7 +101,7 @@ def erase(session: Session, asked: Namespace) -> bool:
         return False
     _, bucket = data_bucket(session.api, asked.config_env)
     words = ["--bucket", bucket, "--endpoint", asked.endpoint, "--ids", str(asked.ids)]
-    return _run("cli.erase", *words)
+    return run_module("cli.erase", *words)
 
 
 def import_model(_: Console, errors: Console, asked: Namespace) -> bool:
@@ -103,10 +113,10 @@ def import_model(_: Console, errors: Console, asked: Namespace) -> bool:
     enter = asked.config_env if asked.enter else None
     for name, value in (("runtime", asked.runtime), ("data", asked.data), ("enter", enter)):
         words += [f"--{name}", str(value)] if value else []
-    return _run("local.train", *words)
+    return run_module("local.train", *words)
 
 
-def _run(module: str, *words: str) -> bool:
+def run_module(module: str, *words: str) -> bool:
     """Run a module of the project, whose libraries this command does without."""
     own = {**os.environ, "PYTHONPATH": "functions:."}
     command = [sys.executable, "-m", module, *words]

@@ -4,7 +4,9 @@ POST /control/endpoints/{endpoint}/retrain              ask for a training
 POST .../approve, reject, promote, rollback             decide on a version
 POST .../pause, resume                                  stop triggers and rollout; go on
 POST .../experiments, .../experiments/stop              begin and end an A/B test
-GET  .../status, explain, experiments                   what goes on, and why
+GET  /control/endpoints                                 all of them, and what their checks found
+GET  .../status, explain, experiments, check            what goes on, and why; the newest check
+GET  .../predictions                                    what was recorded, with its labels
 GET  .../decisions[/{generation}], predictions/{id}     the history; a replay of one prediction
 
 A decision names the generation of the endpoint document that it was made on, and is refused if the
@@ -14,16 +16,26 @@ world has moved since.
 import os
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast, get_args
 
 import bootstrap
 from evergreen.aws.telemetry import observed
 from evergreen.batch.score import runs
+from evergreen.captures.search import LABEL, LAST_SECOND, MOST_DAYS, Only, Search, search
 from evergreen.contract import endpoint_files, errors
 from evergreen.contract.errors import Fault, InvalidRequestError
-from evergreen.contract.identifiers import RUN, SECOND, check_endpoint_file, check_endpoint_name
+from evergreen.contract.identifiers import (
+    PREDICTION,
+    RUN,
+    SECOND,
+    VERSION,
+    check_endpoint_file,
+    check_endpoint_name,
+)
+from evergreen.monitoring import earlier_checks
+from evergreen.pages.summary import headline
 from evergreen.registry import explain, run_claims
 from evergreen.registry.state import Document
 from evergreen.rollout import manual_actions, status
@@ -33,8 +45,22 @@ from evergreen.serving import replay
 from evergreen.serving.model import Model, fetch
 from evergreen.training import manifest_builder
 from http_api import bodies
-from http_api.dispatch import MAX_LISTED, Answer, Request, answer, operations, respond
+from http_api.dispatch import (
+    MAX_LISTED,
+    Answer,
+    Request,
+    answer,
+    described,
+    each,
+    operations,
+    page_of,
+    respond,
+)
 from http_api.routes import ROUTES
+
+HOUR = timedelta(hours=1)
+_CHECKS = {"id": PREDICTION, "before": PREDICTION, "version": VERSION, "label": LABEL}
+_CHECKED = ("end", "status", "confirmed", "alarms", "rows", "version")  # of a check, in a list
 
 
 def retrain(request: Request) -> Answer:
@@ -83,9 +109,10 @@ def experiments(request: Request) -> Answer:
 def show_status(request: Request) -> Answer:
     """Show the document, the evidence so far, and what would be next.
 
-    ?evidence=no leaves out what takes long; ?run=name adds how that training run goes, and
-    ?uploaded=time how the first one goes that an upload has started since then. With one of these
-    an endpoint without champion has no document. ?batch=name-hash adds how a file is scored.
+    ?evidence=no leaves out what takes long; ?run=name adds how that training run goes, ?run=newest
+    the last one, and ?uploaded=time the first one that an upload has started since then. With one
+    of these an endpoint without champion has no document. ?batch=name-hash adds how a file is
+    scored.
     """
     wanted, run, uploaded = request.query, request.query.get("run"), request.query.get("uploaded")
     if wanted.get("evidence", "yes") not in ("yes", "no"):
@@ -108,13 +135,67 @@ def show_status(request: Request) -> Answer:
         evidence = subject.evidence(document, datetime.now(UTC))
         newest = run_claims.newest(subject.registry.store, subject.name)
         body |= status.seen(document, evidence, subject.policy, subject.level, newest)
-    if run is not None:
+    if run == "newest":
+        body["run"] = run_claims.newest(subject.registry.store, subject.name)
+    elif run is not None:
         body["run"] = run_claims.find(subject.registry.store, subject.name, run)
     elif uploaded is not None:
         body["run"] = run_claims.find_upload(subject.registry.store, subject.name, uploaded)
     if batch is not None:
         body["batches"] = runs(subject.data, f"batch/out/{subject.name}/{batch}/")
     return answer(200, body)
+
+
+def overview(request: Request) -> Answer:
+    """List the endpoints, in pages, each with what its newest check found."""
+    registry, data, now = bootstrap.registry(), bootstrap.data(), datetime.now(UTC)
+
+    def listed(name: str) -> dict[str, Any]:
+        try:
+            seen, report = registry.document(name), earlier_checks.previous(data, name, now + HOUR)
+        except errors.EvergreenError as error:  # it hides no other
+            return {"endpoint": name, "error": described(error)}
+        check = report and {name: getattr(report, name) for name in _CHECKED}
+        said = {"check": check, "says": headline(report) if report else None}
+        return {"endpoint": name, "document": seen and seen.document} | said
+
+    names, end = page_of(request, registry.endpoints())
+    found = {"endpoints": each(listed, names), "next": end}
+    return answer(200, found | {"level": int(os.environ["MATURITY_LEVEL"]), "time": now})
+
+
+def newest_check(request: Request) -> Answer:
+    """Show the report of the newest check, and what it says in a sentence."""
+    subject, now = _subject(request), datetime.now(UTC)
+    check_endpoint_file(subject.name)
+    report = earlier_checks.previous(subject.data, subject.name, now + HOUR)
+    said = headline(report) if report else None
+    found = {"endpoint": subject.name, "report": report, "says": said}
+    return answer(200, found | {"level": subject.level})
+
+
+def predictions(request: Request) -> Answer:
+    """Search the recorded predictions, newest first; next: what ?before= takes for the others."""
+    subject, query = _subject(request), request.query
+    check_endpoint_file(subject.name)
+    now = datetime.now(UTC)
+    until = request.number("until", int(now.timestamp()) + 1, LAST_SECOND)
+    for name, pattern in _CHECKS.items():
+        if name in query and not pattern.fullmatch(query[name]):
+            raise InvalidRequestError([Fault(f"?{name}", f"expected {pattern.pattern}")])
+    if query.get("only", "wrong") not in (known := get_args(Only)):
+        raise InvalidRequestError([Fault("?only", f"is none of {', '.join(known)}")])
+    at = datetime.fromtimestamp(until, UTC)
+    wanted = Search(
+        until=replay.time_of(query["id"], now) + HOUR if "id" in query else at,
+        days=request.number("days", 7, MOST_DAYS),
+        limit=request.limit(50),
+        only=cast("Only | None", query.get("only")),
+        **{name: query.get(name) for name in _CHECKS},
+    )
+    found, more = search(subject.data, subject.name, wanted, subject.policy.label_days)
+    last = found[-1].id if more else None
+    return answer(200, {"endpoint": subject.name, "predictions": found, "next": last})
 
 
 def decisions(request: Request) -> Answer:
@@ -195,7 +276,7 @@ def _decided(document: Document) -> Answer:
 
 OPERATIONS = operations(
     retrain, roll_back, start_experiment, experiments, show_status, decisions, decision, explained,
-    prediction,
+    prediction, overview, newest_check, predictions,
 ) | {
     "approve": partial(_on_version, manual_actions.approve),
     "reject": partial(_on_version, manual_actions.reject),

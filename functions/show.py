@@ -7,24 +7,17 @@ GET /endpoints/{endpoint}/versions[?status=]            all versions, or those w
 GET /endpoints/{endpoint}/versions/{version}[/report]   the manifest of one; its page
 """
 
-from collections.abc import Callable, Iterable
 from contextlib import suppress
-from contextvars import copy_context
 from typing import Any, get_args
 
 import bootstrap
 from evergreen.contract import errors
 from evergreen.contract.errors import EvergreenError, Fault, InvalidRequestError
-from evergreen.contract.identifiers import (
-    ENDPOINT,
-    check_endpoint_file,
-    check_endpoint_name,
-    is_version,
-)
+from evergreen.contract.identifiers import check_endpoint_file, check_endpoint_name, is_version
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Document, Status
 from evergreen.serving.model import REPORT, kinds
-from http_api.dispatch import Answer, Request, answer, described
+from http_api.dispatch import Answer, Request, answer, described, each, page_of
 
 STATUSES = get_args(Status)
 _OF_CHAMPION = ("metrics", "lineage", "schema", "max_rows")
@@ -48,15 +41,13 @@ def openapi(_: Request) -> Answer:
                 return registry.known(name, seen.document.champion)
         return None
 
-    found = _each(manifest, registry.endpoints())
+    found = each(manifest, registry.endpoints())
     return answer(200, openapi.description({one.endpoint: one for one in found if one}))
 
 
 def endpoints(request: Request) -> Answer:
     """List the endpoints that have a champion; one whose document is corrupt hides no other."""
-    registry, limit, after = bootstrap.registry(), request.limit(100), request.query.get("next")
-    if after is not None and not ENDPOINT.fullmatch(after):
-        raise InvalidRequestError([Fault("?next", "expected what the page before says")])
+    registry = bootstrap.registry()
 
     def listed(name: str) -> dict[str, Any]:
         try:
@@ -65,18 +56,8 @@ def endpoints(request: Request) -> Answer:
             return {"endpoint": name, "error": described(error)}
         return {"endpoint": name} | (_state(seen.document) if seen else {})
 
-    names = [name for name in registry.endpoints() if after is None or name > after]
-    end = names[limit - 1] if len(names) > limit else None
-    return answer(200, {"endpoints": _each(listed, names[:limit]), "next": end})
-
-
-def _each[T](read: Callable[[str], T], names: Iterable[str]) -> list[T]:
-    """Read something of each endpoint, several at once, and until this request's deadline."""
-    from concurrent.futures import ThreadPoolExecutor  # no prediction needs it
-
-    with ThreadPoolExecutor(bootstrap.CONNECTIONS) as pool:
-        reads = [pool.submit(copy_context().run, read, name) for name in names]
-        return [each.result() for each in reads]
+    names, end = page_of(request, registry.endpoints())
+    return answer(200, {"endpoints": each(listed, names), "next": end})
 
 
 def _state(document: Document) -> dict[str, Any]:

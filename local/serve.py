@@ -28,10 +28,12 @@ import numpy.typing as npt
 import time_machine
 from rich.console import Console
 
+from cli.api import api_of
 from evergreen.captures.examples import utc
 from evergreen.contract import endpoint_files
 from evergreen.training.tables import table
 from local import command_line, sam_local, template
+from local.console.door import Console as Pages
 from local.demo import life
 from local.demo.by_hand import ByHand
 from local.demo.life import Step
@@ -88,8 +90,9 @@ def main() -> None:
             train(plane, endpoint, file, times, console)
             replayed = Replay(plane, clock, endpoint, int(arguments.level))
             by_hand = ByHand(replayed, steps, lambda event: console.print(said(event)))
-            server.RequestHandlerClass = handler_of(plane, by_hand)
-            console.print(f"Serving on http://{HOST}:{server.server_port}; try\n")
+            server.RequestHandlerClass = handler_of(plane, by_hand, console_at(server.server_port))
+            where = f"http://{HOST}:{server.server_port}"
+            console.print(f"Serving on {where}; open it in a browser, or try\n")
             console.print(example(server.server_port, endpoint))
             until_stopped(by_hand, server, console, arguments.keep)
 
@@ -208,10 +211,20 @@ def keep_ticking(life: ByHand) -> None:
         life.pass_by()
 
 
-def handler_of(plane: Plane, life: ByHand | None = None) -> type[BaseHTTPRequestHandler]:
+def console_at(port: int) -> Pages:
+    """Return the console of the API at a port of this machine."""
+    api = api_of(f"http://{HOST}:{port}")
+    hosts = frozenset(f"{name}:{port}" for name in (HOST, "localhost"))
+    put = lambda name, file, body: api.put("local", "training", name, file, body=body)  # noqa: E731
+    return Pages(api, hosts, "make serve on this machine", put)
+
+
+def handler_of(
+    plane: Plane, life: ByHand | None = None, console: Pages | None = None
+) -> type[BaseHTTPRequestHandler]:
     """Return a handler that hands every request to the plane, as API Gateway would.
 
-    life: answers the routes that only this machine has.
+    life: answers the routes that only this machine has, and console the pages.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -223,16 +236,21 @@ def handler_of(plane: Plane, life: ByHand | None = None) -> type[BaseHTTPRequest
             size = int(length) if length.isascii() and length.isdigit() else -1
             if size < 0 or "Transfer-Encoding" in self.headers:
                 self.answer(411, {}, '{"message":"Length Required"}')
-            elif size > (MAX_BYTES if self.command != "PUT" else table.MAX_BYTES):
+            elif size > (table.MAX_BYTES if self.takes_files() else MAX_BYTES):
                 self.answer(413, {}, '{"message":"Request Entity Too Large"}')
             else:
                 body = self.rfile.read(size) if size else None
                 headers = joined(self.headers.items())
                 if life and self.path.startswith("/local/"):
                     found = life.answer(self.command, self.path, headers, body)
+                elif console and console.has(self.path):
+                    found = console.answer(self.command, self.path, headers, body)
                 else:
                     found = plane.request(self.command, self.path, body, headers)
                 self.answer(found.status, found.headers, found.body)
+
+        def takes_files(self) -> bool:
+            return self.command == "PUT" or self.path.endswith("/act/upload")
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815 - its names
 

@@ -6,7 +6,8 @@ importing one would cost each cold start more than everything else in this file 
 
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import copy_context
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bootstrap import CONNECTIONS
 from evergreen.aws import deadline
 from evergreen.aws.telemetry import logger, measure
 from evergreen.contract import errors
@@ -26,6 +28,7 @@ from evergreen.contract.errors import (
     TooLargeError,
     worded,
 )
+from evergreen.contract.identifiers import ENDPOINT
 from http_api.routes import Route
 
 Answer = dict[str, Any]
@@ -81,12 +84,16 @@ class Request(msgspec.Struct, frozen=True, dict=True):
 
     def limit(self, usual: int) -> int:
         """Return how many of a list are asked for. Raises InvalidRequestError."""
-        text = self.query.get("limit", str(usual))
-        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-        if not 1 <= limit <= MAX_LISTED:
-            message = f"expected a whole number from 1 to {MAX_LISTED}"
-            raise InvalidRequestError([Fault("?limit", message)])
-        return limit
+        return self.number("limit", usual, MAX_LISTED)
+
+    def number(self, name: str, usual: int, most: int) -> int:
+        """Return a number of the query, from 1 on. Raises InvalidRequestError."""
+        text = self.query.get(name, str(usual))
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+        if not 1 <= number <= most:
+            message = f"expected a whole number from 1 to {most}"
+            raise InvalidRequestError([Fault(f"?{name}", message)])
+        return number
 
     @cached_property
     def time(self) -> datetime:
@@ -174,6 +181,27 @@ def _fitting(answer: Answer) -> Answer:
     if long and (size := payload_bytes(answer)) > ANSWER_BYTES:
         raise TooLargeError("bytes of answer", size, ANSWER_BYTES, "read it in the bucket")
     return answer
+
+
+def page_of(request: Request, names: Sequence[str]) -> tuple[Sequence[str], str | None]:
+    """Return the page of sorted names that ?limit and ?next ask for, and what the next one is.
+
+    Raises InvalidRequestError.
+    """
+    limit, after = request.limit(100), request.query.get("next")
+    if after is not None and not ENDPOINT.fullmatch(after):
+        raise InvalidRequestError([Fault("?next", "expected what the page before says")])
+    found = [name for name in names if after is None or name > after]
+    return found[:limit], found[limit - 1] if len(found) > limit else None
+
+
+def each[T](read: Callable[[str], T], names: Iterable[str]) -> list[T]:
+    """Read something of each endpoint, several at once, and until this request's deadline."""
+    from concurrent.futures import ThreadPoolExecutor  # no prediction needs it
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        reads = [pool.submit(copy_context().run, read, name) for name in names]
+        return [one.result() for one in reads]
 
 
 def operations(*functions: Operation) -> dict[str, Operation]:

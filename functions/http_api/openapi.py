@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from evergreen.captures.records import Capture
+from evergreen.captures.search import LABEL, LAST_SECOND, MOST_DAYS, Only
 from evergreen.contract import identifiers
 from evergreen.contract.decoding import MAX_KEY_LENGTH, MAX_ROWS
 from evergreen.contract.problem import KINDS
@@ -51,6 +52,11 @@ _PARAMETERS: dict[str, JsonSchema] = {
     "status": {"type": "string", "enum": list(get_args(Status))},
     "evidence": {"type": "string", "enum": ["yes", "no"]},
     "batch": {"type": "string", "pattern": r"^[\w.-]{1,400}$"},
+    "until": {"type": "integer", "minimum": 1, "maximum": LAST_SECOND},
+    "before": {"type": "string", "pattern": f"^{identifiers.PREDICTION.pattern}$"},
+    "days": {"type": "integer", "minimum": 1, "maximum": MOST_DAYS},
+    "label": {"type": "string", "pattern": f"^{LABEL.pattern}$"},
+    "only": {"type": "string", "enum": list(get_args(Only))},
 }
 
 

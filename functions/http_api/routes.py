@@ -85,6 +85,11 @@ ROUTES: dict[str, dict[str, Route]] = {
         ),
     },
     "control": {
+        "GET /control/endpoints": Route(
+            "overview", "List the endpoints with what their last checks found",
+            {"endpoints": [{"endpoint": str}], "next": object, "level": int, "time": str},
+            query=("limit", "next"),
+        ),
         f"POST {_CONTROL}/retrain": Route(
             "retrain",
             "Ask for a training run",
@@ -147,6 +152,15 @@ ROUTES: dict[str, dict[str, Route]] = {
             "Explanation",
             may=("no_champion", "unknown_version"),
             query=("version",),
+        ),
+        f"GET {_CONTROL}/check": Route(
+            "newest_check", "Show the newest check",
+            {"endpoint": str, "report": object, "says": object, "level": int},
+        ),
+        f"GET {_CONTROL}/predictions": Route(
+            "predictions", "Search the recorded predictions, newest first",
+            {"endpoint": str, "predictions": [{"id": str}], "next": object},
+            query=("until", "days", "limit", "id", "before", "version", "label", "only"),
         ),
         f"GET {_CONTROL}/predictions/{{id}}": Route(
             "prediction", "Replay a prediction", "Replay", may=("unknown_prediction",)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cli import commands, main, training_data
+from cli import commands, consequences, main, training_data
 from evergreen.aws.s3 import Store
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
@@ -497,10 +497,10 @@ def test_what_an_answer_says_is_printed_and_not_interpreted(run: Run, champion: 
 def test_the_question_says_what_else_a_new_champion_ends() -> None:
     document = {"champion": ONE, "experiment": {"id": "e1"}, "challenger": {"version": "v3"}}
 
-    assert commands._also(document, TWO) == (
+    assert consequences._also(document, TWO) == (
         "; experiment e1 ends, inconclusive; v3 is rejected for good"
     )
-    assert commands._also(document | {"experiment": None}, "v3") == ""
+    assert consequences._also(document | {"experiment": None}, "v3") == ""
 
 
 def test_nothing_to_reject_is_said_so(run: Run, champion: Manifest) -> None:

@@ -234,6 +234,7 @@ ACTIONS = {
 }  # fmt: skip
 VIEWS = {
     "status", "experiments", "decisions", "decisions/{generation}", "explain", "predictions/{id}",
+    "check", "predictions",
 }  # fmt: skip
 
 
@@ -250,6 +251,7 @@ def test_what_people_decide_lies_under_control_and_nothing_else_does(template: T
     assert controlled == {
         *(("post", f"{CONTROL}/{action}") for action in ACTIONS),
         *(("get", f"{CONTROL}/{view}") for view in VIEWS),
+        ("get", "/control/endpoints"),
     }
     assert controlled == {(m, path) for m, path, _ in asked if path.startswith("/control")}
 

@@ -21,7 +21,7 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_startendtag(tag, attrs)
-        if tag not in {"meta", "html", "br"}:
+        if tag not in {"meta", "html", "br", "input"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

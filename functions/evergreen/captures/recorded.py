@@ -43,7 +43,7 @@ class Wanted(TypedDict, total=False):
     meta: what else is. where: a condition in SQL on the columns of a part. told: "LEFT" for all
     with their labels, if they have any, "INNER" for those that have one; `tell` comes first.
     one_in: 2 for about half of the rows, by a hash of their ids.
-    most: of more rows about that many.
+    most: of more rows about that many. last: so many of each schema, newest first.
     """
 
     schemas: Sequence[JsonSchema]
@@ -51,6 +51,7 @@ class Wanted(TypedDict, total=False):
     told: str
     one_in: int
     most: int
+    last: int
     meta: Sequence[str]
     plain: Sequence[str] | None
 
@@ -113,10 +114,15 @@ class Recorded:
         if most := wanted.get("most"):
             one_in = max(1, -(-sum(self._count(source) for _, source in sources) // most))
         drawn = f" AND {DRAW} % {one_in} = 0" if one_in > 1 else ""
+        last = wanted.get("last")
+        order = f"id DESC LIMIT {last}" if last else "time, id"
         names = (*meta, *TOLD) if told else tuple(meta)
 
         def read(sources: list[tuple[list[Path], str]]) -> Rows:
-            parts = [self._read(files, s + drawn, names, plain, schemas) for files, s in sources]
+            parts = [
+                self._read(files, f"{source}{drawn} ORDER BY {order}", names, plain, schemas)
+                for files, source in sources
+            ]
             return rows.joined(parts, rows.none(names, plain or (), schemas))
 
         found, copies = read(sources), Counter[str]()
@@ -266,7 +272,7 @@ class Recorded:
         columns = ", ".join(
             [*(f"{DRAW} AS draw" if n == "draw" else n for n in names), *place.values()]
         )
-        query = f"SELECT {columns} FROM {source} ORDER BY time, id"
+        query = f"SELECT {columns} FROM {source}"
         found = self.parts.sql.execute(query).fetchnumpy()
         features = {name: found.pop(column) for name, column in place.items()}
         return rows.of(found, features, written, plain, schemas)

@@ -7,10 +7,11 @@ as many charts as it wants.
 
 import math
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import groupby, pairwise
 from textwrap import wrap
+from typing import Any
 
 from markupsafe import Markup
 
@@ -133,6 +134,23 @@ def _by_day(found: Days, part: Callable[[DayPerformance], tuple[float, float]]) 
         if below and finite([above / below]):
             quotients.append((day.toordinal(), 100 * above / below))
     return quotients
+
+
+def gains(by_day: Sequence[Mapping[str, Any]], known: Mapping[str, float]) -> Markup:
+    """Return by how much the other version was better, day by day, and the interval of the mean.
+
+    by_day: `day` and `gain` of each. known: `gain`, `lower` and `upper`, once there are enough.
+    """
+    dates = [date.fromisoformat(each["day"]) for each in by_day]
+    ends = finite([known.get("lower"), known.get("upper")])
+    shown = finite([0.0, *ends, *(each["gain"] for each in by_day)])
+    x, y = days(min(dates), max(dates), *WIDE), numbers(ticks(min(shown), max(shown)), 203, 8)
+    points = [
+        (x.at(day.toordinal()), y.at(each["gain"])) for day, each in zip(dates, by_day, strict=True)
+    ]
+    band = [(x.start, sum(map(y.at, ends)) / 2, x.end)] if len(ends) > 1 else []
+    thick = abs(y.at(ends[0]) - y.at(ends[-1])) if band else 0
+    return draw("gains", x=x, y=y, points=points, band=band, thick=thick, zero=y.at(0.0))
 
 
 def accuracies(found: Days) -> Markup:

@@ -5,17 +5,17 @@ may end in another last bit.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.arrivals import ARRIVAL, BUFFER, arrived, decoded, decompressed
-from evergreen.captures.compaction import ledger_of
+from evergreen.captures.arrivals import ARRIVAL, BUFFER
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.records import Capture
+from evergreen.captures.search import uncompacted
 from evergreen.contract.errors import (
     EvergreenError,
     Fault,
@@ -24,7 +24,6 @@ from evergreen.contract.errors import (
     UnknownPredictionError,
 )
 from evergreen.contract.identifiers import PREDICTION
-from evergreen.contract.moments import days_of
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.recalibration import Recalibration
 from evergreen.registry.registry import Registry
@@ -75,28 +74,14 @@ def request_of(data: Store, endpoint: str, prediction: str, now: datetime) -> li
     Raises InvalidRequestError, and UnknownPredictionError where nothing was recorded or it is gone.
     """
     time, request = time_of(prediction, now), prediction.rpartition("-")[0]
-    found = Recorded(data, endpoint).request(request, time) or dict(
-        _not_compacted(data, endpoint, f"{request}-", time)
-    )
+    found = Recorded(data, endpoint).request(request, time) or {
+        capture.id: capture
+        for capture in uncompacted(data, "captures", time, time + ARRIVAL, Capture, f"{request}-")
+        if capture.endpoint == endpoint and capture.id.startswith(f"{request}-")
+    }
     if prediction not in found:
         raise UnknownPredictionError(endpoint, prediction)
     return [found[each] for each in sorted(found)]
-
-
-def _not_compacted(
-    data: Store, endpoint: str, request: str, time: datetime
-) -> Iterator[tuple[str, Capture]]:
-    """Yield the captures of a request, by id, from objects that no compaction has read yet."""
-    decoder = msgspec.json.Decoder(Capture)
-    for day in days_of(time - BUFFER, time + ARRIVAL):
-        read = ledger_of(data, "captures", day).sources
-        for _, key in arrived(data, "captures", day):
-            stored = None if key in read else data.get(key)
-            lines = (decompressed(stored.body) or b"").splitlines() if stored else ()
-            own = b"\n".join(line for line in lines if request.encode() in line)
-            for capture in decoded(own, decoder, lambda _: None):
-                if capture.endpoint == endpoint and capture.id.startswith(request):
-                    yield capture.id, capture
 
 
 def replay(

@@ -66,6 +66,10 @@ IN_QUERIES = {
     f"GET {CONTROL}/status?evidence=": "invalid_request",
     f"GET {CONTROL}/status?evidence=no&run=": "invalid_request",
     f"GET {CONTROL}/decisions?limit=": "invalid_request",
+    **{
+        f"GET {CONTROL}/predictions?{name}=": "invalid_request"
+        for name in ("id", "before", "version", "only", "days", "until")
+    },
 }
 IN_BODIES = {
     f"{CONTROL}/approve": ("version", {}),

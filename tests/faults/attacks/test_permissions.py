@@ -103,7 +103,7 @@ def serve(story: Story) -> None:
     story.see(
         "/endpoints", f"/endpoints/{NAME}", f"/endpoints/{NAME}/versions", one, f"{one}/report"
     )
-    story.see(f"{CONTROL}/predictions/{asked['predictions'][0]['id']}")
+    story.see(f"{CONTROL}/predictions/{asked['predictions'][0]['id']}", f"{CONTROL}/predictions")
 
 
 def roll_out(story: Story) -> None:

@@ -6,12 +6,12 @@ import threading
 import msgspec
 import pytest
 
-import show
 from evergreen.aws import deadline
 from evergreen.aws.s3 import Store
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REPORT
 from evergreen.training.train_version import Trained
+from http_api import dispatch
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from tests.handlers.requests.test_predict import write
@@ -68,7 +68,7 @@ def test_endpoints_are_read_several_at_once_and_by_the_deadline_of_the_request()
         return name
 
     with deadline.until(7.0):
-        found = show._each(read, ["one", "two"])
+        found = dispatch.each(read, ["one", "two"])
 
     assert (found, ends) == (["one", "two"], [7.0, 7.0])
 

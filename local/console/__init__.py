@@ -1,0 +1,1 @@
+"""The console as a browser on this machine sees it: of `make serve`, or of a stack, signed for."""
