@@ -115,6 +115,10 @@ serve: .venv/ready ## Serve the API on http://127.0.0.1:8000: PORT=8000 ENDPOINT
 	@$(RUN) -m local.serve --port $(PORT) --endpoint $(ENDPOINT) --runtime $(RUNTIME) $(if $(DATA),--data "$(DATA)") $(if $(LEVEL),--level $(LEVEL)) \
 		$(if $(FIRST),--first "$(FIRST)") $(if $(LABEL_DELAY),--label-delay "$(LABEL_DELAY)")
 
+.PHONY: console
+console: .venv/ready ## Open the console of the stack in samconfig.toml, or of the API at URL=
+	@$(RUN) -m local.console $(if $(URL),--url "$(URL)") $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV))
+
 .PHONY: train
 train: RUNTIME ?= onnx
 train: .venv/ready ## Train a model on this machine and show its figures: ENDPOINT=flight-delay DATA=file SEED=0 RUNTIME=onnx (or sklearn)

@@ -249,7 +249,7 @@ def _decide(
 ) -> bool:
     """Say what will happen, ask, and post the decision on the generation that was shown."""
     generation = asked.generation or document["generation"]
-    if hasattr(asked, "reason"):
+    if asked.reason:
         body["reason"] = asked.reason
     if not asked.yes:
         session.errors.print(shown.standing(document))

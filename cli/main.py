@@ -214,8 +214,7 @@ def _of_one(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _deciding(command: argparse.ArgumentParser, *, reason: bool = True) -> argparse.ArgumentParser:
     _of_one(command)
-    if reason:
-        command.add_argument("--reason", required=True, help="why; stays in the history")
+    command.add_argument("--reason", required=reason, help="why; stays in the history")
     command.add_argument("--yes", action="store_true", help="do not ask first")
     command.add_argument("--generation", type=_count, help="that you saw; default: the present")
     return command

@@ -92,7 +92,8 @@ def _on_endpoint(decide: Callable[[Subject, Order], Document], request: Request)
 def start_experiment(request: Request) -> Answer:
     """Begin an A/B test between two versions that can answer the same requests."""
     asked = bodies.decoded(request.json_body(), bodies.ExperimentAsked)
-    order = Order(asked.generation, _caller(request), asked.hypothesis, datetime.now(UTC))
+    reason = asked.reason or asked.hypothesis
+    order = Order(asked.generation, _caller(request), reason, datetime.now(UTC))
     return _decided(manual_actions.start_experiment(_subject(request), order, asked))
 
 

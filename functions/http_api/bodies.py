@@ -30,10 +30,10 @@ class RollbackAsked(Asked, frozen=True, kw_only=True):
 
 
 class ExperimentAsked(Plan, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body that starts an experiment."""
+    """The body that starts an experiment; reason: the hypothesis where none is named."""
 
     generation: Generation
-    hypothesis: Text
+    reason: Text | None = None
 
 
 class RetrainAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,6 @@ It listens on 127.0.0.1 alone, at a port that the system picks, and is opened on
 that it prints. What you decide there is recorded with your identity, as by `evergreen approve`.
 """
 
-import argparse
 import secrets
 import signal
 import sys
@@ -14,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cli.api import AddressError, address, api_of
 from cli.training_data import put
+from local import command_line
 from local.console.door import Console
 
 HOST = "127.0.0.1"
@@ -22,7 +22,7 @@ MOST_BYTES = 200_000_000  # of a training file
 
 def main() -> None:
     """Serve the console until interrupted."""
-    parser = argparse.ArgumentParser("evergreen console", description=__doc__)
+    parser = command_line.parser("local.console", __doc__, "make console URL=https://…")
     parser.add_argument("--url", help="address of the API")
     parser.add_argument("--config-env", default="default", help="environment of samconfig.toml")
     parser.add_argument("--path", default="/", help="the first page")

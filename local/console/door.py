@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from cli import training_data
 from cli.api import AddressError, Api, RefusedError, UnreachableError
+from evergreen.contract.identifiers import is_endpoint
 from evergreen.monitoring.report import CheckReport
 from evergreen.pages.check_report import page as check_page
 from evergreen.pages.console import views
@@ -124,7 +125,7 @@ class Console:
     # Pages
 
     def _page(self, name: str, rest: list[str], query: Mapping[str, str]) -> Answer:
-        match rest if name else ["", ""]:
+        match rest if is_endpoint(name) else ["", ""]:
             case [] | ["quality" | "drift" | "decisions" | "explain" | "requests"]:
                 tab = rest[0] if rest else ""
                 found = looking.VIEWS[tab](self.api, name, query)
@@ -163,6 +164,8 @@ class Console:
     def _posted(
         self, name: str, rest: list[str], headers: Mapping[str, str], body: bytes
     ) -> Answer:
+        if not is_endpoint(name):
+            return self._failed(404, "Not found", "There is no such page.")
         if rest[:1] == ["requests"] and len(rest) == 2:
             found = looking.request(self.api, name, rest[1], again=True)
             return self._shown("request", rest[1], found, name, "requests")
@@ -182,7 +185,7 @@ class Console:
             self.put(name, file, content)
         else:
             deciding.decide(self.api, name, action, given)
-        mark = "?done" if "reason" in form["ask"] else ""
+        mark = "?done=1" if "reason" in form["ask"] else ""
         there = f"/console/{quote(name, safe='')}{mark}"
         return Answer(303, HEADERS | {"location": there}, "")
 

@@ -19,6 +19,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     min_rows: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
     days: Annotated[float, msgspec.Meta(gt=0, le=365)]
     promote: bool = False
+    hypothesis: Text
 
 
 def why_not(document: Document, asked: Experiment, time: datetime) -> str | None:

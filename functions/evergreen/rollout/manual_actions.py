@@ -136,7 +136,7 @@ def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
         control=control,
         treatment=plan.treatment,
         share=plan.share,
-        hypothesis=order.reason,
+        hypothesis=plan.hypothesis,
         min_rows=plan.min_rows,
         start=order.at,
         end=order.at + timedelta(days=plan.days),

@@ -236,9 +236,9 @@ def test_a_decision_is_made_after_a_reason_and_a_second_question(
     assert "Are you sure?" in question.body
     assert f"{TWO}: it becomes champion, {ONE} retires" in question.body
     assert before == ONE
-    assert (done.status, done.headers["location"]) == (303, f"{PATH}?done")
+    assert (done.status, done.headers["location"]) == (303, f"{PATH}?done=1")
     assert (document(registry).champion, document(registry).last.reason) == (TWO, "better")
-    assert "Generation 3: promoted" in ask(f"{PATH}?done").body
+    assert "Generation 3: promoted" in ask(f"{PATH}?done=1").body
 
 
 def test_to_be_sure_without_a_reason_is_not_enough(
