@@ -17,6 +17,7 @@ REQUIREMENTS = {
     "training": ROOT / "layers" / "training" / "requirements.txt",
 }
 LISTS = REQUIREMENTS | {tool: ROOT / "local" / f"{tool}.txt" for tool in ("uv", "checkov")}
+LISTS["ministack"] = ROOT / "tests" / "deploy" / "ministack.txt"
 HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
