@@ -26,7 +26,8 @@ KNOWN = {
     # and what needs nothing
     "AWS::ApiGatewayV2::Api", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard",
     "AWS::Events::EventBus", "AWS::Lambda::Alias", "AWS::Lambda::LayerVersion",
-    "AWS::Lambda::Version", "AWS::SNS::Subscription", "AWS::StepFunctions::StateMachine",
+    "AWS::Lambda::Version", "AWS::Logs::MetricFilter", "AWS::SNS::Subscription",
+    "AWS::StepFunctions::StateMachine",
 }  # fmt: skip
 
 ENCRYPTION = {  # one of these properties of each type
@@ -115,8 +116,8 @@ def kept_as_long_as_said(template: Template) -> Found:
     """State outlives the stack, and what was overwritten does not stay for ever."""
     for kind in (BUCKET, KEY):
         for name in template.of_type(kind):
-            policies = {template.resources[name].get(one) for one in RETAINING}
-            if policies != {"Retain"}:
+            policies = [template.resources[name].get(one) for one in RETAINING]
+            if policies not in (["Retain"] * 2, ["RetainExceptOnCreate", "Retain"]):
                 yield (
                     name,
                     f"would be deleted with the stack: set {' and '.join(RETAINING)}: Retain",
