@@ -43,6 +43,7 @@ class Challenger(msgspec.Struct, frozen=True, kw_only=True):
 
     started: when the comparison began; canary: when it began to answer requests; since: when its
     stage, or the width of its canary, did. share: of the requests that it answers, 0 in shadow.
+    generation: of the document in which the comparison began; 0 where an older Evergreen began it.
     """
 
     version: str
@@ -51,6 +52,7 @@ class Challenger(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     canary: datetime | None = None
     share: float = 0.0
+    generation: int = 0
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

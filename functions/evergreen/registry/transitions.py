@@ -151,7 +151,13 @@ def _refuse(_: Document, change: Change, __: datetime) -> _Effect:
 def _shadow(document: Document, change: Change, time: datetime) -> _Effect:
     if document.challenger:
         raise _refused(document, f"{document.challenger.version} is being compared already")
-    challenger = Challenger(version=change.version, stage="shadow", started=time, since=time)
+    challenger = Challenger(
+        version=change.version,
+        stage="shadow",
+        started=time,
+        since=time,
+        generation=document.generation + 1,
+    )
     return {change.version: "shadow"}, {"challenger": challenger}
 
 

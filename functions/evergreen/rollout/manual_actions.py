@@ -10,7 +10,6 @@ was cut off after that has been made: who asks again names a generation that is 
 announced, kept in the history, and refused as DocumentChangedError.
 """
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -130,9 +129,8 @@ def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
     seen = _decided_on(subject, order)
     control = plan.control or seen.document.champion
     _check_alike(_loaded(subject, control).manifest, _loaded(subject, plan.treatment).manifest)
-    digest = hashlib.sha256(f"{control} {plan.treatment}".encode()).hexdigest()[:8]
     experiment = Experiment(
-        id=f"{order.at:%Y%m%dT%H%M%SZ}-{digest}",
+        id=f"{order.at:%Y%m%dT%H%M%SZ}-{seen.document.generation + 1:08d}",
         control=control,
         treatment=plan.treatment,
         share=plan.share,

@@ -21,16 +21,19 @@ def fraction(salt: str, key: str) -> float:
 def arm(document: Document, key: str) -> str | None:
     """Return the version whose share a key falls into, or None: the champion answers it.
 
-    The salt is the canary's version or the experiment's id. So a canary that grows keeps the keys
-    that it has, and the next one does not meet the same customers again.
+    The salt is the experiment's id, or the generation in which the challenger's comparison began,
+    and no hash of its bytes, which would send other customers to it on another machine. So a canary
+    that grows keeps the keys that it has, and the next one does not meet the same ones again.
     """
-    arms = document.arms
+    arms, challenger = document.arms, document.challenger
     if not arms:
         return None
     if document.experiment:
         salt = document.experiment.id
+    elif challenger and challenger.generation:
+        salt = f"{document.endpoint} {challenger.generation}"
     else:
-        (salt,) = arms
+        (salt,) = arms  # of a comparison that an older Evergreen began: its keys stay
     place, end = fraction(salt, key), 0.0
     for version, share in arms.items():
         end += share

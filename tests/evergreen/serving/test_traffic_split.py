@@ -17,9 +17,15 @@ KEYS = st.text(min_size=1, max_size=256)
 SHARES = st.floats(0.01, 0.99)
 
 
-def canary(share: float, challenger: str = OTHER) -> Document:
+def canary(share: float, challenger: str = OTHER, generation: int = 3) -> Document:
     found = Challenger(
-        version=challenger, stage="canary", started=NOW, since=NOW, canary=NOW, share=share
+        version=challenger,
+        stage="canary",
+        started=NOW,
+        since=NOW,
+        canary=NOW,
+        share=share,
+        generation=generation,
     )
     return replaced(challenger=found)
 
@@ -103,7 +109,7 @@ def test_the_highest_hash_is_still_below_one(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(canary(0.5), canary(0.5, THIRD)), (experiment(0.5), experiment(0.5, id="the next"))],
+    [(canary(0.5), canary(0.5, OTHER, 5)), (experiment(0.5), experiment(0.5, id="the next"))],
     ids=["canaries", "experiments"],
 )
 def test_the_next_comparison_does_not_meet_the_same_keys(one: Document, other: Document) -> None:
@@ -112,6 +118,19 @@ def test_the_next_comparison_does_not_meet_the_same_keys(one: Document, other: D
     both = sum(arm(one, key) is not None and arm(other, key) is not None for key in keys)
 
     assert both / len(keys) == pytest.approx(0.25, abs=0.03)
+
+
+def test_the_bytes_of_a_version_do_not_decide_who_meets_it() -> None:
+    keys = [f"customer {number}" for number in range(200)]
+    one, other = canary(0.5), canary(0.5, THIRD)
+
+    assert [arm(one, key) is None for key in keys] == [arm(other, key) is None for key in keys]
+
+
+def test_a_canary_that_an_older_release_began_keeps_its_keys() -> None:
+    for key in (f"customer {number}" for number in range(200)):
+        expected = OTHER if fraction(OTHER, key) < 0.5 else None
+        assert arm(canary(0.5, generation=0), key) == expected
 
 
 def test_the_split_is_written_down_and_stays_what_it_is() -> None:
