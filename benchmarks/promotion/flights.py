@@ -85,7 +85,7 @@ def _days(examples: Examples) -> Ints:
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def _trained(every: int, made: int) -> tuple[Model, npt.NDArray[np.float32]]:
-    """Fit every candidate on every window, and return the best on the holdout, as train does."""
+    """Fit every candidate on every window, and return the best on the holdout."""
     examples, policy = _examples(every), flight_delay.endpoint.policy
     day = _days(examples)
     known = examples.take(day <= (made - 1 if made == FIRST else made - LABELS_AFTER))

@@ -32,7 +32,7 @@ def page(manifest: Manifest, best: "Fitted", endpoint: Endpoint, slices: Sequenc
         manifest=manifest,
         verdict=gates.verdict(metrics.gates),
         best=chosen,
-        failed=[[name, f"left out: {why}", "", "", ""] for name, why in metrics.failed.items()],
+        failed=[[name, f"left out: {why}", "", "", "", ""] for name, why in metrics.failed.items()],
         slices=slices,
         calibration=_calibration(best),
         shuffled=IMPORTANCE_ROWS,

@@ -79,7 +79,9 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     """The metric of the problem (lower is better) of one candidate on the holdout.
 
     rows: that it fitted. parameters: of its last step, and those that a search chose. searched: how
-    many combinations that search tried, 0 for none. warnings: that its fit gave, by kind.
+    many combinations that search tried, 0 for none. warnings: that its fit gave, by kind. earlier:
+    the metric on as many days before the holdout, of a fit that ended before them; the closest
+    candidates have it, and the mean of both decided between them.
     """
 
     candidate: str
@@ -90,6 +92,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     searched: int = 0
     warnings: list[str] = []
+    earlier: float | None = None
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,7 +82,8 @@ class Candidate:
 class Fitted:
     """A candidate after its fit.
 
-    problem: as its own rows have it. runtime: what runs it, of the artifact `served`.
+    problem: as its own rows have it. runtime: what runs it, of the artifact `served`. refits:
+    whether it is a pipeline that other rows would fit otherwise.
     """
 
     scores: Scores
@@ -97,6 +98,7 @@ class Fitted:
     holdout: Examples
     holdout_scores: Floats
     losses: Floats
+    refits: bool = False
     service: Service | None = None
 
     @property
@@ -139,7 +141,7 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
         with isolation.blaming("it cannot be fitted", candidate.name):
             candidate.pipeline.fit(rows.frame(), rows.labels)
             score, artifact = candidate.pipeline.scores, candidate.pipeline.artifact()
-            scores = _finite(score(holdout.columns))
+            scores = finite(score(holdout.columns))
         made = _Made({served: artifact}, scores, _parameters(candidate.pipeline))
     losses = own.losses(holdout.labels, made.scores)
     return Fitted(
@@ -164,6 +166,7 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
         holdout=holdout,
         holdout_scores=made.scores,
         losses=losses,
+        refits=kind == "model" and not isinstance(candidate.pipeline, FrozenEstimator),
         service=candidate.pipeline.service() if kind == "external" else None,
     )
 
@@ -191,7 +194,7 @@ def _make(
                 pipeline = pipeline.estimator
         with blaming("the pipeline cannot score the holdout"):
             check_able(pipeline, own)
-            expected = _finite(ask(holdout.columns))
+            expected = finite(ask(holdout.columns))
     warnings.simplefilter("ignore")  # of what is odd, which nobody needs to know
     check_robust(ask, schema, holdout.columns)
     with blaming("the pipeline cannot be written"):
@@ -225,7 +228,8 @@ def check_able(pipeline: Any, own: Problem) -> None:
         )
 
 
-def _finite(scores: Floats) -> Floats:
+def finite(scores: Floats) -> Floats:
+    """Return scores; raise CandidateError where one is no number."""
     if not np.isfinite(scores).all():
         raise CandidateError("the pipeline has scores that are no numbers")
     return scores
@@ -234,7 +238,7 @@ def _finite(scores: Floats) -> Floats:
 def fit_pipeline(candidate: Candidate, seed: int) -> search.Found:
     """Fit a pipeline, with the parameters that a search chose where one is wanted."""
     pipeline, rows = candidate.pipeline, candidate.rows
-    found, weights = search.Found({}, 0), _weights(pipeline, rows)
+    found, weights = search.Found({}, 0), weights_of(pipeline, rows)
     if candidate.space:
         found = search.search(pipeline, candidate.space, rows, weights, candidate.seconds, seed)
         pipeline.set_params(**found.parameters)
@@ -242,7 +246,7 @@ def fit_pipeline(candidate: Candidate, seed: int) -> search.Found:
     return found
 
 
-def _weights(pipeline: Any, rows: Examples) -> dict[str, Floats]:
+def weights_of(pipeline: Any, rows: Examples) -> dict[str, Floats]:
     """Return the weights of rows by the name that a pipeline passes to its last step's fit."""
     if rows.weights is None:
         return {}

@@ -4,20 +4,35 @@ It begins `policy.holdout_days` before the newest row. Where the rows since then
 models apart, as after a single label on a new day, it begins as long before the newest row at which
 they could; and where no such span holds enough, or too little would be left to fit, with as few of
 the newest days as do. It always ends with the newest row, and a newer row never leaves less to fit.
+
+One holdout may be lucky, so the best are told apart on as many days before it too, which must then
+be scored by a fit of their own.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+import joblib
+import msgspec
 import numpy as np
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from evergreen.captures.examples import MIN_PER_CLASS, Examples, check_enough, utc
+from evergreen.contract import problem
 from evergreen.contract.endpoint import Policy
-from evergreen.contract.errors import DataError
+from evergreen.contract.errors import CandidateError, DataError
+from evergreen.contract.problem import Floats
+from evergreen.serving.model import JOBLIB
+from evergreen.training import isolation
+from evergreen.training.fitting import Contest, Fitted, finite, weights_of
 
 MIN_DAYS = 3  # the bootstrap draws days
+CLOSEST = 3  # on the holdout, among which the days before it decide too; see docs/decisions.md
 
 
 @dataclass(frozen=True)
@@ -85,3 +100,45 @@ def _starts(fresh: Examples, policy: Policy) -> Iterator[datetime]:
 
 def _min_rows(policy: Policy) -> float:
     return max(1, policy.min_rows * MIN_PER_CLASS)
+
+
+def best_first(contest: Contest, fitted: Sequence[Fitted], parts: Split) -> list[Fitted]:
+    """Return the candidates, the best first: of the closest by their mean loss on two spans.
+
+    By the holdout alone where the days before it are too few, or one of the closest has no loss
+    there: it was fitted elsewhere, is no model, or there was no time left.
+    """
+    found = sorted(fitted, key=lambda each: each.scores.loss)
+    closest, others = found[:CLOSEST], found[CLOSEST:]
+    if len(closest) < 2 or not all(each.refits for each in closest):
+        return found
+    try:
+        before = split(parts.earlier, contest.endpoint.policy, None)
+        tried = [_with_earlier(contest, each, before) for each in closest]
+    except (DataError, CandidateError):
+        return found
+    return sorted(tried, key=lambda each: each.scores.loss + (each.scores.earlier or 0.0)) + others
+
+
+def _with_earlier(contest: Contest, found: Fitted, before: Split) -> Fitted:
+    """Return a candidate with the loss of its like, fitted on earlier rows, on the days after."""
+    window, policy = found.scores.window_days, contest.endpoint.policy
+    start = None if window is None else before.cut - timedelta(days=window)
+    rows = before.earlier.between(start, None)
+    check_enough(rows, min_rows=policy.min_rows)
+    own = problem.of(contest.endpoint.problem, rows.labels).like(found.problem)
+    work = partial(_refitted, contest.request.seed, found.artifacts[JOBLIB], rows, before, own)
+    scores = isolation.run(work, policy.candidate_seconds, contest.request.until)
+    loss = float(own.losses(before.holdout.labels, scores).mean())
+    return replace(found, scores=msgspec.structs.replace(found.scores, earlier=loss))
+
+
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def _refitted(
+    seed: int, artifact: bytes, rows: Examples, before: Split, own: problem.Problem
+) -> Floats:
+    pipeline = clone(joblib.load(io.BytesIO(artifact)))
+    np.random.seed(seed)
+    with isolation.noting({}), isolation.blaming("it cannot be fitted again", "the pipeline"):
+        pipeline.fit(rows.frame(), rows.labels, **weights_of(pipeline, rows))
+        return finite(problem.outputs(pipeline, before.holdout.frame(), own))

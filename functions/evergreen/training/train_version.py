@@ -25,7 +25,7 @@ from evergreen.serving.model import REPORT, Model
 from evergreen.training import evaluation, gates, triggers
 from evergreen.training.fitting import Candidate, Contest, Fitted, Request, fit
 from evergreen.training.gates import Slice
-from evergreen.training.holdout import split
+from evergreen.training.holdout import best_first, split
 from evergreen.training.manifest_builder import describe
 
 Tell = Callable[[str, dict[str, Any]], None]
@@ -87,7 +87,8 @@ def train(
     whole = problem.of(endpoint.problem, earlier.labels)
     contest = Contest(request, endpoint, schema, parts.holdout, whole)
     fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, parts.cut)), tell)
-    best = min(fitted, key=lambda candidate: candidate.scores.loss)
+    fitted = best_first(contest, fitted, parts)
+    best = fitted[0]
     measured, slices = evaluation.compare(contest, best, fitted, failed, champion)
     previous = champion.manifest if champion else None
     manifest, artifacts = describe(contest, examples, best, measured, previous)

@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from evergreen.contract.errors import CandidateError, worded
 from evergreen.contract.problem import Problem
 from evergreen.contract.schema import JsonSchema, is_text
-from evergreen.training.onnx import boosting, encoders
+from evergreen.training.onnx import boosting, encoders, voting
 from evergreen.training.onnx.converters import (
     ESTIMATORS,
     TRANSFORMERS,
@@ -20,6 +20,7 @@ from evergreen.training.onnx.converters import (
     declare_float64,
 )
 from evergreen.training.onnx.encoders import ENCODERS
+from evergreen.training.onnx.voting import VOTES
 
 TOLERANCE = 1e-5
 ODD = "that are odd: limits, gaps, new categories, neighbours of a jump"
@@ -39,6 +40,13 @@ def last_step(pipeline: Any) -> Any:
     return pipeline
 
 
+def last_steps(pipeline: Any) -> list[Any]:
+    """Return the last step, or those of the models whose mean it is."""
+    last = last_step(pipeline)
+    models = last.estimators_ if type(last) in VOTES else []
+    return [end for model in models for end in last_steps(model)] or [last]
+
+
 def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     """Return a pipeline as an ONNX model whose inputs are its columns, each of shape (rows, 1).
 
@@ -48,20 +56,24 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     kinds = {True: StringTensorType, False: FloatTensorType}
     types = [(name, kinds[is_text(schema["properties"][name])]([None, 1])) for name in inputs]
     own = ESTIMATORS | TRANSFORMERS | dict.fromkeys(ENCODERS, encoders.convert)
+    own |= dict.fromkeys(VOTES, voting.convert)
     shapes: dict[type, Any] = dict.fromkeys(ENCODERS, encoders.declare_encoded)
-    last = last_step(pipeline)
+    shapes |= dict.fromkeys(VOTES, declare_float64)
     boosting.register(convert_trees)
-    if type(last) in ESTIMATORS or hasattr(last, "booster_"):
-        shapes[type(last)] = declare_float64
+    ends = last_steps(pipeline)
+    for last in ends:
+        if type(last) in ESTIMATORS or hasattr(last, "booster_"):
+            shapes[type(last)] = declare_float64
     try:
         model = skl2onnx.convert_sklearn(
             pipeline,
             name="model",  # the default is a random one, and the same data must give the same bytes
             initial_types=types,
-            options={"zipmap": False} if is_classifier(pipeline) else None,
+            options={id(each): {"zipmap": False} for each in ends if is_classifier(each)},
             target_opset=OPSET,
             custom_conversion_functions=own,
             custom_shape_calculators=shapes,
+            custom_parsers=dict.fromkeys(VOTES, voting.parse),
         )
     except Exception as error:  # converters raise whatever they like
         reason = worded(error)

@@ -28,6 +28,8 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
     StackingClassifier,
+    VotingClassifier,
+    VotingRegressor,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
@@ -372,6 +374,44 @@ def test_a_twin_may_hold_an_estimator_within_another(estimator: Any) -> None:
     pipeline = fitted(make_pipeline(scaled(), estimator))
 
     assert difference(pipeline, strange()) < 1e-5
+
+
+def mean_of(linear: Any, boosting: Any, weights: list[float] | None) -> Any:
+    """Return the mean of two pipelines, the first of which clips its numbers."""
+    numbers = make_pipeline(SimpleImputer(), MinMaxScaler(clip=True))
+    clipped = make_column_transformer((numbers, NUMBERS), (one_hot(), TEXT))
+    both = [("a", make_pipeline(clipped, linear)), ("b", make_pipeline(untouched(), boosting))]
+    if is_classifier(boosting):
+        return VotingClassifier(both, voting="soft", weights=weights)
+    return VotingRegressor(both, weights=weights)
+
+
+@pytest.mark.parametrize("weights", [None, [1, 3]])
+@pytest.mark.parametrize(
+    ("linear", "boosting"),
+    [(LogisticRegression(max_iter=500), HistGradientBoostingClassifier(max_iter=20)),
+     (Ridge(), HistGradientBoostingRegressor(max_iter=20))],
+    ids=["classifiers", "regressors"],
+)  # fmt: skip
+def test_a_twin_may_be_the_mean_of_pipelines(
+    linear: Any, boosting: Any, weights: list[float] | None
+) -> None:
+    pipeline = fitted(mean_of(linear, boosting, weights))
+
+    assert difference(pipeline, strange()) < 1e-9
+
+
+def test_a_mean_may_be_of_several_classes() -> None:
+    found, others = columns(), strange()
+    thirds = np.digitize(values(found), np.quantile(values(found), [0.3, 0.6]))
+    trees = HistGradientBoostingClassifier(max_iter=10)
+    pipeline = mean_of(LogisticRegression(max_iter=500), trees, None)
+    pipeline.fit(pd.DataFrame(found), np.array(["b", "a", "c"], dtype=object)[thirds])
+    several = Problem(kind="multiclass", classes=list("abc"))
+
+    expected = outputs(pipeline, pd.DataFrame(others), several)
+
+    assert export.difference(scores(pipeline, others), expected, several) < 1e-9
 
 
 def test_columns_may_be_chosen_by_name_selector_or_drop() -> None:
