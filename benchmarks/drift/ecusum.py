@@ -1,127 +1,253 @@
-"""False alarms and delay of the e-CUSUM on streams of errors, the limit known or measured."""
+"""How often performance alarms begin where nothing became worse, and how soon where something did.
+
+A year is simulated by counts: 36 kinds of rows, whose outcomes are binomial given the day's effect.
+The champion scores as well as anybody could who does not know the day. Labels take two days.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
+from scipy.stats import chi2, norm
+from scipy.stats import t as student
 
 from benchmarks.shown import Goal, Part
-from evergreen.contract.problem import Bools
-from evergreen.monitoring import performance
-from evergreen.monitoring.two_sample_tests import Counts
+from evergreen.contract.problem import Bools, Floats
+from evergreen.monitoring.ecusum import comparisons
+from evergreen.monitoring.ecusum import days as by_day
+from evergreen.monitoring.ecusum import rows as by_row
+from evergreen.monitoring.performance import CAUTION, LEVEL
+from evergreen.monitoring.recalibrate import _fitted
 
-ERROR = 0.2
-ERRORS = (0.25, 0.3, 0.5)  # that it becomes
-STREAM = 400_000
-A_DAY = 900  # rows, as the flights have
-NEVER = 1_000_000
-HUGE = 700.0  # log; more has no exponential
-# Spread of the days' error rates, days in the holdout, labels a day after it.
-SETTINGS = ((0.0, 28, 900), (0.05, 28, 900), (0.12, 28, 900), (0.12, 7, 900), (0.05, 28, 9_000))
-YEARS = 10  # of 900 labels a day; of more, so many fewer
-
-
-def e_values(errors: Bools) -> Counts:
-    """Return the e-value after each row, along the last axis, for the limit 0.2."""
-    total = np.zeros(errors.shape)
-    for stake in performance.BETS:
-        steps = np.log1p(stake * (np.array([0.0, 1.0]) / ERROR - 1))
-        path = np.cumsum(steps[errors.astype(np.int8)], axis=-1)
-        before = np.concatenate([np.zeros_like(path[..., :1]), path[..., :-1]], axis=-1)
-        total += np.exp(np.minimum(path - np.minimum.accumulate(before, axis=-1), HUGE))
-    return np.asarray(total / len(performance.BETS))
+EACH = 25  # rows of a kind, a day
+HOLDOUT, YEAR, LAG, TRAILING = 28, 365, 2, comparisons.TRAILING  # days
+ONSET = HOLDOUT + 120
+BASE = -1.3  # logit of the base rate
+STRENGTHS = {"weak": 0.6, "strong": 1.2}  # standard deviation of the true logits
+GOALS = {"calm": 0.01, "days": 0.01, "ar3": 0.1, "ar6": 0.25, "skew": 0.1, "week": 0.01}
+FAULTS = {
+    "double": "rate doubled", "shift": "logits + 0.5", "0.1": "10 % of scores random",
+    "0.5": "50 %", "1": "all", "drop": "a feature gone",
+}  # fmt: skip
+FACTORS = (1.0, 1.5, 2.0, 2.5, 3.0)
+AT_ONCE = 200  # years
+_GRID = norm.ppf((np.arange(6) + 0.5) / 6)
+ONE, OTHER = (each.ravel() for each in np.meshgrid(_GRID, _GRID))
+ROWS = EACH * len(ONE)
 
 
-def independent(streams: int, repetitions: int) -> Part:
-    """Count false alarms at the limit, and measure the rows until a higher error is found."""
-    by_row, by_day = _quiet(streams)
+def effects(world: str, years: int, days: int, random: np.random.Generator) -> Floats:
+    """Return what each day adds to all logits, shape (years, days)."""
+    found = random.standard_normal((years, days))
+    if world in ("calm", "week", "season"):
+        at = np.arange(days) + random.integers(7, size=(years, 1)) * (world == "week")
+        swing = {"week": 0.5 * np.sqrt(2) * np.cos(2 * np.pi * at / 7),
+                 "season": 0.6 * np.sin(2 * np.pi * at / YEAR)}  # fmt: skip
+        return 0.1 * found if world == "calm" else np.asarray(0.3 * found + swing[world])
+    if world == "skew":  # 1.4
+        return np.asarray(0.5 * (random.gamma(2.0, 1.0, found.shape) - 2) / np.sqrt(2))
+    alike = {"ar3": 0.34, "ar6": 0.6}.get(world, 0.0)
+    for day in range(1, days):
+        found[:, day] = alike * found[:, day - 1] + np.sqrt(1 - alike**2) * found[:, day]
+    return 0.5 * found
+
+
+@dataclass(frozen=True)
+class Years:
+    """Differences from a constant and a line, shape (days, years), and the evidence by row.
+
+    evidence: by row, for the holdout's limit and a design effect of 1, shape (days, years, bets).
+    similarity: that the holdout shows, shape (years,).
+    """
+
+    skill: Floats
+    line: Floats
+    evidence: Floats
+    similarity: Floats
+
+    def alarms(self, factor: float = by_row.ALIKE) -> dict[str, Bools]:
+        """Return whether each alarm is on, shape (days after the holdout, years)."""
+        effect = (1 + (ROWS - 1) * factor * self.similarity)[:, None]
+        found = {"Brier score": _by_row(self.evidence[HOLDOUT:] / effect)}
+        for about, series in ((comparisons.SKILL, self.skill), (comparisons.LINE, self.line)):
+            found[about] = _by_day(series, comparisons.THRESHOLDS[about])
+        return found | {"any": np.any(list(found.values()), axis=0)}
+
+
+def _by_row(evidence: Floats) -> Bools:
+    wealth, on, found = np.zeros(evidence.shape[1:]), np.zeros(evidence.shape[1], bool), []
+    for day in evidence:  # a day's best suffix is taken for 0
+        wealth = np.minimum(np.maximum(wealth + day, np.maximum(day, 0)), by_row.CAP)
+        on = by_day.rings(on, np.exp(wealth).mean(axis=1), by_row.THRESHOLD, by_row.OVER)
+        found.append(on)
+    return np.array(found)
+
+
+def _by_day(series: Floats, threshold: float) -> Bools:
+    wealth, on, found = by_day.START, np.zeros(series.shape[1], bool), []
+    for day in range(HOLDOUT, len(series)):
+        worth = by_day.bet(series[: day + 1])
+        assert worth is not None  # for the type checker
+        wealth = by_day.accumulate(wealth, worth, threshold)
+        on = by_day.rings(on, by_day.e_value(wealth), threshold)
+        found.append(on)
+    return np.array(found)
+
+
+def simulate(world: str, spread: float, years: int, seed: int, fault: str = "") -> Years:
+    """Simulate years of a world; spread: of the true logits. A fault begins on day ONSET."""
+    random, days = np.random.default_rng((8, seed)), HOLDOUT + YEAR
+    true = BASE + spread * np.sqrt(0.5) * (ONE + OTHER)
+    usual = effects("days" if world == "season" else world, 400, 60, random).ravel()[:4_000]
+    plain, without = _champion(expit(true + usual[:, None]).mean(axis=0))
+    logit = np.tile(plain, (days, 1))
+    logit[ONSET:] += 0.5 * (fault == "shift")
+    logit[ONSET:] = without if fault == "drop" else logit[ONSET:]
+    effect = effects(world, years, days, random)
+    effect[:, ONSET:] += 1.07 * (fault == "double")
+    came = random.binomial(EACH, expit(true + effect[..., None])).astype(np.float64)
+    if fault[:1] in ("0", "1"):
+        share = float(fault)
+        late = came[:, ONSET:]
+        came[:, ONSET:] = (1 - share) * late + share * late.mean(axis=-1, keepdims=True)
+    loss, rate = _loss(came, logit), came.mean(axis=-1) / EACH
+    sums = np.concatenate([np.zeros((years, 1)), rate.cumsum(axis=1)], axis=1)
+    known = np.maximum(np.arange(days) - LAG + 1, 1)
+    first = np.maximum(known - TRAILING, 0)
+    constant = _entropy(rate, (sums[:, known] - sums[:, first]) / (known - first))
+    held = slice(0, HOLDOUT)
+    skill = (
+        _entropy(rate[:, held], rate[:, held].mean(axis=1, keepdims=True)) - loss[:, held]
+    ).mean(axis=1)
+    evidence, similarity = _rows(came, expit(logit))
+    lined = loss - _line(came, logit, loss) - comparisons.MARGIN
+    return Years((loss - constant).T + np.maximum(skill, 0) / 2, lined.T, evidence, similarity)
+
+
+def _champion(chances: Floats) -> tuple[Floats, Floats]:
+    """Return the logits of a logistic regression on both features, and without the second."""
+    rows, weights = np.column_stack([np.ones_like(ONE), ONE, OTHER]), np.array([BASE, 0.0, 0.0])
+    for _ in range(20):
+        found = expit(rows @ weights)
+        curve = (rows * (found * (1 - found))[:, None]).T @ rows
+        weights = weights + np.linalg.solve(curve, rows.T @ (chances - found))
+    return rows @ weights, rows[:, :2] @ weights[:2]
+
+
+def _loss(came: Floats, logit: Floats) -> Floats:
+    return np.asarray((EACH * np.logaddexp(0, logit) - came * logit).sum(axis=-1) / ROWS)
+
+
+def _entropy(rate: Floats, told: Floats) -> Floats:
+    return np.asarray(-rate * np.log(told) - (1 - rate) * np.log1p(-told))
+
+
+def _line(came: Floats, logit: Floats, loss: Floats) -> Floats:
+    """Return the loss of each day by the line that was fitted on the four weeks known then."""
+    found = loss.copy()
+    for day in range(7, loss.shape[1]):
+        last = day - LAG + 1
+        parts = [
+            slice(max(last - TRAILING, 0), min(last, ONSET)),
+            slice(max(last - TRAILING, ONSET), last),
+        ]
+        pooled = []
+        for part in parts:
+            if part.stop > part.start:
+                true = came[:, part].sum(axis=1)
+                rows = np.full_like(true, EACH * (part.stop - part.start))
+                pooled.append(np.stack([rows, true, rows * logit[part.start]], axis=1))
+        line = _fitted(np.concatenate(pooled, axis=2), slope=True)
+        found[:, day] = _loss(came[:, day], line[:, :1] + line[:, 1:] * logit[day])
+    return found
+
+
+def _rows(came: Floats, chance: Floats) -> tuple[Floats, Floats]:
+    """Return evidence by day and bet, and the similarity, as performance.expected has them."""
+    false, true = chance**2, (1 - chance) ** 2
+
+    def mean(of_false: Floats, of_true: Floats) -> Floats:
+        return np.asarray(((EACH - came) * of_false + came * of_true).sum(axis=-1) / ROWS)
+
+    brier, square = (each[:, :HOLDOUT] for each in (mean(false, true), mean(false**2, true**2)))
+    usual, rows = brier.mean(axis=1), ROWS * HOLDOUT
+    spread = square.mean(axis=1) - usual**2
+    off = (((brier - usual[:, None]) * ROWS) ** 2).sum(axis=1) * HOLDOUT / (HOLDOUT - 1)
+    effect = np.maximum(off / (spread * rows**2 / (rows - 1)), 1)
+    upper = usual + student.ppf(1 - LEVEL, HOLDOUT - 1) * np.sqrt(effect * spread / (rows - 1))
+    cautious = effect * (HOLDOUT - 1) / chi2.ppf(CAUTION, HOLDOUT - 1)
+    fair = [each / upper[:, None, None] - 1 for each in (false, true)]
+    bets = [ROWS * mean(*(np.log1p(stake * each) for each in fair)) for stake in by_row.BETS]
+    return np.array(bets).transpose(2, 1, 0), np.clip((cautious - 1) / (ROWS - 1), 0, 1)
+
+
+def begun(on: Bools) -> float:
+    """Return how many alarms begin in a year, of those on by day and year."""
+    return float((np.diff(on.astype(np.int8), axis=0, prepend=0) > 0).sum() / on.shape[1])
+
+
+def _parts(world: str, spread: float, years: int, fault: str = "") -> list[Years]:
+    sizes = [min(AT_ONCE, years - done) for done in range(0, years, AT_ONCE)]
+    return [simulate(world, spread, size, n, fault) for n, size in enumerate(sizes)]
+
+
+def _on(parts: list[Years], factor: float = by_row.ALIKE) -> dict[str, Bools]:
+    found = [part.alarms(factor) for part in parts]
+    return {about: np.concatenate([one[about] for one in found], axis=1) for about in found[0]}
+
+
+def _delay(on: Bools) -> str:
+    """Return the median days from the fault to an alarm, of years without one before it."""
+    at = ONSET - HOLDOUT
+    late = on[at:, ~on[at - 1]]
+    days = np.where(late.any(axis=0), late.argmax(axis=0) + 1.0, np.inf)
+    median = np.quantile(days, 0.5, method="higher") if len(days) else np.inf
+    return "never" if np.isinf(median) else f"{median:.0f}"
+
+
+def quiet(years: int) -> Part:
+    """Count the alarms of years in which the champion keeps its skill, by world and strength."""
+    rows, goals, factors = [], [], []
+    worlds: dict[str, float | None] = {**GOALS, "season": None}
+    for world, limit in worlds.items():
+        worst, by_factor = 0.0, np.zeros(len(FACTORS))
+        for strength, spread in STRENGTHS.items():
+            parts = _parts(world, spread, years)
+            each = {about: begun(on) for about, on in _on(parts).items()}
+            rows.append([world, strength, f"{years:,}", *(f"{one:.3f}" for one in each.values())])
+            worst = max(worst, each["any"])
+            old = [begun(_on(parts, factor)["Brier score"]) for factor in FACTORS]
+            by_factor = np.maximum(by_factor, old)
+        if limit is not None:
+            text = f"false performance alarms a year, {world}"
+            goals.append(Goal(text, f"{worst:.3f}", f"≤ {limit}", worst <= limit))
+        factors.append([world, *(f"{one:.3f}" for one in by_factor)])
+    for strength, spread in STRENGTHS.items():
+        parts = _parts("days", spread, max(years // 10, 1), "double")
+        late = [_delay(_on(parts, factor)["Brier score"]) for factor in FACTORS]
+        factors.append([f"days until the rate doubled is found, {strength}", *late])
     remark = (
-        f"The promised error is at most 0.2. At exactly that limit {by_row} of "
-        f"{streams:,} streams of 400,000 rows had an alarm with a look after every row, "
-        f"and {by_day} with a look once a day (900 rows), as in a check."
+        "Alarms begun in a year, all of them false: 900 rows a day, a holdout of 28 days. What "
+        "days add to the logits: hardly any (calm), normal with 0.5, autocorrelated by 0.34 and "
+        "0.6, skewed by 1.4, and weekly. In the last the base rate swings through the year by 0.6: "
+        "a model that does not know it loses its skill, and these alarms are true."
     )
-    medians = {error: _rows_until(error, repetitions) for error in ERRORS}
-    rows = [[f"{error:g}", *(f"{n:,.0f}" for n in found)] for error, found in medians.items()]
-    heads = ["error becomes", "rows until found, median", "after 2,000 rows at 0.2"]
-    cold, _ = medians[0.3]
-    text = "rows until an error of 0.3 for 0.2 is found"
-    goal = Goal(text, f"{cold:.0f}", "≤ 313", cold <= 313)
-    return Part([("Performance: independent rows", remark, heads, rows)], [goal])
+    chosen = f"Alarms a year by how much more alike days are taken for; {by_row.ALIKE:g} is used."
+    heads = ["world", "model", "years", "Brier score", "half of the skill", "recalibrated", "any"]
+    return Part([
+        ("Performance: false alarms", remark, heads, rows),
+        ("Performance: the Brier score's design effect", chosen,
+         ["world, worse model", *(f"× {factor:g}" for factor in FACTORS)], factors),
+    ], goals)  # fmt: skip
 
 
-def _quiet(streams: int) -> tuple[int, int]:
-    """Return how many streams had a false alarm, looked at after every row and every 900."""
-    by_row = by_day = 0
-    for seed in range(streams):
-        found = e_values(np.random.default_rng((6, seed)).random(STREAM) < ERROR)
-        by_row += bool((found >= performance.THRESHOLD).any())
-        by_day += bool((found[A_DAY - 1 :: A_DAY] >= performance.THRESHOLD).any())
-    return by_row, by_day
-
-
-def _rows_until(error: float, repetitions: int) -> list[float]:
-    """Return the median rows until an error that rose from 0.2 is found, at once and once warm."""
-    random = np.random.default_rng((7, int(100 * error)))
-    medians = []
-    for warm in (0, 2_000):
-        chances = np.repeat([ERROR, error], [warm, 6_000])
-        over = e_values(random.random((repetitions, len(chances))) < chances)
-        over = over[~(over[:, :warm] >= performance.THRESHOLD).any(axis=1), warm:]
-        hit = over >= performance.THRESHOLD
-        medians.append(float(np.median(np.where(hit.any(1), hit.argmax(1) + 1, NEVER))))
-    return medians
-
-
-def clustered(holdouts: int) -> Part:
-    """Count the alarms on days that differ by chance, of which a holdout has seen some."""
-    remark = (
-        "Error rates of days vary by chance around 0.2; a holdout of 900 labels a day gives the "
-        "limit and how alike the rows of a day are. Alarms a year, all of them false."
-    )
-    heads = [
-        "spread of days", "holdout, days", "labels a day", "years", "limit",
-        "similarity / true", "alarms a year", "if rows were independent", "holdouts with any",
-    ]  # fmt: skip
-    rows = [_clustered(*one, holdouts) for one in SETTINGS]
-    return Part([("Performance: days that differ", remark, heads, rows)])
-
-
-def _clustered(spread: float, days: int, rows: int, holdouts: int) -> list[str]:
-    """Follow each of so many holdouts, of 900 labels a day, for years at the same error."""
-    random = np.random.default_rng((8, int(100 * spread), days, rows))
-    years = YEARS * A_DAY // rows
-    limits, found, counts = [], [], []
-    for _ in range(holdouts):
-        known = _days(spread, days, A_DAY, random)
-        day = np.repeat(np.arange(days), A_DAY).astype("datetime64[D]")
-        promised = performance.expected(known.ravel() == 1, np.zeros(known.size), day)
-        live = _days(spread, 365 * years, rows, random)
-        limits.append(promised.upper)
-        found.append(promised.similarity)
-        effect = 1 + (rows - 1) * promised.similarity  # as performance.summarize has it
-        counts.append([_alarms(live, promised.upper, d) for d in (effect, 1.0)])
-    alarms, as_rows = np.array(counts).T
-    true = spread**2 / (ERROR * (1 - ERROR))
-    return [
-        f"{spread:g}", str(days), f"{rows:,}", f"{holdouts * years:,}", f"{np.mean(limits):.3f}",
-        f"{np.median(found):.3f} / {true:.3f}", f"{alarms.mean() / years:.3f}",
-        f"{as_rows.mean() / years:.1f}", f"{(alarms > 0).mean():.0%}",
-    ]  # fmt: skip
-
-
-def _days(spread: float, days: int, rows: int, random: np.random.Generator) -> Counts:
-    """Return errors, shape (days, rows), of days whose rates are beta distributed around 0.2."""
-    rates = np.full(days, ERROR)
-    if spread:
-        alike = ERROR * (1 - ERROR) / spread**2 - 1
-        rates = random.beta(ERROR * alike, (1 - ERROR) * alike, days)
-    return (random.random((days, rows)) < rates[:, None]).astype(np.float64)
-
-
-def _alarms(days: Counts, limit: float, design_effect: float) -> int:
-    """Return how many alarms begin, looked at by the end of each day, as performance.judge does."""
-    state, on, begun = list(performance.START), False, 0
-    for losses in days:
-        day = performance.evidence(losses, limit, design_effect)
-        state = performance.accumulate(state, day)
-        now = performance.e_value(state) >= performance.THRESHOLD
-        begun += now and not on
-        on = now
-    return begun
+def faults(years: int) -> Part:
+    """Measure the days from a fault to each alarm, in a world whose days differ."""
+    rows = []
+    for fault, name in FAULTS.items():
+        for strength, spread in STRENGTHS.items():
+            on = _on(_parts("days", spread, years, fault))
+            rows.append([name, strength, f"{years:,}", *map(_delay, on.values())])
+    remark = "Median days, after those that labels take; days differ by 0.5 on the logit scale."
+    heads = ["fault", "model", "years", "Brier score", "half of the skill", "recalibrated", "any"]
+    return Part([("Performance: days until an alarm", remark, heads, rows)])

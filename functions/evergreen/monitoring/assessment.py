@@ -23,6 +23,7 @@ from evergreen.registry.manifest import FeatureProfile, Manifest
 
 EXAMPLES = 5  # ids shown of the rows that moved
 DAY = timedelta(days=1)
+PATIENCE = timedelta(days=7)  # after policy.label_days, until drift of features alone is an alarm
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def assess(
         versions=total.versions,
         set_aside=total.set_aside,
         status="insufficient data" if features is None else "steady",
-        features=[_with_examples(feature, manifest, total, sample) for feature in features or ()],
+        features=[_told(feature, manifest, total, sample) for feature in features or ()],
         prediction=None if features is None else _prediction(manifest, total),
         multivariate=None if features is None or moved else _together(manifest, sample, reference),
         violations=drift.violations(
@@ -91,10 +92,12 @@ def _with_alarms(
     same = before if before and before.version == found.version else None
     recent = same if same and same.end >= found.start else None
     confirmed = _confirmed(found, recent) if recent else []
+    matters = "prediction" in confirmed or found.prediction is None or _unlabelled(found)
+    worse = performance.about or [performance.bounded_metric]
     about: dict[AlarmKind, list[str]] = {
-        "drift": confirmed,
+        "drift": confirmed if matters else [],
         "schema": sorted(found.violated),
-        "performance": [performance.bounded_metric] if performance.status == "degraded" else [],
+        "performance": worse if performance.status == "degraded" else [],
     }
     alarms = [
         alarm(kind, names, end=found.end, before=recent, repeat=repeat)
@@ -106,6 +109,16 @@ def _with_alarms(
         confirmed=confirmed,
         alarms=[each for each in alarms if each],
     )
+
+
+def _unlabelled(found: CheckReport) -> bool:
+    """Say whether labels have stayed away: then features are all there is to judge by."""
+    told = found.performance
+    days = told.days if told else []
+    began = found.began.date() if found.began else found.end.date()
+    last = max((day.day for day in days if day.labelled), default=began)
+    grace = timedelta(days=told.label_days if told else 0) + PATIENCE
+    return found.end.date() - last > grace
 
 
 def _confirmed(found: CheckReport, recent: CheckReport) -> list[str]:
@@ -151,10 +164,10 @@ def _columns(manifest: Manifest, total: Hour) -> Columns:
     return columns_of(manifest.schema, rows)
 
 
-def _with_examples(
-    feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Columns
-) -> FeatureDrift:
-    """Name some predictions in the bin that grew the most."""
+def _told(feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Columns) -> FeatureDrift:
+    """Say how much scores hang on a feature, and name predictions in the bin that grew the most."""
+    known = manifest.expected.influence if manifest.expected else {}
+    feature = msgspec.structs.replace(feature, influence=known.get(feature.feature))
     if feature.severity == "none" or not feature.bins:
         return feature
     share = np.array(feature.window) / max(sum(feature.window), 1)

@@ -124,6 +124,7 @@ def _followed(subject: Subject, endpoint: Endpoint) -> Followed:
         label_days=endpoint.policy.label_days,
         slices=endpoint.slices,
         described=described,
+        promised=(manifest.metrics.loss, manifest.metrics.baseline),
     )
 
 

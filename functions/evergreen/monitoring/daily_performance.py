@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -22,11 +23,15 @@ from evergreen.contract.problem import Kind, Problem, array, is_label
 from evergreen.contract.schema import KEPT_TEXT
 from evergreen.monitoring import performance
 from evergreen.monitoring.earlier_checks import MEMORY
+from evergreen.monitoring.ecusum import comparisons
+from evergreen.monitoring.ecusum.rows import THRESHOLD
+from evergreen.monitoring.recalibrate import Learnt, learn
 from evergreen.monitoring.report import CheckReport, DayPerformance, Performance
 from evergreen.registry.manifest import Expected
 
 DAY = timedelta(days=1)
 FIRST = timedelta(days=30)  # how far back the first check of all looks
+DETAILS = timedelta(days=60)  # how long outcomes and tallies are kept after a day is closed
 COUNTED = "counted"  # in its day, which is closed
 DELAYS = (1, 6, 24, 48, 168, 720)  # hours
 DELAY_NAMES = (*(f"<= {hours} h" for hours in DELAYS), f"> {DELAYS[-1]} h")
@@ -38,7 +43,8 @@ class Followed:
     """Whose predictions, how long labels may take, and what is told apart.
 
     version: the champion; versions: those that exist, as others are not counted. described: what
-    a version predicts, and what was expected of it.
+    a version predicts, and what was expected of it. promised: the loss of the champion on its
+    holdout, and that of a constant.
     """
 
     endpoint: str
@@ -47,6 +53,7 @@ class Followed:
     label_days: int
     slices: tuple[str, ...]
     described: Callable[[str], tuple[Problem, Expected | None]]
+    promised: tuple[float, float] | None = None
 
 
 def follow(
@@ -55,7 +62,8 @@ def follow(
     """Return the performance by day as it is known at `end`."""
     kept = before.performance.days if before and before.performance else []
     start = _first_open(kept, end)
-    settled = [day for day in kept if (end - MEMORY).date() <= day.day < start.date()]
+    memory = end - MEMORY - timedelta(days=followed.label_days)
+    settled = [day for day in kept if memory.date() <= day.day < start.date()]
     facts = recorded.tell(start, end)
     delays: Counter[str] = Counter()
     fresh = [
@@ -65,21 +73,53 @@ def follow(
     for prediction, told in recorded.strays(start, end, _ours(followed)):
         facts[_stray(prediction, told, start, end, followed.label_days)] += 1
     del facts[COUNTED]
-    days = [*settled, *fresh]
     problem, expected = followed.described(followed.version)
+    days, learnt = _compared([*settled, *fresh], followed, end)
     status, evidence = performance.judge(days, followed.version, expected)
+    watches = comparisons.watched(days, followed.version)
+    about = [problem.bounded_metric] if status == "degraded" else []
+    if status != "no labels":
+        about += [watch.about for watch in watches if watch.on]
+    loss, constant = followed.promised or (None, None)
+    intercept, slope = learnt.lines[-1, -1]
     return Performance(
-        status=status,
+        status="degraded" if about else status,
         metric=problem.metric,
         bounded_metric=problem.bounded_metric,
         expected=expected.bounded if expected else None,
         limit=expected.upper if expected else None,
         evidence=evidence,
-        threshold=performance.THRESHOLD,
+        threshold=THRESHOLD,
         days=days,
         labels={kind: n for kind, n in sorted(facts.items()) if n},
         delays={name: delays[name] for name in DELAY_NAMES},
+        watches=watches,
+        about=about,
+        promised=loss,
+        constant=constant,
+        line=(float(intercept), float(slope)) if learnt.rows[-1] else None,
+        label_days=followed.label_days,
     )
+
+
+def _compared(
+    days: list[DayPerformance], followed: Followed, end: datetime
+) -> tuple[list[DayPerformance], Learnt]:
+    """Return the days beside what a constant and a recalibration lost, and without old details."""
+    problem, expected = followed.described(followed.version)
+    lag = followed.label_days + 1
+    of_holdout = expected.days if expected else []
+    own = [day.tally for day in days if day.version == followed.version and day.tally]
+    learnt = learn([*of_holdout, *own], lag, end.date())
+    loss, constant = followed.promised or (0.0, 0.0)
+    found = comparisons.compared(
+        days, followed.version, problem, expected, learnt, skill=constant - loss, lag=lag
+    )
+    oldest = (end - DETAILS - timedelta(days=followed.label_days)).date()
+    return [
+        msgspec.structs.replace(day, tally=None, outcomes=[]) if day.day < oldest else day
+        for day in found
+    ], learnt
 
 
 def _first_open(kept: list[DayPerformance], end: datetime) -> datetime:

@@ -1,11 +1,6 @@
 """How good were the predictions, and have they become worse than the version's holdout promised?
 
-The alarm is an e-CUSUM on the bounded loss of each labelled row (see contract.problem). Each of a
-few bets keeps a wealth that grows when losses are higher than the limit, and starts again from 1
-when it was lost:
-W_j = LR_j max(W_{j-1}, 1); their mean is evidence that may be looked at every day. Source: Shin,
-Ramdas & Rinaldo, E-detectors, arXiv 2203.03532. What a day of rows does to a wealth is two numbers,
-so days are kept as such and never read again.
+A day becomes a few numbers, once; the e-CUSUMs work on these.
 """
 
 from collections import Counter
@@ -22,23 +17,19 @@ from sklearn.isotonic import IsotonicRegression
 
 from evergreen.contract.problem import THRESHOLD as TRUE
 from evergreen.contract.problem import Bools, Floats, Problem
+from evergreen.monitoring.ecusum import comparisons
+from evergreen.monitoring.ecusum import rows as by_row
+from evergreen.monitoring.ecusum.days import rings
 from evergreen.monitoring.report import CalibrationBin, DayPerformance, Outcome, SlicePerformance
 from evergreen.registry.manifest import Expected
 from evergreen.registry.recalibration import Tally, tally
 
-Evidence = list[tuple[float, float]]
-
 LEVEL = 0.05  # of the upper end of what is expected, one-sided
 CAUTION = 0.1  # chance that the design effect is higher than assumed, as days are few
-BETS = (0.05, 0.125, 0.2, 0.4)  # shares of the wealth; best for errors 0.2 -> 0.24, 0.3, 0.36, 0.52
-THRESHOLD = 20_000.0  # 1 / alpha, measured: see docs/monitoring.md
-START = [0.0] * len(BETS)  # log wealth
-CAP = float(np.log(len(BETS) * THRESHOLD)) + 1.0  # log; more would only make a recovery invisible
 TENTHS = 10
 RECENT = 7  # closed days; without labels in them nothing is known of today
 MAX_SLICES = 20  # values of a field that are told apart
 MAX_POINTS = 50  # of the calibration map
-MIN_LIMIT = 1e-6  # a limit of 0 would turn any loss into infinite evidence
 
 
 def expected(
@@ -106,62 +97,24 @@ def _calibration(scores: Floats, true: Bools) -> list[tuple[float, float]]:
     return [(float(x[i]), float(y[i])) for i in kept]
 
 
-def evidence(losses: Floats, limit: float, design_effect: float) -> Evidence:
-    """Return what the rows of a day do to the log wealth of each bet: its total and best suffix.
-
-    losses: in [0, 1], shape (rows,), in order. limit: the highest mean loss that is still fine.
-
-    A row multiplies the wealth by LR = 1 - f + f loss / limit, whose mean is at most 1 as long as
-    the mean loss is at most the limit; for 0/1 errors it is the likelihood ratio of an error rate
-    of limit + f (1 - limit). Rows of one day are alike, by weather, a campaign, an outage: d of
-    them tell as much as one (Kish's design effect), so each counts as LR^(1/d). For d rows that
-    depend on each other in any way that is still a fair bet, by Hölder's inequality.
-
-    >>> evidence(np.array([0.2, 0.2]), 0.2, 1.0)[0]
-    (0.0, 0.0)
-    """
-    fair = np.maximum(losses, 0) / max(limit, MIN_LIMIT)
-    found: Evidence = []
-    for stake in BETS if len(losses) else ():
-        path = np.cumsum(np.log1p(stake * (fair - 1)) / design_effect)
-        before = np.concatenate([[0.0], path[:-1]])
-        found.append((float(path[-1]), float(path[-1] - before.min())))
-    return found
-
-
-def accumulate(state: Sequence[float], evidence: Evidence) -> list[float]:
-    """Return the log wealth of each bet after a day; no rows change nothing.
-
-    The wealth is capped, so that a long bad time is over soon after it is over.
-    """
-    if not evidence:
-        return list(state)
-    pairs = zip(state, evidence, strict=True)
-    return [min(max(wealth + total, best), CAP) for wealth, (total, best) in pairs]
-
-
-def e_value(state: Sequence[float]) -> float:
-    """Return the evidence that the loss is above its limit: the mean wealth of the bets."""
-    return float(np.exp(np.asarray(state)).mean())
-
-
 def judge(
     days: Iterable[DayPerformance], version: str, expected: Expected | None
 ) -> tuple[Outcome, float]:
     """Decide from the days of a version, oldest first, whether it is worse than its limit.
 
     Only closed days are evidence: what has few of its labels has the labels that came early, and
-    those are not like the rest. Returns the e-value too; `THRESHOLD` is degraded.
+    those are not like the rest. Returns the e-value too; `ecusum.rows.THRESHOLD` is degraded.
     """
     own = [day for day in days if day.version == version]
-    state = START
+    state, on = by_row.START, False
     for day in own if expected else ():
-        state = accumulate(state, day.evidence) if day.closed else state
-    found = e_value(state)
+        state = by_row.accumulate(state, day.evidence) if day.closed else state
+        on = bool(rings(on, by_row.e_value(state), by_row.THRESHOLD, by_row.OVER))
+    found = by_row.e_value(state)
     recent = [day for day in own if day.closed][-RECENT:] or own
     if not any(day.labelled for day in recent):
         return "no labels", found
-    return ("degraded" if found >= THRESHOLD else "steady"), found
+    return ("degraded" if on else "steady"), found
 
 
 @dataclass(frozen=True)
@@ -170,13 +123,15 @@ class Rows:
 
     scores, labels: of the labelled rows, shape (rows,) or of scores (rows, classes), ordered by
     time and id; only the evidence depends on the order. captured: scores of the answers of all
-    rows, labelled or not. slices: by field, the value of each labelled row, shape (rows,).
+    rows, labelled or not. slices: by field, the value of each labelled row, shape (rows,). raw: of
+    a binary problem, the scores before recalibration; None where they are those.
     """
 
     scores: Floats
     labels: npt.NDArray[Any]
     captured: Floats
     slices: Mapping[str, npt.NDArray[np.generic]]
+    raw: Floats | None = None
 
 
 def summarize(
@@ -193,7 +148,9 @@ def summarize(
     bounded, loss = problem.bounded(labels, scores), problem.losses(labels, scores)
     numbers = problem.kind == "regression"  # which no answer hits, and no score is a chance of
     mean, low, high = _interval(loss)
-    effect = 1 + (len(labels) - 1) * expected.similarity if expected and len(labels) else 1.0
+    effect = by_row.design_effect(len(labels), expected.similarity) if expected else 1.0
+    raw = scores if rows.raw is None else rows.raw
+    binary = problem.kind == "binary" and len(labels) > 0
     return DayPerformance(
         day=day,
         version=version,
@@ -209,8 +166,11 @@ def summarize(
         else _estimate(rows.captured, expected.calibration, problem),
         calibration=[] if numbers else calibration_bins(*problem.came_true(labels, scores)),
         slices={field: _slices(values, loss) for field, values in rows.slices.items()},
-        evidence=evidence(bounded, expected.upper, effect) if expected else [],
+        evidence=by_row.evidence(bounded, expected.upper, effect) if expected else [],
         closed=closed,
+        outcomes=comparisons.outcomes_of(problem, labels),
+        tally=tally(day, raw, labels) if binary else None,
+        raw=_mean(problem.losses(labels, raw)) if binary else None,
     )
 
 

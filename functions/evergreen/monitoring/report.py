@@ -10,11 +10,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from evergreen.contract.problem import Answer
+from evergreen.registry.recalibration import Tally
+
 Status = Literal["insufficient data", "steady", "drifted"]
 Severity = Literal["none", "moderate", "major"]
 Outcome = Literal["no labels", "steady", "degraded"]
 ViolationKind = Literal["missing values", "unseen categories", "outside the range", "wrong schema"]
 AlarmKind = Literal["drift", "schema", "performance"]
+Outcomes = list[tuple[Answer, float]]  # labels, and the number of rows with each
 
 MODERATE, MAJOR = 0.1, 0.25  # corrected PSI, nats
 MIN_ROWS = 200  # of a window; below, the answer is "insufficient data"
@@ -40,6 +44,7 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     bins: what each bin holds, for people, none of a sensitive field; reference, window: rows per
         bin, the same bins.
     rows: ids of predictions in the bin that grew the most, as examples.
+    influence: how far scores move on average where the feature is shuffled; None if not measured.
     """
 
     feature: str
@@ -56,6 +61,7 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     reference: list[int]
     window: list[int]
     rows: list[str] = []
+    influence: float | None = None
 
 
 class Multivariate(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,8 +131,13 @@ class DayPerformance(msgspec.Struct, frozen=True, kw_only=True):
     loss, low, high: mean of the metric and its 95 % interval; None without labels. bounded: mean
     bounded loss. accuracy: None of a regression, as is estimate: accuracy as the scores themselves
     promise it, from all predictions, labelled or not.
-    evidence: what the day adds to the e-CUSUM of each bet (see evergreen.monitoring.performance).
+    evidence: what the day adds to the e-CUSUM of each bet (see evergreen.monitoring.ecusum.rows).
     closed: the labels of this day have all had their time; it will not be computed again.
+    outcomes: of a regression, of some quantiles. tally: of a binary problem. Old days have neither.
+    constant: the loss of the best constant of the four weeks that were known on that day. raw: that
+        of the scores before recalibration; line, mixed: that of the line of four weeks, and of the
+        mixture that a recalibration would have served. None where it is not known.
+    bets: what a closed day adds to each of `Performance.watches`.
     """
 
     day: date
@@ -143,6 +154,22 @@ class DayPerformance(msgspec.Struct, frozen=True, kw_only=True):
     slices: dict[str, dict[str, SlicePerformance]]
     evidence: list[tuple[float, float]]
     closed: bool
+    outcomes: Outcomes = []
+    tally: Tally | None = None
+    constant: float | None = None
+    raw: float | None = None
+    line: float | None = None
+    mixed: float | None = None
+    bets: list[float | None] = []
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """An e-CUSUM over days, its evidence, and whether it is on: from `threshold` on, down to 1."""
+
+    about: str
+    evidence: float
+    threshold: float
+    on: bool
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +181,10 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
         worse than the limit"; `threshold` raises the alarm.
     days: oldest first, one entry per day and version. labels: counts of the labels of open days,
         by what became of them. delays: labels by the hours from prediction to label ("<= 24").
+    watches: the e-CUSUMs over days. about: of what the alarm tells, if it is on.
+    promised, constant: the loss of the champion on its holdout, and of a constant there.
+    line: intercept and slope of the champion's scores on the logit scale by now; 0 and 1 are right.
+    label_days: how long labels may take.
     """
 
     status: Outcome
@@ -166,6 +197,12 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     delays: dict[str, int]
     metric: str = "log-loss"
     bounded_metric: str = "Brier score"
+    watches: list[Watch] = []
+    about: list[str] = []
+    promised: float | None = None
+    constant: float | None = None
+    line: tuple[float, float] | None = None
+    label_days: int = 7
 
     @property
     def last_closed(self) -> DayPerformance | None:

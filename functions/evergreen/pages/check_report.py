@@ -4,12 +4,19 @@ from datetime import date
 from itertools import takewhile
 from typing import Any
 
-from evergreen.monitoring.report import MAJOR, MIN_ROWS, TOGETHER, CheckReport, FeatureDrift
+from evergreen.monitoring.ecusum.comparisons import LINE
+from evergreen.monitoring.report import MAJOR, MIN_ROWS, TOGETHER, Alarm, CheckReport, FeatureDrift
 from evergreen.pages import charts, performance_sections
 from evergreen.pages.html import TEMPLATES, on, render, share
 from evergreen.pages.summary import headline
 
 RUNBOOK = {"drift": "drift", "schema": "schema-violated", "performance": "performance-degraded"}
+FIRST = {  # of what a person does; more is in the runbook
+    "drift": "Ask what has changed: the world, or the data. Do not train on broken data.",
+    "schema": "Ask the callers what they changed, and mend it where it comes from.",
+    "performance": "Rule out wrong labels, a broken field and the last promotion; else train.",
+    LINE: "See whether all scores are off, below; then recalibrate or train.",
+}
 LIMIT = 20  # features with a figure
 OPEN = 2  # figures shown though nothing moved
 
@@ -21,6 +28,7 @@ def page(report: CheckReport) -> str:
         report=report,
         headline=headline(report),
         drifted=len(set(report.confirmed) - {"prediction", TOGETHER}),
+        alarms=[(each, first(each)) for each in report.alarms],
         runbook=RUNBOOK,
         major=MAJOR,
         moved=[(each, since(report, each.feature)) for each in compared(report)],
@@ -35,9 +43,21 @@ def page(report: CheckReport) -> str:
     )
 
 
+def first(alarm: Alarm) -> str:
+    """Return what a person does first about an alarm."""
+    return FIRST[LINE if alarm.about == [LINE] else alarm.kind]
+
+
 def compared(report: CheckReport) -> list[FeatureDrift]:
-    """Return the features, the most moved first, and the prediction last."""
-    found = sorted(report.features, key=lambda feature: (-feature.psi, feature.feature))
+    """Return the features, first those that moved answers the most, and the prediction last.
+
+    That is how far a feature moved, times how far scores hang on it, where that was measured.
+    """
+
+    def impact(feature: FeatureDrift) -> float:
+        return max(feature.psi, 0.0) * (1.0 if feature.influence is None else feature.influence)
+
+    found = sorted(report.features, key=lambda each: (-impact(each), -each.psi, each.feature))
     return [*found, *([report.prediction] if report.prediction else [])]
 
 

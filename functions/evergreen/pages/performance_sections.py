@@ -11,6 +11,7 @@ from evergreen.monitoring.report import AlarmKind, CalibrationBin, CheckReport, 
 from evergreen.pages import charts
 
 RECENT = timedelta(days=7)  # of slices
+FOUR_WEEKS = 28  # days with labels
 WORST = 10  # values shown of each field
 
 Days = Sequence[DayPerformance]
@@ -28,6 +29,7 @@ def view(report: CheckReport) -> dict[str, Any]:
         "captured": sum(day.captured for day in days),
         "losses": charts.losses(days, alarms, found.metric) if found and labelled else None,
         "calibration": _calibration(own),
+        "worth": _worth(own) if found and found.line else None,
         "scoreless": any(not day.calibration for day in own),
         "slices": _slices(labelled),
         "labels": _labels(found.labels) if found else [],
@@ -55,6 +57,21 @@ def _calibration(days: Days) -> dict[str, Any] | None:
     rows = sum(tenth.rows for tenth in known)
     error = sum(tenth.rows * abs(tenth.score - tenth.positive) for tenth in known) / rows
     return {"rows": rows, "error": error, "drawn": charts.calibration(known)}
+
+
+def _worth(days: Days) -> dict[str, float] | None:
+    """Return what the last four weeks lost: raw, as served, and recalibrated each morning."""
+    known = [day for day in days if day.closed and day.mixed is not None][-FOUR_WEEKS:]
+    if not known:
+        return None
+    rows = [day.labelled for day in known]
+    losses = {
+        "raw": [day.raw for day in known],
+        "served": [day.loss for day in known],
+        "mixed": [day.mixed for day in known],
+    }
+    means = {of: float(np.average(np.array(v), weights=rows)) for of, v in losses.items()}
+    return means | {"days": len(known)}
 
 
 def _summed(bins: Sequence[CalibrationBin]) -> CalibrationBin:

@@ -62,6 +62,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     calibration: points of the isotonic map from the score that is answered to the probability that
     it is right (binary: that the label is true), ascending; none for a regression.
     days: of a binary problem, what became of the scores of each day, oldest first.
+    influence: how far scores move on average (binary: their logits) where a feature is shuffled.
     scores: how the scores are distributed. auc: how well a classifier tells the holdout from the
         rows that were fitted, which is how unlike two seasons of this data are anyway.
     """
@@ -73,6 +74,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     scores: FeatureProfile | None = None
     auc: float = 0.5
     days: list[Tally] = []
+    influence: dict[str, float] = {}
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):

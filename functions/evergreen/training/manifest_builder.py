@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.captures.examples import Examples, utc
+from evergreen.contract.problem import Floats
 from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text, shortened
 from evergreen.monitoring import domain_classifier, performance, reference_profile
 from evergreen.registry.manifest import (
@@ -22,6 +23,7 @@ from evergreen.registry.manifest import (
     Manifest,
     version_id,
 )
+from evergreen.registry.recalibration import logits
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REFERENCE
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
 GOLDEN_TEXT = 1_000  # characters
+INFLUENCE_ROWS = 2_000  # of the holdout
 WEEKS = 4  # of the fitted rows, that a classifier is tried on
 
 
@@ -91,15 +94,35 @@ def _expected(best: "Fitted", hidden: Collection[str]) -> Expected:
     problem, days = best.problem, holdout.times.astype("datetime64[D]")
     found = performance.expected(holdout.labels, best.holdout_scores, days, problem)
     scores = reference_profile.profile_of(problem.top(best.holdout_scores), holdout.times)
-    season = scores.delta
+    season, influence = scores.delta, {}
     if best.kind != "external":  # which is paid by the call
         tops = problem.top(best.score(fitted.columns))
         season = reference_profile.profile_of(tops, fitted.times).delta
+        influence = _influence(best)
     return msgspec.structs.replace(
         found,
         scores=msgspec.structs.replace(scores, delta=season),
         auc=max(_separations(fitted, holdout, hidden), default=0.5),
+        influence=influence,
     )
+
+
+def _influence(best: "Fitted") -> dict[str, float]:
+    """Return how far scores move on average where the values of a feature change rows.
+
+    Of probabilities the logits move. A holdout has one answer, as the order is the same for all.
+    """
+    columns = _spread(best.holdout, INFLUENCE_ROWS)
+    order = np.random.default_rng(0).permutation(min(len(best.holdout), INFLUENCE_ROWS))
+
+    def told(columns: Columns) -> Floats:
+        scores = best.score(columns)
+        return logits(scores) if best.problem.kind == "binary" else scores
+
+    before, found = told(columns), {}
+    for name, values in columns.items():
+        found[name] = float(np.abs(told(columns | {name: values[order]}) - before).mean())
+    return found
 
 
 def _separations(fitted: Examples, holdout: Examples, hidden: Collection[str]) -> Iterator[float]:

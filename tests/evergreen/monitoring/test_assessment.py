@@ -23,6 +23,7 @@ DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 ROWS = 2_000
 STEADY = checks.performance([])
+AWAY = checks.performance([checks.day(0, labelled=0.0)], label_days=-8)  # labels have stayed away
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +110,8 @@ def test_traffic_like_the_training_data_is_steady(manifest: Manifest) -> None:
 def test_drift_takes_two_windows_in_a_row(manifest: Manifest) -> None:
     hot = hour(manifest, temp=100.0)
 
-    first = conclude(manifest, hot)
-    second = conclude(manifest, hot, first, day=1)
+    first = conclude(manifest, hot, performance=AWAY)
+    second = conclude(manifest, hot, first, day=1, performance=AWAY)
 
     assert (first.status, first.flagged, first.alarms) == ("steady", {"temp"}, [])
     assert (second.status, second.confirmed) == ("drifted", ["temp"])
@@ -179,6 +180,38 @@ def test_scores_that_moved_are_drift_of_the_prediction(manifest: Manifest) -> No
     assert second.confirmed == ["prediction"]
     assert second.prediction is not None
     assert second.prediction.feature == "prediction"
+    assert second.raised("drift")
+
+
+@pytest.mark.parametrize(
+    ("last", "rings"), [(15, True), (14, False), (None, False)], ids=["away", "in time", "new"]
+)
+def test_drift_that_leaves_the_scores_where_they_were_is_an_alarm_where_labels_stay_away(
+    manifest: Manifest, last: int | None, rings: bool
+) -> None:
+    hot, days = hour(manifest, temp=100.0), [checks.day(0, labelled=0.0)]
+    if last is not None:
+        told = (NOW + DAY - last * DAY).date()
+        days.append(msgspec.structs.replace(checks.day(9), day=told))
+    known = checks.performance(days, label_days=7)
+
+    first = conclude(manifest, hot)
+    second = conclude(manifest, hot, first, day=1, performance=known)
+
+    assert (second.status, second.confirmed) == ("drifted", ["temp"])
+    assert second.raised("drift") == rings
+
+
+def test_a_feature_has_the_influence_that_its_version_was_measured_to_have(
+    manifest: Manifest,
+) -> None:
+    assert manifest.expected is not None
+    assert set(manifest.expected.influence) == set(manifest.reference)
+    assert max(manifest.expected.influence.values()) > 0
+
+    found = conclude(manifest, hour(manifest))
+
+    assert {each.feature: each.influence for each in found.features} == manifest.expected.influence
 
 
 def test_a_version_without_expectations_is_checked_without_them(manifest: Manifest) -> None:
@@ -334,7 +367,7 @@ def test_what_a_feature_and_a_classifier_find_in_turn_is_one_alarm_that_goes_on(
     reference = columns(manifest.schema, 300)
     found = None
     for day, total in enumerate([hour(manifest), hour(manifest, temp=99.0), hour(manifest)]):
-        found = conclude(manifest, total, found, day=day, reference=reference)
+        found = conclude(manifest, total, found, day=day, reference=reference, performance=AWAY)
         assert found.confirmed == (["all together"] if day else [])
 
     assert found is not None

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from evergreen.monitoring.performance import (
-    BETS,
-    START,
-    THRESHOLD,
-    accumulate,
-    e_value,
-    evidence,
-    expected,
-)
+from evergreen.monitoring.ecusum.rows import BETS, START, THRESHOLD, accumulate, e_value, evidence
+from evergreen.monitoring.performance import expected
 
 losses = st.lists(st.floats(0, 1), max_size=60).map(np.array)
 

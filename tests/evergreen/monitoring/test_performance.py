@@ -11,16 +11,8 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from evergreen.contract.problem import Problem
-from evergreen.monitoring.performance import (
-    BETS,
-    CAP,
-    START,
-    THRESHOLD,
-    Rows,
-    expected,
-    judge,
-    summarize,
-)
+from evergreen.monitoring.ecusum.rows import BETS, CAP, START, THRESHOLD
+from evergreen.monitoring.performance import Rows, expected, judge, summarize
 from evergreen.monitoring.report import DayPerformance
 from evergreen.registry.manifest import Expected
 

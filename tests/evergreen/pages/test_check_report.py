@@ -1,4 +1,5 @@
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from evergreen.monitoring.ecusum.comparisons import LINE, SKILL
 from evergreen.monitoring.report import CheckReport, DayPerformance, SlicePerformance, TrendDay
 from evergreen.pages import check_report as pages
 from evergreen.pages.check_report import RUNBOOK, page, since
@@ -84,44 +86,181 @@ def test_what_came_from_elsewhere_is_shown_as_text() -> None:
     assert not [sign for sign in seen.text if not sign.isprintable() and sign != "\n"]
 
 
+KNOWN = (
+    "Nothing was promised of the model: log-loss 0.498 (0.485 to 0.512) in the 7 days to 11 March."
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({}, "No feature has moved; performance is as expected."),
+        ({}, "No feature has moved."),
         (
             {"features": [checks.feature("temp", 0.5)]},
-            "1 feature may have moved, as the next check will tell; performance is as expected.",
+            "1 feature may have moved, as the next check will tell.",
         ),
         (
             {"confirmed": ["temp"], "alarms": [checks.alarm("drift", checks.END, ["temp"])]},
-            "1 feature has moved since 17 March; performance is as expected.",
+            "1 feature has moved since 17 March, and the predictions have not.",
         ),
         (
-            {"confirmed": ["all together"]},
-            "How the features go together has moved; performance is as expected.",
+            {"confirmed": ["all together"], "prediction": None},
+            "How the features go together has moved.",
         ),
-        (
-            {"confirmed": ["prediction"], "performance": None},
-            "The predictions have moved; without labels, performance is unknown.",
-        ),
+        ({"confirmed": ["prediction"]}, "The predictions have moved."),
         (
             {"violations": [checks.violation("", "wrong schema", 0.5, 0.0, flagged=True)]},
-            "No feature has moved; requests do not fit the schema; performance is as expected.",
+            "No feature has moved; requests do not fit the schema.",
         ),
-        (
-            {"status": "insufficient data", "rows": 1},
-            "1 prediction is too few to judge drift; performance is as expected.",
-        ),
+        ({"status": "insufficient data", "rows": 1}, "1 prediction is too few to judge drift."),
     ],
 )
-def test_the_headline_says_what_matters(changes: dict[str, Any], sentence: str) -> None:
-    assert headline(checks.healthy(**changes)) == sentence
+def test_the_headline_says_what_moved(changes: dict[str, Any], sentence: str) -> None:
+    assert headline(checks.healthy(**changes)) == f"{KNOWN} {sentence}"
+
+
+def lately(
+    losses: Sequence[float], *, constant: float | None = 0.56, labelled: float = 1.0, **more: Any
+) -> CheckReport:
+    """Return a check whose closed days until yesterday lost so much."""
+    days = []
+    for number, loss in enumerate(reversed(losses), 1):
+        told = round(900 * labelled)
+        day = checks.day(number, closed=True, captured=900)
+        days.append(msgspec.structs.replace(day, labelled=told, loss=loss, constant=constant))
+    found = checks.performance(days[::-1], **({"promised": 0.5, "constant": 0.56} | more))
+    alarms = [checks.alarm("performance", checks.END, more["about"])] if "about" in more else []
+    return checks.healthy(performance=found, alarms=alarms)
+
+
+WEEK = [0.48, 0.52, 0.5, 0.5, 0.5, 0.5, 0.5]
+TRAIN = "First look for broken data and wrong labels, then train on newer data."
+AGAINST = "in the 7 days to 16 March, against 0.500 on its holdout and 0.560 of a constant"
+BAD: dict[str, Any] = {"status": "degraded"}
+HEADLINES: dict[str, tuple[CheckReport | Any, str]] = {
+    "no check of labels": (
+        checks.healthy(performance=None),
+        "Without labels, performance is unknown.",
+    ),
+    "no labels ever": (
+        lately([0.5] * 3, labelled=0.0, status="no labels"),
+        "Without labels, performance is unknown: 2,700 predictions wait for one.",
+    ),
+    "labels stopped": (
+        checks.healthy(performance=checks.performance(
+            [checks.day(9, version=checks.CHAMPION), checks.day(1, labelled=0.0, closed=True)],
+            status="no labels")),
+        "Without labels since 8 March, performance is unknown: 937 predictions wait for one.",
+    ),
+    "none is due": (
+        checks.healthy(performance=checks.performance([checks.day(1, closed=False)])),
+        "Performance is unknown until the labels of a whole day are due, on 24 March.",
+    ),
+    "one day": (
+        lately([0.5]),
+        "Too few days have their labels to judge the model: log-loss 0.500 on 16 March, against "
+        "0.500 on its holdout and 0.560 of a constant.",
+    ),
+    "as promised": (
+        lately(WEEK),
+        f"The model does as its holdout promised: log-loss 0.500 (0.489 to 0.511) {AGAINST}.",
+    ),
+    "as promised, by a third of the labels": (
+        lately(WEEK, labelled=1 / 3),
+        "The model does as its holdout promised, as far as labels tell: 66.7% are missing: "
+        f"log-loss 0.500 (0.489 to 0.511) {AGAINST}.",
+    ),
+    "worse, and no alarm": (
+        lately([loss + 0.03 for loss in WEEK]),
+        "The model is worse than on its holdout, by too little for an alarm: log-loss 0.530 "
+        f"(0.519 to 0.541) {AGAINST}.",
+    ),
+    "near a constant": (
+        lately([loss + 0.07 for loss in WEEK]),
+        f"The model may be no better than a constant: log-loss 0.570 (0.559 to 0.581) {AGAINST}. "
+        f"{TRAIN}",
+    ),
+    "worse than a constant": (
+        lately([*WEEK, 0.9, *[0.9] * 13], **BAD, about=[SKILL, "Brier score"]),
+        "The model is worse than a constant since 4 March: log-loss 0.900 (0.900 to 0.900) "
+        f"{AGAINST}. {TRAIN}",
+    ),
+    "half of the skill": (
+        lately([loss + 0.04 for loss in WEEK], **BAD, about=[SKILL]),
+        "Half of the model\u2019s skill is gone since 17 March: log-loss 0.540 (0.529 to 0.551) "
+        f"{AGAINST}. {TRAIN}",
+    ),
+    "uncalibrated": (
+        lately([loss + 0.04 for loss in WEEK], **BAD, about=[LINE]),
+        "The model needs recalibration since 17 March: log-loss 0.540 (0.529 to 0.551) "
+        f"{AGAINST}. First see whether its calibration is off for all, then recalibrate or train "
+        "it.",
+    ),
+    "a jump": (
+        lately([loss + 0.04 for loss in WEEK], **BAD, about=["Brier score"]),
+        f"The model has become worse since 17 March: log-loss 0.540 (0.529 to 0.551) {AGAINST}. "
+        f"{TRAIN}",
+    ),
+    "of an older report": (
+        lately(WEEK, constant=None, promised=None),
+        "Nothing was promised of the model: log-loss 0.500 (0.489 to 0.511) in the 7 days to "
+        "16 March.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", HEADLINES)
+def test_the_headline_says_how_good_the_model_is_and_what_to_do(state: str) -> None:
+    report, sentence = HEADLINES[state]
+
+    assert headline(report) == f"{sentence} No feature has moved."
+
+
+@pytest.mark.parametrize("state", [state for state in HEADLINES if state != "as promised"])
+def test_only_evidence_of_it_lets_the_headline_say_that_all_is_well(state: str) -> None:
+    assert "as its holdout promised:" not in headline(HEADLINES[state][0])
 
 
 def test_the_worst_state_is_all_in_the_headline() -> None:
     assert headline(checks.drifted()) == (
-        "2 features and the predictions have moved since 12 March; 1 field breaks the schema; "
-        "performance is worse than expected since 14 March."
+        "The model has become worse since 14 March: log-loss 0.603 (0.470 to 0.736) in the 7 days "
+        f"to 11 March. {TRAIN} 2 features and the predictions have moved since 12 March; 1 field "
+        "breaks the schema."
+    )
+
+
+@pytest.mark.parametrize(("about", "said"), [([LINE], "recalibrate"), ([SKILL, LINE], "train")])
+def test_an_alarm_says_what_to_do_first(about: list[str], said: str) -> None:
+    found = checks.healthy(alarms=[checks.alarm("performance", checks.END, about)])
+
+    assert pages.first(found.alarms[0]) in Seen(page(found)).text
+    assert said in pages.first(found.alarms[0])
+
+
+def test_features_come_by_what_their_move_means_for_the_scores() -> None:
+    moved = [
+        checks.feature("temp", 2.0, influence=0.01),
+        checks.feature("hour", 0.3, influence=0.5),
+        checks.feature("dest", 0.4, influence=0.1),
+    ]
+
+    found = pages.compared(checks.healthy(features=moved, prediction=None))
+
+    assert [each.feature for each in found] == ["hour", "dest", "temp"]
+
+
+def test_the_page_says_what_recalibration_is_worth() -> None:
+    days = [
+        msgspec.structs.replace(checks.day(n, closed=True), raw=0.6, mixed=0.5, loss=0.6)
+        for n in (3, 2, 1)
+    ]
+    told = checks.performance(days, line=(-0.25, 0.75))
+
+    text = " ".join(Seen(page(checks.healthy(performance=told))).text.split())
+
+    assert "an intercept of -0.25 and a slope of 0.75" in text
+    assert (
+        "In 3 days with labels the scores of the model lost 0.600, and 0.500 recalibrated" in text
     )
 
 
