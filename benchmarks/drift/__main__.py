@@ -32,8 +32,8 @@ def bench(*, quick: bool) -> list[Part]:
         told("power", lambda: power.changes(often(2_000))),
         told("correlation", lambda: power.correlations(often(200))),
         told("steps", lambda: alarms.steps(often(500))),
-        told("years of labels", lambda: ecusum.quiet(often(2_000))),
-        told("faults", lambda: ecusum.faults(often(200))),
+        told("years of labels", lambda: ecusum.quiet(often(150))),
+        told("faults", lambda: ecusum.faults(often(40))),
     ]
 
 

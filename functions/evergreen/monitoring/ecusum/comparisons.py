@@ -28,8 +28,6 @@ MARGIN = 0.005  # nats; less is not worth an alarm
 QUANTILES = 20  # that stand for the labels of a regression's day
 HALF = 0.5  # of a row of each label, so that a new one has a chance
 
-Differences = tuple[float | None, float | None]
-
 
 def outcomes_of(problem: Problem, labels: np.ndarray) -> Outcomes:
     """Return labels, shape (rows,), with their numbers; of a regression, of the rows per quantile.
@@ -81,17 +79,23 @@ def compared(
     learnt: from the tallies of the holdout and of these days. skill: by how much the version was
     better than a constant on its holdout. lag: as of `learn`. What stands in a day is kept.
     """
-    told = _told(days, expected)
-    places = {day: place for place, day in enumerate(learnt.days)}
-    series = _of_holdout(problem, expected, learnt, places, skill)
+    told, places = _told(days, expected), {day: place for place, day in enumerate(learnt.days)}
+    series: tuple[list[float], list[float]] = ([], [])
+    of_holdout = _told((), expected)
+    whole = [pair for outcomes in of_holdout.values() for pair in outcomes]
+    for at, outcomes in of_holdout.items():  # by which the first days are scaled
+        constant, place = constant_loss(problem, whole, outcomes), places[at]
+        _bets(series, learnt.raw[place], constant, learnt.line[place], skill)
     found = []
     for day in days:
-        if day.version == version and day.labelled and day.loss is not None:
+        kept = day
+        if day.version == version and day.loss is not None:
             if not day.bets:
-                day = _beside(day, problem, told, learnt, places.get(day.day), lag)
+                kept = _beside(day, problem, told, learnt, places.get(day.day), lag)
             if day.closed:
-                day = _with_bets(day, series, skill)
-        found.append(day)
+                bets = _bets(series, day.loss, kept.constant, kept.line, skill)
+                kept = msgspec.structs.replace(kept, bets=day.bets or bets)
+        found.append(kept)
     return found
 
 
@@ -129,50 +133,24 @@ def _beside(
     return msgspec.structs.replace(day, constant=constant, line=line, mixed=mixed)
 
 
-def _of_holdout(
-    problem: Problem,
-    expected: Expected | None,
-    learnt: Learnt,
-    places: dict[date, int],
+def _bets(
+    series: Iterable[list[float]],
+    loss: float,
+    constant: float | None,
+    line: float | None,
     skill: float,
-) -> tuple[list[float], list[float]]:
-    """Return the differences on the holdout's days, which the first days are scaled by."""
-    told = _told((), expected)
-    whole = [pair for outcomes in told.values() for pair in outcomes]
-    found: tuple[list[float], list[float]] = ([], [])
-    for day, outcomes in told.items():
-        raw, line = learnt.raw[places[day]], learnt.line[places[day]]
-        constant = constant_loss(problem, whole, outcomes)
-        _append(found, _differences(raw, constant, line, skill))
-    return found
-
-
-def _differences(
-    loss: float, constant: float | None, line: float | None, skill: float
-) -> Differences:
-    lost = None if constant is None else loss - constant + max(skill, 0.0) / 2
-    return lost, None if line is None else loss - line - MARGIN
-
-
-def _append(
-    series: tuple[list[float], list[float]], differences: Differences
 ) -> list[float | None]:
-    """Append differences to their series, and return what each of them bets."""
+    """Append the differences of a day to those before it, and return what each of them bets."""
+    lost = (
+        None if constant is None else loss - constant + max(skill, 0.0) / 2,
+        None if line is None else loss - line - MARGIN,
+    )
     bets: list[float | None] = []
-    for those, one in zip(series, differences, strict=True):
-        if one is not None:
-            those.append(float(one))
+    for those, one in zip(series, lost, strict=True):
+        those.extend([] if one is None else [float(one)])
         worth = None if one is None else by_day.bet(np.array(those))
         bets.append(None if worth is None else float(worth))
     return bets
-
-
-def _with_bets(
-    day: DayPerformance, series: tuple[list[float], list[float]], skill: float
-) -> DayPerformance:
-    assert day.loss is not None  # noqa: S101 - for the type checker: it has labels
-    bets = _append(series, _differences(day.loss, day.constant, day.line, skill))
-    return day if day.bets else msgspec.structs.replace(day, bets=bets)
 
 
 def watched(days: Iterable[DayPerformance], version: str) -> list[Watch]:
