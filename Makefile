@@ -20,7 +20,7 @@ ENDPOINT ?= $(subst _,-,$(basename $(notdir $(firstword $(wildcard functions/end
 DATA ?= $(firstword $(wildcard data/$(ENDPOINT).*))
 
 # What is of the template's own repository, and in no copy of it.
-ITS_OWN := bench|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-copy|test-deploy|test-faults|test-sam|release|schemas|cost
+ITS_OWN := bench|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-clients|test-copy|test-deploy|test-faults|test-sam|release|schemas|cost
 WITHOUT := $(if $(wildcard local/samples),,--no-group samples) $(if $(wildcard benchmarks),,--no-group bench --no-group pattern)
 
 .PHONY: help
@@ -38,11 +38,11 @@ PYTEST := $(RUN) -m pytest --numprocesses auto --dist worksteal # a core for eac
 
 .PHONY: test
 test: .venv/ready ## Run every test that needs no Docker, but for those of test-faults
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/deploy --ignore=tests/faults --ignore=tests/boosting --ignore=tests/copy
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/deploy --ignore=tests/faults --ignore=tests/boosting --ignore=tests/clients --ignore=tests/copy
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that are not marked slow, as one must be that takes some seconds
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/deploy --ignore=tests/faults --ignore=tests/boosting --ignore=tests/copy -m "not slow"
+	@$(PYTEST) --ignore=tests/sam --ignore=tests/deploy --ignore=tests/faults --ignore=tests/boosting --ignore=tests/clients --ignore=tests/copy -m "not slow"
 
 .PHONY: test-faults
 test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises.md promises
@@ -58,6 +58,15 @@ test-boosting: .boosting/ready ## Test LightGBM, XGBoost and CatBoost, in an ins
 
 .boosting/ready: pyproject.toml uv.lock .python-version | $(UV)
 	@UV_PROJECT_ENVIRONMENT=.boosting $(UV) sync --locked --quiet --no-progress --group boosting
+	@touch $@
+
+.PHONY: test-clients
+test-clients: .venv/ready .clients/ready ## Ask what make serve serves with the clients of docs/clients.md, in an installation of their own
+	@$(RUN) -m pytest tests/clients
+
+.clients/ready: tests/clients/clients.txt .python-version | $(UV)
+	@$(UV) venv --quiet --clear --python .uv/bin/python .clients
+	@$(UV) pip install --quiet --no-progress --require-hashes --python .clients --requirement tests/clients/clients.txt
 	@touch $@
 
 .PHONY: mutate
@@ -227,7 +236,7 @@ release: .venv/ready ## Write build/evergreen-VERSION.zip, a copy for `sam init 
 
 .PHONY: clean
 clean: ## Remove everything built and installed
-	rm -rf .uv .venv .boosting .checkov .ministack .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .uv .venv .boosting .checkov .clients .ministack .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: schemas
 schemas: .venv/ready ## Write events/schemas.json and docs/report.schema.json from the code
@@ -245,6 +254,6 @@ lock: $(UV) ## Write uv.lock and all requirements files
 			$(NOT_IN_LAYER:%=--no-emit-package %) --output-file layers/serving/$$layer.txt; done
 	@$(UV) export --locked --quiet --no-header --only-group training \
 		--output-file layers/training/requirements.txt
-	@for list in $(wildcard local/*.in tests/deploy/*.in); do \
+	@for list in $(wildcard local/*.in tests/deploy/*.in tests/clients/*.in); do \
 		$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
 			$$list --output-file $${list%.in}.txt; done

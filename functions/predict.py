@@ -1,6 +1,9 @@
 """Answer predictions with the version that a request is for; the GET routes are in show.
 
-POST /endpoints/{endpoint}/predict   score rows; ?version= or ?status= asks for one version
+POST /endpoints/{endpoint}/predict           score rows; ?version= or ?status= asks for one version
+POST /control/endpoints/{endpoint}/predict   the same, also of a version that was rejected
+POST /endpoints/{endpoint}/invocations, GET /ping, /version    as MLflow asks, see invocations
+GET /v2/..., POST /v2/.../infer              the Open Inference Protocol, see open_inference
 """
 
 import gc
@@ -9,7 +12,9 @@ import os
 if initializing := "AWS_LAMBDA_RUNTIME_API" in os.environ:
     gc.disable()  # what is imported stays: to look through it cost 7 % of a cold start
 
+from collections.abc import Callable
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,7 +31,7 @@ from evergreen.contract.errors import DeliveryError, Fault, worded
 from evergreen.serving import scoring
 from evergreen.serving.model_cache import Serving
 from evergreen.serving.traffic_split import fraction
-from http_api.dispatch import Answer, Request, answer, operations, respond
+from http_api.dispatch import Answer, Operation, Request, answer, operations, respond
 from http_api.routes import ROUTES
 
 CAPTURE_SECONDS = 0.5  # of dispatch.RESERVE_SECONDS
@@ -63,11 +68,31 @@ if initializing:
 
 def predict(request: Request) -> Answer:
     """Score rows."""
+    return answer(200, answered(request, request.json_body))
+
+
+def predict_any(request: Request) -> Answer:
+    """Score rows with any version, for people who decide."""
+    return answer(200, _scored(request, version_asked_for(request), request.json_body))
+
+
+def answered(request: Request, read: Callable[[], bytes]) -> dict[str, Any]:
+    """Score the rows that `read` returns in the form of `predict`, and record them.
+
+    Callers may ask for versions that are live or compared. Raises NotServedError for another.
+    """
+    version = version_asked_for(request)
+    if version is not None:
+        scoring.check_served(serving(), request.parameters["endpoint"], version)
+    return _scored(request, version, read)
+
+
+def _scored(request: Request, version: str | None, read: Callable[[], bytes]) -> dict[str, Any]:
     endpoint, day = request.parameters["endpoint"], request.time.date()
-    if (version := _version_asked_for(endpoint, request.query)) is not None:
-        found = scoring.by_version(serving(), endpoint, version, request.json_body, day)
+    if version is not None:
+        found = scoring.by_version(serving(), endpoint, version, read, day)
     else:
-        found = scoring.by_choice(serving(), endpoint, request.id, request.json_body, day)
+        found = scoring.by_choice(serving(), endpoint, request.id, read, day)
     ids = records.new_ids(len(found.asked.instances), request.time)
     predictions, chosen = found.predictions(ids), found.chosen
     shared = {"endpoint": endpoint, "version": chosen.version, "variant": chosen.variant}
@@ -79,7 +104,7 @@ def predict(request: Request) -> Answer:
     unseen = sum(1 for prediction in predictions if "unseen" in prediction)
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
-    return answer(200, {"predictions": predictions, **shared})
+    return {"predictions": predictions, **shared}
 
 
 def _recorded(key: str) -> bool:
@@ -87,10 +112,11 @@ def _recorded(key: str) -> bool:
     return captured_share >= 1 or fraction("capture", key) < captured_share
 
 
-def _version_asked_for(endpoint: str, query: dict[str, str]) -> str | None:
-    """Return the version that a query names by its id or its status."""
+def version_asked_for(request: Request) -> str | None:
+    """Return the version that a path names, or a query by its id or its status."""
+    endpoint, query = request.parameters["endpoint"], request.query
     if "status" not in query:
-        return query.get("version")
+        return request.parameters.get("version") or query.get("version")
     if "version" in query:
         raise errors.InvalidRequestError([Fault("?status", "not together with ?version=")])
     status = show.status_of(query)
@@ -124,9 +150,23 @@ def _capture(
         logger.error("captures were lost", extra={"count": count, "reason": worded(error)})
 
 
+def _later(module: str, *names: str) -> dict[str, Operation]:
+    """Return operations by name, of a module that is imported when one of them is asked for."""
+
+    def ask(name: str, request: Request) -> Answer:
+        found: Answer = getattr(import_module(module), name)(request, serving(), answered)
+        return found
+
+    return {name: partial(ask, name) for name in names}
+
+
 OPERATIONS = operations(
-    predict, show.openapi, show.endpoints, show.endpoint, show.versions, show.version, show.report
-)
+    predict, predict_any,
+    show.openapi, show.endpoints, show.endpoint, show.versions, show.version, show.report,
+) | {
+    **_later("http_api.invocations", "invocations", "ping", "api_version"),
+    **_later("http_api.open_inference", "server", "live", "ready", "model", "model_ready", "infer"),
+}  # fmt: skip
 
 
 @after_answer.invocation()

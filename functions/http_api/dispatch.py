@@ -106,15 +106,26 @@ class Request(msgspec.Struct, frozen=True, dict=True):
         return parsedate_to_datetime(text.replace("/", " ").replace(":", " ", 1)).astimezone(UTC)
 
     def json_body(self) -> bytes:
-        """Return the body as bytes.
+        """Return the body; raises WrongContentTypeError unless it is declared as JSON."""
+        if self.content_type != "application/json":
+            raise errors.WrongContentTypeError(self.header("content-type"))
+        return self.body()
 
-        Raises WrongContentTypeError unless it is declared as JSON, TooLargeError over MAX_BYTES.
-        """
+    def header(self, wanted: str) -> str:
+        """Return a header by its name in small letters, or an empty text."""
         headers = self.event.get("headers") or {}
-        types = (value for name, value in headers.items() if name.lower() == "content-type")
-        content_type = next(types, "")
-        if content_type.partition(";")[0].strip().lower() != "application/json":
-            raise errors.WrongContentTypeError(content_type)
+        return next((str(value) for name, value in headers.items() if name.lower() == wanted), "")
+
+    @property
+    def content_type(self) -> str:
+        """Return what the body is declared as, without its parameters."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    def body(self) -> bytes:
+        """Return the body as bytes, whatever it is declared as; API Gateway sends some as base64.
+
+        Raises TooLargeError over MAX_BYTES.
+        """
         text = self.event.get("body") or ""
         encoded = self.event.get("isBase64Encoded")
         try:
@@ -229,6 +240,13 @@ def respond(
         with deadline.until(time.monotonic() + seconds):
             return _fitting(operations[route.operation](request))
     except EvergreenError as error:
-        return error_answer(error, request)
+        found = error_answer(error, request)
     except (ClientError, BotoCoreError) as error:
-        return _unavailable(request, 503, "unavailable", UNREACHABLE, worded(error))
+        found = _unavailable(request, 503, "unavailable", UNREACHABLE, worded(error))
+    return _plain(found) if route.plain_errors else found
+
+
+def _plain(found: Answer) -> Answer:
+    """Return the answer of an error with its message alone."""
+    message = msgspec.json.decode(found["body"])["error"]["message"]
+    return found | {"body": msgspec.json.encode({"error": message}).decode()}

@@ -18,7 +18,7 @@ from evergreen.registry.explain import Explanation
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Decision, Document, Experiment, Status
 from evergreen.serving.replay import Replay
-from http_api import bodies
+from http_api import bodies, invocations, open_inference
 from http_api.dispatch import CODES
 from http_api.routes import ROUTES, Route
 
@@ -29,7 +29,8 @@ Rows and labels are those that the champions of this moment take.
 _STRUCTS = (
     Decision, Document, Experiment, Explanation, Replay,
     bodies.Asked, bodies.VersionAsked, bodies.RollbackAsked, bodies.ExperimentAsked,
-    bodies.RetrainAsked,
+    bodies.RetrainAsked, invocations.Invocation, open_inference.InferRequest,
+    open_inference.OutputTensor,
 )  # fmt: skip
 _VALUES: dict[type, JsonSchema] = {
     str: {"type": "string"},
@@ -153,19 +154,23 @@ def _operation(path: str, route: Route, champions: Mapping[str, Any]) -> dict[st
     content = {route.media: {"schema": _schema(route.answer)}}
     answers = {str(route.status): {"description": route.summary, "content": content}}
     for status in sorted({CODES[code] for code in may}):
-        answers[str(status)] = _error(sorted(code for code in may if CODES[code] == status))
+        codes = sorted(code for code in may if CODES[code] == status)
+        answers[str(status)] = _error(codes, plain=route.plain_errors)
     operation: dict[str, Any] = {"summary": route.summary, "responses": answers}
     if parameters:
         operation["parameters"] = parameters
     if route.body:
         content = {"application/json": {"schema": _body(route.body, champions)}}
+        if route.body == "Invocation":
+            content["text/csv"] = {"schema": _schema(str)}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
-def _error(codes: list[str]) -> dict[str, Any]:
-    error = _object(code={"enum": codes}, message=_schema(str))
-    error["properties"]["faults"] = _schema([{"path": str, "message": str}])
+def _error(codes: list[str], *, plain: bool) -> dict[str, Any]:
+    error = _schema(str) if plain else _object(code={"enum": codes}, message=_schema(str))
+    if not plain:
+        error["properties"]["faults"] = _schema([{"path": str, "message": str}])
     return {
         "description": " or ".join(codes),
         "content": {"application/json": {"schema": _object(error=error)}},

@@ -18,6 +18,7 @@ class Route(msgspec.Struct, frozen=True):
         which may be null where it ends with `?`.
     may: codes of errors besides those of every route. body: the name of its schema; "rows" and
         "labels" are those of the champions. query: the parameters that it takes, and no others.
+    plain_errors: the errors are `{"error": message}`.
     """
 
     operation: str
@@ -28,6 +29,7 @@ class Route(msgspec.Struct, frozen=True):
     query: tuple[str, ...] = ()
     status: int = 200
     media: str = "application/json"
+    plain_errors: bool = False
 
 
 def _decides(operation: str, summary: str, body: str, *may: str) -> Route:
@@ -36,7 +38,33 @@ def _decides(operation: str, summary: str, body: str, *may: str) -> Route:
     return Route(operation, summary, decided, ("no_champion", "changed", "forbidden", *may), body)
 
 
+def _of_v2(operation: str, summary: str, answer: Any, *may: str, body: str | None = None) -> Route:
+    """Return a route of the Open Inference Protocol."""
+    return Route(operation, summary, answer, may, body, plain_errors=True)
+
+
+def _of_model(path: str) -> dict[str, Route]:
+    """Return the routes of a model, or of one version of it."""
+    may = ("no_champion", "unknown_version")
+    tensors = [{"name": str, "datatype": str, "shape": [object]}]
+    about = {"name": str, "versions": [str], "platform": str, "inputs": tensors, "outputs": tensors}
+    return {
+        f"GET {path}": _of_v2("model", "Describe the tensors of a model", about, *may),
+        f"GET {path}/ready": _of_v2(
+            "model_ready", "Say whether a model is loaded", {"name": str, "ready": object}, *may
+        ),
+        f"POST {path}/infer": _of_v2(
+            "infer",
+            "Score tensors",
+            {"model_name": str, "model_version": str, "outputs": ["OutputTensor"]},
+            *may,
+            body="InferRequest",
+        ),
+    }
+
+
 _CONTROL = "/control/endpoints/{endpoint}"
+_PREDICTED = {"predictions": ["Prediction"], "endpoint": str, "version": str, "variant": str}
 
 # By the file of the Lambda function, and by method and path, as API Gateway names a route.
 ROUTES: dict[str, dict[str, Route]] = {
@@ -44,11 +72,28 @@ ROUTES: dict[str, dict[str, Route]] = {
         "POST /endpoints/{endpoint}/predict": Route(
             "predict",
             "Score rows",
-            {"predictions": ["Prediction"], "endpoint": str, "version": str, "variant": str},
+            _PREDICTED,
             may=("unknown_version", "no_champion"),
             body="rows",
             query=("version", "status"),
         ),
+        f"POST {_CONTROL}/predict": Route(
+            "predict_any", "Score rows with any version, also one that was rejected", _PREDICTED,
+            may=("unknown_version", "no_champion"), body="rows", query=("version", "status"),
+        ),
+        "POST /endpoints/{endpoint}/invocations": Route(
+            "invocations", "Score a table as MLflow sends it", _PREDICTED,
+            may=("unknown_version", "no_champion"), body="Invocation", query=("version", "status"),
+        ),
+        "GET /ping": Route("ping", "Say that the API answers", str, media="text/plain"),
+        "GET /version": Route("api_version", "Say which version it is", str, media="text/plain"),
+        "GET /v2": _of_v2(
+            "server", "Describe the server", {"name": str, "version": str, "extensions": [str]}
+        ),
+        "GET /v2/health/live": _of_v2("live", "Say that the server lives", {"live": object}),
+        "GET /v2/health/ready": _of_v2("ready", "Say that models can be read", {"ready": object}),
+        **_of_model("/v2/models/{endpoint}"),
+        **_of_model("/v2/models/{endpoint}/versions/{version}"),
         "GET /openapi.json": Route(
             "openapi", "Describe the API", {"openapi": str, "paths": object}
         ),

@@ -11,7 +11,13 @@ from msgspec.structs import replace
 
 from evergreen.aws.telemetry import logger, measure
 from evergreen.contract.decoding import PredictRequest
-from evergreen.contract.errors import ExternalError, ModelUnavailableError, worded
+from evergreen.contract.errors import (
+    ExternalError,
+    ModelUnavailableError,
+    NotServedError,
+    UnknownVersionError,
+    worded,
+)
 from evergreen.contract.problem import Floats
 from evergreen.registry.recalibration import Recalibration
 from evergreen.serving.model_cache import Chosen, Serving
@@ -49,6 +55,16 @@ class Scored(msgspec.Struct, frozen=True):
         if self.raw is None:
             return [{}] * len(self.scores)
         return [{"raw": score, "recalibration": f"{self.day}"} for score in self.raw.tolist()]
+
+
+def check_served(serving: Serving, endpoint: str, version: str) -> None:
+    """Raise UnknownVersionError unless a version is live, or compared with what is."""
+    document = serving.document(endpoint)
+    status = document.statuses.get(version)
+    if status in ("retired", "rejected"):
+        raise NotServedError(endpoint, version, status)
+    if status is None and version != document.fallback:
+        raise UnknownVersionError(endpoint, version)
 
 
 def by_version(

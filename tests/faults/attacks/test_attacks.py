@@ -60,6 +60,9 @@ def touched(candidate: Manifest) -> Iterator[list[str]]:
     events.unregister("provide-client-params.s3", note)
 
 
+IN_WORDS = {400: "invalid_request", 404: "unknown_endpoint", 413: "too_large"}
+
+
 def refused(answer: Answer, *statuses: int) -> str:
     """Return the code of a refusal: `gateway` where no function was asked."""
     assert answer.status in statuses, answer.body[:500]
@@ -67,6 +70,8 @@ def refused(answer: Answer, *statuses: int) -> str:
     found = json.loads(answer.body)
     if set(found) == {"message"}:
         return "gateway"
+    if isinstance(found["error"], str):  # of the Open Inference Protocol
+        return IN_WORDS[answer.status]
     assert CODES[found["error"]["code"]] == answer.status
     return str(found["error"]["code"])
 

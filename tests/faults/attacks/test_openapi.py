@@ -36,6 +36,7 @@ CONFORMS = [
     response_schema_conformance,
 ]
 QUERIES = {key for own in ROUTES.values() for key, route in own.items() if route.query}
+TABLES = ("/infer", "/invocations")  # the document does not say which columns a table has
 OPERATIONS = [
     (method.upper(), path)
     for path, methods in openapi.description({})["paths"].items()
@@ -100,7 +101,8 @@ def test_what_the_document_allows_is_answered_as_it_says(
     def ask(case: Case[Any]) -> None:
         known(case, registry)
         response = case.call(base_url=url)
-        case.validate_response(response, checks=[*CONFORMS, positive_data_acceptance])
+        more = [] if path.endswith(TABLES) else [positive_data_acceptance]
+        case.validate_response(response, checks=[*CONFORMS, *more])
 
     ask()
 

@@ -171,6 +171,9 @@ def test_a_version_of_an_old_manifest_is_refused_under_a_new_name(
 
     answer = plane.request("POST", f"/endpoints/{NAME}/predict?version={TWO}", given.body(), JSON)
 
+    assert answer.status == 404  # nobody has entered it
+    path = f"/control/endpoints/{NAME}/predict?version={TWO}"
+    answer = plane.request("POST", path, given.body(), JSON)
     assert answer.status == 503
     assert answer.json()["error"]["code"] == "model_unavailable"
     with pytest.raises(ModelUnavailableError, match="not as this stack's training wrote it"):

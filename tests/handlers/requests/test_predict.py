@@ -17,13 +17,14 @@ from evergreen.aws.s3 import Store
 from evergreen.captures import records
 from evergreen.captures.records import Capture
 from evergreen.registry.registry import Registry
+from evergreen.registry.state import Status
 from evergreen.serving.model import ONNX
 from evergreen.training.train_version import Trained
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from local.plane.process import Process
 from local.template import ROOT, load
-from tests.support import given
+from tests.support import arms, given
 from tests.support.given import NAME, Fault, injected, row, version
 from tests.support.registries import registry_of
 
@@ -42,6 +43,13 @@ def write(registry: Registry, trained: Trained, name: str, *, promoted: bool = F
     if promoted:
         seen = registry.document(NAME)
         registry.write_document(given.document(name, seen.document if seen else None), seen)
+    return name
+
+
+def entered(registry: Registry, trained: Trained, status: Status = "candidate") -> str:
+    """Write version 2, which has a status."""
+    name = write(registry, trained, version(2))
+    arms.change(registry, statuses={version(1): "champion", name: status})
     return name
 
 
@@ -114,7 +122,7 @@ def test_an_unseen_category_is_predicted_and_flagged(
 def test_one_version_can_be_asked_for_and_does_not_count_as_the_champion(
     plane: Plane, champion: str, artifacts: Store, trained: Trained, data: Store
 ) -> None:
-    other = write(registry_of(artifacts), trained, version(2))
+    other = entered(registry_of(artifacts), trained)
 
     body = ask(plane, given.body(), f"{PATH}?version={other}").json()
 
@@ -318,6 +326,20 @@ def test_an_unknown_endpoint_is_not_found(plane: Plane, champion: str, name: str
     answer = ask(plane, given.body(), f"/endpoints/{name}/predict")
 
     assert answer.status == 404
+
+
+@pytest.mark.parametrize("status", ["rejected", "retired"])
+def test_a_version_that_is_neither_live_nor_compared_is_for_people_who_decide(
+    plane: Plane, champion: str, artifacts: Store, trained: Trained, status: Status
+) -> None:
+    other = entered(registry_of(artifacts), trained, status)
+    control = f"/control{PATH}"
+
+    for query in (f"version={other}", f"status={status}"):
+        answer = ask(plane, given.body(), f"{PATH}?{query}")
+        assert (answer.status, answer.json()["error"]["code"]) == (404, "unknown_version")
+        assert f"{control}?version={other}" in answer.json()["error"]["message"]
+        assert ask(plane, given.body(), f"{control}?{query}").json()["version"] == other
 
 
 @pytest.mark.parametrize("name", [version(9), "latest", "..%2f..%2fx", "x" * 5_000, "%00"])
