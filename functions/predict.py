@@ -79,7 +79,7 @@ def predict_any(request: Request) -> Answer:
 def answered(request: Request, read: Callable[[], bytes]) -> dict[str, Any]:
     """Score the rows that `read` returns in the form of `predict`, and record them.
 
-    Callers may ask for versions that are live or compared. Raises NotServedError for another.
+    Callers may ask for versions that are live or compared. Raises UnknownVersionError for another.
     """
     version = version_asked_for(request)
     if version is not None:

@@ -8,7 +8,6 @@
     │   ├── UnknownEndpointError
     │   ├── UnknownVersionError
     │   │   ├── NoSuchStatusError       no version has it now
-    │   │   ├── NotServedError          it is neither live nor compared
     │   │   └── NoReportError           the version was written without a page
     │   ├── UnknownDecisionError
     │   └── UnknownPredictionError      nothing was recorded, or it has expired
@@ -131,21 +130,11 @@ class UnknownEndpointError(RequestError):
 class UnknownVersionError(RequestError):
     """The endpoint has no version with this id."""
 
-    def __init__(self, endpoint: str, version: str) -> None:
-        super().__init__(
-            f"{endpoint} has no version {version[:80]!r}: see /endpoints/{endpoint}/versions"
-        )
-
-
-class NotServedError(UnknownVersionError):
-    """Callers may not ask for a version with this status."""
-
-    def __init__(self, endpoint: str, version: str, status: str) -> None:
-        EvergreenError.__init__(
-            self,
-            f"{version} is {status}, and callers may ask for versions that are live or compared: "
-            f"POST /control/endpoints/{endpoint}/predict?version={version} asks for any",
-        )
+    def __init__(self, endpoint: str, version: str, status: str = "") -> None:
+        any_version = f"/control/endpoints/{endpoint}/predict?version={version}"  # not for callers
+        said = f"{version} is {status}, neither live nor compared: {any_version} asks for it"
+        none = f"{endpoint} has no version {version[:80]!r}: see /endpoints/{endpoint}/versions"
+        super().__init__(said if status else none)
 
 
 class NoSuchStatusError(UnknownVersionError):

@@ -14,7 +14,6 @@ from evergreen.contract.decoding import PredictRequest
 from evergreen.contract.errors import (
     ExternalError,
     ModelUnavailableError,
-    NotServedError,
     UnknownVersionError,
     worded,
 )
@@ -62,7 +61,7 @@ def check_served(serving: Serving, endpoint: str, version: str) -> None:
     document = serving.document(endpoint)
     status = document.statuses.get(version)
     if status in ("retired", "rejected"):
-        raise NotServedError(endpoint, version, status)
+        raise UnknownVersionError(endpoint, version, status)
     if status is None and version != document.fallback:
         raise UnknownVersionError(endpoint, version)
 
