@@ -23,6 +23,12 @@ SECONDS = 35  # API Gateway itself gives up after 30
 LOCAL_SECONDS = 900  # the process of `make serve` does what a function may take as long for
 URL = re.compile(r"(https?)://([a-z0-9.-]+)(?::[0-9]+)?(?:/[\w/-]*)?")
 GATEWAY = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+COMMANDS = (  # that show what a route shows, which messages of the API name
+    (r"/endpoints", "endpoints"),
+    (r"/endpoints/([^/ ]+)/versions", r"versions \1"),
+    (r"/endpoints/([^/ ]+)/versions/([^/ ]+)", r"explain \1 --version \2"),
+    (r"/control/endpoints/([^/ ]+)/decisions", r"decisions \1"),
+)
 NO_ANSWER = ("unavailable", "delivery_failed")  # codes of errors that another try may mend
 
 
@@ -111,7 +117,10 @@ def _refusal(status: int, text: str, found: Any) -> Exception:
     if not isinstance(error, dict) or error.get("code") in NO_ANSWER:
         said = error.get("message") if isinstance(error, dict) else " ".join(text[:200].split())
         return UnreachableError(f"the API answers {status}: {said}")
-    return RefusedError(status, text, str(error.get("message")), str(error.get("code")))
+    said = str(error.get("message"))
+    for route, command in COMMANDS:
+        said = re.sub(rf"GET {route}(?= )", rf"`evergreen {command}`", said)
+    return RefusedError(status, text, said, str(error.get("code")))
 
 
 def api_of(url: str) -> Api:

@@ -15,6 +15,7 @@ from cli import consequences, shown
 from cli.api import Api, RefusedError
 
 POLL_SECONDS = 2.0
+WATCH_SECONDS = 10.0
 RUN_SECONDS = 30 * 60  # two attempts of a Lambda function
 WAITING = ("candidate", "shadow", "canary")
 EXPERIMENT = ("treatment", "control", "share", "hypothesis", "min_rows", "days", "promote")
@@ -83,7 +84,15 @@ def view(show: Callable[[Any], RenderableType], path: str, option: str = "") -> 
     return command
 
 
-status = view(shown.status, "status")
+def status(session: Session, asked: Namespace) -> bool:
+    """Show how an endpoint stands; with --watch again and again, until Ctrl-C."""
+    show = view(shown.status, "status")
+    while show(session, asked) and asked.watch:
+        time.sleep(WATCH_SECONDS)
+        session.out.clear()
+    return True
+
+
 decisions = view(shown.decisions, "decisions", "limit")
 explain = view(shown.explanation, "explain", "version")
 show_experiments = view(shown.experiments, "experiments")

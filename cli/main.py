@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from cli import commands, pages, sagemaker, training_data
+from cli import commands, completion, pages, sagemaker, training_data
 from cli.api import AddressError, RefusedError, UnreachableError, address, api_of
 from cli.commands import Session
 
@@ -34,6 +34,7 @@ EXAMPLES = {  # what --help of each command ends with
     "erase": "erase flight-delay --ids ids.txt",
     "console": "console",
     "open": "open flight-delay --card",
+    "completion": "completion > /etc/bash_completion.d/evergreen",
     "clock": "clock +7d",
     "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",
     "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
@@ -111,6 +112,8 @@ def parser() -> argparse.ArgumentParser:
 
     add("endpoints", commands.endpoints, "list the endpoints and their champions")
     add("console", pages.console, "look at endpoints in a browser, and decide about them")
+    completed = add("completion", completion.show, "print what bash and zsh complete")
+    completed.set_defaults(offline=True, parser=parser)
     _views(add)
     _actions(add)
     text = "start, show or stop an A/B test"
@@ -126,7 +129,9 @@ def _said(name: str, text: str) -> dict[str, Any]:
 
 
 def _views(add: Adder) -> None:
-    _of_one(add("status", commands.status, "show the champion, the evidence, and the next step"))
+    text = "show the champion, the evidence, and the next step"
+    watched = _of_one(add("status", commands.status, text))
+    watched.add_argument("--watch", action="store_true", help="show it every 10 s, until Ctrl-C")
     versions = _of_one(add("versions", commands.versions, "list the versions of an endpoint"))
     versions.add_argument("--status", help="only versions with this status")
     decisions = _of_one(add("decisions", commands.decisions, "show the last decisions"))

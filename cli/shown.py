@@ -149,10 +149,12 @@ def experiments(answer: Any) -> RenderableType:
         parts.append(
             Text(f"{one['id']}: {one['hypothesis']} (until {time(one['end'])} UTC at the latest)")
         )
-        table = _table("arm", "version", "rows", "labelled")
+        table = _table("arm", "version", "rows", "labelled", "not counted yet")
         for number, arm in enumerate(("control", "treatment")):
             counts = standing["rows"][number], standing["labelled"][number]
-            _row(table, arm, one[arm], *(f"{count:,}" for count in counts))
+            new = found["uncounted"][arm]
+            more = f"{new['requests']:,} requests, {new['rows']:,} rows"
+            _row(table, arm, one[arm], *(f"{count:,}" for count in counts), more)
         parts += [table, Text(found["says"]), Text(COUNTED)]
     else:
         parts.append(Text("No experiment is running."))

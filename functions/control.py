@@ -39,6 +39,7 @@ from evergreen.pages.summary import headline
 from evergreen.registry import explain, run_claims
 from evergreen.registry.state import Document
 from evergreen.rollout import manual_actions, status
+from evergreen.rollout.experiment_metrics import uncounted
 from evergreen.rollout.manual_actions import Order
 from evergreen.rollout.subject import Subject
 from evergreen.serving import replay
@@ -103,6 +104,9 @@ def experiments(request: Request) -> Answer:
     document = subject.seen().document
     evidence = subject.evidence(document, datetime.now(UTC))
     running = status.running(document, evidence, subject.policy)
+    if running and document.experiment:
+        days, now = subject.policy.label_days, datetime.now(UTC)
+        running["uncounted"] = uncounted(subject.data, subject.name, document.experiment, days, now)
     past = explain.experiments(subject.registry.history(document, MAX_LISTED))
     return answer(200, {"endpoint": subject.name, "running": running, "past": past})
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email import message_from_bytes
 from itertools import islice
 from typing import Any
@@ -11,65 +10,41 @@ from cli import consequences
 from cli.api import Api, RefusedError
 
 Fields = dict[str, str]
-REASON = ("reason", "Why? It stays in the history.", "")
 
 
-@dataclass(frozen=True)
-class Action:
-    """A decision; route: what the API calls it. questions: name, text and what usually is said."""
-
-    title: str
-    route: str
-    questions: tuple[tuple[str, str, str], ...] = (REASON,)
-
-
-EXPERIMENT = (
-    ("share", "Share of the requests that each new arm gets, from 0 to 1", "0.2"),
-    ("hypothesis", "What is it to show?", ""),
-    ("min_rows", "Labelled rows that each arm must have", "1000"),
-    ("days", "For how many days, at most", "30"),
-    ("promote", "Promote the treatment if it wins", ""),
-    REASON,
-)  # fmt: skip
-ACTIONS = {
-    "approve": Action("Approve the candidate", "approve"),
-    "reject": Action("Reject the version", "reject"),
-    "promote": Action("Promote the version now", "promote"),
-    "rollback": Action("Roll back", "rollback"),
-    "pause": Action("Pause the endpoint", "pause"),
-    "resume": Action("Resume the endpoint", "resume"),
-    "experiment-start": Action("Start an experiment", "experiments", EXPERIMENT),
-    "experiment-stop": Action("Stop the experiment", "experiments/stop"),
-    "retrain": Action("Ask for a training", "retrain", ()),
-    "upload": Action("Upload a training file", "upload", ()),
+EXPERIMENT = ("share", "hypothesis", "min_rows", "days", "promote", "reason")
+ACTIONS = {  # what the API calls each
+    **{name: name for name in ("approve", "reject", "promote", "rollback", "pause", "resume")},
+    "experiment-start": "experiments",
+    "experiment-stop": "experiments/stop",
+    "retrain": "retrain",
+    "upload": "upload",
 }
-FIELDS = ("generation", "version", *(name for name, _, _ in EXPERIMENT))
+FIELDS = ("generation", "version", *EXPERIMENT)
 
 
 def form(api: Api, name: str, action: str, given: Mapping[str, str]) -> dict[str, Any]:
     """Return the form of an action: its questions, or, once they are answered, the last one."""
-    chosen = ACTIONS[action]
     status = api.get("control", "endpoints", name, "status", evidence="no", run="newest")
-    document = status["document"]
+    document = status["document"] or {"champion": "nothing", "generation": 0, "statuses": {}}
     fields = {key: given[key] for key in FIELDS if given.get(key, "").strip()}
-    fields.setdefault("generation", str(document["generation"]) if document else "0")
-    known = {"champion": "nothing"} if document is None else document
-    said = consequences.of(chosen.route, known, fields.get("version"))
-    asks = [question[0] for question in chosen.questions]
+    fields.setdefault("generation", str(document["generation"]))
+    if action in ("approve", "reject", "promote", "experiment-start") and "version" not in fields:
+        raise RefusedError(400, "", "no version is named: choose one on the endpoint's page")
+    said = consequences.of(ACTIONS[action], document, fields.get("version"))
+    asks = {"retrain": (), "upload": (), "experiment-start": EXPERIMENT}.get(action, ("reason",))
     return {
-        "title": chosen.title,
+        "action": action,
         "sentence": f"{said[0].upper()}{said[1:]}.",
-        "questions": [(key, text, fields.get(key, usual)) for key, text, usual in chosen.questions],
         "ask": asks,
         "fields": fields,
-        "file": action == "upload",
         "sure": all(key in fields for key in asks if key != "promote"),
     }
 
 
 def decide(api: Api, name: str, action: str, given: Fields) -> None:
     """Ask the API for what was decided. Raises RefusedError and UnreachableError."""
-    route, body = ACTIONS[action].route, dict[str, Any]({})
+    route, body = ACTIONS[action], dict[str, Any]({})
     if route != "retrain":
         body = {key: given[key] for key in ("version", "reason") if given.get(key)}
         body["generation"] = _number(given, "generation", int)

@@ -137,7 +137,7 @@ class Console:
                 return self._shown("request", prediction, found, name, "requests")
             case ["act", action] if action in deciding.ACTIONS:
                 form = deciding.form(self.api, name, action, query)
-                return self._shown("act", form["title"], form | {"sure": False}, name)
+                return self._shown("act", action, form | {"sure": False}, name)
             case ["check"]:
                 return self._check(name)
             case ["versions", version]:
@@ -178,7 +178,7 @@ class Console:
             given, file, content = dict(parse_qsl(body.decode(errors="replace"))), "", b""
         form = deciding.form(self.api, name, action, given)
         if not (form["sure"] and given.get("sure") == "yes"):
-            return self._shown("act", form["title"], form, name)
+            return self._shown("act", action, form, name)
         if action == "upload":
             if said := training_data.why_not(file) or deciding.odd(file):
                 raise RefusedError(400, "", said)
@@ -202,7 +202,7 @@ class Console:
         return render(
             views.TEMPLATES / "shell.html.jinja",
             fragment=fragment, title=title, endpoint=name, tab=tab,
-            tabs=looking.TABS, stack=self.stack, door=views.Door(acts=True, now=looking.now()),
+            stack=self.stack, door=views.Door(acts=True, now=looking.now()),
         )  # fmt: skip
 
     def _failed(

@@ -34,7 +34,9 @@ def endpoint(api: Api, name: str, query: Query) -> dict[str, Any]:
             cards.append(api.get("endpoints", name, "versions", version))
         except (RefusedError, UnreachableError) as error:
             trouble = trouble or str(error)
-    run = status["run"]
+    run, running = status["run"], None
+    if document and document["experiment"]:
+        running = api.get(*path, "experiments")["running"]
     return {
         "status": status,
         "document": document,
@@ -47,6 +49,7 @@ def endpoint(api: Api, name: str, query: Query) -> dict[str, Any]:
         "waits": status.get("waits") or [],
         "coming": status.get("next"),
         "started": run and datetime.fromisoformat(run["started"]),
+        "running": running,
     }
 
 
@@ -114,10 +117,6 @@ def request(api: Api, name: str, prediction: str, *, again: bool) -> dict[str, A
     return {"id": prediction, "found": found[0] if found else None, "replay": replay}
 
 
-TABS = [
-    ("", "Endpoint"), ("quality", "Quality"), ("drift", "Drift"), ("decisions", "Decisions"),
-    ("requests", "Requests"),
-]  # fmt: skip
 VIEWS: dict[str, Callable[[Api, str, Query], Any]] = {
     "": endpoint,
     "quality": quality,

@@ -2,7 +2,10 @@
 
 import io
 import json
+import subprocess
 import sys
+import time
+import webbrowser
 from collections.abc import Callable
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cli import commands, consequences, main, training_data
+from cli import commands, completion, consequences, main, training_data
 from evergreen.aws.s3 import Store
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
@@ -507,3 +510,56 @@ def test_nothing_to_reject_is_said_so(run: Run, champion: Manifest) -> None:
     code, _, said = run("reject", NAME, *WHY)
 
     assert (code, said.strip()) == (1, f"Refused: {NAME}: there is nothing to reject")
+
+
+def test_a_refusal_names_the_command_that_helps(run: Run, champion: Manifest) -> None:
+    assert "`evergreen endpoints` lists them" in run("status", "no-such")[2]
+    assert f"`evergreen versions {NAME}` lists them" in run("explain", NAME, "--version", "x")[2]
+
+
+def test_a_status_is_shown_again_until_it_is_stopped(
+    run: Run, champion: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+
+    assert run("status", NAME, "--watch")[1].count(champion.version) >= 3
+    assert slept == [commands.WATCH_SECONDS] * 3
+
+
+def test_a_shell_completes_commands_and_their_options() -> None:
+    script = completion.script(main.parser())
+
+    found = subprocess.run(
+        ["bash", "-c", f"{script}\nCOMP_WORDS=(evergreen experiment sta)\nCOMP_CWORD=2\n"
+         "_evergreen; echo ${COMPREPLY[@]}\nCOMP_WORDS=(evergreen stat)\nCOMP_CWORD=1\n"
+         "_evergreen; echo ${COMPREPLY[@]}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert found.stdout.split() == ["start", "status"]
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        (["console"], "/"),
+        (["open", NAME], f"/console/{NAME}"),
+        (["open", NAME, "--card"], f"/console/{NAME}/versions/{ONE}"),
+        (["open", NAME, "--report"], f"/console/{NAME}/check"),
+    ],
+)
+def test_a_page_is_opened_in_a_browser(
+    run: Run, champion: Manifest, monkeypatch: pytest.MonkeyPatch, words: list[str], page: str
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+
+    assert run(*words)[0] == 0
+    assert [one.partition("//")[2].partition("/")[2] for one in opened] == [page[1:]]

@@ -6,11 +6,17 @@ Days that are over are kept under evidence/ in the data bucket, as those of pair
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
+from evergreen.aws.s3 import Store
+from evergreen.captures.arrivals import closing
+from evergreen.captures.recorded import Recorded
+from evergreen.captures.records import Capture
 from evergreen.captures.rows import Rows
+from evergreen.captures.search import uncompacted
 from evergreen.contract.moments import days_of, microseconds, midnight
 from evergreen.contract.problem import array
 from evergreen.registry.manifest import Manifest
@@ -50,6 +56,27 @@ def with_arms(sources: Gathering, experiment: Experiment, evidence: Evidence) ->
         treatment=[each.treatment for each in kept],
         keys=(len(first), len(second)),
     )
+
+
+def uncounted(
+    data: Store, endpoint: str, experiment: Experiment, label_days: int, now: datetime
+) -> dict[str, Any]:
+    """Return the requests and rows of each arm on the days whose labels may still come."""
+    days = days_of(experiment.start, now)
+    since = max(
+        [experiment.start, *(closing(day, 0) for day in days if closing(day, label_days) <= now)]
+    )
+    rows = Recorded(data, endpoint).predictions(since, now, where=AS_SERVED, meta=("id", "version"))
+    ids = dict(zip(rows["id"].tolist(), rows["version"].tolist(), strict=True))
+    for capture in uncompacted(data, "captures", now - DAY, now, Capture):
+        served = capture.variant in ("champion", "canary", "ab")  # as in AS_SERVED
+        if served and capture.endpoint == endpoint and capture.time >= since:
+            ids[capture.id] = capture.version
+    found: dict[str, Any] = {"since": since}
+    for arm in ("control", "treatment"):
+        own = [one for one, version in ids.items() if version == getattr(experiment, arm)]
+        found[arm] = {"requests": len(set(map(request_of, own))), "rows": len(own)}
+    return found
 
 
 def _experiment_day(

@@ -17,7 +17,10 @@ from tests.support.seen import HOSTILE, SHOWN, Seen
 DOOR = Door(acts=True, now=NOW, zone=timezone(timedelta(hours=2)))
 CLOSED = Door(acts=False, now=NOW, zone=UTC)
 ONE, TWO = given.version(1), given.version(2)
-KNOWN = ("time", "since", "started", "told", "end", "start", "day", "statuses", "report", "query")
+KNOWN = (
+    *("time", "since", "started", "told", "end", "start", "day"),
+    *("statuses", "report", "query", "action", "ask"),
+)
 
 
 def plain(found: Any) -> Any:
@@ -56,6 +59,7 @@ def endpoint(**more: Any) -> dict[str, Any]:
         "cards": [],
         "status": None,
         "started": None,
+        "running": None,
     } | more
 
 
@@ -83,6 +87,26 @@ ROW: dict[str, Any] = {
     "outcome": "on time",
     "disputed": True,
     "fresh": False,
+}
+EXPERIMENT = {
+    "id": "e1",
+    "control": ONE,
+    "treatment": TWO,
+    "hypothesis": "better",
+    "end": NOW.isoformat(),
+}
+NEW = {"requests": 30, "rows": 60}
+RUNNING = {
+    "standing": {"rows": [0, 0], "labelled": [0, 0]},
+    "uncounted": {"since": NOW.isoformat(), "control": NEW, "treatment": NEW},
+}
+FIELDS = {"generation": "2", "version": TWO, "reason": "because"}
+ACT = {
+    "endpoint": NAME,
+    "action": "approve",
+    "sentence": "It becomes champion.",
+    "fields": FIELDS,
+    "ask": ["reason"],
 }
 ASKED = dict.fromkeys(("id", "day", "days", "version", "label", "only"), "")
 DECISION = plain(given.document(ONE).last)
@@ -139,6 +163,12 @@ VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
             "replay": {"identical": True, "steps": STEPS},
         },
     ),
+    "an experiment": (
+        "endpoint",
+        endpoint(document=document(experiment=EXPERIMENT), running=RUNNING),
+    ),
+    "a question": ("act", ACT | {"sure": False}),
+    "the last question": ("act", ACT | {"sure": True}),
     "unknown request": (
         "request",
         {"endpoint": NAME, "id": ROW["id"], "found": None, "replay": None},
@@ -197,6 +227,12 @@ def test_a_canary_shows_how_far_it_is_and_the_table_of_its_gain() -> None:
     assert html.count("<td>2013-02-0") == len(BY_DAY)
 
 
+def test_an_experiment_shows_what_is_not_counted_yet() -> None:
+    html = render(*VIEWS["an experiment"], "auto", DOOR)
+
+    assert html.count("<td>30 requests, 60 rows</td>") == 2
+
+
 def test_a_time_is_that_of_the_reader_with_utc_on_hover() -> None:
     shown = DOOR.when("2013-02-01T23:30:00Z")
 
@@ -246,7 +282,7 @@ def test_contrast_is_aa_in_the_light_and_in_the_dark() -> None:
             assert (high + 0.05) / (low + 0.05) >= 4.5, name
 
 
-SHELL = {"fragment": "", "title": "x", "endpoint": "", "tab": "", "tabs": [], "stack": "here"}
+SHELL = {"fragment": "", "title": "x", "endpoint": "", "tab": "", "stack": "here"}
 
 
 def _luminance(colour: str) -> float:

@@ -444,6 +444,36 @@ def test_an_experiment_gives_both_arms_their_share_and_shows_how_it_stands(
     assert [name for name, _ in announced()] == ["Experiment Started"]
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+def test_an_experiment_shows_what_its_arms_answered_before_it_is_counted(
+    plane: Plane, candidate: Manifest, registry: Registry, compacted: bool
+) -> None:
+    begin(plane, registry)
+    for number in range(8):
+        body = given.body(given.row(), given.row(), key=f"caller {number}")
+        assert plane.request("POST", f"/endpoints/{NAME}/predict", body, JSON).status == 200
+    if compacted:
+        compact(plane)
+
+    running = get(plane, "experiments").json()["running"]
+
+    new = [running["uncounted"][arm] for arm in ("control", "treatment")]
+    assert running["standing"]["rows"] == [0, 0]
+    assert sum(arm["requests"] for arm in new) == 8
+    assert all(arm["rows"] == 2 * arm["requests"] > 0 for arm in new)
+
+
+def test_an_experiment_keeps_the_reason_beside_its_hypothesis(
+    plane: Plane, candidate: Manifest, registry: Registry
+) -> None:
+    begin(plane, registry, reason="the team agreed")
+
+    found = document(registry)
+    assert found.last.reason == "the team agreed"
+    assert found.experiment
+    assert found.experiment.hypothesis == "two is better"
+
+
 @pytest.mark.parametrize("share", [0, 1, 2, -0.5, "half", None])
 def test_an_experiment_with_an_impossible_share_is_refused(
     plane: Plane, candidate: Manifest, registry: Registry, share: Any

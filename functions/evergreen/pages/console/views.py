@@ -13,14 +13,12 @@ from typing import Any, Literal
 import msgspec
 from markupsafe import Markup
 
-from evergreen.monitoring.report import CheckReport, DayPerformance
+from evergreen.monitoring.report import CheckReport
 from evergreen.pages import charts, performance_sections
 from evergreen.pages.check_report import compared, psi_by_day, since
 from evergreen.pages.html import render as rendered
-from evergreen.pages.html import share
 
 TEMPLATES = Path(__file__).parent / "templates"
-STEPS = (0.05, 0.25, 0.5)  # of the requests, that a canary answers
 IN_PLAY = ("candidate", "shadow", "canary", "ab")
 
 Theme = Literal["auto", "light", "dark"]
@@ -70,44 +68,17 @@ def render(view: str, data: Data, theme: Theme, door: Door) -> Markup:
     return Markup(made)  # noqa: S704 - its template has escaped what it shows
 
 
-def stages(document: Data | None) -> list[str]:
-    """Return in words what goes on beside the champion."""
-    if document is None:
-        return ["nothing has been trained"]
-    found = [f"paused: {document['paused']}"] if document["paused"] else []
-    for version, status in document["statuses"].items():
-        if status == "candidate":
-            found.append(f"candidate {version} waits")
-    if challenger := document["challenger"]:
-        part = f" {challenger['share']:.0%}" if challenger["share"] else ""
-        found.append(f"{challenger['stage']}{part}: {challenger['version']}")
-    if experiment := document["experiment"]:
-        found.append(f"experiment {experiment['id']}")
-    return found
-
-
-def _endpoints(data: Data) -> dict[str, Any]:
-    return {"found": [(one, stages(one.get("document"))) for one in data["endpoints"]]}
-
-
 def _endpoint(data: Data) -> dict[str, Any]:
     document = data["document"]
     evidence = (data["status"] or {}).get("evidence")
     comparison = evidence["comparison"] if evidence else {}
     by_day = comparison.get("by_day") or []
-    challenger = document and document["challenger"]
     statuses = document["statuses"] if document else {}
-    in_play = [version for version, status in statuses.items() if status in IN_PLAY]
     return {
-        "stages": stages(document),
-        "in_play": in_play,
-        "words": [statuses[version] for version in in_play],
-        "comparison": comparison,
-        "steps": [(step, challenger["share"] >= step) for step in STEPS]
-        if challenger and challenger["stage"] == "canary"
-        else [],
-        "gains": charts.gains(by_day, comparison) if by_day else None,
+        "in_play": [version for version, status in statuses.items() if status in IN_PLAY],
         "past": [version for version, status in statuses.items() if status == "retired"],
+        "comparison": comparison,
+        "gains": charts.gains(by_day, comparison) if by_day else None,
     }
 
 
@@ -123,20 +94,7 @@ def _quality(data: Data) -> dict[str, Any]:
     report = _report(data)
     if report is None:
         return {"report": None}
-    days = report.performance.days if report.performance else []
-    return {
-        "report": report,
-        "rows": [_day(day) for day in reversed(days)],
-        "promotions": [d for d in data["decisions"] if d["type"] in ("promoted", "rolled back")],
-        **performance_sections.view(report),
-    }
-
-
-def _day(day: DayPerformance) -> list[str]:
-    known = [day.loss, day.low, day.high]
-    figures = ["–" if each is None else f"{each:.4f}" for each in known]
-    covered = share(day.labelled, day.captured)
-    return [str(day.day), day.version, f"{day.captured:,}", covered, *figures]
+    return {"report": report, **performance_sections.view(report)}
 
 
 def _drift(data: Data) -> dict[str, Any]:
@@ -161,12 +119,8 @@ def _drift(data: Data) -> dict[str, Any]:
     }
 
 
-# What each view shows besides what it is given, which is what the API answers:
-# endpoints: GET /control/endpoints. endpoint: `status` and its document, the newest `check`, and
-# `cards` of the versions in play. quality, drift: GET check, and `decisions`. decisions: a page.
-# requests: GET predictions, and the `asked` form. request: its `found` row, and a `replay` or None.
+# What a view shows besides what it is given.
 VIEWS: dict[str, Callable[[Data], dict[str, Any]]] = {
-    "endpoints": _endpoints,
     "endpoint": _endpoint,
     "quality": _quality,
     "drift": _drift,
