@@ -119,8 +119,8 @@ def _refusal(status: int, text: str, found: Any) -> Exception:
         return UnreachableError(f"the API answers {status}: {said}")
     said = str(error.get("message"))
     for route, command in COMMANDS:
-        said = re.sub(rf"GET {route}(?= )", rf"`evergreen {command}`", said)
-    return RefusedError(status, text, said, str(error.get("code")))
+        said = re.sub(rf"(?<=GET |see ){route}(?= |$)", rf"`evergreen {command}`", said)
+    return RefusedError(status, text, said.replace("GET `", "`"), str(error.get("code")))
 
 
 def api_of(url: str) -> Api:

@@ -73,7 +73,7 @@ def test_a_person_sees_drift_decides_and_finds_a_request(
     browser.click(NAME)
     assert f"candidate {TWO} goes to shadow at the next tick" in browser.text()
     browser.click(TWO)
-    assert "Model card" in browser.run("document.title + document.body.innerText")
+    assert browser.run("document.title").startswith(f"Evergreen: {NAME}")
     browser.open(f"{address}/console/{NAME}")
 
     browser.click("Approve")

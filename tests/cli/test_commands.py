@@ -514,7 +514,7 @@ def test_nothing_to_reject_is_said_so(run: Run, champion: Manifest) -> None:
 
 def test_a_refusal_names_the_command_that_helps(run: Run, champion: Manifest) -> None:
     assert "`evergreen endpoints` lists them" in run("status", "no-such")[2]
-    assert f"`evergreen versions {NAME}` lists them" in run("explain", NAME, "--version", "x")[2]
+    assert f"see `evergreen versions {NAME}`" in run("explain", NAME, "--version", "x")[2]
 
 
 def test_a_status_is_shown_again_until_it_is_stopped(
