@@ -149,7 +149,7 @@ def _by_day(
             where=_ours(followed),
             told="LEFT",
             most=MOST,
-            meta=("id", "time", "version", "score", "scores"),
+            meta=("id", "time", "version", "score", "scores", "raw"),
             plain=followed.slices,
         )
         of_day = found["time"] // microseconds(EPOCH + DAY)
@@ -208,11 +208,12 @@ def _summary(
     seen = performance.Rows(
         scores=problem.recorded(known["score"].tolist(), known["scores"].tolist()),
         labels=array(problem.kind, known["outcome"].tolist()),
-        captured=np.sort(rows["score"]),
+        captured=np.sort(rows.raw),
         slices={
             name: np.array([str(value)[:KEPT_TEXT] for value in values.tolist()], dtype=object)
             for name, values in known.plain.items()
         },
+        raw=known.raw if problem.kind == "binary" else None,
     )
     closed = closes + ARRIVAL <= end
     return performance.summarize(day, version, problem, seen, expected=expected, closed=closed)

@@ -359,3 +359,15 @@ def test_a_label_of_another_kind_is_counted_as_that(memory: Memory) -> None:
 
     assert found.days[0].labelled == 1
     assert found.labels == {"joined": 1, "of another kind": 1}
+
+
+def test_what_was_answered_and_what_the_model_gave_are_both_judged(memory: Memory) -> None:
+    predicted(memory, 1, 2, score=0.5, raw=0.8, recalibration="2013-02-01")
+    labelled(memory, 1, 2)
+
+    (day,) = look(memory, CLOSED).days
+
+    assert day.loss == pytest.approx(np.log(2))
+    assert day.raw == pytest.approx(-np.log(0.8))
+    assert day.tally
+    assert day.tally.logit == pytest.approx([np.log(4)], abs=1e-5)
