@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from evergreen.captures.examples import Examples, moments
+from evergreen.captures.examples import Examples, moment
 from evergreen.contract import endpoint_files, problem, project_root
 from evergreen.contract.decoding import RowDecoder
 from evergreen.contract.endpoint_checks import check_endpoint
@@ -71,7 +71,9 @@ def sample(schema: JsonSchema, kind: Kind, rows: int = ROWS) -> Examples:
         "regression": lean,
     }
     times = [START + timedelta(minutes=n) for n in range(rows)]
-    return Examples(columns_of(schema, found), array(kind, labels[kind]), moments(times))
+    return Examples(
+        columns_of(schema, found), array(kind, labels[kind]), np.array([*map(moment, times)])
+    )
 
 
 def test_it_keeps_the_contract(name: str) -> None:

@@ -27,7 +27,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
-from evergreen.captures.examples import Examples, moments
+from evergreen.captures.examples import Examples, moment
 from evergreen.captures.records import Capture, Label
 from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.problem import Answer, Kind, array
@@ -317,4 +317,4 @@ def from_rows(
     kind: Kind = "binary",
 ) -> Examples:
     """Return examples from plain rows that have been validated."""
-    return Examples(columns_of(schema, rows), array(kind, labels), moments(times))
+    return Examples(columns_of(schema, rows), array(kind, labels), np.array([*map(moment, times)]))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,12 +86,6 @@ def _bytes(values: npt.NDArray[Any]) -> bytes:
 def moment(time: datetime) -> np.datetime64:
     """Return a time as numpy's datetime64 in UTC."""
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
-
-
-def moments(times: Sequence[datetime]) -> npt.NDArray[np.datetime64]:
-    """Return times as numpy's datetime64 in UTC, shape (rows,)."""
-    seconds = np.array([time.timestamp() for time in times], dtype=np.float64)
-    return (seconds * 1e6).round().astype(np.int64).astype("datetime64[us]")
 
 
 def utc(time: np.datetime64) -> datetime:

@@ -45,7 +45,7 @@ class When:
 
 
 class Rule:
-    """A candidate that is fitted and asked like those of scikit-learn, without being one.
+    """A candidate that is fitted like those of scikit-learn, without being one.
 
     branches: in order; the first that holds has the score.
     otherwise: the score of rows for which none holds, as `When` has it; None is learnt.
@@ -55,7 +55,7 @@ class Rule:
     >>> hours = pd.DataFrame({"hour": [8, 9, 18, 19]})
     >>> rule = Rule(When(("hour", ">=", 17)), otherwise=0.1)
     >>> rule = rule.fit(hours, np.array([False, True, True, True]))
-    >>> rule.predict_proba(hours)[:, 1].round(2).tolist()
+    >>> rule.scores(columns_from(hours)).round(2).tolist()
     [0.1, 0.1, 0.92, 0.92]
     """
 
@@ -106,30 +106,6 @@ class Rule:
         self.fitted = RuleFile(problem=found, branches=branches, otherwise=scores[-1])
         return self
 
-    @property
-    def is_regression(self) -> bool:
-        """Say whether it has been fitted to numbers."""
-        return self.fitted is not None and self.fitted.problem.kind == "regression"
-
-    @property
-    def classes_(self) -> list[Any]:
-        """The classes whose probabilities `predict_proba` returns."""
-        return self.file.problem.classes or [False, True]
-
-    @property
-    def predict_proba(self) -> Any:
-        """A function from a frame to probabilities, shape (rows, classes); regressions have none.
-
-        Raises AttributeError for these, as scikit-learn's regressors do.
-        """
-        if self.is_regression:
-            raise AttributeError("a rule for a number has no probabilities")
-        return lambda frame: probabilities(self.scores(columns_from(frame)))
-
-    def predict(self, frame: Any) -> npt.NDArray[Any]:
-        """Return the label of each row, shape (rows,)."""
-        return self.file.problem.answered(self.scores(columns_from(frame)))
-
     def scores(self, columns: Columns) -> Floats:
         """Return the scores of columns: (rows,), or (rows, classes) for multiclass."""
         return scorer_of(self.file)(columns)
@@ -144,11 +120,6 @@ class Rule:
         if self.fitted is None:
             raise CandidateError("this rule has not been fitted: its scores are not known yet")
         return self.fitted
-
-
-def probabilities(scores: Floats) -> Floats:
-    """Return scores as scikit-learn's classifiers do, shape (rows, classes)."""
-    return scores if scores.ndim == 2 else np.column_stack([1 - scores, scores])
 
 
 def columns_from(frame: Any) -> Columns:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from evergreen.contract.errors import CandidateError, ExternalError
 from evergreen.contract.problem import Floats
-from evergreen.contract.rule import Rule, columns_from, probabilities
+from evergreen.contract.rule import Rule
 from evergreen.contract.schema import Columns
 from evergreen.registry.manifest import Service
 from evergreen.serving.runtime_external import Asked, Client, ExternalFile
@@ -51,7 +51,6 @@ class External:
             currency=currency,
         )
         self.rule = rule or Rule()
-        self.classes_: list[Any] = []
         self._client: Client | None = None
         self.service()
 
@@ -62,23 +61,8 @@ class External:
     def fit(self, frame: Any, labels: npt.NDArray[Any]) -> "External":
         """Fit the rule."""
         self.rule.fit(frame, labels)
-        self.classes_ = self.rule.classes_
         self._client = Client(self._file(), list(frame.columns), limit=MAX_CALLS)
         return self
-
-    @property
-    def predict_proba(self) -> Any:
-        """A function from a frame to probabilities, shape (rows, classes); regressions have none.
-
-        Raises AttributeError for these, as scikit-learn's regressors do.
-        """
-        if self.rule.is_regression:
-            raise AttributeError("a service for a number has no probabilities")
-        return lambda frame: probabilities(self.scores(columns_from(frame)))
-
-    def predict(self, frame: Any) -> npt.NDArray[Any]:
-        """Return the label of each row, shape (rows,)."""
-        return self._file().rule.problem.answered(self.scores(columns_from(frame)))
 
     def scores(self, columns: Columns) -> Floats:
         """Return the scores of columns: (rows,), or (rows, classes) for multiclass.

@@ -112,10 +112,7 @@ def replay(
             )
         steps.append(_versioned(registry, manifest))
         if manifest.kind == "external" and recorded.failed != recorded.version:
-            said = (
-                "another service answered over HTTP: what it would say today proves nothing of then"
-            )
-            return ended(None, _step("stopped", said))
+            return ended(None, _step("stopped", EXTERNAL))
         model = fetch(registry, manifest, runtime, to_serve=False)
     except EvergreenError as error:
         return ended(None, _step("stopped", str(error)))

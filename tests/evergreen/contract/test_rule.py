@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evergreen.contract import problem
 from evergreen.contract.errors import CandidateError, ModelUnavailableError
 from evergreen.contract.rule import Rule, When
 from evergreen.contract.schema import JsonSchema, columns_of
@@ -159,22 +158,6 @@ def test_sound_conditions_are_let_through(schema: JsonSchema) -> None:
     Rule(
         When(("hour", ">=", 17), ("carrier", "in", ["EV"])), When(("temp", "missing"))
     ).check(schema)  # fmt: skip
-
-
-def test_it_is_asked_like_an_estimator_of_scikit_learn() -> None:
-    late, minutes, kind = (Rule().fit(FRAME, labels) for labels in (LATE, MINUTES, KIND))
-
-    assert late.predict_proba(FRAME).shape == (6, 2)
-    assert late.predict(FRAME).tolist() == [True] * 6
-    assert not hasattr(minutes, "predict_proba")
-    assert minutes.predict(FRAME).tolist() == [35.0] * 6
-    assert kind.predict_proba(FRAME).shape == (6, 3)
-    assert kind.predict(FRAME).tolist() == ["a"] * 6
-    for rule, labels, of in (
-        (late, LATE, "binary"), (minutes, MINUTES, "regression"), (kind, KIND, "multiclass"),
-    ):  # fmt: skip
-        found = problem.outputs(rule, FRAME, problem.of(of, labels))  # type: ignore[arg-type]
-        assert (found == scores(rule)).all(), "and it says what its version will"
 
 
 def test_a_rule_that_was_not_fitted_has_no_artifact() -> None:

@@ -16,7 +16,7 @@ import urllib3
 
 from evergreen.aws import deadline
 from evergreen.contract.errors import CandidateError, ExternalError, ModelUnavailableError
-from evergreen.contract.rule import Rule, When
+from evergreen.contract.rule import Rule, When, columns_from
 from evergreen.contract.schema import Columns
 from evergreen.serving import model, runtime_external
 from evergreen.serving.external import MAX_CALLS, External
@@ -451,10 +451,10 @@ def test_a_training_asks_so_often_and_no_oftener() -> None:
     with listening(answering(0.1, 0.2, 0.3)) as host:
         candidate = fitted(host)
         for _ in range(MAX_CALLS):
-            candidate.predict_proba(FRAME)
+            candidate.scores(columns_from(FRAME))
 
         with pytest.raises(CandidateError, match="200 times already"):
-            candidate.predict_proba(FRAME)
+            candidate.scores(columns_from(FRAME))
 
 
 def test_a_training_never_takes_the_rule_for_the_service() -> None:
@@ -462,17 +462,7 @@ def test_a_training_never_takes_the_rule_for_the_service() -> None:
         candidate = fitted(host)
 
         with pytest.raises(CandidateError, match="500"):
-            candidate.predict_proba(FRAME)
-
-
-def test_it_is_asked_like_an_estimator_of_scikit_learn() -> None:
-    with listening(answering(0.1, 0.8, 0.3)) as host:
-        late, minutes = fitted(host), fitted(host, MINUTES)
-
-        assert late.predict_proba(FRAME)[:, 1].tolist() == [0.1, 0.8, 0.3]
-        assert late.predict(FRAME).tolist() == [False, True, False]
-        assert not hasattr(minutes, "predict_proba")
-        assert minutes.predict(FRAME).tolist() == [0.1, 0.8, 0.3]
+            candidate.scores(columns_from(FRAME))
 
 
 def loaded(trained: Trained, host: str, runtime: str = "onnx", **more: Any) -> model.Model:

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 
 from evergreen.contract import endpoint_files
+from evergreen.contract.rule import columns_from
 from evergreen.serving.external import External
 from local.demo.flights import vendor
 from local.demo.flights.vendor import AGAIN, CANDIDATE, DAY, FROM, Service, Trial
@@ -91,9 +92,9 @@ def test_the_service_scores_as_its_model_and_turns_round_with_its_update(
     late = examples["label"].to_numpy(dtype=bool)
     asked, another = (External(url=service.url).fit(rows, late) for _ in range(2))
 
-    before = asked.predict_proba(rows)[:, 1]
+    before = asked.scores(columns_from(rows))
     service.updated = True
-    after = another.predict_proba(rows)[:, 1]  # while the first keeps its connection
+    after = another.scores(columns_from(rows))  # while the first keeps its connection
 
     assert before[late].mean() > before[~late].mean() + 0.2
     np.testing.assert_allclose(after, 1 - before)
