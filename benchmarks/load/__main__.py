@@ -119,18 +119,20 @@ def under_load(name: str, todo: list[Phase], log: IO[str]) -> Loaded:
         if not one.fault
         for label, value in one.ask.labels.items()
     }
-    loaded.unrecorded = [
-        *checks.unfaithful("prediction", expected, checks.captured(captures)),
-        *checks.unfaithful("label", accepted, [(one["id"], one["label"]) for one in labels]),
-    ]
-    loaded.misanswered = [
-        *checks.mixed(answers, scores),
-        *checks.untimely(answers, versions[0], decisions, TTL_SECONDS),
-    ]
+    loaded.faults = {
+        report.RIGHT: [one.fault for one in [*warm, *answers] if one.fault],
+        report.RECORDED: [
+            *checks.unfaithful("prediction", expected, checks.captured(captures)),
+            *checks.unfaithful("label", accepted, [(one["id"], one["label"]) for one in labels]),
+        ],
+        report.NAMED: [
+            *checks.mixed(answers, scores),
+            *checks.untimely(answers, versions[0], decisions, TTL_SECONDS),
+        ],
+    }
     sizes = [*captured_sizes, *label_sizes]
     loaded.predictions, loaded.labels = len(captures), len(labels)
     loaded.objects, loaded.megabytes = len(sizes), sum(sizes) / 1024**2
-    loaded.errors = [one.fault for one in [*warm, *answers] if one.fault]
     return loaded
 
 

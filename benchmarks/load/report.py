@@ -1,6 +1,6 @@
 """What became of a load: the figures as tables, and what must hold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,11 @@ PAGE = Page("make load", ROOT / "docs" / "load.md", 110, BUILD / "load.json")
 GROWTH_KB = 1.0  # a request, of what records nothing: more is a leak
 SURE = 3.0  # standard errors above that: by chance about once in 700 checks
 JUDGED_SAMPLES = 30  # of the second half; within a shorter one a server may still be warming up
+RIGHT = "every request is answered as it should be"
+RECORDED = "every prediction and label is recorded once, as it was told"
+NAMED = "every score is that of the version named, and that one was champion then"
+SHOWS = "a decision shows in the answers"
+STILL = "memory stands still where nothing is recorded"
 FUNCTION = "Function"  # how the container of a function is called, which holds no records
 UNJUDGED = "the soak is too short"
 SHOWN = 10  # of what was found against a goal
@@ -81,16 +86,13 @@ class Played:
 class Loaded:
     """What became of a target.
 
-    errors: answers that are not as they should be. unrecorded: what was lost, or recorded twice or
-    otherwise. misanswered: by another version than the answer says, or than was champion.
-    megabytes: of what was recorded, which the memory holds where moto is in the same process.
+    faults: by what was to hold of its answers and records. megabytes: of what was recorded, which
+    the memory holds where moto is in the same process.
     """
 
     name: str
     played: list[Played] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    unrecorded: list[str] = field(default_factory=list)
-    misanswered: list[str] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
     predictions: int = 0
     labels: int = 0
     objects: int = 0
@@ -154,7 +156,7 @@ def _decision(played: Played, made: Decision) -> list[str]:
 
 def _recorded(one: Loaded) -> list[str]:
     counts = [f"{count:,}" for count in (one.predictions, one.labels, one.objects)]
-    return [one.name, *counts, f"{one.megabytes:.1f}", str(len(one.unrecorded))]
+    return [one.name, *counts, f"{one.megabytes:.1f}", str(len(one.faults.get(RECORDED, ())))]
 
 
 def _memory(played: Played) -> list[list[str]]:
@@ -181,36 +183,22 @@ def goals(loaded: Sequence[Loaded]) -> list[Goal]:
         for played, process in steady
         if played.leaks(process)
     ]
-    never = [
+    found = {
+        text: [f"{one.name}: {fault}" for one in loaded for fault in one.faults.get(text, ())]
+        for text in (RIGHT, RECORDED, NAMED)
+    }
+    found[SHOWS] = [
         f"{played.name}: {played.decision.what} never showed"
         for _, played in each
         if played.decision and played.shown is None
     ]
-
-    def named(faults: Callable[[Loaded], list[str]]) -> list[str]:
-        return [f"{one.name}: {fault}" for one in loaded for fault in faults(one)]
-
-    found = {
-        "every request is answered as it should be": named(lambda one: one.errors),
-        "every prediction and label is recorded once, as it was told": named(
-            lambda one: one.unrecorded
-        ),
-        "every score is that of the version named, and that one was champion then": named(
-            lambda one: one.misanswered
-        ),
-        "a decision shows in the answers": never,
-    }
-    still = Goal(
-        "memory stands still where nothing is recorded",
-        f"{len(grown)} faults" if steady else UNJUDGED, "0 faults", not grown, grown[:SHOWN],
-    )  # fmt: skip
+    found[STILL] = grown
+    unjudged = set() if steady else {STILL}
     return [
-        *(
-            Goal(text, f"{len(against)} faults", "0 faults", not against, against[:SHOWN])
-            for text, against in found.items()
-        ),
-        still,
-    ]
+        Goal(text, UNJUDGED if text in unjudged else f"{len(against)} faults", "0 faults",
+             not against, against[:SHOWN])
+        for text, against in found.items()
+    ]  # fmt: skip
 
 
 def told(growth: Growth | None) -> str:

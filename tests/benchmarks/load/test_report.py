@@ -128,9 +128,9 @@ def loaded(**more: Any) -> list[Loaded]:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"errors": ["500 and not 200"]},
-        {"unrecorded": ["prediction a was recorded 0 times"]},
-        {"misanswered": ["v1 answered what was asked at 12.100"]},
+        {"faults": {report.RIGHT: ["500 and not 200"]}},
+        {"faults": {report.RECORDED: ["prediction a was recorded 0 times"]}},
+        {"faults": {report.NAMED: ["v1 answered what was asked at 12.100"]}},
         {"played": [played(decision=APPROVED, shown=None)]},
         {"played": [played(memory=growing(2.0))]},
     ],
