@@ -45,8 +45,9 @@ def losses(summary: "Summary") -> dict[str, Any]:
     shown = [loss for line in values.values() for loss in line]
     y = numbers(ticks(min(shown), max(shown)), 330, 12)
     lines, at = [], -float(LABEL)
+    middles = [x.at(ordinal) for ordinal in _middles(summary)]
     for name, line in sorted(values.items(), key=lambda item: -item[1][-1]):  # as they end
-        points = list(zip(_middles(summary, x), map(y.at, line), strict=True))
+        points = list(zip(middles, map(y.at, line), strict=True))
         at = max(points[-1][1], at + LABEL)
         lines.append((points, at, *SERIES[name], name == str(summary.top)))
     changes = [
@@ -89,14 +90,10 @@ def _days(summary: "Summary") -> Scale:
     latest = max([last, *(event.time.toordinal() for event in summary.events)])
     some = slice(None, None, -(-len(summary.periods) // NAMES))
     names = [summary.name(period.start, short=True) for period in summary.periods]
-    plain = Scale(first, latest + 1, *WIDE, {})
-    return plain._replace(names=dict(list(zip(_ordinals(summary), names, strict=True))[some]))
+    named = dict(zip(_middles(summary)[some], names[some], strict=True))
+    return Scale(first, latest + 1, *WIDE, named)
 
 
-def _ordinals(summary: "Summary") -> list[float]:
-    """Return the middle of each period."""
+def _middles(summary: "Summary") -> list[float]:
+    """Return the middle of each period, by ordinal."""
     return [(low.toordinal() + high.toordinal()) / 2 for low, high in pairwise(summary.edges)]
-
-
-def _middles(summary: "Summary", x: Scale) -> list[float]:
-    return [x.at(ordinal) for ordinal in _ordinals(summary)]
