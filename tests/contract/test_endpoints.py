@@ -94,6 +94,13 @@ def test_what_its_schema_allows_a_request_may_send(name: str) -> None:
     assert decoded.instances == rows
 
 
+def answers(fitted: Any, examples: Examples, found: problem.Problem) -> problem.Floats:
+    """Return the scores of a fitted candidate."""
+    if isinstance(fitted, Rule):
+        return fitted.scores(examples.columns)
+    return problem.outputs(fitted, examples.frame(), found)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> None:
     endpoint = endpoint_files.load(name)
@@ -114,7 +121,7 @@ def test_each_of_its_candidates_fits_and_has_a_twin_that_agrees(name: str) -> No
             score = runtime_onnx.scorer(export.convert(pipeline, schema, inputs), inputs)
         scores = score(others.columns)
 
-        expected = problem.outputs(pipeline, others.frame(), found)
+        expected = answers(pipeline, others, found)
         assert np.abs(scores - expected).max() < 1e-5, candidate
         assert isinstance(pipeline, Rule) or scores.std() > 0, candidate
 
@@ -129,5 +136,5 @@ def test_the_same_seed_makes_candidates_that_score_the_same(name: str) -> None:
             endpoint.candidates(7)[candidate].fit(examples.frame(), examples.labels)
             for _ in range(2)
         ]
-        first, second = (problem.outputs(each, examples.frame(), found) for each in fitted)
+        first, second = (answers(each, examples, found) for each in fitted)
         assert (first == second).all(), candidate
