@@ -113,7 +113,7 @@ def run(
         asked = [(level, options, life, build / f"level-{level}", told) for level in levels]
         played = {each[0]: pool.submit(_play, *each) for each in sorted(asked, reverse=True)}
         try:
-            while not told.empty() or not all(each.done() for each in played.values()):
+            while not all(each.done() for each in played.values()) or not told.empty():
                 with suppress(Empty):
                     tell(*told.get(timeout=1))
                 for level, each in played.items():

@@ -1,7 +1,6 @@
 """The words of the demo's report about decisions: who decided what, when, and on which figures."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.registry.state import Decision
@@ -17,20 +16,6 @@ def name_of(decision: Decision) -> str:
     """Return what was decided, and the share of the requests that it was about."""
     share = decision.figures.get("share")
     return f"{decision.type} {share:.0%}" if isinstance(share, float) else decision.type
-
-
-def when(time: datetime) -> str:
-    """Return a time as tables show it."""
-    return f"{time:%d %b %H:%M}"
-
-
-def number_of(version: str) -> str:
-    """Return the part of a version's id by which it is told from the others.
-
-    >>> number_of("20130301T060000Z-e7a8b274")
-    'e7a8b274'
-    """
-    return version.rpartition("-")[2]
 
 
 def by(who: str) -> str:
