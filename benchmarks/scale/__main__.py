@@ -1,11 +1,13 @@
 """Measure what one function carries: how long each piece of work takes it, and how much memory."""
 
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 
 from benchmarks import shown
 from benchmarks.installed import BUILD
-from benchmarks.scale.stage import FOLDER, START, Spent, deliver, elsewhere
+from benchmarks.scale.stage import FOLDER, START, deliver
+from benchmarks.scale.work import checked, compacted, counted, elsewhere, joined, ticked
 from benchmarks.shown import Goal, Page, Part, conditions, told
 from local.template import ROOT
 
@@ -33,34 +35,29 @@ def bench(million: int) -> list[Part]:
 def _part(million: int) -> Part:
     rows, goals = [], []
 
-    def measured(text: str, spent: Spent, seconds: float, peak_mb: float) -> None:
-        rows.append(
-            [text, spent.said, f"{spent.processor:.1f} s", f"{spent.seconds:.1f} s",
-             f"{spent.peak_mb:,.0f} MB"]
-        )  # fmt: skip
-        took = f"{spent.processor:.1f} s"
-        goals.append(Goal(f"{text}, processor", took, f"≤ {seconds} s", spent.processor <= seconds))
-        most = f"{spent.peak_mb:,.0f} MB"
-        goals.append(
-            Goal(f"{text}, memory", most, f"≤ {peak_mb:,.0f} MB", spent.peak_mb <= peak_mb)
-        )
-
-    def work(text: str, what: str, argument: str, seconds: float, peak_mb: float) -> None:
-        measured(text, told(text, lambda: elsewhere(what, argument)), seconds, peak_mb)
+    def work(
+        text: str, what: Callable[[int], str], argument: int, seconds: float, peak_mb: float
+    ) -> None:
+        spent = told(text, lambda: elsewhere(what, argument))
+        took, most = f"{spent.processor:.1f} s", f"{spent.peak_mb:,.0f} MB"
+        rows.append([text, spent.said, took, f"{spent.seconds:.1f} s", most])
+        soon, small = spent.processor <= seconds, spent.peak_mb <= peak_mb
+        goals.append(Goal(f"{text}, processor", took, f"≤ {seconds} s", soon))
+        goals.append(Goal(f"{text}, memory", most, f"≤ {peak_mb:,.0f} MB", small))
 
     _fresh(million, HOUR)
-    work("compact 1M captures of an hour, and their labels", "compacted", "26", 28, 1_100)
+    work("compact 1M captures of an hour, and their labels", compacted, 26, 28, 1_100)
     _fresh(4 * million, HOUR)
-    work("compact 4M captures of an hour, and their labels", "compacted", "26", 112, 1_300)
-    work("count 4M rows of an hour", "counted", "1", 3, 300)
-    work("join 4M rows with their labels", "joined", "2", 8, 1_500)
+    work("compact 4M captures of an hour, and their labels", compacted, 26, 112, 1_300)
+    work("count 4M rows of an hour", counted, 1, 3, 300)
+    work("join 4M rows with their labels", joined, 2, 8, 1_500)
     _fresh(million, DAY)
-    elsewhere("compacted", "49")
-    work("a tick that compares 1M rows of a day", "ticked", "3", 10, 1_000)
+    elsewhere(compacted, 49)
+    work("a tick that compares 1M rows of a day", ticked, 3, 10, 1_000)
     _fresh(million // 50, HOUR, days=30)
-    elsewhere("compacted", str(32 * 24))
-    elsewhere("counted", str(30 * 24))
-    work("a check of 30 days that have been counted", "checked", "30", 0.2, 500)
+    elsewhere(compacted, 32 * 24)
+    elsewhere(counted, 30 * 24)
+    work("a check of 30 days that have been counted", checked, 30, 0.2, 500)
     heads = ["", "what", "processor", "time", "peak memory"]
     return Part([("One function", "From files on a local disk, on two cores.", heads, rows)], goals)
 

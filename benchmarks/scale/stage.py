@@ -1,14 +1,7 @@
-"""A stage: a bucket as a folder, captures and labels in it, and work on them elsewhere.
-
-Each piece of work has its own process, so that its peak of memory is its own.
-"""
+"""A stage: a bucket as a folder, and captures and labels in it."""
 
 import gzip
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,25 +126,9 @@ def manifest(version: str = VERSION) -> Manifest:
         schema=SCHEMA,
         hidden=frozenset(),
         created=START,
+        lineage=SimpleNamespace(data_end=START - timedelta(days=1)),
         problem=Problem(),
         reference=reference_profile.profile(examples, SCHEMA),
         expected=Expected(bounded=0.2, upper=0.2, similarity=0.0, calibration=[], scores=scores),
     )
     return cast(Manifest, found)
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a piece of work took: seconds, of them the processor's, and its peak of memory."""
-
-    seconds: float
-    processor: float
-    peak_mb: float
-    said: str
-
-
-def elsewhere(*what: str) -> Spent:
-    """Do a piece of work of benchmarks.scale.work in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.scale.work", *what]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Spent(**json.loads(done.stdout))

@@ -1,9 +1,10 @@
-"""The pieces of work that are measured, each by its name and argument."""
+"""The pieces of work that are measured, each in a process of its own."""
 
-import json
-import sys
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
@@ -28,27 +29,27 @@ from evergreen.serving.model import Model
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def compacted(hours: str) -> str:
+def compacted(hours: int) -> str:
     """Make parts of what arrived in so many hours."""
-    found = compact(store(), lambda *_: SCHEMA, START + int(hours) * HOUR)
+    found = compact(store(), lambda *_: SCHEMA, START + hours * HOUR)
     return f"{found['bench']:,} records"
 
 
-def counted(hours: str) -> str:
+def counted(hours: int) -> str:
     """Count so many hours in the champion's bins."""
-    hour = window(_hours().between(START, START + int(hours) * HOUR))
+    hour = window(_hours().between(START, START + hours * HOUR))
     return f"{hour.rows:,} rows"
 
 
-def joined(end: str) -> str:
+def joined(end: int) -> str:
     """Join the open days with their labels, as a daily check does."""
-    found = follow(Recorded(store(), "bench"), _followed(), START + int(end) * DAY, None)
+    found = follow(Recorded(store(), "bench"), _followed(), START + end * DAY, None)
     return f"{sum(day.labelled for day in found.days):,} labelled rows"
 
 
-def checked(days: str) -> str:
+def checked(days: int) -> str:
     """Check days whose hours have been counted."""
-    start, end = START, START + int(days) * DAY
+    start, end = START, START + days * DAY
     read = _hours().between(start, end)
     total = window(read)
     found = assessment.assess(
@@ -63,11 +64,11 @@ def checked(days: str) -> str:
     return f"{len(read)} hours of {found.rows:,} rows"
 
 
-def ticked(days: str) -> str:
+def ticked(days: int) -> str:
     """Compare two versions on the days that have closed, as a tick of the rollout does."""
     champion, other = (Model(manifest(name), _scores) for name in (VERSION, OTHER))
     document = cast(Document, SimpleNamespace(endpoint="bench"))
-    at, policy = START + int(days) * DAY, Policy(label_days=1)
+    at, policy = START + days * DAY, Policy(label_days=1)
     sources = Gathering(store(), document, policy, lambda _: champion, at)
     found = paired(sources, champion, other, START.date())
     return f"{sum(day.rows for day in found):,} rows scored twice"
@@ -88,20 +89,24 @@ def _hours() -> Hours:
     return Hours(Recorded(store(), "bench"), manifest(), [VERSION])
 
 
-def main() -> None:
-    """Do a piece of work, and print what it took."""
-    name, argument = sys.argv[1:]
-    work: Callable[[str], str] = globals()[name]
+@dataclass(frozen=True)
+class Spent:
+    """What a piece of work took: seconds, of them the processor's, and its peak of memory."""
+
+    seconds: float
+    processor: float
+    peak_mb: float
+    said: str
+
+
+def elsewhere(work: Callable[[int], str], argument: int) -> Spent:
+    """Do a piece of work in a process of its own, so that its peak of memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, work, argument).result()
+
+
+def _measured(work: Callable[[int], str], argument: int) -> Spent:
     began, busy = time.perf_counter(), time.process_time()
     said = work(argument)
-    spent = {
-        "seconds": time.perf_counter() - began,
-        "processor": time.process_time() - busy,
-        "peak_mb": shown.status_mb("self", "VmHWM"),
-        "said": said,
-    }
-    print(json.dumps(spent))
-
-
-if __name__ == "__main__":
-    main()
+    spent = time.perf_counter() - began, time.process_time() - busy
+    return Spent(*spent, shown.status_mb("self", "VmHWM"), said)
