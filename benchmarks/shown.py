@@ -8,6 +8,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,10 +144,11 @@ def machine() -> dict[str, Any]:
 
 def status_mb(pid: int | str, field: str) -> float:
     """Return a process's memory by Linux: VmRSS, what it has now, or VmHWM, the most it had."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    return 0.0  # it ends just now
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) / 1024
+    return 0.0  # it has ended
 
 
 def conditions(spent: Spent, before: str = "", after: str = "") -> str:

@@ -64,14 +64,7 @@ def served(log: IO[str], kept: Path, level: str = "3") -> Iterator[Target]:
 
 def rss_mb(pid: int) -> float:
     """Return the resident memory of a process and all below it; those that have ended have none."""
-    return sum(_rss_mb(one) for one in [pid, *descendants(pid)])
-
-
-def _rss_mb(pid: int) -> float:
-    try:
-        return status_mb(pid, "VmRSS")
-    except FileNotFoundError:
-        return 0.0
+    return sum(status_mb(one, "VmRSS") for one in [pid, *descendants(pid)])
 
 
 @contextmanager
@@ -99,7 +92,8 @@ def sam_local(log: IO[str], kept: Path) -> Iterator[Target]:
 
 def _containers_mb(client: Any, others: Iterable[str]) -> dict[str, float]:
     """Return the memory of sam, and of our containers without what the kernel may take back."""
-    found = {"sam": sum(map(_rss_mb, descendants(os.getpid())))}
+    below = descendants(os.getpid())
+    found = {"sam": sum(status_mb(one, "VmRSS") for one in below)}
     for one in client.containers.list(filters=CONTAINERS):
         if one.id not in others:
             stats = client.api.stats(one.id, stream=False, one_shot=True)["memory_stats"]
