@@ -32,7 +32,7 @@ from cli.api import api_of
 from evergreen.captures.examples import utc
 from evergreen.contract import endpoint_files
 from evergreen.training.tables import table
-from local import command_line, sam_local, template
+from local import command_line, docs_page, sam_local, template
 from local.console.door import Console as Pages
 from local.demo import life
 from local.demo.by_hand import ByHand
@@ -241,7 +241,10 @@ def handler_of(
             else:
                 body = self.rfile.read(size) if size else None
                 headers = joined(self.headers.items())
-                if life and self.path.startswith("/local/"):
+                shown = docs_page.page(self.path) if life and self.command == "GET" else None
+                if shown:
+                    found = shown
+                elif life and self.path.startswith("/local/"):
                     found = life.answer(self.command, self.path, headers, body)
                 elif console and console.has(self.path):
                     found = console.answer(self.command, self.path, headers, body)

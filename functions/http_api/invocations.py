@@ -19,7 +19,7 @@ from evergreen.contract.schema import JsonSchema
 from evergreen.serving.model_cache import Serving
 from http_api import tables
 from http_api.dispatch import Answer, Request, answer
-from http_api.tables import refused
+from http_api.tables import Value, refused
 
 Row = dict[str, Any]
 
@@ -32,8 +32,8 @@ class Split(msgspec.Struct, frozen=True):
     """A table as pandas writes it with orient="split"."""
 
     columns: list[str]
-    data: list[list[Any]]
-    index: list[Any] | None = None
+    data: list[list[Value]]
+    index: list[Value] | None = None
 
 
 class Invocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,8 +41,8 @@ class Invocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     dataframe_split: Split | None = None
     dataframe_records: list[Row] | None = None
-    instances: list[Row | list[Any]] | None = None
-    inputs: dict[str, list[Any]] | list[Row | list[Any]] | None = None
+    instances: list[Row | list[Value]] | None = None
+    inputs: dict[str, list[Value]] | list[Row | list[Value]] | None = None
     params: Row | None = None
 
 

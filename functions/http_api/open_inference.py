@@ -22,7 +22,7 @@ from evergreen.serving import scoring
 from evergreen.serving.model_cache import Served, Serving
 from http_api import tables
 from http_api.dispatch import Answer, Request, answer
-from http_api.tables import refused
+from http_api.tables import Value, refused
 
 Answered = Callable[[Request, Callable[[], bytes]], dict[str, Any]]  # predict.answered
 
@@ -49,14 +49,13 @@ class InputTensor(msgspec.Struct, frozen=True):
     shape: Annotated[list[int], msgspec.Meta(min_length=1, max_length=2)]
     datatype: Datatype
     parameters: Parameters = None
-    data: list[Any] | None = None
+    data: list[Value | list[Value]] | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """A tensor that is to be answered."""
 
     name: str
-    parameters: Parameters = None
 
 
 class InferRequest(msgspec.Struct, frozen=True):
@@ -74,7 +73,15 @@ class OutputTensor(msgspec.Struct, frozen=True):
     name: str
     datatype: str
     shape: list[int]
-    data: list[Any]
+    data: list[bool | float | str]
+
+
+class TensorMetadata(msgspec.Struct, frozen=True):
+    """A tensor that a model takes or answers; -1 is the number of rows."""
+
+    name: str
+    datatype: str
+    shape: list[int]
 
 
 def server(*_: object) -> Answer:
@@ -116,12 +123,12 @@ def model(request: Request, serving: Serving, _: Answered) -> Answer:
             "versions": sorted(live),
             "platform": f"evergreen_{manifest.kind}",
             "inputs": [
-                {"name": name, "datatype": DATATYPES[tables.kind_of(spec)], "shape": [-1]}
+                TensorMetadata(name, DATATYPES[tables.kind_of(spec)], [-1])
                 for name, spec in served.decoder.schema["properties"].items()
             ],
             "outputs": [
-                {"name": name, "datatype": datatype, "shape": shape}
-                for name, (datatype, shape) in (outputs | (several if classes else {})).items()
+                TensorMetadata(name, *form)
+                for name, form in (outputs | (several if classes else {})).items()
             ],
         },
     )

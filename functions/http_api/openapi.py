@@ -4,6 +4,7 @@ predict and feedback decode by the same schemas.
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, get_args
 
 import msgspec
@@ -18,7 +19,7 @@ from evergreen.registry.explain import Explanation
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Decision, Document, Experiment, Status
 from evergreen.serving.replay import Replay
-from http_api import bodies, invocations, open_inference
+from http_api import bodies, invocations, open_inference, tables
 from http_api.dispatch import CODES
 from http_api.routes import ROUTES, Route
 
@@ -26,12 +27,36 @@ ABOUT = """Evergreen answers with the champion of an endpoint and takes the outc
 
 Rows and labels are those that the champions of this moment take.
 """
+PLAIN = (400, 404, 413, 415, 503)  # statuses that the Open Inference Protocol answers
+EXAMPLES = {
+    "labels": {"labels": [{"id": "01a2072871c9650410fd45c5f86bb5d7-000", "label": True}]},
+    "VersionAsked": {
+        "generation": 2, "version": "20130201T080000Z-1537bccf", "reason": "the figures are good",
+    },
+    "Asked": {"generation": 2, "reason": "an airport is closed"},
+}  # fmt: skip
 _STRUCTS = (
     Decision, Document, Experiment, Explanation, Replay,
     bodies.Asked, bodies.VersionAsked, bodies.RollbackAsked, bodies.ExperimentAsked,
     bodies.RetrainAsked, invocations.Invocation, open_inference.InferRequest,
-    open_inference.OutputTensor,
+    open_inference.OutputTensor, open_inference.TensorMetadata,
 )  # fmt: skip
+# What a generated client calls an operation, where that is not what it is called here.
+_IDS = {
+    "invocations": "invoke", "api_version": "getApiVersion", "server": "getServer",
+    "live": "isServerLive", "ready": "isServerReady", "model": "getModel",
+    "model_ready": "isModelReady", "openapi": "getOpenapi", "endpoints": "listEndpoints",
+    "endpoint": "getEndpoint", "versions": "listVersions", "version": "getManifest",
+    "report": "getReport", "feedback": "sendFeedback", "approve": "approveCandidate",
+    "reject": "rejectVersion", "promote": "promoteVersion", "pause": "pauseEndpoint",
+    "resume": "resumeEndpoint", "experiments": "listExperiments", "show_status": "getStatus",
+    "decisions": "listDecisions", "decision": "getDecision", "explained": "explainVersion",
+    "prediction": "replayPrediction",
+}  # fmt: skip
+_TAGS = {
+    "/control": "control", "/v2": "inference", "/ping": "mlflow", "/version": "mlflow",
+}  # fmt: skip
+STATUS: JsonSchema = {"type": "string", "enum": list(get_args(Status))}
 _VALUES: dict[type, JsonSchema] = {
     str: {"type": "string"},
     int: {"type": "integer", "minimum": 0},
@@ -50,7 +75,7 @@ _PARAMETERS: dict[str, JsonSchema] = {
 } | {
     "generation": {"type": "integer", "minimum": 1},
     "limit": {"type": "integer", "minimum": 1, "maximum": 500},
-    "status": {"type": "string", "enum": list(get_args(Status))},
+    "status": {"$ref": "#/components/schemas/Status"},
     "evidence": {"type": "string", "enum": ["yes", "no"]},
     "batch": {"type": "string", "pattern": r"^[\w.-]{1,400}$"},
     "until": {"type": "integer", "minimum": 1, "maximum": LAST_SECOND},
@@ -86,16 +111,21 @@ def _list(of: JsonSchema) -> JsonSchema:
 def description(champions: Mapping[str, Manifest]) -> dict[str, Any]:
     """Return the OpenAPI document; champions: the manifest of each endpoint's."""
     paths: dict[str, dict[str, Any]] = {}
+    schemas = _components(champions)
     for routes in ROUTES.values():
         for key, route in routes.items():
             method, path = key.split(" ")
-            paths.setdefault(path, {})[method.lower()] = _operation(path, route, champions)
+            name = _id(path, route)
+            operation = _operation(name, path, route, champions)
+            operation["responses"][str(route.status)] = _answered(name, route, schemas)
+            paths.setdefault(path, {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": "Evergreen", "version": "1", "description": ABOUT},
         "paths": paths,
         "components": {
-            "schemas": _components(champions),
+            "schemas": schemas,
+            "responses": _responses(),
             "securitySchemes": {
                 "sigv4": {"type": "apiKey", "name": "Authorization", "in": "header"}
             },
@@ -104,24 +134,80 @@ def description(champions: Mapping[str, Manifest]) -> dict[str, Any]:
     }
 
 
+def _id(path: str, route: Route) -> str:
+    """Return what an operation is called; of a version in the path of a model by itself."""
+    words = route.operation.split("_")
+    name = _IDS.get(route.operation, words[0] + "".join(map(str.title, words[1:])))
+    return name + "Version" if path.startswith("/v2") and "{version}" in path else name
+
+
+def _pascal(name: str) -> str:
+    return "".join(part[0].upper() + part[1:] for part in name.split("-"))
+
+
+def _tag(path: str, route: Route) -> str:
+    of_body = {"rows": "predictions", "labels": "predictions", "Invocation": "mlflow"}
+    of_path = next((tag for start, tag in _TAGS.items() if path.startswith(start)), "registry")
+    return of_body.get(route.body or "", of_path) if of_path == "registry" else of_path
+
+
 def _components(champions: Mapping[str, Manifest]) -> dict[str, JsonSchema]:
     """Return the schemas that shapes and bodies name."""
     found = msgspec.json.schema_components(
         [*_STRUCTS, Capture], ref_template="#/components/schemas/{name}"
     )[1]
+    found = {name: _shared(schema) for name, schema in found.items()}
+    found |= {"Status": STATUS, "Values": {"type": "object"}}
     recorded = found.pop("Capture")["properties"]
     answered = {name: recorded[name] for name in ("id", "label", "score", "scores", "unseen")}
     found["Prediction"] = _object(**answered) | {"required": ["id", "label", "score"]}
+    fault = _object(path=_schema(str), message=_schema(str))
+    detail = _object(code={"type": "string", "enum": sorted(CODES)}, message=_schema(str))
+    detail["properties"]["faults"] = _list(_schema("Fault"))
+    found |= {"Fault": fault, "ErrorDetail": detail, "Error": _object(error=_schema("ErrorDetail"))}
+    found["PlainError"] = _object(error=_schema(str))
     for endpoint, manifest in champions.items():
-        found[f"{endpoint}-rows"] = _rows(manifest.schema, manifest.max_rows)
-        found[f"{endpoint}-labels"] = _labels(msgspec.json.schema(KINDS[manifest.problem.kind]))
+        name, row = _pascal(endpoint), manifest.schema | {"additionalProperties": False}
+        row.pop("title", None)  # the name of a class in somebody's file
+        if manifest.golden and not manifest.hidden:
+            row["examples"] = [_as_sent(manifest.golden[0][0], manifest.schema)]
+        found[f"{name}Row"] = row
+        found[f"{name}Rows"] = _rows(_schema(f"{name}Row"), manifest.max_rows)
+        found[f"{name}Labels"] = _labels(msgspec.json.schema(KINDS[manifest.problem.kind]))
     return found
+
+
+def _shared(schema: Any) -> Any:
+    """Return a schema with one name for statuses of versions, and one for objects of any values."""
+    match schema:
+        case {"enum": names} if sorted(filter(None, names)) == sorted(STATUS["enum"]):
+            status = _schema("Status")
+            return {"anyOf": [status, {"type": "null"}]} if None in names else status
+        case {"type": "object"} if not schema.keys() & {"properties", "additionalProperties"}:
+            return {name: each for name, each in schema.items() if name == "default"} | _schema(
+                "Values"
+            )
+        case dict():
+            return {name: _shared(each) for name, each in schema.items()}
+        case list():
+            return [_shared(each) for each in schema]
+    return schema
+
+
+def _as_sent(row: Mapping[str, Any], schema: JsonSchema) -> dict[str, Any]:
+    """Return a row of a manifest as a caller sends it: models read 5 as 5.0, true as 1.0."""
+    casts = {"integer": int, "boolean": bool}
+    specs = schema["properties"]
+    return {
+        name: casts.get(tables.kind_of(specs[name]), lambda each: each)(value)
+        for name, value in row.items()
+        if value is not None and value != ""
+    }
 
 
 def _rows(row: JsonSchema, most: int = MAX_ROWS) -> JsonSchema:
     key = {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_KEY_LENGTH}
-    closed = row | {"additionalProperties": False} if "properties" in row else row
-    instances = _list(closed) | {"minItems": 1, "maxItems": most}
+    instances = _list(row) | {"minItems": 1, "maxItems": most}
     found = _object(instances=instances, key=key)
     return found | {"required": ["instances"], "additionalProperties": False}
 
@@ -137,41 +223,65 @@ def _body(name: str, champions: Mapping[str, Any]) -> JsonSchema:
     general = {"rows": _rows({"type": "object"}), "labels": _labels({})}
     if name not in general:
         return _schema(name)
-    some = [_schema(f"{endpoint}-{name}") for endpoint in champions]
+    some = [_schema(f"{_pascal(endpoint)}{name.title()}") for endpoint in champions]
     return {"anyOf": some} if some else general[name]
 
 
-def _operation(path: str, route: Route, champions: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(name: str, path: str, route: Route, champions: Mapping[str, Any]) -> dict[str, Any]:
     of_path = [part.strip("{}") for part in path.split("/") if part.startswith("{")]
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
-        for name in of_path
-    ] + [{"name": name, "in": "query", "schema": _PARAMETERS[name]} for name in route.query]
-    may = {"invalid_request", "too_large", *route.may}
+        {"name": each, "in": "path", "required": True, "schema": _PARAMETERS[each]}
+        for each in of_path
+    ] + [{"name": each, "in": "query", "schema": _PARAMETERS[each]} for each in route.query]
+    may = {"invalid_request", "too_large", "unavailable", *route.may}
     may |= {"unknown_endpoint"} if of_path else set()
     may |= {"wrong_content_type"} if route.body else set()
-    may |= {code for code, status in CODES.items() if status == 503 and code != "no_champion"}
-    content = {route.media: {"schema": _schema(route.answer)}}
-    answers = {str(route.status): {"description": route.summary, "content": content}}
+    answers: dict[str, Any] = {str(route.status): {}}  # which comes first
     for status in sorted({CODES[code] for code in may}):
-        codes = sorted(code for code in may if CODES[code] == status)
-        answers[str(status)] = _error(codes, plain=route.plain_errors)
-    operation: dict[str, Any] = {"summary": route.summary, "responses": answers}
+        response = _response(status, plain=route.plain_errors)
+        answers[str(status)] = {"$ref": f"#/components/responses/{response}"}
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "tags": [_tag(path, route)],
+        "summary": route.summary,
+        "responses": answers,
+    }
     if parameters:
         operation["parameters"] = parameters
     if route.body:
-        content = {"application/json": {"schema": _body(route.body, champions)}}
+        content: dict[str, JsonSchema] = {
+            "application/json": {"schema": _body(route.body, champions)}
+        }
+        if route.body in EXAMPLES:
+            content["application/json"]["example"] = EXAMPLES[route.body]
         if route.body == "Invocation":
             content["text/csv"] = {"schema": _schema(str)}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
-def _error(codes: list[str], *, plain: bool) -> dict[str, Any]:
-    error = _schema(str) if plain else _object(code={"enum": codes}, message=_schema(str))
-    if not plain:
-        error["properties"]["faults"] = _schema([{"path": str, "message": str}])
+def _answered(name: str, route: Route, schemas: dict[str, JsonSchema]) -> dict[str, Any]:
+    """Return an answer that is no error; an object gets a name, and equal ones have the same."""
+    schema = _schema(route.answer)
+    if isinstance(route.answer, dict):
+        same = [each for each, other in schemas.items() if other == schema]
+        named = same[0] if same else _pascal(name) + "Answer"
+        schemas[named] = schema
+        schema = _schema(named)
+    return {"description": route.summary, "content": {route.media: {"schema": schema}}}
+
+
+def _response(status: int, *, plain: bool) -> str:
+    return f"{'Plain' if plain else ''}{HTTPStatus(status).phrase.title().replace(' ', '')}"
+
+
+def _responses() -> dict[str, Any]:
+    """Return an answer for each status of an error, as an object and as plain text."""
     return {
-        "description": " or ".join(codes),
-        "content": {"application/json": {"schema": _object(error=error)}},
+        _response(status, plain=plain): {
+            "description": " or ".join(sorted(code for code in CODES if CODES[code] == status)),
+            "content": {"application/json": {"schema": _schema(f"{'Plain' * plain}Error")}},
+        }
+        for status in sorted(set(CODES.values()))
+        for plain in ((False, True) if status in PLAIN else (False,))
     }

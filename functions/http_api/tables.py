@@ -11,6 +11,7 @@ from evergreen.contract.errors import Fault, InvalidRequestError, TooLargeError
 from evergreen.contract.schema import JsonSchema, is_text
 
 Spec = Mapping[str, Any]
+Value = bool | int | float | str | None  # of a field, or what shall become one
 
 _NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
