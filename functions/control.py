@@ -269,9 +269,10 @@ def _order(request: Request, asked: bodies.Asked) -> Order:
 
 
 def _caller(request: Request) -> str:
-    """Return who signed the request; nobody does on a local stack."""
+    """Return who signed the request, or whom its token names; nobody does on a local stack."""
     authorizer = request.event["requestContext"].get("authorizer") or {}
-    return str((authorizer.get("iam") or {}).get("userArn") or "local")
+    token = (authorizer.get("jwt") or {}).get("claims") or {}
+    return str((authorizer.get("iam") or {}).get("userArn") or token.get("sub") or "local")
 
 
 def _decided(document: Document) -> Answer:
