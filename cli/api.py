@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from botocore import exceptions
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
+from botocore.auth import BaseSigner, SigV4Auth
+from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
@@ -48,6 +48,17 @@ class RefusedError(Exception):
         self.status, self.body, self.code = status, body, code
 
 
+class Token(BaseSigner):
+    """What stands in place of a signature where the stack takes tokens: see JwtIssuer."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def add_auth(self, request: AWSRequest) -> None:
+        """Add the token to a request."""
+        request.headers["Authorization"] = f"Bearer {self.token}"
+
+
 @dataclass(frozen=True)
 class Api:
     """Where requests go, and what signs them; on this machine nothing does."""
@@ -55,7 +66,7 @@ class Api:
     url: str
     how: str
     http: URLLib3Session
-    signature: SigV4Auth | None = None
+    signature: BaseSigner | None = None
 
     def get(self, *path: str, **query: str) -> Any:
         """Return the answer to a GET; what `post` raises."""
@@ -80,11 +91,23 @@ class Api:
     ) -> tuple[int, bytes]:
         """Return the status and the body of an answer; botocore's errors where there is none."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        answer = self.exchange(method, path, headers, body, signed=signed)
+        return answer.status_code, answer.content
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        signed: bool = True,
+    ) -> AWSResponse:
+        """Return an answer as it is; botocore's errors where there is none."""
         request = AWSRequest(method, self.url + path, headers, body)
         if self.signature and signed:
             self.signature.add_auth(request)
-        answer = self.http.send(request.prepare())
-        return answer.status_code, answer.content
+        return self.http.send(request.prepare())
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         try:
@@ -111,9 +134,11 @@ def _path(parts: tuple[str, ...]) -> str:
 def _refusal(status: int, text: str, found: Any) -> Exception:
     """Return the error that an answer stands for."""
     error = found.get("error") if isinstance(found, dict) else None
-    if status == 403 and not isinstance(error, dict):
+    if status in (401, 403) and not isinstance(error, dict):
         hint = "who signs needs execute-api:Invoke on it, and credentials that are valid"
-        return RefusedError(status, text, f"403: {hint}")
+        if status == 401:
+            hint = "it takes tokens of its JwtIssuer: set EVERGREEN_TOKEN to one that is valid"
+        return RefusedError(status, text, f"{status}: {hint}")
     if not isinstance(error, dict) or error.get("code") in NO_ANSWER:
         said = error.get("message") if isinstance(error, dict) else " ".join(text[:200].split())
         return UnreachableError(f"the API answers {status}: {said}")
@@ -139,6 +164,10 @@ def api_of(url: str) -> Api:
     if local:
         return Api(url, "unsigned", URLLib3Session(timeout=LOCAL_SECONDS))
     session = Session()
+    certificates = session.get_config_variable("ca_bundle") or True
+    http = URLLib3Session(certificates, get_environ_proxies(url), SECONDS)
+    if token := os.environ.get("EVERGREEN_TOKEN"):
+        return Api(url, "with a token", http, Token(token))
     credentials, gateway = session.get_credentials(), GATEWAY.fullmatch(host)
     region = gateway[1] if gateway else session.get_config_variable("region")
     if credentials is None or region is None:
@@ -146,9 +175,7 @@ def api_of(url: str) -> Api:
             "requests cannot be signed: set AWS_PROFILE, or other credentials, and "
             f"AWS_DEFAULT_REGION if {host} is not a name that AWS gave"
         )
-    signature = SigV4Auth(credentials.get_frozen_credentials(), "execute-api", region)
-    certificates = session.get_config_variable("ca_bundle") or True
-    http = URLLib3Session(certificates, get_environ_proxies(url), SECONDS)
+    signature = SigV4Auth(credentials, "execute-api", region)  # which are renewed as they expire
     return Api(url, f"signed for {region}", http, signature)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from cli import commands, completion, pages, sagemaker, training_data
+from cli import commands, completion, pages, proxy, sagemaker, training_data
 from cli.api import AddressError, RefusedError, UnreachableError, address, api_of
 from cli.commands import Session
 
@@ -36,6 +36,7 @@ EXAMPLES = {  # what --help of each command ends with
     "open": "open flight-delay --card",
     "completion": "completion > /etc/bash_completion.d/evergreen",
     "clock": "clock +7d",
+    "proxy": "proxy --port 8001",
     "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",
     "import-captures": "import-captures captured/ --labels truth/ --columns a,b --out mine.csv",
     "approve": 'approve flight-delay --reason "the figures are good"',
@@ -181,6 +182,9 @@ def _actions(add: Adder) -> None:
     names = lambda text: text.split(",")  # noqa: E731
     found.add_argument("--columns", type=names, help="names of the values of CSV, in order")
     found.add_argument("--out", type=Path, required=True, help="the training file, CSV")
+    text = "sign requests that come to this machine, for clients that cannot"
+    signs = add("proxy", proxy.proxy, text)
+    signs.add_argument("--port", type=int, default=8001, help="where it listens, on 127.0.0.1")
     clock = add("clock", training_data.clock, "show the clock of `make serve`, or move it ahead")
     clock.add_argument("by", nargs="?", default=0.0, type=_time, help="such as +12h, +7d or +2w")
     for name, command, text in (

@@ -163,6 +163,7 @@ def _later(module: str, *names: str) -> dict[str, Operation]:
 OPERATIONS = operations(
     predict, predict_any,
     show.openapi, show.endpoints, show.endpoint, show.versions, show.version, show.report,
+    show.card,
 ) | {
     **_later("http_api.invocations", "invocations", "ping", "api_version"),
     **_later("http_api.open_inference", "server", "live", "ready", "model", "model_ready", "infer"),

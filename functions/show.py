@@ -4,7 +4,7 @@ GET /openapi.json                   all routes of the API, as OpenAPI
 GET /endpoints[?limit=&next=]       every endpoint and its champion, in pages
 GET /endpoints/{endpoint}           champion, challenger, experiment, metrics, history
 GET /endpoints/{endpoint}/versions[?status=]            all versions, or those with a status
-GET /endpoints/{endpoint}/versions/{version}[/report]   the manifest of one; its page
+GET /endpoints/{endpoint}/versions/{version}[/report, /card]   the manifest of one; its page or card
 """
 
 from contextlib import suppress
@@ -119,6 +119,16 @@ def report(request: Request) -> Answer:
         raise errors.NoReportError(manifest.endpoint, manifest.version)
     body = bootstrap.registry().artifact(manifest, REPORT).decode()
     return {"statusCode": 200, "headers": PAGE, "body": body}
+
+
+def card(request: Request) -> Answer:
+    """Show the model card of a version, as Hugging Face has it."""
+    from http_api import model_card  # no prediction needs it
+
+    manifest = _manifest(request)
+    about = f"/endpoints/{manifest.endpoint}/versions/{manifest.version}/report"
+    headers = {"content-type": "text/markdown; charset=utf-8", "x-content-type-options": "nosniff"}
+    return {"statusCode": 200, "headers": headers, "body": model_card.card(manifest, about)}
 
 
 def _manifest(request: Request) -> Manifest:

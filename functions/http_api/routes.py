@@ -121,6 +121,10 @@ ROUTES: dict[str, dict[str, Route]] = {
             "report", "Show the page of a version", str,
             may=("unknown_version", "no_report"), media="text/html",
         ),
+        "GET /endpoints/{endpoint}/versions/{version}/card": Route(
+            "card", "Show the model card of a version", str,
+            may=("unknown_version",), media="text/markdown",
+        ),
     },
     "feedback": {
         "POST /endpoints/{endpoint}/feedback": Route(

@@ -295,3 +295,22 @@ life = serve.ByHand(SimpleNamespace(hearing=[]), iter(()), print)
 life.pass_by, serve.TICK_SECONDS, serve.PATIENCE_SECONDS = pass_by, 0.0, 0.1
 serve.until_stopped(life, serve.listening(0), Console(file=sys.stdout), None)
 """
+
+
+def test_the_api_is_shown_on_this_machine_and_asks_no_other(url: str) -> None:
+    there = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    found = {}
+    for path in ("/docs", "/docs/swagger-ui.js", "/docs/swagger-ui.css", "/docs/start.js"):
+        there.request("GET", path)
+        answer = there.getresponse()
+        found[path] = answer.read().decode()
+        assert answer.status == 200
+        assert "default-src 'self'" in (answer.getheader("content-security-policy") or "")
+    there.request("GET", "/docs/other")
+    assert there.getresponse().status == 404
+    there.close()
+
+    assert "://" not in found["/docs"]
+    assert all(f'"{path}"' in found["/docs"] for path in list(found)[1:])
+    assert len(found["/docs/swagger-ui.js"]) > 500_000
+    assert '"/openapi.json"' in found["/docs/start.js"]

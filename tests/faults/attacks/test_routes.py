@@ -99,6 +99,20 @@ def test_every_route_asks_for_a_signature_and_none_says_otherwise(at_level: Temp
     }
 
 
+def test_with_an_issuer_every_route_asks_for_a_token_whose_scope_keeps_control_apart() -> None:
+    taking = resolve(TRANSLATED, {"JwtIssuer": "https://issuer.example.org", "JwtAudience": "us"})
+    scheme = body_of(taking)["components"]["securitySchemes"]["Jwt"]
+
+    for route, spec in methods_of(taking).items():
+        scope = "evergreen/decide" if " /control" in route else "evergreen/ask"
+        assert spec["security"] == [{"Jwt": [scope]}], route
+    assert scheme["x-amazon-apigateway-authorizer"] == {
+        "type": "jwt",
+        "identitySource": "$request.header.Authorization",
+        "jwtConfiguration": {"issuer": "https://issuer.example.org", "audience": ["us"]},
+    }
+
+
 def test_every_route_hands_its_function_the_whole_request_in_format_2(at_level: Template) -> None:
     found = [spec["x-amazon-apigateway-integration"] for spec in methods_of(at_level).values()]
 

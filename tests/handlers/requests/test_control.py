@@ -406,17 +406,24 @@ def test_an_endpoint_without_a_champion_has_nothing_to_show(plane: Plane, path: 
     assert refused(other) == (404, "unknown_endpoint")
 
 
+@pytest.mark.parametrize(
+    ("authorizer", "by"),
+    [
+        ({"iam": {"userArn": "arn:aws:iam::1:user/ada"}}, "arn:aws:iam::1:user/ada"),
+        ({"jwt": {"claims": {"sub": "ada", "iss": "https://x"}, "scopes": None}}, "ada"),
+    ],
+)
 def test_the_caller_who_signed_stands_in_the_decision(
-    plane: Plane, champion: Manifest, registry: Registry
+    plane: Plane, champion: Manifest, registry: Registry, authorizer: dict[str, Any], by: str
 ) -> None:
     route = Route("POST", "/control/endpoints/{endpoint}/pause", "ControlFunction")
     body = json.dumps({"generation": 1, "reason": "audit"}).encode()
     event = http_event(route, f"{PATH}/pause", "", {"endpoint": NAME}, body, JSON)
-    event["requestContext"]["authorizer"] = {"iam": {"userArn": "arn:aws:iam::1:user/ada"}}
+    event["requestContext"]["authorizer"] = authorizer
 
     plane.invoke("ControlFunction", event)
 
-    assert document(registry).last.by == "arn:aws:iam::1:user/ada"
+    assert document(registry).last.by == by
 
 
 # Experiments

@@ -5,6 +5,7 @@ import threading
 
 import msgspec
 import pytest
+import yaml
 
 from evergreen.aws import deadline
 from evergreen.aws.s3 import Store
@@ -248,3 +249,20 @@ def test_a_page_that_is_not_there_is_not_found(
 
     assert answer.status == 404
     assert answer.json()["error"]["code"] == code
+
+
+def test_a_model_card_is_yaml_that_machines_read_and_words(
+    plane: Plane, champion: str, trained: Trained
+) -> None:
+    answer = plane.request("GET", f"/endpoints/{NAME}/versions/{champion}/card")
+
+    _, front, text = answer.body.split("---\n", 2)
+    found = yaml.safe_load(front)
+    (model,) = found["model-index"]
+    (result,) = model["results"]
+    loss = trained.manifest.metrics.loss
+    assert answer.headers["content-type"].startswith("text/markdown")
+    assert found["pipeline_tag"] == result["task"]["type"] == "tabular-classification"
+    assert result["metrics"][0] == {"type": "log_loss", "name": "log-loss", "value": loss}
+    assert f"# {NAME} {champion}" in text
+    assert f"{loss:.4g}" in text
