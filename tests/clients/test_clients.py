@@ -19,10 +19,11 @@ def test_a_script_of_the_page_runs_as_it_stands(
     url: str, champion: Manifest, tmp_path: Path, title: str, script: str
 ) -> None:
     if "evergreen_client" in script:
-        generate = [PYTHON.with_name("openapi-python-client"), "generate", "--meta", "none"]
-        where = ["--url", f"{url}/openapi.json", "--output-path", tmp_path / "evergreen_client"]
-        subprocess.run([*generate, *where], check=True, capture_output=True, timeout=120)
-        assert len([*(tmp_path / "evergreen_client").rglob("*.py")]) < 120
+        made = tmp_path / "evergreen_client"
+        where = ["--url", f"{url}/openapi.json", "--meta", "none", "--output-path", str(made)]
+        tool = str(PYTHON.with_name("openapi-python-client"))
+        subprocess.run([tool, "generate", *where], check=True, capture_output=True, timeout=120)
+        assert len([*made.rglob("*.py")]) < 120
     file = tmp_path / "script.py"
     file.write_text(script.replace("127.0.0.1:8000", url.removeprefix("http://")))
 
