@@ -52,7 +52,8 @@ _IDS = {
     "reject": "rejectVersion", "promote": "promoteVersion", "pause": "pauseEndpoint",
     "resume": "resumeEndpoint", "experiments": "listExperiments", "show_status": "getStatus",
     "decisions": "listDecisions", "decision": "getDecision", "explained": "explainVersion",
-    "prediction": "replayPrediction",
+    "prediction": "replayPrediction", "overview": "getOverview",
+    "newest_check": "getNewestCheck", "predictions": "searchPredictions",
 }  # fmt: skip
 _TAGS = {
     "/control": "control", "/v2": "inference", "/ping": "mlflow", "/version": "mlflow",
