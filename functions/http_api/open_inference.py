@@ -145,8 +145,8 @@ def _served(request: Request, serving: Serving) -> Served:
 
 def infer(request: Request, serving: Serving, answered: Answered) -> Answer:
     """Score tensors."""
-    schema = _served(request, serving).decoder.schema
     asked, columns = decoded(request.body(), request.header(_LENGTH))
+    schema = _served(request, serving).decoder.schema
     key = (asked.parameters or {}).get("key")
     try:
         found = answered(request, lambda: tables.body(schema, tables.in_rows(columns), key))

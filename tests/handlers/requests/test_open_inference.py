@@ -169,7 +169,8 @@ def test_a_version_that_is_neither_live_nor_compared_is_not_shown(
     other = entered(registry_of(artifacts), trained, status)
 
     method = "POST" if what == "/infer" else "GET"
-    answer = plane.request(method, f"{MODEL}/versions/{other}{what}", b"{}")
+    body = json.dumps({"inputs": tensors(row())}).encode()
+    answer = plane.request(method, f"{MODEL}/versions/{other}{what}", body)
 
     assert answer.status == 404
     assert f"is {status}" in answer.json()["error"]
