@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, cast, get_args
 
 import bootstrap
+from evergreen.aws import place
 from evergreen.aws.telemetry import observed
 from evergreen.batch.score import runs
 from evergreen.captures.search import LABEL, LAST_SECOND, MOST_DAYS, Only, Search, search
@@ -245,6 +246,7 @@ def prediction(request: Request) -> Answer:
 
 
 def _subject(request: Request) -> Subject:
+    _caller(request)  # whoever did not sign sees nothing either
     endpoint, registry = request.parameters["endpoint"], bootstrap.registry(writes=True)
     check_endpoint_name(endpoint)
 
@@ -269,10 +271,14 @@ def _order(request: Request, asked: bodies.Asked) -> Order:
 
 
 def _caller(request: Request) -> str:
-    """Return who signed the request, or whom its token names; nobody does on a local stack."""
+    """Return ARN and id of who signed, or whom a token names; `local` on one's own machine."""
     authorizer = request.event["requestContext"].get("authorizer") or {}
-    token = (authorizer.get("jwt") or {}).get("claims") or {}
-    return str((authorizer.get("iam") or {}).get("userArn") or token.get("sub") or "local")
+    signer, token = authorizer.get("iam") or {}, (authorizer.get("jwt") or {}).get("claims") or {}
+    if signer.get("userArn"):
+        return f"{signer['userArn']} ({signer.get('userId')})"
+    if "sub" not in token and place.in_an_account():
+        raise errors.UnsignedError("nobody signed this request: its route must ask who it is")
+    return str(token.get("sub") or "local")
 
 
 def _decided(document: Document) -> Answer:

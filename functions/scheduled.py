@@ -29,8 +29,14 @@ def ask(kind: type[events.CheckRequested], time: datetime) -> list[str]:
 
 
 def slot_of(text: str, function: str) -> datetime:
-    """Return the time that an event is for; raises UnknownEventError for one in the future."""
-    time = time_of(text)
+    """Return the time that an event is for.
+
+    Raises UnknownEventError for what is no time, or one in the future.
+    """
+    try:
+        time = time_of(text)
+    except (TypeError, ValueError) as error:
+        raise UnknownEventError(function, "a time such as 2013-02-01T05:00:00Z") from error
     if time > datetime.now(UTC) + events.CLOCK_SKEW:
         raise UnknownEventError(function, "a time that is not in the future")
     return time

@@ -32,7 +32,7 @@ from evergreen.training import triggers
 from evergreen.training.run import Job, carry_out
 from evergreen.training.tables import folders
 from evergreen.training.train_version import Trained
-from scheduled import taken
+from scheduled import slot_of, taken
 
 RESERVE = 60.0  # seconds of an invocation, to compare and write what has been fitted
 
@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Train for what the event asks, or ask for what is due."""
     event, owner = taken(event, context.aws_request_id)
     if "slot" in event:
-        return {"requested": _request_due(time_of(event["slot"]))}
+        return {"requested": _request_due(slot_of(event["slot"], "train"))}
     if (key := _no_data(event)) is not None:
         logger.warning(
             "no training data: a marker, hidden, a folder, or not under training/<endpoint>/",

@@ -42,6 +42,7 @@ UNREACHABLE = "a service does not answer: try again later"
 # The most specific class comes first; each has a code that clients may rely on.
 ANSWERS: dict[type[EvergreenError], tuple[int, str]] = {
     errors.InvalidRequestError: (400, "invalid_request"),
+    errors.UnsignedError: (403, "unsigned"),
     errors.UnknownEndpointError: (404, "unknown_endpoint"),
     errors.NoReportError: (404, "no_report"),
     errors.UnknownVersionError: (404, "unknown_version"),

@@ -105,8 +105,9 @@ class Store(msgspec.Struct, frozen=True):
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """List the keys under a prefix, in order, those that sort after `after`."""
+        asked: Any = {"StartAfter": after} if after else {}  # some stores refuse an empty one
         for page in self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix, StartAfter=after
+            Bucket=self.bucket, Prefix=prefix, **asked
         ):
             for item in page.get("Contents", ()):
                 yield item["Key"]

@@ -9,6 +9,7 @@
     │   ├── UnknownVersionError
     │   │   ├── NoSuchStatusError       no version has it now
     │   │   └── NoReportError           the version was written without a page
+    │   ├── UnsignedError               a decision needs to know whose it is
     │   ├── UnknownDecisionError
     │   └── UnknownPredictionError      nothing was recorded, or it has expired
     ├── NoChampionError             nothing has been promoted yet
@@ -141,11 +142,8 @@ class NoSuchStatusError(UnknownVersionError):
     """No version of the endpoint has this status now."""
 
     def __init__(self, endpoint: str, status: str) -> None:
-        RequestError.__init__(
-            self,
-            f"{endpoint} has no version that is {status} now: "
-            f"GET /endpoints/{endpoint}/versions lists them with what they are",
-        )
+        listed = f"GET /endpoints/{endpoint}/versions lists them with what they are"
+        RequestError.__init__(self, f"{endpoint} has no version that is {status} now: {listed}")
 
 
 class NoReportError(UnknownVersionError):
@@ -157,6 +155,10 @@ class NoReportError(UnknownVersionError):
             f"{endpoint} {version} was written without a page: "
             f"GET /endpoints/{endpoint}/versions/{version} has its figures",
         )
+
+
+class UnsignedError(RequestError):
+    """Nobody signed a request that only somebody known may make."""
 
 
 class UnknownDecisionError(RequestError):
@@ -219,18 +221,16 @@ class ExternalError(EvergreenError):
     def __init__(self, url: str, reason: str, *, asked: bool = False) -> None:
         self.asked = asked
         place = url.partition("?")[0]  # what follows may be a key
-        super().__init__(
-            f"{place} gave no scores: {reason}; the version's rule answers in its place"
-        )
+        text = f"{place} gave no scores: {reason}; the version's rule answers in its place"
+        super().__init__(text)
 
 
 class CorruptDocumentError(EvergreenError):
     """An endpoint document is not what Evergreen writes."""
 
     def __init__(self, key: str, reason: str) -> None:
-        super().__init__(
-            f"{key} cannot be read ({reason}): restore it from the versions of the bucket"
-        )
+        text = f"{key} cannot be read ({reason}): restore it from the versions of the bucket"
+        super().__init__(text)
 
 
 class OldDocumentError(EvergreenError):

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import urllib3
 
-from evergreen.aws import deadline
+from evergreen.aws import deadline, place
 from evergreen.contract.decoding import MAX_ROWS
 from evergreen.contract.errors import ExternalError, worded
 from evergreen.contract.problem import Floats, Problem
@@ -51,6 +52,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         host, seconds, cost = found.host or "", self.timeout_seconds, self.cost_per_call
         if found.scheme != "https" and not (found.scheme == "http" and host in LOCAL):
             raise ValueError(f"{self.url!r} must begin with https:// (http:// only for 127.0.0.1)")
+        if place.in_an_account() and _is_near(host):
+            raise ValueError(f"{self.url!r} is of the machine that asks, where no service may be")
         if not host or found.auth:
             raise ValueError("a url needs a host and no password: see token_variable")
         if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
@@ -61,6 +64,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"token_variable {self.token_variable!r} must begin with EXTERNAL_")
         about = {"timeout_seconds": seconds, "cost_per_call": cost}
         return Service(host=host, currency=self.currency, **about)
+
+
+def _is_near(host: str) -> bool:
+    """Return whether a host is this machine's own or link-local address, however it is written."""
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        address = ip_address(name)
+    except ValueError:
+        try:
+            address = ip_address(socket.inet_aton(name))  # 2130706433, 0x7f.1
+        except OSError:
+            return name == "localhost" or name.endswith(".localhost")
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
 class ExternalFile(Asked, frozen=True, kw_only=True):

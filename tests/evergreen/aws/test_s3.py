@@ -1,6 +1,7 @@
 """Conditional writes whose answer is true even when it was lost."""
 
 from itertools import count
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -185,6 +186,16 @@ def test_names_are_what_is_directly_under_a_prefix(bucket: Store) -> None:
 
     assert sorted(bucket.names("a/")) == ["1", "2/"]
     assert list(bucket.keys("a/")) == ["a/1", "a/2/x", "a/2/y"]
+
+
+def test_a_listing_from_the_beginning_names_no_key_to_start_after(bucket: Store) -> None:
+    asked: list[dict[str, Any]] = []
+    event = "before-parameter-build.s3.ListObjectsV2"
+    bucket.s3.meta.events.register(event, lambda params, **_: asked.append(params))
+
+    assert [list(bucket.keys("a/")), list(bucket.keys("a/", after="a/b"))] == [[], []]
+
+    assert [one.get("StartAfter") for one in asked] == [None, "a/b"]
 
 
 def test_a_listing_goes_on_after_a_thousand_keys(bucket: Store) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import urllib3
 
-from evergreen.aws import deadline
+from evergreen.aws import deadline, place
 from evergreen.contract.errors import CandidateError, ExternalError, ModelUnavailableError
 from evergreen.contract.rule import Rule, When, columns_from
 from evergreen.contract.schema import Columns
@@ -501,3 +501,27 @@ def test_bytes_that_are_no_service_cannot_be_loaded(trained: Trained, body: byte
 
     with pytest.raises(ModelUnavailableError):
         model.load(manifest, body)
+
+
+NEAR = [
+    "localhost", "a.localhost", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "0.0.0.0",  # noqa: S104
+    "169.254.169.254", "[fe80::1]", "[::ffff:169.254.170.2]", "localhost.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", NEAR)
+def test_in_an_account_no_version_asks_the_machine_that_it_runs_on(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = External(url=f"https://{host}/score").fit(FRAME, LATE).artifact()
+    monkeypatch.setattr(place, "in_an_account", lambda: True)
+
+    with pytest.raises(ValueError, match="of the machine that asks"):
+        runtime_external.scorer(asked, list(FRAME.columns))
+
+
+def test_in_an_account_a_version_asks_services_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "in_an_account", lambda: True)
+
+    for host in ("models.example.org", "10.0.0.7", "[2001:db8::1]"):
+        assert External(url=f"https://{host}/score").fit(FRAME, LATE).artifact()

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 
 import endpoints.flight_delay as flight_delay
+from evergreen.aws import place
 from evergreen.aws.s3 import Store
 from evergreen.captures.records import Capture
 from evergreen.registry.manifest import Manifest
@@ -409,7 +410,10 @@ def test_an_endpoint_without_a_champion_has_nothing_to_show(plane: Plane, path: 
 @pytest.mark.parametrize(
     ("authorizer", "by"),
     [
-        ({"iam": {"userArn": "arn:aws:iam::1:user/ada"}}, "arn:aws:iam::1:user/ada"),
+        (
+            {"iam": {"userArn": "arn:aws:iam::1:user/ada", "userId": "A1"}},
+            "arn:aws:iam::1:user/ada (A1)",
+        ),
         ({"jwt": {"claims": {"sub": "ada", "iss": "https://x"}, "scopes": None}}, "ada"),
     ],
 )
@@ -424,6 +428,20 @@ def test_the_caller_who_signed_stands_in_the_decision(
     plane.invoke("ControlFunction", event)
 
     assert document(registry).last.by == by
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_nobody_decides_or_looks_unsigned_in_an_account(
+    plane: Plane, champion: Manifest, registry: Registry, monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(place, "in_an_account", lambda: True)
+
+    answer = post(plane, "pause", generation=1, reason="audit") if method == "POST" else (
+        get(plane, "decisions"))  # fmt: skip
+
+    assert refused(answer) == (403, "unsigned")
+    assert document(registry).generation == 1
 
 
 # Experiments
