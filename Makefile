@@ -20,7 +20,7 @@ ENDPOINT ?= $(subst _,-,$(basename $(notdir $(firstword $(wildcard functions/end
 DATA ?= $(firstword $(wildcard data/$(ENDPOINT).*))
 
 # What is of the template's own repository, and in no copy of it.
-ITS_OWN := bench|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-clients|test-copy|test-deploy|test-faults|test-sam|release|schemas|cost
+ITS_OWN := bench|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-clients|test-copy|test-deploy|test-faults|test-sam|release|sbom|schemas|cost
 WITHOUT := $(if $(wildcard local/samples),,--no-group samples) $(if $(wildcard benchmarks),,--no-group bench --no-group pattern)
 
 .PHONY: help
@@ -233,6 +233,14 @@ release: .venv/ready ## Write build/evergreen-VERSION.zip, a copy for `sam init 
 		build/release/evergreen/.copier-answers.yml && rm build/release/evergreen/.copier-answers.yml.bak
 	@cd build/release && $(abspath $(RUN)) -m zipfile -c ../evergreen-$(VERSION).zip evergreen/
 	@echo "Written to build/evergreen-$(VERSION).zip"
+
+.PHONY: sbom
+sbom: .venv/ready ## Write build/evergreen-PACKAGE.cdx.json, a bill of materials (CycloneDX) of each package that is deployed
+	@mkdir -p build
+	@for package in onnx sklearn training; do \
+		$(UV) export --frozen --quiet --preview-features sbom-export --format cyclonedx1.5 --only-group $$package \
+			--output-file build/evergreen-$$package.cdx.json > /dev/null; \
+		echo "Written to build/evergreen-$$package.cdx.json"; done
 
 .PHONY: clean
 clean: ## Remove everything built and installed

@@ -103,6 +103,8 @@ def main() -> None:
     failures += judge(findings, exceptions, asked) + blind(findings, asked)
     if failures:
         sys.exit("\n".join(failures))
+    if "pip-audit" in asked:
+        print(f"pip-audit looked into {scanners.ADVISORIES}")
     print(f"{', '.join(sorted(asked))}: nothing but what may stay in {len(exceptions)} places")
 
 

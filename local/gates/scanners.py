@@ -19,6 +19,7 @@ BUILD = ROOT / "build" / "gates"
 BIN, UV = ROOT / ".venv" / "bin", ROOT / ".uv" / "bin" / "uv"
 CHECKOV = ROOT / ".checkov" / "bin" / "checkov"
 LONGEST = 180  # seconds that a program may take
+ADVISORIES = "the Python Packaging Advisory Database, as PyPI serves it"
 TO_CONNECT = 3  # seconds in which the service that pip-audit asks must answer
 REPORTS = re.compile("BC_|PRISMA_|CKV_|CHECKOV_")
 UNREACHED = re.compile("Connect(ion)?(Error|Timeout)|ReadTimeout|(Service|SSL|Proxy)Error")

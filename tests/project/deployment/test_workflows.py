@@ -36,6 +36,10 @@ def goes_to_aws(job: dict[str, Any]) -> bool:
     return any("configure-aws-credentials@" in step.get("uses", "") for step in job["steps"])
 
 
+def attests(job: dict[str, Any]) -> bool:
+    return any("attest-build-provenance@" in step.get("uses", "") for step in job.get("steps", ()))
+
+
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_may_only_read_stores_no_key_and_ends_at_the_first_error(name: str) -> None:
     text = (FOLDER / name).read_text()
@@ -48,10 +52,11 @@ def test_a_workflow_may_only_read_stores_no_key_and_ends_at_the_first_error(name
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-def test_only_a_job_that_goes_to_aws_may_ask_for_a_token_and_every_job_ends(
+def test_only_a_job_that_goes_to_aws_or_attests_may_ask_for_a_token_and_every_job_ends(
     job: dict[str, Any],
 ) -> None:
-    assert (job.get("permissions", {}).get("id-token") == "write") == goes_to_aws(job)
+    needs = goes_to_aws(job) or attests(job)
+    assert (job.get("permissions", {}).get("id-token") == "write") == needs
     assert "uses" in job or job["timeout-minutes"] <= 60
 
 
@@ -103,8 +108,25 @@ def test_a_pull_request_is_checked_and_never_deployed() -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_action_has_a_version(action: str) -> None:
-    assert re.fullmatch(r"[\w/-]+@(v\d+|[0-9a-f]{40})", action)
+def test_every_action_is_a_commit_with_its_version_beside_it(action: str) -> None:
+    written = "".join(file.read_text() for file in FOLDER.glob("*.yml"))
+
+    assert re.search(rf"uses: {re.escape(action)} # v\d+\.\d+\.\d+\n", written)
+    assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)
+
+
+def test_one_version_of_each_action_is_used_everywhere() -> None:
+    assert len(set(ACTIONS)) == len({action.partition("@")[0] for action in ACTIONS})
+
+
+def test_what_is_released_is_checked_before_and_says_what_is_in_it_and_who_built_it() -> None:
+    jobs = WORKFLOWS["release.yml"]["jobs"]
+    release = jobs["release"]
+
+    assert called(jobs["check"]) == WORKFLOWS["check.yml"]
+    assert release["needs"] == "check"
+    assert attests(release)
+    assert any("make release sbom" in step.get("run", "") for step in release["steps"])
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
