@@ -171,8 +171,12 @@ build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARC
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 	@$(RUN) -m local.published
 
+.PHONY: doctor
+doctor: .venv/ready ## Ask an account whether a stack can be deployed there, and what is missing: CONFIG_ENV=default STACK=name
+	@$(RUN) -m local.doctor --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)")
+
 .PHONY: deploy
-deploy: build ## Build and deploy an environment of samconfig.toml: CONFIG_ENV=default
+deploy: doctor build ## Ask the account, build, and deploy an environment of samconfig.toml: CONFIG_ENV=default
 	$(if $(filter file,$(origin ARCHITECTURE)),,$(error samconfig.toml says what is deployed: set Architecture there, and ARCHITECTURE in the Makefile))
 	@! grep -q make-build-writes-it .aws-sam/build/template.yaml || \
 		{ echo "The built template has no digest, so layers might not be published: run make build"; exit 1; }

@@ -106,3 +106,11 @@ def test_no_function_of_requests_can_write_what_serves(stack: Stack, function: s
 
 def rows() -> bytes:
     return json.dumps({"instances": ROWS}).encode()
+
+
+def test_the_doctor_asks_an_account_what_a_deployment_needs(stack: Stack) -> None:
+    done = stack.run("python", "-m", "local.doctor", "--stack", stack.name)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok       arn:aws:iam::000000000000:" in done.stdout
+    assert "executions at the same time" in done.stdout
