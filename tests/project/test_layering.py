@@ -17,7 +17,8 @@ HANDLERS = {path.stem for path in FUNCTIONS.glob("*.py")}
 
 TOUCH_AWS = {"aws/deadline", "aws/s3", "aws/signing", "serving/model_cache"}
 READ_ENVIRONMENT = {
-    "registry/events", "serving/model_cache", "serving/recalibrations", "serving/runtime_external",
+    "aws/place", "registry/events", "serving/model_cache", "serving/recalibrations",
+    "serving/runtime_external",
 }  # fmt: skip
 READ_CLOCK = {  # to look again, to give up, and to name a run
     "aws/deadline", "captures/records", "serving/model_cache",
