@@ -237,6 +237,7 @@ def _operation(name: str, path: str, route: Route, champions: Mapping[str, Any])
     ] + [{"name": each, "in": "query", "schema": _PARAMETERS[each]} for each in route.query]
     may = {"invalid_request", "too_large", "unavailable", *route.may}
     may |= {"unknown_endpoint"} if of_path else set()
+    may |= {"unsigned"} if path.startswith("/control/") else set()
     may |= {"wrong_content_type"} if route.body else set()
     answers: dict[str, Any] = {str(route.status): {}}  # which comes first
     for status in sorted({CODES[code] for code in may}):
