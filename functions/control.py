@@ -21,8 +21,7 @@ from functools import partial
 from typing import Any, cast, get_args
 
 import bootstrap
-from evergreen.aws import place
-from evergreen.aws.telemetry import observed
+from evergreen.aws import place, telemetry
 from evergreen.batch.score import runs
 from evergreen.captures.search import LABEL, LAST_SECOND, MOST_DAYS, Only, Search, search
 from evergreen.contract import endpoint_files, errors
@@ -251,8 +250,7 @@ def _subject(request: Request) -> Subject:
     check_endpoint_name(endpoint)
 
     def load(version: str) -> Model:
-        manifest = registry.known(endpoint, version)
-        return fetch(registry, manifest, os.environ["SERVING_RUNTIME"])
+        return fetch(registry, registry.known(endpoint, version), os.environ["SERVING_RUNTIME"])
 
     return Subject(
         name=endpoint,
@@ -299,7 +297,7 @@ OPERATIONS = operations(
 }  # fmt: skip
 
 
-@observed
+@telemetry.observed
 def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
     return respond(ROUTES["control"], OPERATIONS, event, context)
