@@ -66,12 +66,13 @@ def deployed_with(config_env: str) -> dict[str, str]:
 
 def examined(client: Callable[[str], Any], stack: str, values: dict[str, str]) -> Iterator[Found]:
     """Yield what each examination finds; what AWS refuses to tell is unknown."""
-    for look in (
+    looks: list[Callable[[], Found]] = [
         lambda: identity(client("sts")),
         lambda: concurrency(client("lambda"), values),
         lambda: permissions(client("sts"), client("iam"), stack),
         lambda: leftovers(client("cloudformation"), stack),
-    ):
+    ]
+    for look in looks:
         try:
             yield look()
         except ClientError as error:
