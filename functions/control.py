@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, cast, get_args
 
 import bootstrap
-from evergreen.aws import place, telemetry
+from evergreen.aws.telemetry import observed
 from evergreen.batch.score import runs
 from evergreen.captures.search import LABEL, LAST_SECOND, MOST_DAYS, Only, Search, search
 from evergreen.contract import endpoint_files, errors
@@ -58,6 +58,7 @@ from http_api.dispatch import (
     respond,
 )
 from http_api.routes import ROUTES
+from http_api.signer import caller
 
 HOUR = timedelta(hours=1)
 _CHECKS = {"id": PREDICTION, "before": PREDICTION, "version": VERSION, "label": LABEL}
@@ -69,7 +70,7 @@ def retrain(request: Request) -> Answer:
     subject, now = _subject(request), datetime.now(UTC)
     check_endpoint_file(subject.name)
     bodies.decoded(request.json_body(), bodies.RetrainAsked)
-    run = manual_actions.retrain(subject, _caller(request), now)
+    run = manual_actions.retrain(subject, caller(request), now)
     return answer(202, {"endpoint": subject.name, "time": now, "run": run})
 
 
@@ -94,7 +95,7 @@ def start_experiment(request: Request) -> Answer:
     """Begin an A/B test between two versions that can answer the same requests."""
     asked = bodies.decoded(request.json_body(), bodies.ExperimentAsked)
     reason = asked.reason or asked.hypothesis
-    order = Order(asked.generation, _caller(request), reason, datetime.now(UTC))
+    order = Order(asked.generation, caller(request), reason, datetime.now(UTC))
     return _decided(manual_actions.start_experiment(_subject(request), order, asked))
 
 
@@ -245,7 +246,7 @@ def prediction(request: Request) -> Answer:
 
 
 def _subject(request: Request) -> Subject:
-    _caller(request)  # whoever did not sign sees nothing either
+    caller(request)  # whoever did not sign sees nothing either
     endpoint, registry = request.parameters["endpoint"], bootstrap.registry(writes=True)
     check_endpoint_name(endpoint)
 
@@ -265,18 +266,7 @@ def _subject(request: Request) -> Subject:
 
 
 def _order(request: Request, asked: bodies.Asked) -> Order:
-    return Order(asked.generation, _caller(request), asked.reason, datetime.now(UTC))
-
-
-def _caller(request: Request) -> str:
-    """Return ARN and id of who signed, or whom a token names; `local` on one's own machine."""
-    authorizer = request.event["requestContext"].get("authorizer") or {}
-    signer, token = authorizer.get("iam") or {}, (authorizer.get("jwt") or {}).get("claims") or {}
-    if signer.get("userArn"):
-        return f"{signer['userArn']} ({signer.get('userId')})"
-    if "sub" not in token and place.in_an_account():
-        raise errors.UnsignedError("nobody signed this request: its route must ask who it is")
-    return str(token.get("sub") or "local")
+    return Order(asked.generation, caller(request), asked.reason, datetime.now(UTC))
 
 
 def _decided(document: Document) -> Answer:
@@ -297,7 +287,7 @@ OPERATIONS = operations(
 }  # fmt: skip
 
 
-@telemetry.observed
+@observed
 def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
     return respond(ROUTES["control"], OPERATIONS, event, context)
