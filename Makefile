@@ -173,7 +173,7 @@ build: .venv/ready ## Build the layers and the image for AWS (needs Docker): ARC
 
 .PHONY: doctor
 doctor: .venv/ready ## Ask an account whether a stack can be deployed there, and what is missing: CONFIG_ENV=default STACK=name
-	@$(RUN) -m local.doctor --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)")
+	@$(RUN) -m local.gates.doctor --config-env "$(CONFIG_ENV)" $(if $(STACK),--stack "$(STACK)")
 
 .PHONY: deploy
 deploy: doctor build ## Ask the account, build, and deploy an environment of samconfig.toml: CONFIG_ENV=default

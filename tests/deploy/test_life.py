@@ -109,7 +109,7 @@ def rows() -> bytes:
 
 
 def test_the_doctor_asks_an_account_what_a_deployment_needs(stack: Stack) -> None:
-    done = stack.run("python", "-m", "local.doctor", "--stack", stack.name)
+    done = stack.run("python", "-m", "local.gates.doctor", "--stack", stack.name)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok       arn:aws:iam::000000000000:" in done.stdout

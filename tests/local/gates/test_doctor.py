@@ -10,8 +10,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from samcli.lib.bootstrap.companion_stack.data_types import CompanionStack
 
-from local import doctor, template
-from local.doctor import ADVICE, MISSING, OK, ROLE, UNKNOWN, Found
+from local import template
+from local.gates import doctor
+from local.gates.doctor import ADVICE, MISSING, OK, ROLE, UNKNOWN, Found
 from local.template import REGION
 from tests.local.test_destroy import QUEUE, create
 

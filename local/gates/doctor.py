@@ -37,7 +37,7 @@ class Found:
 
 def main() -> None:
     """Ask, and end with 1 if something is missing."""
-    parser = command_line.parser("local.doctor", __doc__, "make doctor CONFIG_ENV=staging")
+    parser = command_line.parser("local.gates.doctor", __doc__, "make doctor CONFIG_ENV=staging")
     parser.add_argument("--config-env", default="default", help="environment of samconfig.toml")
     parser.add_argument("--stack", help="name of another stack")
     arguments = parser.parse_args()
