@@ -2,6 +2,7 @@
 
 import webbrowser
 from argparse import Namespace
+from pathlib import Path
 
 from cli.commands import Session
 from cli.training_data import run_module
@@ -28,5 +29,8 @@ def _opened(session: Session, asked: Namespace, path: str) -> bool:
         session.out.print(session.api.url + path, soft_wrap=True)
         webbrowser.open(session.api.url + path)
         return True
+    if not Path("local", "console").is_dir():
+        session.errors.print("Run it in the folder of your project: the console's pages are there.")
+        return False
     words = ["--url", session.api.url, "--config-env", asked.config_env, "--path", path]
     return run_module("local.console", *words)

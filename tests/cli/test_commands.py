@@ -6,16 +6,20 @@ import subprocess
 import sys
 import time
 import webbrowser
+from argparse import Namespace
 from collections.abc import Callable
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from cli import commands, completion, consequences, main, training_data
+from cli import commands, completion, consequences, main, pages, training_data
+from cli.api import Api
 from evergreen.aws.s3 import Store
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Registry
@@ -25,6 +29,7 @@ from http_api.dispatch import Request
 from local import serve
 from local.demo.by_hand import ByHand
 from local.plane.plane import Plane
+from local.template import ROOT
 from tests.support import given
 from tests.support.candidates import ONE, THREE, TWO, document
 from tests.support.given import NAME
@@ -563,3 +568,25 @@ def test_a_page_is_opened_in_a_browser(
 
     assert run(*words)[0] == 0
     assert [one.partition("//")[2].partition("/")[2] for one in opened] == [page[1:]]
+
+
+@pytest.mark.parametrize(("folder", "done"), [(".", True), ("docs", False)])
+def test_the_console_of_a_stack_is_a_door_that_signs(
+    monkeypatch: pytest.MonkeyPatch, folder: str, done: bool
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def run_module(*words: str) -> bool:
+        asked.append(words)
+        return True
+
+    monkeypatch.setattr(pages, "run_module", run_module)
+    monkeypatch.chdir(ROOT / folder)
+    signed: Any = object()
+    api = Api("https://a.example", "signed", signed, signed)
+    session = commands.Session(api, Console(), Console(), json=False)
+
+    assert pages.console(session, Namespace(config_env="prod")) == done
+
+    words = ("--url", "https://a.example", "--config-env", "prod", "--path", "/")
+    assert asked == ([("local.console", *words)] if done else [])
