@@ -7,6 +7,7 @@ wants the cookie that its one-time token was changed for.
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
@@ -81,10 +82,11 @@ class Console:
                 return self._posted(name, rest, headers, body or b"")
             return self._page(name, rest, asked)
         except RefusedError as error:
-            found = msgspec.json.decode(error.body or b"{}")
-            faults = (found.get("error") or {}).get("faults", ()) if isinstance(found, dict) else ()
-            said = [(each["path"], each["message"]) for each in faults]
-            return self._failed(error.status, "Refused", str(error), said, path)
+            faults: list[tuple[str, str]] = []
+            with suppress(ValueError, LookupError, TypeError):  # not every answer is the API's own
+                found = msgspec.json.decode(error.body)["error"]["faults"]
+                faults = [(each["path"], each["message"]) for each in found]
+            return self._failed(error.status, "Refused", str(error), faults, path)
         except (UnreachableError, AddressError) as error:
             return self._failed(502, "No answer", str(error), back=path)
 
