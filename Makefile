@@ -20,7 +20,7 @@ ENDPOINT ?= $(subst _,-,$(basename $(notdir $(firstword $(wildcard functions/end
 DATA ?= $(firstword $(wildcard data/$(ENDPOINT).*))
 
 # What is of the template's own repository, and in no copy of it.
-ITS_OWN := bench|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-clients|test-copy|test-deploy|test-faults|test-sam|release|sbom|schemas|cost
+ITS_OWN := bench|bench-autopilot|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-clients|test-copy|test-deploy|test-faults|test-sam|release|sbom|schemas|cost
 WITHOUT := $(if $(wildcard local/samples),,--no-group samples) $(if $(wildcard benchmarks),,--no-group bench --no-group pattern)
 
 .PHONY: help
@@ -98,8 +98,12 @@ bench-drift: .venv/ready ## Measure how often alarms are wrong, and what they fi
 bench-scale: .venv/ready ## Measure what one function carries: QUICK=1
 	@$(RUN) -m benchmarks.scale $(if $(QUICK),--quick)
 
+.PHONY: bench-autopilot
+bench-autopilot: .venv/ready ## Replay years of five data sets at every level, by the functions that decide: QUICK=1
+	@$(RUN) -m benchmarks.autopilot $(if $(QUICK),--quick)
+
 .PHONY: bench-promotion
-bench-promotion: .venv/ready ## Measure how often promotion is wrong, how soon it comes, what caution costs: QUICK=1
+bench-promotion: .venv/ready ## Measure how often promotion is wrong, and how soon it comes: QUICK=1
 	@$(RUN) -m benchmarks.promotion $(if $(QUICK),--quick)
 
 .PHONY: load

@@ -1,1 +1,1 @@
-"""`make bench-promotion`: how often promotion is wrong, how soon it comes, what caution costs."""
+"""`make bench-promotion`: how often promotion is wrong, and how soon it comes."""

@@ -1,10 +1,10 @@
-"""Measure how often promotion is wrong, how soon it comes, and what caution costs in a year."""
+"""Measure how often promotion is wrong, and how soon it comes."""
 
 from benchmarks import shown
+from benchmarks.autopilot.versions import matrix
+from benchmarks.autopilot.year import Replay
 from benchmarks.installed import BUILD
-from benchmarks.promotion import chance, curve, pairs, power
-from benchmarks.promotion.flights import year
-from benchmarks.promotion.year import Replay
+from benchmarks.promotion import chance, pairs, power
 from benchmarks.shown import SAME, Page, Part, conditions, told
 from local.template import ROOT
 
@@ -22,18 +22,20 @@ def main() -> None:
 def bench(*, quick: bool) -> list[Part]:
     """Simulate what is known, and replay what is real.
 
-    quick: of the flights one in twenty, and of the mornings of training one in four; at most one
-    year of each schedule, of those that begin on another day.
+    quick: of the flights one in twenty.
     """
-    runs, every, apart, starts = (500, 20, 4, 1) if quick else (10_000, 1, 1, 8)
-    replay = Replay(told("models of the flights", lambda: year(every, apart)))
+    runs, every = (500, 20) if quick else (10_000, 1)
+    replay = Replay(
+        told("models of the flights", lambda: matrix("flights", 0, every, kept=not quick))
+    )
+    replay.recalibrate = False
     return [
         told("wrong promotions", lambda: chance.wrong_promotions(runs)),
+        told("promotions by regret", lambda: chance.by_regret(runs)),
         told("days of pairs", lambda: pairs.likeness(replay)),
         told("pairs", lambda: pairs.promoted(replay)),
         told("power", lambda: power.better(runs)),
         told("rollback", lambda: power.worse(runs)),
-        told("years", lambda: curve.part(list(curve.points(replay, starts)))),
     ]
 
 

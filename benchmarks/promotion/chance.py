@@ -10,14 +10,17 @@ from benchmarks.promotion.draws import (
     YEAR_DAYS,
     Process,
     bounds,
+    first,
     gains,
 )
 from benchmarks.shown import Goal, Part
 from evergreen.contract.endpoint import Policy
+from evergreen.rollout.expected_regret import SMALL, regret
 
 ALPHA = 0.05
 MIN_DAYS = (7, 10, 14, 21)
 MARGIN = Policy().margin
+WORSE = (0.0, MARGIN, 2 * MARGIN)
 MOST = 0.06  # false promotions at 5 %
 
 Shares = dict[int, float]  # of the runs, by the least days of a policy
@@ -47,6 +50,35 @@ def wrong_promotions(runs: int) -> Part:
     heads = ["", *(f"{least} days" for least in MIN_DAYS)]
     heads += [f"{least}, in {end} days" for least in MIN_DAYS if least <= end]
     return Part([("Promoted wrongly", remark, heads, rows)], goals)
+
+
+def by_regret(runs: int) -> Part:
+    """Let challengers be compared by expected regret that are as good as the champion, or worse."""
+    rows = [
+        [process.name, *(f"{regretted(process, -worse, runs):.1%}" for worse in WORSE)]
+        for process in PROCESSES
+    ]
+    remark = (
+        f'With `promotion="expected regret"` at a margin of {MARGIN:g}: shares of {runs:,} '
+        f"comparisons of {Policy().shadow_days} to {Policy().max_shadow_days} days in which a "
+        "challenger was promoted, by how much it is worse. To promote one that is as good loses "
+        "nothing."
+    )
+    heads = ["", *(f"worse by {worse:g}" if worse else "as good" for worse in WORSE)]
+    return Part([("Promoted by expected regret", remark, heads, rows)])
+
+
+def regretted(process: Process, gain: float, runs: int) -> float:
+    """Return how often a challenger of this true gain is promoted, and not rejected before."""
+    policy = Policy()
+    shape = runs, policy.max_shadow_days
+    days = gains(process, gain, shape, np.random.default_rng((11, PROCESSES.index(process))))
+    won, lost = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    for day in range(policy.shadow_days, policy.max_shadow_days + 1):
+        found = regret(days[:, :day], MARGIN)
+        won[:, day - 1] = (found.promoted < SMALL * MARGIN) & (found.gain > 0)
+        lost[:, day - 1] = (found.refused < SMALL * MARGIN) & (found.gain < 0)
+    return float((first(won) < first(lost)).mean())
 
 
 def wrong(process: Process, margin: float, runs: int) -> tuple[Shares, Shares]:

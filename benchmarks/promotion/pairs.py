@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.autopilot.histories import LABELS_AFTER
+from benchmarks.autopilot.year import FOLLOWING, Replay
 from benchmarks.promotion.chance import MOST
-from benchmarks.promotion.curve import FOLLOWING, POLICY
 from benchmarks.promotion.draws import Floats, bounds, first
-from benchmarks.promotion.flights import DAYS, LABELS_AFTER
-from benchmarks.promotion.year import Replay
 from benchmarks.shown import Goal, Part
+from evergreen.contract.endpoint import Policy
 
 PEEK_ROWS = 50
 LEAST_ROWS = 200
@@ -24,6 +24,8 @@ LIKENESS = {  # what is measured of each pair, and its format
     "correlation of a day with the next": ".2f",
 }
 
+POLICY = Policy()
+
 Bools = npt.NDArray[np.bool_]
 
 
@@ -35,7 +37,7 @@ def likeness(replay: Replay) -> Part:
         for (name, form), values in zip(LIKENESS.items(), found, strict=True)
     ]
     remark = (
-        f"{len(list(_pairs(replay))):,} pairs of {len(replay.year.models)} models of the flights, "
+        f"{len(list(_pairs(replay))):,} pairs of {len(replay.versions)} models of the flights, "
         "7 to 45 days apart in age, over the 60 days after the training of the younger; quantiles "
         "over pairs."
     )
@@ -50,7 +52,7 @@ def quantiles(replay: Replay) -> Floats:
 
 
 def _of_pair(replay: Replay, younger: int, older: int, start: int) -> tuple[float, ...]:
-    days = (replay.loss[older] - replay.loss[younger])[start : start + FOLLOWING]
+    days = (replay.raw[older] - replay.raw[younger])[start : start + FOLLOWING]
     rows = _rows(replay, younger, older, start, FOLLOWING)
     off = days - days.mean()
     spread, row_sd = float(days.std(ddof=1)), float(rows.std())
@@ -64,17 +66,17 @@ def _of_pair(replay: Replay, younger: int, older: int, start: int) -> tuple[floa
 
 
 def _rows(replay: Replay, younger: int, older: int, start: int, days: int) -> Floats:
-    losses = replay.year.losses[:, replay.starts[start] : replay.starts[start + days]]
-    return np.asarray(losses[older] - losses[younger], dtype=np.float64)
+    losses = replay.by_row([older, younger], start, start + days)
+    return np.asarray(losses[0] - losses[1])
 
 
 def _pairs(replay: Replay) -> Iterator[tuple[int, int, int, float]]:
     """Yield younger and older model, the first day to compare on, and what the younger gains."""
-    for younger, model in enumerate(replay.year.models):
+    for younger, model in enumerate(replay.versions):
         start = model.made - LABELS_AFTER + 1
         for older in range(younger):
-            age = model.made - replay.year.models[older].made
-            if AGES[0] <= age <= AGES[1] and start + FOLLOWING <= DAYS:
+            age = model.made - replay.versions[older].made
+            if AGES[0] <= age <= AGES[1] and start + FOLLOWING <= len(replay.rows):
                 yield younger, older, start, replay.later_gain(younger, older, start, FOLLOWING)
 
 
@@ -114,7 +116,7 @@ def decisions(replay: Replay) -> tuple[Floats, Bools, Bools, Bools]:
     end = POLICY.max_shadow_days
     days = np.array(
         [
-            (replay.loss[older] - replay.loss[younger])[start : start + end]
+            (replay.raw[older] - replay.raw[younger])[start : start + end]
             for younger, older, start, _ in found
         ]
     )

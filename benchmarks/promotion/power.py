@@ -3,13 +3,14 @@
 import numpy as np
 
 from benchmarks.promotion.chance import ALPHA, MARGIN
-from benchmarks.promotion.draws import DAY_SD, Floats, Process, bounds, first, gains
+from benchmarks.promotion.draws import DAY_SD, PROCESSES, Floats, Process, bounds, first, gains
 from benchmarks.shown import Part
 from evergreen.contract.endpoint import Policy
 
 GAINS = (0.01, 0.02, 0.05, 0.1)
 SPREADS = (0.012, 0.032, DAY_SD)  # 5, 25 and 50 % of the pairs of flight models have less
 LOSSES = (0.0, 0.02, 0.05, 0.1)
+NORMAL = next(process for process in PROCESSES if process.day_sd)
 DELAY_DAYS = 2  # a day is over, and its labels have had a day to come
 
 
@@ -43,10 +44,10 @@ def promoted(gain: float, spread: float, margin: float, runs: int) -> Floats:
 
 def worse(runs: int) -> Part:
     """Measure how soon a loss is found while the new champion is watched."""
-    found = {loss: rolled_back(loss, runs) for loss in LOSSES}
+    found = {f"{loss:g}": rolled_back(loss, runs) for loss in LOSSES}
+    found |= {f"0, {p.name}": rolled_back(0.0, runs, p) for p in PROCESSES if p != NORMAL}
     rows = [
-        [f"{loss:g}", f"{np.isfinite(days).mean():.1%}", _median(days)]
-        for loss, days in found.items()
+        [loss, f"{np.isfinite(days).mean():.1%}", _median(days)] for loss, days in found.items()
     ]
     remark = (
         f"{Policy().watch_days} days of watch beside the previous champion, by comparison alone; "
@@ -56,13 +57,12 @@ def worse(runs: int) -> Part:
     return Part([("A worse champion: rolled back", remark, heads, rows)])
 
 
-def rolled_back(loss: float, runs: int) -> Floats:
+def rolled_back(loss: float, runs: int, process: Process = NORMAL) -> Floats:
     """Return the days until a champion is rolled back, of policy.watch_days.
 
     A day is known after two, and one was known before it began.
     """
     policy = Policy()
-    process = Process("", DAY_SD)
     random = np.random.default_rng((21, int(1e4 * loss)))
     days = policy.watch_days
     lower, _ = bounds(gains(process, loss, (runs, days), random), ALPHA)

@@ -54,8 +54,9 @@ class Policy:
     new_labels: as many new labels as this share of what the last training learnt from, and at least
         a thousand, ask for a training; None never does.
     promotion: `superior` promotes a challenger that is better beyond chance, `not worse` one that
-        is not worse by more than `margin`. alpha: the chance of doing so wrongly, however often it
-        is looked at; between 0 and 0.5.
+        is not worse by more than `margin`, `expected regret` one by which little of `margin`, which
+        must be above 0, is expected to be lost. alpha: the chance of promoting wrongly in the
+        first two, however often it is looked at; between 0 and 0.5.
     shadow_days: labelled days that a comparison needs at least, and max_shadow_days, after which it
         is inconclusive; not fewer than shadow_days.
     canary: the shares of the requests that a challenger gets in turn, rising between 0 and 1, each
@@ -90,7 +91,7 @@ class Policy:
     candidate_seconds: Annotated[float, Meta(ge=1)] = 120.0
     search_seconds: Least = 0.0
     new_labels: Least | None = 0.2
-    promotion: Literal["superior", "not worse"] = "not worse"
+    promotion: Literal["superior", "not worse", "expected regret"] = "not worse"
     alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
     shadow_days: Whole = 10
     max_shadow_days: Whole = 21

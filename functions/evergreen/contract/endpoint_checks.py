@@ -103,6 +103,8 @@ def faults_of_policy(policy: Policy) -> Iterator[Fault]:
     if policy.max_shadow_days < policy.shadow_days:
         less = "policy.max_shadow_days is less than policy.shadow_days"
         yield Fault("policy.max_shadow_days", less)
+    if policy.promotion == "expected regret" and not policy.margin:
+        yield Fault("policy.margin", "policy.margin is the scale of `expected regret`: not 0")
 
 
 def _of_row(schema: JsonSchema, row: type[msgspec.Struct]) -> Iterator[Fault]:

@@ -194,6 +194,25 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str | None = None
     external: Service | None = None
 
+    def is_refreshed_by(self, other: "Manifest") -> bool:
+        """Say whether another version is of the same recipe, fitted on newer data.
+
+        A recipe is a candidate with its parameters, and the code that it is from.
+        """
+        ours, theirs = self._recipe, other._recipe
+        return (
+            ours is not None and ours == theirs and self.lineage.data_end < other.lineage.data_end
+        )
+
+    @property
+    def _recipe(self) -> tuple[Any, ...] | None:
+        """Return what the version was made by, or None where no candidate of ours was fitted."""
+        own = [each for each in self.metrics.candidates if each.candidate == self.candidate]
+        best = min(own, key=lambda each: each.loss, default=None)
+        if best is None or self.kind != "model":
+            return None
+        return self.candidate, best.parameters, self.lineage.code_sha256
+
     @property
     def categories(self) -> dict[str, frozenset[str]]:
         """The values of each text field in the training data, where the profile has all of them."""

@@ -17,8 +17,10 @@ from evergreen.registry.state import Challenger, Document, Experiment, Type
 from evergreen.registry.transitions import Change
 from evergreen.rollout.confidence_sequence import Bound
 from evergreen.rollout.evidence import Evidence, faults, figures, gain, standing
+from evergreen.rollout.expected_regret import SMALL, regret
 
 AUTOPILOT = 4
+EXPECTED_REGRET = "expected regret"
 BY = "rollout"
 
 
@@ -89,14 +91,15 @@ def _compare(
         return change("challenger rejected", "; ".join(wrong))
     enough = found is not None and found.days >= policy.shadow_days
     said = _said(found)
-    if found and enough and found.upper < 0:
+    if found and enough and _has_lost(found, evidence, policy):
         return change("challenger rejected", f"worse than the champion: {said}")
-    if found and enough and _has_won(found, policy):
+    if (found and enough and _has_won(found, evidence, policy)) or _is_refreshed(evidence, found):
         if document.experiment:
             return None  # it has the traffic
         if step := _next_step(challenger, evidence, policy):
             kind, share = step
-            return change(kind, f"{policy.promotion}: {said}", share)
+            shown = "refreshed" if evidence.refreshed else policy.promotion
+            return change(kind, f"{shown}: {said}", share)
     if _is_overdue(challenger, evidence, policy, found):
         return change("challenger rejected", f"inconclusive: {said}")
     return None
@@ -110,10 +113,29 @@ def _said(found: Bound | None) -> str:
     )
 
 
-def _has_won(found: Bound, policy: Policy) -> bool:
+def _has_won(found: Bound, evidence: Evidence, policy: Policy) -> bool:
     """Say whether a challenger has shown what the policy asks for; a tie is never enough."""
+    if policy.promotion == EXPECTED_REGRET:
+        at = regret([day.gain for day in evidence.paired], policy.margin)
+        return bool(at.promoted < SMALL * policy.margin) and found.mean > 0
     needed = 0.0 if policy.promotion == "superior" else -policy.margin
     return found.lower > needed and found.mean > 0
+
+
+def _has_lost(found: Bound, evidence: Evidence, policy: Policy) -> bool:
+    """Say whether a challenger is worse beyond chance, or hardly can be better."""
+    if policy.promotion == EXPECTED_REGRET:
+        at = regret([day.gain for day in evidence.paired], policy.margin)
+        return bool(at.refused < SMALL * policy.margin) and found.mean < 0
+    return found.upper < 0
+
+
+def _is_refreshed(evidence: Evidence, found: Bound | None) -> bool:
+    """Say whether a challenger is the champion's own recipe on newer data, and is not worse yet.
+
+    Nothing is to be found out about the recipe; the gate has compared them, and they are watched.
+    """
+    return evidence.refreshed and (found is None or found.upper >= 0)
 
 
 def _next_step(
@@ -138,7 +160,7 @@ def _is_overdue(
     A challenger without enough traffic or labels would otherwise be in the way of all later ones.
     Labels that have begun to come are given the time that the policy allows them.
     """
-    days = found.days if found and not _has_won(found, policy) else 0
+    days = found.days if found and not _has_won(found, evidence, policy) else 0
     longest = timedelta(days=policy.max_shadow_days + (policy.label_days if found else 0))
     return days >= policy.max_shadow_days or evidence.at - challenger.since > longest
 

@@ -70,8 +70,9 @@ class Waiting:
 class Evidence:
     """All of it, at the time `at`.
 
-    paired: the challenger beside the champion, by day. watched: the previous champion, beside the
-    champion, since that was promoted. canary, champion: what came of their requests. alarms: those
+    paired: the challenger beside the champion, by day. refreshed: whether it is of the champion's
+    own recipe, fitted on newer data. watched: the previous champion, beside the champion, since
+    that was promoted. canary, champion: what came of their requests. alarms: those
     that are the champion's fault, in words. control, treatment: the arms of the experiment by day;
     keys: how many distinct ones each has had (requests, where these name none). broken: why a
     version cannot be loaded, of those that the document names. one_way: why the previous champion
@@ -81,6 +82,7 @@ class Evidence:
     at: datetime
     waiting: Waiting | None = None
     paired: Sequence[PairedDay] = ()
+    refreshed: bool = False
     watched: Sequence[PairedDay] = ()
     canary: Guard = field(default_factory=Guard)
     champion: Guard = field(default_factory=Guard)

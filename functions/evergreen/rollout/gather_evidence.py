@@ -36,6 +36,7 @@ def gather(sources: Gathering, unmapped: Sequence[str] = ()) -> Evidence:
         at=at,
         waiting=_waiting(sources, champion),
         paired=_shadowed(sources, champion) if challenger else (),
+        refreshed=_is_refreshed(sources, champion),
         watched=_watched(sources, champion) if watching else (),
         canary=_canary(sources, champion),
         champion=_failures(sources, champion) if watching else Guard(),
@@ -83,6 +84,15 @@ def _alarms(sources: Gathering) -> list[str]:
         for alarm in newest.alarms
         if alarm.kind == "performance"
     ]
+
+
+def _is_refreshed(sources: Gathering, champion: Model | None) -> bool:
+    """Say whether the challenger is the champion's recipe on newer data."""
+    challenger = sources.document.challenger
+    other = sources.model(challenger.version) if challenger else None
+    if champion is None or other is None:
+        return False
+    return champion.manifest.is_refreshed_by(other.manifest)
 
 
 def _shadowed(sources: Gathering, champion: Model | None) -> list[PairedDay]:

@@ -25,6 +25,7 @@ POLICY = Policy(
     canary=(0.05, 0.25, 0.5), canary_days=1.0, canary_rows=100, watch_days=14, watch_min_days=3,
 )  # fmt: skip
 EASY = replace(POLICY, promotion="not worse")
+REGRET = replace(POLICY, promotion="expected regret", margin=0.01)
 AUTOPILOT, APPROVAL = 4, 3
 
 
@@ -186,10 +187,32 @@ def test_a_candidate_waits_until_the_challenger_is_decided_on() -> None:
         (EASY, 0.005, "canary started"),
         (EASY, -0.002, None),
         (EASY, -0.02, "challenger rejected"),
+        (REGRET, 0.02, "canary started"),
+        (REGRET, 0.002, None),
+        (REGRET, -0.002, None),
+        (REGRET, -0.02, "challenger rejected"),
     ],
 )
 def test_what_a_challenger_has_to_show(policy: Policy, mean: float, expected: str | None) -> None:
     assert kind(SHADOW, evidence(paired=days(mean)), policy) == expected
+
+
+@pytest.mark.parametrize("paired", [[], days(0.0, count=3), days(-0.002)])
+def test_the_champions_own_recipe_on_newer_data_needs_no_days_in_shadow(
+    paired: list[PairedDay],
+) -> None:
+    change = decided(SHADOW, evidence(paired=paired, refreshed=True))
+
+    assert change is not None
+    assert (change.type, change.share) == ("canary started", 0.05)
+    assert change.reason.startswith("refreshed: ")
+    assert kind(SHADOW, evidence(paired=paired)) is None
+    assert kind(CANARY, evidence(paired=paired, refreshed=True)) is None, "it has not waited"
+
+
+def test_the_champions_own_recipe_goes_back_where_it_is_surely_worse() -> None:
+    assert kind(SHADOW, evidence(paired=days(-0.02), refreshed=True)) == "challenger rejected"
+    assert kind(SHADOW, evidence(paired=days(-0.02, count=8), refreshed=True)) is None
 
 
 @pytest.mark.parametrize("mean", [0.05, -0.05])

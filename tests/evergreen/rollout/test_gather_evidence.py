@@ -254,3 +254,41 @@ def test_the_arms_of_an_experiment_are_judged_by_what_they_answered_and_not_aske
     loss = [arm[0].loss for arm in (found.control, found.treatment)]
     assert loss == pytest.approx([-np.log(0.5), -np.log(0.9)])
     assert found.control[0].labelled == 10
+
+
+@pytest.mark.parametrize(
+    ("changed", "refreshed"),
+    [
+        ({}, True),
+        ({"candidate": "another"}, False),
+        ({"code_sha256": "0" * 64}, False),
+        ({"data_end": START}, False),
+        ({"parameters": {"C": 0.2}}, False),
+        ({"kind": "rule"}, False),
+    ],
+)
+def test_a_version_refreshes_another_by_the_same_recipe_and_newer_data(
+    models: dict[str, Model], changed: dict[str, Any], refreshed: bool
+) -> None:
+    champion = models[GOOD].manifest
+    own = msgspec.structs.replace(
+        champion.metrics.candidates[0],
+        candidate=changed.get("candidate", champion.candidate),
+        parameters=changed.get("parameters", champion.metrics.candidates[0].parameters),
+    )
+    other = manifest_of(
+        models[BAD],
+        candidate=own.candidate,
+        kind=changed.get("kind", "model"),
+        metrics=msgspec.structs.replace(champion.metrics, candidates=[own]),
+        lineage=msgspec.structs.replace(
+            champion.lineage,
+            data_end=changed.get("data_end", champion.lineage.data_end + DAY),
+            code_sha256=changed.get("code_sha256", champion.lineage.code_sha256),
+        ),
+    )
+    document = young(challenger=Challenger(version=BAD, stage="shadow", started=NOW, since=NOW))
+
+    found = gathered(Memory(), models | {BAD: other}, document, 1)
+
+    assert found.refreshed is refreshed
