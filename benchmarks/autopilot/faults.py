@@ -1,7 +1,6 @@
 """What goes wrong, on data that are otherwise steady: days until it is mended, and its cost."""
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.autopilot.histories import LABELS_AFTER, History, history
-from benchmarks.autopilot.versions import WORKERS, Matrix, mornings, trained
+from benchmarks.autopilot.versions import Matrix, mornings, trained
 from benchmarks.autopilot.year import Course, Replay, hindsight
 from benchmarks.shown import Part
 
@@ -70,9 +69,7 @@ FAULTS: dict[str, tuple[Fault, int, int]] = {
 
 def part(levels: dict[str, Callable[[Replay], Course]]) -> Part:
     """Return what each fault does at each level."""
-    with ProcessPoolExecutor(WORKERS) as pool:
-        replays = list(pool.map(replayed, FAULTS))
-    rows = [[name, *said(replay, levels)] for name, replay in zip(FAULTS, replays, strict=True)]
+    rows = [[name, *said(replayed(name), levels)] for name in FAULTS]
     remark = (
         f"On the data set {ON}, of whose true labels half were made false; boosting alone, which "
         "learns anew every two weeks. Days until a week's mean loss is within "

@@ -103,6 +103,8 @@ class Replay:
         if key not in self._gates:
             one, other = self.versions[candidate], self.versions[champion]
             days = np.arange(max(one.until, other.until), one.made - self.lag + 1)
+            if not len(days):
+                return False  # the first labels that neither has fitted are still to come
             rows = self.rows[days]
             theirs, own = (np.repeat(self.loss[each, days], rows) for each in (champion, candidate))
             found = gates.improvement(theirs, own, np.repeat(days, rows).astype("datetime64[D]"), 0)
