@@ -44,7 +44,7 @@ def _random(share: float, past: History, rows: Bools, random: np.random.Generato
 
 def _gone(past: History, rows: Bools, random: np.random.Generator) -> History:
     table = past.rows.copy()
-    table.loc[rows, MOST] = np.float32(np.nan)
+    table.loc[rows, MOST] = np.float32(0)
     return replace(_thinned(past, np.full(len(rows), 0.5), random), rows=table)
 
 
@@ -63,7 +63,7 @@ FAULTS: dict[str, tuple[Fault, int, int]] = {
     "50 %": (partial(_random, 0.5), LABELS_AFTER, 1),
     "all": (partial(_random, 1.0), LABELS_AFTER, 1),
     "for a day, all": (_for_a_day, LABELS_AFTER, 1),
-    "the field that tells most is gone": (_gone, LABELS_AFTER, 1),
+    "the field that tells most is 0": (_gone, LABELS_AFTER, 1),
 }
 
 
