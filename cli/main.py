@@ -34,7 +34,7 @@ EXAMPLES = {  # what --help of each command ends with
     "erase": "erase flight-delay --ids ids.txt",
     "console": "console",
     "open": "open flight-delay --card",
-    "completion": "completion > /etc/bash_completion.d/evergreen",
+    "completion": "completion",
     "clock": "clock +7d",
     "proxy": "proxy --port 8001",
     "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",

@@ -211,7 +211,7 @@ def test_what_deploy_says_stands_over_what_all_commands_share(
 # What stays
 
 
-def test_of_our_template_only_the_two_buckets_stay() -> None:
+def test_of_our_template_what_holds_data_or_proves_it_stays() -> None:
     template = translate()
     keys = ("LogicalResourceId", "PhysicalResourceId", "ResourceType", "ResourceStatus")
     summaries = [
@@ -231,7 +231,7 @@ def test_of_our_template_only_the_two_buckets_stay() -> None:
 
     assert len(found) == len(summaries)
     assert {one.name for one in found if one.retained} == {
-        "ArtifactBucket", "DataBucket", "ManifestKey",
+        "ArtifactBucket", "DataBucket", "DeadLetterQueue", "ManifestKey",
     }  # fmt: skip
 
 

@@ -87,14 +87,7 @@ def _candidate(version: str, document: Document, evidence: Evidence, level: int)
 
 
 def _challenger(challenger: Challenger, evidence: Evidence, policy: Policy, level: int) -> str:
-    found = gain(evidence.paired, policy.alpha)
-    needed = 0.0 if policy.promotion == "superior" else -policy.margin
-    so_far = (
-        f"gain {found.mean:+.4f}, surely {found.lower:+.4f} or more, where {needed:+.4f} is "
-        f"needed, on {found.days} labelled days of at least {policy.shadow_days}"
-        if found
-        else f"{len(evidence.paired)} labelled days of at least {policy.shadow_days}"
-    )
+    so_far = _so_far(evidence, policy)
     if challenger.stage == "canary":
         since = challenger.since + timedelta(days=policy.canary_days)
         rows = evidence.canary.rows
@@ -106,12 +99,33 @@ def _challenger(challenger: Challenger, evidence: Evidence, policy: Policy, leve
             f"{since:%Y-%m-%d %H:%M} UTC at least, {rows:,} of "
             f"{policy.canary_rows:,} rows so far{rate}; {so_far}"
         )
+    elif evidence.refreshed:
+        text = f"{challenger.version} goes to canary at the next tick of level 4: {so_far}"
     else:
         text = (
             f"{challenger.version} is compared in shadow: {so_far}; inconclusive after "
             f"{policy.max_shadow_days} days"
         )
     return text if level >= decide.AUTOPILOT else f"{text}; a person has to promote or reject it"
+
+
+def _so_far(evidence: Evidence, policy: Policy) -> str:
+    """Return what a comparison has shown, and what would be enough."""
+    found = gain(evidence.paired, policy.alpha)
+    if evidence.refreshed:
+        shown = f"gain {found.mean:+.4f} on {found.days} labelled days; " if found else ""
+        return f"{shown}it is the champion's own recipe on newer data, and needs no proof in shadow"
+    if found is None:
+        return f"{len(evidence.paired)} labelled days of at least {policy.shadow_days}"
+    enough = (
+        "an expected loss that is small"
+        if policy.promotion == decide.EXPECTED_REGRET
+        else (f"{0.0 if policy.promotion == 'superior' else -policy.margin:+.4f}")
+    )
+    return (
+        f"gain {found.mean:+.4f}, surely {found.lower:+.4f} or more, where {enough} is "
+        f"needed, on {found.days} labelled days of at least {policy.shadow_days}"
+    )
 
 
 def _experiment(

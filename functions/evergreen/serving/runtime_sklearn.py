@@ -6,6 +6,7 @@ checked their size and hash, and `check` the version.
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import joblib
 import pandas as pd
@@ -16,9 +17,14 @@ from evergreen.contract.schema import Columns, Score
 from evergreen.registry.manifest import Manifest
 
 
+def pipeline_of(body: bytes) -> Any:
+    """Return the pipeline that training has written."""
+    return joblib.load(io.BytesIO(body))
+
+
 def scorer(body: bytes, inputs: Sequence[str]) -> Score:
     """Return what scores columns with the pipeline in `body`, from a DataFrame as in training."""
-    pipeline = joblib.load(io.BytesIO(body))
+    pipeline = pipeline_of(body)
 
     def score(columns: Columns) -> Floats:
         frame = pd.DataFrame({name: columns[name] for name in inputs})

@@ -9,14 +9,12 @@ One holdout may be lucky, so the best are told apart on as many days before it t
 be scored by a fit of their own.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import joblib
 import msgspec
 import numpy as np
 from sklearn.base import clone
@@ -28,6 +26,7 @@ from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import CandidateError, DataError
 from evergreen.contract.problem import Floats
 from evergreen.serving.model import JOBLIB
+from evergreen.serving.runtime_sklearn import pipeline_of
 from evergreen.training import isolation
 from evergreen.training.fitting import Contest, Fitted, finite, weights_of
 
@@ -137,7 +136,7 @@ def _with_earlier(contest: Contest, found: Fitted, before: Split) -> Fitted:
 def _refitted(
     seed: int, artifact: bytes, rows: Examples, before: Split, own: problem.Problem
 ) -> Floats:
-    pipeline = clone(joblib.load(io.BytesIO(artifact)))
+    pipeline = clone(pipeline_of(artifact))
     np.random.seed(seed)
     with isolation.noting({}), isolation.blaming("it cannot be fitted again", "the pipeline"):
         pipeline.fit(rows.frame(), rows.labels, **weights_of(pipeline, rows))

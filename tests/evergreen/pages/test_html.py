@@ -45,12 +45,15 @@ def test_nothing_is_taken_for_html() -> None:
     assert found == {
         ("html.py", "autoescape"),  # which is on
         ("html.py", "__html__"),  # of what is HTML already
+        ("views.py", "Markup("),  # two constants, and a view whose template has escaped it
     }
 
 
 def test_what_a_template_writes_into_an_attribute_stands_in_quotes() -> None:
     assert TEMPLATES
-    assert [file.name for file in TEMPLATES if re.search(r"<[^>]*=\s*\{\{", file.read_text())] == []
+    assert [
+        file.name for file in TEMPLATES if re.search(r"<[^>]*\s[\w-]+=\s*\{\{", file.read_text())
+    ] == []
 
 
 def check_harmless(clean: str, hostile: str, times: int) -> None:

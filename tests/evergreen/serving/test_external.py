@@ -504,7 +504,7 @@ def test_bytes_that_are_no_service_cannot_be_loaded(trained: Trained, body: byte
 
 
 NEAR = [
-    "localhost", "a.localhost", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "0.0.0.0",  # noqa: S104
+    "localhost", "a.localhost", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "0.0.0.0",  # noqa: S104 - it is refused
     "169.254.169.254", "[fe80::1]", "[::ffff:169.254.170.2]", "localhost.",
 ]  # fmt: skip
 

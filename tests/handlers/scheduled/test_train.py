@@ -162,9 +162,10 @@ def test_each_trigger_trains_and_is_kept_in_the_lineage(
 
 @pytest.mark.parametrize("day", [1, 2, 31])
 def test_the_daily_tick_asks_for_what_is_due_and_trains_nothing_itself(
-    train: Train, announced: Announced, day: int
+    train: Train, announced: Announced, clock: time_machine.Traveller, day: int
 ) -> None:
     slot = f"2013-03-{day:02d}T06:00:00Z"
+    clock.move_to(datetime.fromisoformat(slot))
 
     result = train({"slot": slot})
 
