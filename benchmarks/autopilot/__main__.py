@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks import shown
-from benchmarks.autopilot import faults
 from benchmarks.autopilot.histories import HISTORIES
 from benchmarks.autopilot.versions import matrix
 from benchmarks.autopilot.year import Course, Replay, approved, autopilot, frozen, hindsight, wrong
@@ -74,11 +73,7 @@ def main() -> None:
 def bench(*, quick: bool) -> list[Part]:
     """Replay the years of each data set; quick: of two, one row in ten, and one seed."""
     names = ("flights", "rainfall") if quick else tuple(HISTORIES)
-    found = [told(name, lambda name=name: years(name, quick=quick)) for name in names]  # type: ignore[misc]
-    if not quick:
-        some = {level: LEVELS[level] for level in (FROZEN, DAY_LATER, OURS)}
-        found.append(told("faults", lambda: faults.part(some)))
-    return found
+    return [told(name, lambda name=name: years(name, quick=quick)) for name in names]  # type: ignore[misc]
 
 
 def years(name: str, *, quick: bool) -> Part:
