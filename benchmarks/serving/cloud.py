@@ -13,10 +13,13 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import endpoints.flight_delay as flight_delay
 from evergreen.serving.model import JOBLIB
 from local.cloud import resources
 from local.cloud.server import served
@@ -26,7 +29,7 @@ from local.samples import flights
 from local.template import load, physical_name, resolve
 
 ENDPOINT = "flight-delay"
-CANDIDATE = "logistic-regression"
+CANDIDATE = "logistic-regression"  # alone: what serves it is measured, and not which wins
 PIPELINE = "model.joblib"
 ROWS = "rows.json"
 ROW_COUNT = 1_000
@@ -63,6 +66,10 @@ def _serve(folder: Path, its: Connection) -> None:
         its.poll(None)
 
 
+def _alone(seed: int) -> dict[str, Any]:
+    return {CANDIDATE: flight_delay.candidates(seed)[CANDIDATE]}
+
+
 def prepare(url: str, folder: Path) -> None:
     """Create what the functions need, train, and write the pipeline and the rows."""
     template = load({"AwsEndpointUrl": url})
@@ -73,12 +80,14 @@ def prepare(url: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = flights.january(table, Path(scratch))
         stack.data().put(f"training/{ENDPOINT}/{file.name}", file.read_bytes())
-    Plane(template).invoke("TrainFunction", {"endpoint": ENDPOINT})
+    alone = replace(flight_delay.endpoint, candidates=_alone)
+    with patch.object(flight_delay, "endpoint", alone):
+        Plane(template).invoke("TrainFunction", {"endpoint": ENDPOINT})
     registry = stack.registry()
     seen = registry.document(ENDPOINT)
     manifest = registry.manifest(ENDPOINT, seen.document.champion) if seen else None
-    if manifest is None or manifest.candidate != CANDIDATE:
-        raise SystemExit(f"{CANDIDATE} was to win, and did not: {manifest}")
+    if manifest is None:
+        raise SystemExit(f"no version came of {CANDIDATE}")
     (folder / PIPELINE).write_bytes(registry.artifact(manifest, JOBLIB))
     rows = flights.rows(table, list(manifest.schema["properties"]), MONTH)
     (folder / ROWS).write_text(json.dumps(random.Random(0).sample(rows, ROW_COUNT)))
