@@ -30,10 +30,12 @@ class Period(msgspec.Struct):
 class Level(msgspec.Struct, kw_only=True):
     """What one level is worth.
 
-    periods: its loss by period. alarms: on how many days a check found one, by kind.
+    periods: its loss by period. alarms: on how many days a check found one, by kind. log_loss: the
+    loss again, where it is that, for what has read it by this name since the first release.
     """
 
     loss: float
+    log_loss: float | None
     periods: dict[date, float]
     promotions: int
     alarms: dict[str, int]
@@ -163,7 +165,7 @@ def merge(results: Mapping[int, Result], options: Options, about: About, seconds
         seed=options.seed,
         share=options.share,
         about=about,
-        levels={str(level): _level(results[level]) for level in sorted(results)},
+        levels={str(level): _level(results[level], about) for level in sorted(results)},
         periods=[
             Period(start, tally.rows, tally.mean()) for start, tally in sorted(top.tallies.items())
         ],
@@ -187,9 +189,11 @@ def merge(results: Mapping[int, Result], options: Options, about: About, seconds
     )
 
 
-def _level(result: Result) -> Level:
+def _level(result: Result, about: About) -> Level:
+    loss = result.total.mean().evergreen
     return Level(
-        loss=result.total.mean().evergreen,
+        loss=loss,
+        log_loss=loss if about.metric == "log-loss" else None,
         periods={start: each.mean().evergreen for start, each in sorted(result.tallies.items())},
         promotions=sum(decision.type == "promoted" for decision in result.decisions),
         alarms={kind: len(days) for kind, days in alarm_days(result.reports).items() if days},
