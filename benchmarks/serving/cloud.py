@@ -80,7 +80,7 @@ def prepare(url: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = flights.january(table, Path(scratch))
         stack.data().put(f"training/{ENDPOINT}/{file.name}", file.read_bytes())
-    alone = replace(flight_delay.endpoint, candidates=_alone)
+    alone = replace(flight_delay.endpoint, candidates=_alone, search={})
     with patch.object(flight_delay, "endpoint", alone):
         Plane(template).invoke("TrainFunction", {"endpoint": ENDPOINT})
     registry = stack.registry()
