@@ -16,6 +16,7 @@ from evergreen.monitoring.daily_performance import FIRST, Followed, follow
 from evergreen.monitoring.earlier_checks import MEMORY
 from evergreen.monitoring.report import CheckReport, DayPerformance, Performance
 from evergreen.registry.manifest import Expected
+from evergreen.registry.recalibration import tally
 from tests.support import checks, given
 from tests.support.given import NAME, START, label
 from tests.support.memory import FLIGHTS, Memory, compacted
@@ -359,6 +360,23 @@ def test_a_label_of_another_kind_is_counted_as_that(memory: Memory) -> None:
 
     assert found.days[0].labelled == 1
     assert found.labels == {"joined": 1, "of another kind": 1}
+
+
+def test_a_check_of_days_before_the_holdout_of_its_champion_ends(memory: Memory) -> None:
+    """As one that is asked for again, after another champion has come."""
+    later = tally(START.date() + 9 * DAY, np.full(50, 0.4), np.arange(50) % 2 == 0)
+    expected = msgspec.structs.replace(EXPECTED, days=[later])
+    predicted(memory, 1)
+    labelled(memory, 1)
+
+    found = follow(
+        compacted(memory),
+        replace(followed(), described=lambda _: (Problem(), expected)),
+        CLOSED,
+        None,
+    )
+
+    assert [day.labelled for day in found.days] == [1]
 
 
 def test_what_was_answered_and_what_the_model_gave_are_both_judged(memory: Memory) -> None:

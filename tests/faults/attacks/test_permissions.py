@@ -129,6 +129,7 @@ def check(story: Story) -> None:
     story.at(19.5, "CheckFunction")
     story.at(20.5, "CheckFunction")
     story.at(20.6, "RolloutFunction")
+    story.post(f"/endpoints/{NAME}/predict", instances=[given.row()])  # as outcomes have taught
 
 
 def train(story: Story) -> None:

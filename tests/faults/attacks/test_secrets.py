@@ -480,4 +480,6 @@ def test_the_deployment_logs_no_debug_lines_no_events_and_of_requests_no_words(
         assert not [name for name in variables if "LOG_EVENT" in name or "DEBUG" in name]
     (stage,) = template.of_type("AWS::ApiGatewayV2::Stage").values()
     written = stage["AccessLogSettings"]["Format"]
-    assert json.loads(written).keys() == {"requestId", "route", "status", "latency", "error"}
+    assert json.loads(written).keys() == {
+        "requestId", "route", "status", "latency", "error", "caller", "source",
+    }  # fmt: skip

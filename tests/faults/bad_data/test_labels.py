@@ -59,12 +59,14 @@ class Versions:
 
 @pytest.fixture(scope="module")
 def versions(trained: Trained) -> Versions:
+    def before(found: Trained, version: str) -> Model:
+        """Return a version that was trained before all that is recorded here."""
+        lineage = msgspec.structs.replace(found.manifest.lineage, data_end=START - 2 * DAY)
+        manifest = msgspec.structs.replace(found.manifest, lineage=lineage, version=version)
+        return model.load(manifest, found.artifacts[ONNX])
+
     lying = rollouts.trained_on(lie=True)
-    manifest = msgspec.structs.replace(lying.manifest, version=given.version(2))
-    return Versions(
-        model.load(trained.manifest, trained.artifacts[ONNX]),
-        model.load(manifest, lying.artifacts[ONNX]),
-    )
+    return Versions(before(trained, trained.manifest.version), before(lying, given.version(2)))
 
 
 def records(manifest: Manifest) -> list[Record]:
