@@ -99,8 +99,7 @@ def _scored(request: Request, version: str | None, read: Callable[[], bytes]) ->
     if capturing and _recorded(found.asked.key or request.id):
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
         also = shared | {"time": request.time} | how
-        rows = [p | r for p, r in zip(predictions, found.recorded, strict=True)]
-        after_answer.do(partial(_capture, found.asked.instances, rows, also, deadline.end()))
+        after_answer.do(partial(_capture, found, predictions, also, deadline.end()))
     unseen = sum(1 for prediction in predictions if "unseen" in prediction)
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
@@ -128,18 +127,17 @@ def version_asked_for(request: Request) -> str | None:
 
 
 def _capture(
-    rows: list[dict[str, Any]],
-    predictions: list[dict[str, Any]],
-    shared: dict[str, Any],
-    end: float,
+    found: scoring.Scored, predictions: list[dict[str, Any]], shared: dict[str, Any], end: float
 ) -> None:
     """Record predictions; a caller is answered all the same when the stream does not take them.
 
     end: until when the answer could wait for others; what it waited for must not cost its capture.
     """
     captures = [
-        records.Capture(features=row, **prediction, **shared)
-        for row, prediction in zip(rows, predictions, strict=True)
+        records.Capture(features=row, **prediction, **beside, **shared)
+        for row, prediction, beside in zip(
+            found.asked.instances, predictions, found.recorded, strict=True
+        )
     ]
     try:
         with deadline.until(end + CAPTURE_SECONDS):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from evergreen.contract.endpoint import Policy
-from evergreen.registry.recalibration import Recalibration
+from evergreen.registry.recalibration import Recalibration, Tally
 from evergreen.rollout.confidence_sequence import Bound, bound, e_excess, mismatch
 
 FAILURES = 0.01  # of its requests a version may leave to others, or be too slow with
@@ -25,6 +25,20 @@ class PairedDay(msgspec.Struct, frozen=True, kw_only=True):
     day: date
     rows: int
     gain: float
+
+
+class ScoredDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version makes of the labelled requests of a day, whoever answered them.
+
+    rows: for which it has a score; mute: for which it has none. loss: mean per row of its scores
+    as they are, in its own unit. tally: of a binary problem.
+    """
+
+    day: date
+    rows: int
+    mute: int = 0
+    loss: float = 0.0
+    tally: Tally | None = None
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,15 @@ from evergreen.contract.problem import array
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Experiment
 from evergreen.rollout.evidence import ArmDay, Evidence
-from evergreen.rollout.gathering import AS_SERVED, DAY, Gathering, kept_days, labelled, request_of
+from evergreen.rollout.gathering import (
+    AS_SERVED,
+    DAY,
+    SERVED,
+    Gathering,
+    kept_days,
+    labelled,
+    request_of,
+)
 
 
 class ExperimentDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +77,7 @@ def uncounted(
     rows = Recorded(data, endpoint).predictions(since, now, where=AS_SERVED, meta=("id", "version"))
     ids = dict(zip(rows["id"].tolist(), rows["version"].tolist(), strict=True))
     for capture in uncompacted(data, "captures", now - DAY, now, Capture):
-        served = capture.variant in ("champion", "canary", "ab")  # as in AS_SERVED
-        if served and capture.endpoint == endpoint and capture.time >= since:
+        if capture.variant in SERVED and capture.endpoint == endpoint and capture.time >= since:
             ids[capture.id] = capture.version
     found: dict[str, Any] = {"since": since}
     for arm in ("control", "treatment"):

@@ -18,21 +18,25 @@ from evergreen.contract.errors import ModelUnavailableError
 from evergreen.contract.moments import microseconds, midnight
 from evergreen.contract.problem import Kind, is_label
 from evergreen.contract.schema import JsonSchema
+from evergreen.monitoring.recalibrate import Learnt
 from evergreen.registry.state import Document
+from evergreen.rollout.evidence import ScoredDay
 from evergreen.serving.model import Model
 
 DAY = timedelta(days=1)
 MOST = 50_000  # labelled rows of a day that are scored: more of one day hardly say more
 Load = Callable[[str], Model]  # raises ModelUnavailableError
-AS_SERVED = "variant IN ('champion', 'canary', 'ab')"  # by a version of the rollout's choice
+SERVED = ("champion", "canary", "ab")  # variants: by a version of the rollout's choice
+AS_SERVED = f"variant IN {SERVED}"
 
 
 @dataclass
 class Gathering:
     """Where one endpoint's evidence comes from; broken collects versions that cannot be loaded.
 
-    A version that several parts of the evidence are about is loaded once. recalibrated: whether
-    what is compared is what would be served, with the map of scores of each day.
+    A version that several parts of the evidence are about is loaded once, and its days are read and
+    learnt from once. recalibrated: whether what is compared is what would be served, with the map
+    of scores of each day.
     """
 
     data: Store
@@ -42,6 +46,8 @@ class Gathering:
     at: datetime
     recalibrated: bool = False
     broken: dict[str, str] = field(default_factory=dict)
+    days: dict[str, list[ScoredDay]] = field(default_factory=dict)
+    learnt: dict[str, Learnt] = field(default_factory=dict)
     _models: dict[str, Model] = field(default_factory=dict)
 
     @property

@@ -17,8 +17,8 @@ from evergreen.contract.problem import array
 from evergreen.monitoring import recalibrate
 from evergreen.monitoring.recalibrate import Learnt
 from evergreen.registry.manifest import Manifest
-from evergreen.registry.recalibration import Recalibration, Tally, tally
-from evergreen.rollout.evidence import PairedDay
+from evergreen.registry.recalibration import Recalibration, tally
+from evergreen.rollout.evidence import PairedDay, ScoredDay
 from evergreen.rollout.gathering import DAY, Gathering, kept_days, labelled
 from evergreen.serving.model import Model
 
@@ -26,25 +26,18 @@ HISTORY = timedelta(days=90)  # of closed days that are scored, and kept
 AT_ONCE = 30  # days that a tick scores of a version; the next one goes on
 
 
-class ScoredDay(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version makes of the labelled requests of a day, whoever answered them.
-
-    rows: for which it has a score; mute: for which it has none. loss: mean per row of its scores
-    as they are, in its own unit. tally: of a binary problem.
-    """
-
-    day: date
-    rows: int
-    mute: int = 0
-    loss: float = 0.0
-    tally: Tally | None = None
-
-
 def scored(sources: Gathering, model: Model) -> list[ScoredDay]:
     """Return the closed days that a version's training has not seen, oldest first.
 
     Raises ModelUnavailableError and ExternalError where it cannot score them.
     """
+    version = model.manifest.version
+    if version not in sources.days:
+        sources.days[version] = _scored_days(sources, model)
+    return sources.days[version]
+
+
+def _scored_days(sources: Gathering, model: Model) -> list[ScoredDay]:
     manifest, recorded = model.manifest, sources.recorded.first_day()
     if recorded is None:
         return []
@@ -153,25 +146,30 @@ def _served(
     return losses
 
 
-def learnt(
-    sources: Gathering, manifest: Manifest, days: Sequence[ScoredDay], until: date | None = None
-) -> Learnt:
-    """Return what the outcomes of its holdout, and of days since, teach of a version's scores."""
+def learnt(sources: Gathering, manifest: Manifest, days: Sequence[ScoredDay]) -> Learnt:
+    """Return what the outcomes of its holdout, and of days since, teach of a version's scores.
+
+    The last morning is today's.
+    """
+    if manifest.version in sources.learnt:
+        return sources.learnt[manifest.version]
     expected, end = manifest.expected, manifest.lineage.data_end.date()
     tallies = [each for each in (expected.days if expected else ()) if each.day <= end]
     tallies += [each.tally for each in days if each.tally]
-    return recalibrate.learn(tallies, sources.policy.label_days + 1, until)
+    found = recalibrate.learn(tallies, sources.policy.label_days + 1, sources.at.date())
+    sources.learnt[manifest.version] = found
+    return found
 
 
 def maps(sources: Gathering, versions: Sequence[str]) -> Iterator[Recalibration]:
     """Yield the maps of today of versions, of those that have one."""
     for version in versions:
-        model, today = sources.model(version), sources.at.date()
+        model = sources.model(version)
         if model is None or model.manifest.problem.kind != "binary":
             continue
         try:
             days = scored(sources, model)
         except (ExternalError, ModelUnavailableError):
             continue  # who compares it says what is wrong
-        if found := learnt(sources, model.manifest, days, today).map(sources.endpoint, version):
+        if found := learnt(sources, model.manifest, days).map(sources.endpoint, version):
             yield found

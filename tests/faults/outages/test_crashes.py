@@ -18,7 +18,7 @@ import endpoints.flight_delay as flight_delay
 from evergreen.aws.s3 import Store
 from evergreen.registry.state import Experiment
 from evergreen.rollout import paired_comparison
-from evergreen.rollout.paired_comparison import ScoredDay
+from evergreen.rollout.evidence import ScoredDay
 from evergreen.training.train_version import Trained
 from local.plane.plane import Plane
 from tests.faults.world import Act, World

@@ -81,7 +81,7 @@ def compared(
     """
     told, places = _told(days, expected), {day: place for place, day in enumerate(learnt.days)}
     series: tuple[list[float], list[float]] = ([], [])
-    of_holdout = {at: told for at, told in _told((), expected).items() if at in places}
+    of_holdout = {at: found for at, found in _told((), expected).items() if at in places}
     whole = [pair for outcomes in of_holdout.values() for pair in outcomes]
     for at, outcomes in of_holdout.items():  # by which the first days are scaled
         constant, place = constant_loss(problem, whole, outcomes), places[at]
