@@ -28,6 +28,7 @@ ABOUT = """Evergreen answers with the champion of an endpoint and takes the outc
 Rows and labels are those that the champions of this moment take.
 """
 PLAIN = (400, 404, 413, 415, 503)  # statuses that the Open Inference Protocol answers
+OF_GATEWAY = (403, 413, 503)  # which API Gateway answers too, before a function is asked
 EXAMPLES = {
     "labels": {"labels": [{"id": "01a2072871c9650410fd45c5f86bb5d7-000", "label": True}]},
     "VersionAsked": {
@@ -167,7 +168,10 @@ def _components(champions: Mapping[str, Manifest]) -> dict[str, JsonSchema]:
     detail = _object(code={"type": "string", "enum": sorted(CODES)}, message=_schema(str))
     detail["properties"]["faults"] = _list(_schema("Fault"))
     found |= {"Fault": fault, "ErrorDetail": detail, "Error": _object(error=_schema("ErrorDetail"))}
-    found["PlainError"] = _object(error=_schema(str))
+    found |= {
+        "PlainError": _object(error=_schema(str)),
+        "GatewayError": _object(message=_schema(str)),
+    }
     for endpoint, manifest in champions.items():
         name, row = _pascal(endpoint), manifest.schema | {"additionalProperties": False}
         row.pop("title", None)  # the name of a class in somebody's file
@@ -283,8 +287,13 @@ def _responses() -> dict[str, Any]:
     return {
         _response(status, plain=plain): {
             "description": " or ".join(sorted(code for code in CODES if CODES[code] == status)),
-            "content": {"application/json": {"schema": _schema(f"{'Plain' * plain}Error")}},
+            "content": {"application/json": {"schema": _error(status, plain=plain)}},
         }
         for status in sorted(set(CODES.values()))
         for plain in ((False, True) if status in PLAIN else (False,))
     }
+
+
+def _error(status: int, *, plain: bool) -> JsonSchema:
+    ours = _schema(f"{'Plain' * plain}Error")
+    return {"anyOf": [ours, _schema("GatewayError")]} if status in OF_GATEWAY else ours

@@ -14,6 +14,7 @@ from evergreen.training.train_version import Trained
 from http_api import bodies, openapi
 from http_api.dispatch import ANSWERS
 from http_api.routes import ROUTES
+from local.plane import limits
 from local.plane.plane import Plane
 from tests.support import given
 from tests.support.given import NAME
@@ -118,6 +119,27 @@ def test_it_is_served_before_there_is_a_champion(plane: Plane) -> None:
     answer = plane.request("GET", "/openapi.json")
 
     assert (answer.status, answer.json()["openapi"]) == (200, "3.1.0")
+
+
+@pytest.mark.parametrize(
+    "route", [f"POST /v2/models/{NAME}/infer", f"POST /endpoints/{NAME}/predict"]
+)
+def test_what_api_gateway_refuses_itself_stands_there_too(
+    plane: Plane, described: dict[str, Any], route: str
+) -> None:
+    body = b" " * (limits.REQUEST_BYTES + 1)
+
+    method, path = route.split()
+    answer = plane.request(method, path, body)
+
+    assert answer.status == 413
+    named = operations(described)[route.replace(NAME, "{endpoint}")]["responses"]["413"][
+        "$ref"
+    ].rpartition("/")[2]
+    content = described["components"]["responses"][named]["content"]["application/json"]
+    names = [each["$ref"].rpartition("/")[2] for each in content["schema"]["anyOf"]]
+    required = [described["components"]["schemas"][name]["required"] for name in names]
+    assert list(answer.json()) in required
 
 
 def test_an_endpoint_that_cannot_be_read_hides_no_route(
