@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from evergreen.contract.errors import NoCandidateError
 from evergreen.serving import model
 from evergreen.serving.model import JOBLIB, ONNX
-from evergreen.training.onnx.boosting import lightgbm_trees
+from evergreen.training.onnx.tree_ensembles import lightgbm_trees
 from evergreen.training.train_version import Trained
 from tests.evergreen.training.onnx.test_export import columns, difference, fitted, strange
 from tests.evergreen.training.test_train_version import REQUEST, SCHEMA, endpoint, examples

@@ -23,6 +23,8 @@ from evergreen.contract.schema import JsonSchema
 from evergreen.training.tables import folders, table
 from evergreen.training.tables.undeclared import Undeclared, UndeclaredError
 
+COUNTS = ("joined", "unlabelled", "pending", "incompatible")  # of labels and captures that met
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -43,37 +45,19 @@ def read(data: Store, name: str, endpoint: Endpoint, schema: JsonSchema, at: dat
 
     Raises DataError for a training file that cannot be read or does not fit the schema.
     """
-    found = [
-        from_files(data, keys, endpoint, schema)
-        for keys in folders.tables(data.keys(f"training/{name}/"))
-    ]
-    parts = [part for part in found if part is not None]
-    joined = _from_captures(data, name, endpoint, schema, at)
-    if joined.examples is not None:
-        parts.append(joined.examples)
-    labels = {
-        "joined": joined.joined,
-        "unlabelled": joined.unlabelled,
-        "pending": joined.pending,
-        "incompatible": joined.incompatible,
-    }
+    tables = folders.tables(data.keys(f"training/{name}/"))
+    found = [from_files(data, keys, endpoint, schema) for keys in tables]
+    recorded, joined = Recorded(data, name), Joined()
+    if (first := recorded.first_day()) is not None:
+        start, history = midnight(first), endpoint.policy.history
+        if history is not None:  # as far back as the policy's windows reach
+            start = max(start, at - history)
+        joined = join(recorded, schema, start, at, endpoint.problem)
+    labels = {count: getattr(joined, count) for count in COUNTS}
     if joined.one_in > 1:
         labels["one_in"] = joined.one_in
+    parts = [part for part in (*found, joined.examples) if part is not None]
     return Dataset(concat(parts), labels, joined.conflicting)
-
-
-def _from_captures(
-    data: Store, name: str, endpoint: Endpoint, schema: JsonSchema, at: datetime
-) -> Joined:
-    """Join what was captured, no further back than the policy's windows reach."""
-    recorded = Recorded(data, name)
-    first = recorded.first_day()
-    if first is None:
-        return Joined()
-    start = midnight(first)
-    if (history := endpoint.policy.history) is not None:
-        start = max(start, at - history)
-    return join(recorded, schema, start, at, endpoint.problem)
 
 
 def from_files(
@@ -82,35 +66,28 @@ def from_files(
     """Return the examples in one file, or in the files of one folder; None where it has no rows."""
     files = endpoint.files
     types = types_of(schema) | {**files.columns}  # which stand over those of `row`
-    known = {*types, *_texts(getattr(endpoint.examples, "__code__", None))}
+    code: CodeType | None = getattr(endpoint.examples, "__code__", None)
+    texts = (*code.co_consts, *code.co_names) if code else ()  # its columns: no secret then
+    known = {*types, *(each for each in texts if isinstance(each, str))}
     found = table.read(data, keys, types, files, known)
     if found is None:
         return None
     where = keys[0] if len(keys) == 1 else f"{keys[0].rpartition('/')[0]}/"
     try:
-        try:
-            rows = endpoint.examples(found.frame)
-        except Exception as error:  # it is the user's code, and pandas raises many kinds
-            raise DataError(
-                f"`examples` raised {worded(error)}: {_hint(error, found.frame, known)}; "
-                "`make train` with DATA= shows the whole error"
-            ) from error
-        try:
-            return from_table(schema, rows, endpoint.problem, files, found.place)
-        except DataError:
-            raise
-        except Exception as error:  # what else pandas holds
-            raise DataError(
-                f"what `examples` returned is no table of plain values ({worded(error)})"
-            ) from error
+        rows = endpoint.examples(found.frame)
+    except Exception as error:  # it is the user's code, and pandas raises many kinds
+        raise DataError(
+            f"{where}: `examples` raised {worded(error)}: {_hint(error, found.frame, known)}; "
+            "`make train` with DATA= shows the whole error"
+        ) from error
+    try:
+        return from_table(schema, rows, endpoint.problem, files, found.place)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
-
-
-def _texts(code: CodeType | None) -> set[str]:
-    """Return the texts and names in a function: columns among them, which are no secret then."""
-    found = (*code.co_consts, *code.co_names) if code else ()
-    return {each for each in found if isinstance(each, str)}
+    except Exception as error:  # what else pandas holds
+        raise DataError(
+            f"{where}: what `examples` returned is no table of plain values ({worded(error)})"
+        ) from error
 
 
 def _hint(error: Exception, frame: pd.DataFrame, known: Collection[str]) -> str:
@@ -118,14 +95,14 @@ def _hint(error: Exception, frame: pd.DataFrame, known: Collection[str]) -> str:
     if isinstance(error, UndeclaredError):
         first = error.__cause__  # pandas makes others of it
         return str(first if isinstance(first, UndeclaredError) else error)
-    asked = []
-    if isinstance(error, KeyError):  # its words may be of a row: only what is known is repeated
-        asked = [name for name in known if name not in frame and repr(name) in str(error)]
+    # The words of a KeyError may be of a row: only what is known is repeated.
+    words = str(error) if isinstance(error, KeyError) else ""
+    asked = [name for name in known if name not in frame and repr(name) in words]
     said = listed(frame.columns, asked, known)
     if asked:
         said = f"the file has no column {', '.join(sorted(asked))}; {said}"
-    texts = [name for name in frame if isinstance(frame[name].iloc[0], Undeclared)]
-    named = [str(name) for name in texts if name in known]
+    here = [name for name in frame if name in known]
+    named = [str(name) for name in here if isinstance(frame[name].iloc[0], Undeclared)]
     if named and not asked:
         said += (
             f"; of these {', '.join(named)} came as text, for nothing says of which type they are: "

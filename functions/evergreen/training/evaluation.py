@@ -19,7 +19,7 @@ from evergreen.contract.schema import JsonSchema, is_text
 from evergreen.monitoring import domain_classifier, reference_profile, two_sample_tests
 from evergreen.registry.manifest import Evaluation, Gate, Manifest
 from evergreen.serving import model
-from evergreen.serving.model import Model
+from evergreen.serving.model import ONNX, Model
 from evergreen.training import gates
 from evergreen.training.fitting import Contest, Fitted
 from evergreen.training.gates import Slice
@@ -64,14 +64,12 @@ def data(examples: Examples, policy: Policy, champion: Model | None, *, by_hand:
 
 def _label_shift(examples: Examples, champion: Model | None) -> float | None:
     """Return how far the labels that are newer than the champion's are from those, in nats."""
-    if champion is None or champion.manifest.labels is None:
-        return None
-    if champion.manifest.problem.kind != examples.kind:
+    before = champion.manifest.labels if champion else None
+    if champion is None or before is None or champion.manifest.problem.kind != examples.kind:
         return None
     newer = examples.between(champion.manifest.lineage.fitted_until, None)
     if len(newer) < reference_profile.MIN_ROWS:
         return None
-    before = champion.manifest.labels
     counts = reference_profile.count(before, plain_labels(newer))
     return two_sample_tests.psi(np.array(before.counts, dtype=np.float64), counts)
 
@@ -87,8 +85,7 @@ def compare(
     policy, seed = contest.endpoint.policy, contest.request.seed
     problem, holdout = best.problem, best.holdout
     days = holdout.times.astype("datetime64[D]")
-    scores = _constant(problem, best.examples, len(holdout))
-    constant = float(problem.losses(holdout.labels, scores).mean())
+    constant = constant_loss(problem, best.examples, holdout)
     simplest = _simple(problem, best.examples, holdout, contest.schema, seed)
     tree = problem.losses(holdout.labels, simplest)
     simple, over_simple = float(tree.mean()), gates.improvement(tree, best.losses, days, seed)
@@ -104,7 +101,7 @@ def compare(
     values = {field: holdout.columns[field] for field in contest.endpoint.slices}
     slices = gates.slices_of(values, best.losses, theirs, days, seed)
     margin = 4 * policy.margin if policy.slice_margin is None else policy.slice_margin
-    difference = best.scores.twin_difference if best.has_twin else None
+    difference = best.scores.twin_difference if best.served == ONNX else None
     own_error = _calibration_error(problem, holdout, best.holdout_scores)
     evaluation = Evaluation(
         start=utc(holdout.times[0]),
@@ -129,9 +126,11 @@ def compare(
     return evaluation, slices
 
 
-def _constant(problem: Problem, examples: Examples, rows: int) -> Floats:
-    found = problem.constant(examples.labels)
-    return np.broadcast_to(found, (rows, *found.shape))
+def constant_loss(problem: Problem, fitted: Examples, holdout: Examples) -> float:
+    """Return the loss of the best constant for some rows on others."""
+    constant = problem.constant(fitted.labels)
+    scores = np.broadcast_to(constant, (len(holdout), *constant.shape))
+    return float(problem.losses(holdout.labels, scores).mean())
 
 
 def _simple(
@@ -154,7 +153,7 @@ def _simple(
         found = outputs(simple, holdout.frame(), problem)
     if problem.kind == "regression":
         return found
-    return (1 - PRIOR) * found + PRIOR * _constant(problem, examples, len(holdout))
+    return (1 - PRIOR) * found + PRIOR * problem.constant(examples.labels)
 
 
 def _calibration_error(problem: Problem, holdout: Examples, scores: Floats) -> float | None:
@@ -197,7 +196,10 @@ def finish(
             milliseconds = _milliseconds(loaded, best.holdout)
     except ModelUnavailableError as error:
         fault = str(error)
-    same = champion is not None and _same(manifest, champion, best.served)
+    same = champion is not None and (
+        manifest.artifacts[best.served] == champion.artifacts.get(best.served)
+        and manifest.libraries == champion.libraries
+    )
     fit, *others = manifest.metrics.gates
     every = [
         data_gate,
@@ -210,12 +212,6 @@ def finish(
     ]
     metrics = msgspec.structs.replace(manifest.metrics, gates=every)
     return msgspec.structs.replace(manifest, metrics=metrics)
-
-
-def _same(version: Manifest, champion: Manifest, served: str) -> bool:
-    """Say whether two versions are the same bytes, to be run by the same libraries."""
-    artifacts = version.artifacts[served], champion.artifacts.get(served)
-    return artifacts[0] == artifacts[1] and version.libraries == champion.libraries
 
 
 def _milliseconds(loaded: Model, holdout: Examples) -> float:

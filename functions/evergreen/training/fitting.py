@@ -93,18 +93,12 @@ class Fitted:
     runtime: str
     served: str
     score: Score
-    inputs: list[str]
     examples: Examples
     holdout: Examples
     holdout_scores: Floats
     losses: Floats
     refits: bool = False
     service: Service | None = None
-
-    @property
-    def has_twin(self) -> bool:
-        """Say whether what serves is not what was fitted."""
-        return self.served == ONNX
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,6 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
     for whatever keeps it from serving: it says whether pipeline, twin or data are at fault.
     """
     request, holdout, rows = contest.request, contest.holdout, candidate.rows
-    inputs = list(contest.schema["properties"])
     kind: VersionKind = getattr(candidate.pipeline, "kind", "model")
     own = problem.of(contest.endpoint.problem, rows.labels).like(contest.problem)
     if own.kind == "binary" and rows.labels.all() == rows.labels.any():
@@ -136,13 +129,14 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
         work = partial(_make, request, contest.schema, holdout, candidate, own)
         seconds = contest.endpoint.policy.candidate_seconds + candidate.seconds
         made = isolation.run(work, seconds, request.until)
-        score = runtime(request.runtime).scorer(made.artifacts[served], inputs)
+        columns = list(contest.schema["properties"])
+        score = runtime(request.runtime).scorer(made.artifacts[served], columns)
     else:  # it is ours, its artifact is itself, and it counts how often it may be asked
         with isolation.blaming("it cannot be fitted", candidate.name):
             candidate.pipeline.fit(rows.frame(), rows.labels)
             score, artifact = candidate.pipeline.scores, candidate.pipeline.artifact()
             scores = finite(score(holdout.columns))
-        made = _Made({served: artifact}, scores, _parameters(candidate.pipeline))
+        made = _Made({served: artifact}, scores, {})
     losses = own.losses(holdout.labels, made.scores)
     return Fitted(
         scores=Scores(
@@ -161,7 +155,6 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
         runtime=request.runtime if kind == "model" else kind,
         served=served,
         score=score,
-        inputs=inputs,
         examples=rows,
         holdout=holdout,
         holdout_scores=made.scores,
@@ -198,7 +191,8 @@ def _make(
     warnings.simplefilter("ignore")  # of what is odd, which nobody needs to know
     check_robust(ask, schema, holdout.columns)
     with blaming("the pipeline cannot be written"):
-        artifacts = {JOBLIB: _dumped(pipeline)}
+        joblib.dump(pipeline, dumped := io.BytesIO(), compress=3)
+    artifacts = {JOBLIB: dumped.getvalue()}
     if request.runtime == "onnx":
         artifacts[ONNX] = export.convert(pipeline, schema, inputs)
     with blaming("its ONNX twin cannot score", way_out=export.WAY_OUT):
@@ -208,7 +202,9 @@ def _make(
         if request.runtime == "onnx":
             odd, expected = odd_rows(ask, schema, holdout.columns, request.seed)
             export.difference(score(odd), expected, own, export.ODD)
-    parameters = _parameters(pipeline) | _plain(found.parameters)
+    last = export.last_step(pipeline)
+    own_parameters = last.get_params(deep=False) if hasattr(last, "get_params") else {}
+    parameters = _plain(own_parameters | found.parameters)
     return _Made(artifacts, scores, parameters, found.tried, difference, list(warned))
 
 
@@ -263,20 +259,8 @@ def weights_of(pipeline: Any, rows: Examples) -> dict[str, Floats]:
     return {path + WEIGHT: rows.weights}
 
 
-def _parameters(pipeline: Any) -> dict[str, Any]:
-    """Return the parameters of the last step of a pipeline, as far as they are plain values."""
-    last = export.last_step(pipeline)
-    return _plain(last.get_params(deep=False)) if hasattr(last, "get_params") else {}
-
-
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     plain = {
         name: getattr(value, "item", lambda v=value: v)() for name, value in parameters.items()
     }
     return {name: value for name, value in plain.items() if isinstance(value, PLAIN)}
-
-
-def _dumped(pipeline: Any) -> bytes:
-    buffer = io.BytesIO()
-    joblib.dump(pipeline, buffer, compress=3)
-    return buffer.getvalue()

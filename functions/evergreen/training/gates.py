@@ -58,11 +58,9 @@ class Verdict:
 
 def verdict(gates: Sequence[Gate]) -> Verdict:
     """Return the reason of the first gate that is shut, or that for which all are open."""
-    shut = next((found for found in gates if not found.passed), None)
-    if shut:
-        return Verdict(False, shut.said)
-    reasons = {found.name: found.said for found in gates}
-    return Verdict(True, reasons["champion"])
+    shut = [found.said for found in gates if not found.passed]
+    reasons = shut or [found.said for found in gates if found.name == "champion"]
+    return Verdict(not shut, reasons[0])
 
 
 def improvement(
@@ -99,11 +97,11 @@ def slices_of(
     level = LEVEL / max(len(large), 1)
     found = []
     for name, value, rows in parts:
-        own, theirs = candidate[rows], None if champion is None else champion[rows]
-        over = None
-        if theirs is not None and _is_large(days[rows]):
-            over = improvement(theirs, own, days[rows], seed, level)
-        loss = None if theirs is None else float(theirs.mean())
+        own, loss, over = candidate[rows], None, None
+        if champion is not None:
+            loss = float(champion[rows].mean())
+            if _is_large(days[rows]):
+                over = improvement(champion[rows], own, days[rows], seed, level)
         found.append(Slice(name, value, int(rows.sum()), float(own.mean()), loss, over))
     return found
 
@@ -147,13 +145,14 @@ def fit(loss: float, constant: float, simple: float, over: Improvement, metric: 
     over: the improvement over the tree; a few days of holdout often put it ahead by chance.
     """
     figures = {"loss": loss, "constant": constant, "simple": simple, "upper": over.upper}
-    said = f"{metric} {loss:.4f}, a constant's {constant:.4f}, a simple tree's {simple:.4f}"
     passed = loss < constant and over.upper >= 0
-    if not loss < constant:
-        said = f"{metric} {loss:.4f} does not beat the constant's {constant:.4f}"
-    elif not passed:
-        said = f"{metric} {loss:.4f} is surely worse than the {simple:.4f} of a simple tree"
-    return Gate(name="fit", passed=passed, said=said, figures=figures)
+    if passed:
+        said = f", a constant's {constant:.4f}, a simple tree's {simple:.4f}"
+    elif not loss < constant:
+        said = f" does not beat the constant's {constant:.4f}"
+    else:
+        said = f" is surely worse than the {simple:.4f} of a simple tree"
+    return Gate(name="fit", passed=passed, said=f"{metric} {loss:.4f}{said}", figures=figures)
 
 
 def another(same: bool) -> Gate:
@@ -170,17 +169,13 @@ def champion(over: Improvement | None, margin: float, alone: str, away: str | No
     """
     if over is None:
         return Gate(name="champion", passed=True, said=alone)
-    said = f"improvement {over.mean:+.4f}, at least {over.lower:+.4f}"
     passed = over.lower >= -margin
-    rest = (
-        f" over the champion, within the margin of {margin}"
-        if passed
-        else f", may be worse than the champion by more than {margin}"
-    )
-    if away:
-        rest += f", as it answers now: {away}"
+    within = f" over the champion, within the margin of {margin}"
+    said = within if passed else f", may be worse than the champion by more than {margin}"
+    said = f"improvement {over.mean:+.4f}, at least {over.lower:+.4f}{said}"
+    said += f", as it answers now: {away}" if away else ""
     figures = {"mean": over.mean, "lower": over.lower, "margin": margin}
-    return Gate(name="champion", passed=passed, said=said + rest, figures=figures)
+    return Gate(name="champion", passed=passed, said=said, figures=figures)
 
 
 def slices(found: Sequence[Slice], margin: float) -> Gate:

@@ -18,7 +18,6 @@ from evergreen.registry.manifest import (
     GOLDEN_ROWS,
     Evaluation,
     Expected,
-    FeatureProfile,
     Lineage,
     Manifest,
     version_id,
@@ -26,6 +25,7 @@ from evergreen.registry.manifest import (
 from evergreen.registry.recalibration import logits
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REFERENCE
+from evergreen.training import run_records
 
 if TYPE_CHECKING:
     from evergreen.training.fitting import Contest, Fitted
@@ -53,10 +53,7 @@ def describe(
         run=request.run,
         trigger=request.trigger,
         previous=champion.version if champion else None,
-        data_sha256=examples.sha256(),
-        data_start=utc(examples.times[0]),
-        data_end=utc(examples.times[-1]),
-        data_rows=len(examples),
+        **{f"data_{name}": value for name, value in run_records.data_of(examples).items()},
         fitted_rows=len(best.examples),
         fitted_until=utc(best.examples.times[-1]),
         code_sha256=request.code_sha256,
@@ -69,7 +66,7 @@ def describe(
         candidate=best.scores.candidate,
         target=endpoint.target,
         schema=schema,
-        inputs=best.inputs,
+        inputs=list(schema["properties"]),
         artifacts=prints,
         libraries=libraries(),
         lineage=lineage,
@@ -77,7 +74,9 @@ def describe(
         reference=reference_profile.profile(best.examples, schema, hidden),
         golden=_golden(best, schema, hidden),
         expected=_expected(best, hidden),
-        labels=labels_profile(best.examples),
+        labels=reference_profile.profile_of(
+            plain_labels(best.examples), best.examples.times, text=best.problem.kind == "multiclass"
+        ),
         kind=best.kind,
         problem=best.problem,
         external=best.service,
@@ -133,13 +132,13 @@ def _separations(fitted: Examples, holdout: Examples, hidden: Collection[str]) -
         own, others = np.flatnonzero(weeks == number), np.flatnonzero(weeks != number)
         few = others[domain_classifier.spread(len(others), domain_classifier.REFERENCE_ROWS)]
         pairs.append((fitted.take(few), fitted.take(own)))
-    for rest, week in pairs:
-        if found := domain_classifier.separation(_open(rest, hidden), _open(week, hidden)):
+    for pair in pairs:
+        shown = [
+            {name: values for name, values in part.columns.items() if name not in hidden}
+            for part in pair
+        ]
+        if found := domain_classifier.separation(*shown):
             yield found.auc
-
-
-def _open(examples: Examples, hidden: Collection[str]) -> Columns:
-    return {name: values for name, values in examples.columns.items() if name not in hidden}
 
 
 def _sample(examples: Examples, schema: JsonSchema, hidden: Collection[str]) -> bytes:
@@ -179,12 +178,6 @@ def _golden(
     rows = _plain(chosen, schema)
     scores = best.score(columns_of(schema, rows)).tolist()
     return list(zip(rows, scores, strict=True))
-
-
-def labels_profile(examples: Examples) -> FeatureProfile:
-    """Return how labels are distributed, in the bins that later ones are counted in."""
-    text = examples.kind == "multiclass"
-    return reference_profile.profile_of(plain_labels(examples), examples.times, text=text)
 
 
 def plain_labels(examples: Examples) -> npt.NDArray[Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -104,13 +104,17 @@ def _attempt(job: Job, run: Run) -> Run:
                 job.registry.write_version(written.manifest, written.artifacts)
         version = trained.manifest
     run = run_records.described(run, version)
-    events.emit(job.bus, _model_trained(job.name, run, version))
+    about = {"endpoint": job.name, "run": run.run, "trigger": run.trigger}
+    about |= {"version": version.version, "candidate": version.candidate}
+    loss, metric = version.metrics.loss, version.problem.metric
+    events.emit(job.bus, events.ModelTrained(metric=metric, loss=loss, **about))
     return _enter(job, run, version)
 
 
 def _decided(job: Job, run: Run, seen: Seen | None) -> Run | None:
     """Return how the run ended, where the document says so: by an attempt before, or beside, us."""
-    done = run_records.decision_by(run, job.registry, seen)
+    history = job.registry.history(seen.document) if seen else []
+    done = next((found for found in history if found.by == run.run), None)
     if done is None:
         return None
     found = job.registry.manifest(job.name, done.version)
@@ -143,16 +147,14 @@ def _train(job: Job, run: Run, seen: Seen | None) -> tuple[Run, Trained | None]:
         fallback = run_records.needs_fallback(job.registry, seen, schema, job.endpoint)
         rule = seen.document.fallback if seen else None
         request = Request(*asked, fallback=fallback, rule=rule, until=job.until)
-        trained = train_version.train(request, job.endpoint, schema, data.examples, champion, _tell)
+        trained = train_version.train(
+            request, job.endpoint, schema, data.examples, champion, logger.info
+        )
         return run, trained.with_card(job.card(trained, job.endpoint))
     except DataError as error:
         return _ended(job, run, "skipped", str(error)), None
     except (NoCandidateError, CandidateError) as error:  # or a service went away meanwhile
         return _ended(job, run, "rejected", str(error)), None
-
-
-def _tell(what: str, about: dict[str, Any]) -> None:
-    logger.info(what, extra=about)
 
 
 def _state(job: Job, run: Run, seen: Seen | None, last: Manifest | None) -> triggers.State:
@@ -214,10 +216,3 @@ def _ended(job: Job, run: Run, outcome: str, reason: str, version: str | None = 
         rejected = events.CandidateRejected(**about, stage="training", version=version)
         events.emit(job.bus, rejected)
     return msgspec.structs.replace(run, outcome=outcome, reason=reason, version=version)
-
-
-def _model_trained(name: str, run: Run, manifest: Manifest) -> events.Event:
-    about = {"endpoint": name, "run": run.run, "trigger": run.trigger}
-    about |= {"version": manifest.version, "candidate": manifest.candidate}
-    loss = manifest.metrics.loss
-    return events.ModelTrained(metric=manifest.problem.metric, loss=loss, **about)

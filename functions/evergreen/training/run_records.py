@@ -12,16 +12,10 @@ from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import FALLBACK, Manifest
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.run_claims import Run
-from evergreen.registry.state import Decision, Document
+from evergreen.registry.state import Document
 from evergreen.serving import model
 
 DATA = ("sha256", "rows", "start", "end")  # what is recorded of the data of a run
-
-
-def decision_by(run: Run, registry: Registry, seen: Seen | None) -> Decision | None:
-    """Return the decision that an earlier attempt at this run made before it was cut off."""
-    history = registry.history(seen.document) if seen else []
-    return next((found for found in history if found.by == run.run), None)
 
 
 def written_by(run: Run, name: str, registry: Registry) -> Manifest | None:

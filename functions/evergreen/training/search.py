@@ -63,11 +63,10 @@ def affordable(seconds: float, fit_seconds: float, most: int) -> int:
 
 def _cost(tried: int) -> float:
     """Return how many fits of all rows a search is as long as."""
-    rounds = _rounds(tried)
-    shares = [FACTOR ** (number - rounds + 1) for number in range(rounds)]
-    left = [math.ceil(tried / FACTOR**number) for number in range(rounds)]
-    shared = zip(left, shares, strict=True)
-    return float(SPLITS * sum(n * max(share, FIXED) for n, share in shared))
+    last = _rounds(tried) - 1
+    shares = {number: max(FACTOR ** (number - last), FIXED) for number in range(last + 1)}
+    rounds = (math.ceil(tried / FACTOR**number) * share for number, share in shares.items())
+    return float(SPLITS * sum(rounds))
 
 
 def _rounds(tried: int) -> int:
@@ -98,9 +97,9 @@ def best_of(
 
 
 def _score(pipeline: Any, frame: Any, labels: Any) -> float:
-    classes = [str(name) for name in getattr(pipeline, "classes_", ())]
     kind = {"b": "binary", "f": "regression"}.get(labels.dtype.kind, "multiclass")
     found = problem.of(kind, labels)  # type: ignore[arg-type]
     if kind == "multiclass":
+        classes = [str(name) for name in pipeline.classes_]
         found = problem.Problem(kind="multiclass", classes=classes)
     return -float(found.losses(labels, problem.outputs(pipeline, frame, found)).mean())

@@ -7,10 +7,8 @@ what is measured in seconds is not: how many parameters a search has time for.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from evergreen.captures.examples import Examples, check, utc
@@ -28,7 +26,7 @@ from evergreen.training.gates import Slice
 from evergreen.training.holdout import best_first, split
 from evergreen.training.manifest_builder import describe
 
-Tell = Callable[[str, dict[str, Any]], None]
+Tell = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,11 @@ def train(
     schema: JsonSchema,
     examples: Examples | None,
     champion: Model | None,
-    tell: Tell = lambda _, __: None,
+    tell: Tell = lambda *_, **__: None,
 ) -> Trained:
     """Train one version, on one thread: sums in another order would be another model.
 
-    tell: is told when the fit of a candidate begins and ends, and what came of it.
+    tell: is told when the fit of a candidate begins and ends, and as `extra` what came of it.
     Raises DataError where the data cannot train a model, NoCandidateError where no fit succeeded.
     """
     policy = endpoint.policy
@@ -93,9 +91,7 @@ def train(
     previous = champion.manifest if champion else None
     manifest, artifacts = describe(contest, examples, best, measured, previous)
     manifest = evaluation.finish(manifest, best, endpoint, data_gate, previous)
-    fallback = None
-    if request.fallback:
-        fallback = _fallback(contest, examples, previous, earlier)
+    fallback = _fallback(contest, examples, previous, earlier) if request.fallback else None
     rule = fallback.manifest.version if fallback else request.rule
     manifest = msgspec.structs.replace(manifest, fallback=rule)
     return Trained(manifest, artifacts, best, slices, fallback)
@@ -114,7 +110,7 @@ def _fit_all(
     for number, (window, rows, name, pipeline) in enumerate(asked, 1):
         history = "all history" if window is None else f"{window} days"
         about = {"candidate": name, "history": history, "number": number, "of": len(asked)}
-        tell("fitting a candidate", about)
+        tell("fitting a candidate", extra=about)
         space = endpoint.search.get(name, {}) if seconds else {}
         try:
             found = fit(contest, Candidate(name, pipeline, window, rows, space, seconds))
@@ -123,7 +119,7 @@ def _fit_all(
             said = "; ".join([said, *found.scores.warnings])
         except CandidateError as error:
             failed[name if window is None else f"{name} on {history}"] = said = str(error)
-        tell("fitted a candidate", about | {"said": said})
+        tell("fitted a candidate", extra=about | {"said": said})
     if not fitted:
         raise NoCandidateError(failed)
     return fitted, failed
@@ -146,15 +142,12 @@ def _fallback(
 ) -> Version:
     """Fit the rule that answers when no model can be loaded: the endpoint's, or a constant."""
     found = fit(contest, Candidate(FALLBACK, contest.endpoint.rule or Rule(), None, earlier))
-    constant = found.problem.constant(earlier.labels)
-    baseline = np.broadcast_to(constant, found.holdout_scores.shape)
     measured = Evaluation(
         start=utc(found.holdout.times[0]),
         end=utc(found.holdout.times[-1]),
         rows=len(found.holdout),
         loss=found.scores.loss,
-        baseline=float(found.problem.losses(found.holdout.labels, baseline).mean()),
+        baseline=evaluation.constant_loss(found.problem, earlier, found.holdout),
         candidates=[found.scores],
     )
-    manifest, artifacts = describe(contest, examples, found, measured, previous)
-    return Version(manifest, artifacts)
+    return Version(*describe(contest, examples, found, measured, previous))

@@ -41,9 +41,8 @@ def due(name: str, policy: Policy, slot: datetime, registry: Registry, data: Sto
     """Return what an endpoint should be trained for on a day, or None."""
     if policy.is_due(slot):
         return "schedule"
-    last = None
-    if policy.new_labels is not None:
-        last = next(run_records.manifests(name, registry), None)
+    counted = policy.new_labels is not None
+    last = next(run_records.manifests(name, registry), None) if counted else None
     if last is None or cools(slot, last, policy):
         return None
     told = Recorded(data, name).told_since(last.created, slot)

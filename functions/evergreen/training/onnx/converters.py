@@ -1,26 +1,39 @@
 """Converters that make ONNX compute what scikit-learn computes: in its types, in its order.
 
+XGBoost computes in float32, as onnxmltools converts it (see docs/gradient-boosting.md). LightGBM
+compares in float64, so that its trees are converted like those of scikit-learn.
+
 skl2onnx's own compute in float32. There a scaled number that is off by its last bit falls on the
 other side of a split, the votes of a hundred trees that tie do not add up to 0.5, and a regression
 of 300 is known to 3e-5. With these, ensembles of trees answer bit by bit as scikit-learn does (up
 to a logistic function), and linear models up to the order of a sum in float64.
 """
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
+from skl2onnx import update_registered_converter
+from skl2onnx._parse import _get_sklearn_operator_name, _parse_sklearn
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
+from skl2onnx.common.shape_calculator import (
+    calculate_linear_classifier_output_shapes,
+    calculate_linear_regressor_output_shapes,
+)
 from sklearn import ensemble, impute, linear_model, preprocessing, tree
+from sklearn.base import is_classifier
 
-from evergreen.training.onnx.boosting import lightgbm_trees
 from evergreen.training.onnx.graph import Graph
-from evergreen.training.onnx.tree_ensembles import Trees, score_columns, trees_of
+from evergreen.training.onnx.tree_ensembles import Trees, lightgbm_trees, score_columns, trees_of
 
-Values = npt.NDArray[Any]
+VOTES = (ensemble.VotingClassifier, ensemble.VotingRegressor)
+
 Converter = Callable[[Any, Any, Any], None]
 
 
@@ -34,19 +47,17 @@ def declare_float64(operator: Any) -> None:
 
 def convert_trees(scope: Any, operator: Any, container: Any) -> None:
     """Convert trees and what is made of many, in float64 as scikit-learn and LightGBM have it."""
-    graph = Graph(scope, operator, container)
-    model = operator.raw_operator
+    graph, model = Graph(scope, operator, container), operator.raw_operator
     found, link = lightgbm_trees(model) if hasattr(model, "booster_") else trees_of(model)
-    classes = score_columns(operator.raw_operator)
+    classes = score_columns(model)
     starts = np.cumsum([0, *(len(each.leaf) for each in found)])[:-1]
     moved = [
         each._replace(left=each.left + start, right=each.right + start)
         for each, start in zip(found, starts, strict=True)
     ]
     nodes = Trees(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
-    inner, leaf = ~nodes.leaf, nodes.leaf
-    place = np.where(leaf, np.cumsum(leaf), np.cumsum(inner)) - 1  # leaves are counted apart
-    left, right = nodes.left[inner], nodes.right[inner]
+    leaf, splits = nodes.leaf, Trees(*(part[~nodes.leaf] for part in nodes))
+    place = np.where(leaf, np.cumsum(leaf), np.cumsum(~leaf)) - 1  # leaves are counted apart
     total = graph.node(
         "TreeEnsemble",
         graph.cast(graph.input(), np.float64),
@@ -55,14 +66,14 @@ def convert_trees(scope: Any, operator: Any, container: Any) -> None:
         aggregate_function=1,  # the sum
         n_targets=len(classes),
         tree_roots=_ints(place[starts]),
-        nodes_featureids=_ints(nodes.feature[inner]),
-        nodes_modes=numpy_helper.from_array(np.zeros(len(left), dtype=np.uint8)),  # <=
-        nodes_splits=numpy_helper.from_array(nodes.threshold[inner]),
-        nodes_truenodeids=_ints(place[left]),
-        nodes_trueleafs=_ints(leaf[left]),
-        nodes_falsenodeids=_ints(place[right]),
-        nodes_falseleafs=_ints(leaf[right]),
-        nodes_missing_value_tracks_true=_ints(nodes.nan_left[inner]),
+        nodes_featureids=_ints(splits.feature),
+        nodes_modes=numpy_helper.from_array(np.zeros(len(splits.left), dtype=np.uint8)),  # <=
+        nodes_splits=numpy_helper.from_array(splits.threshold),
+        nodes_truenodeids=_ints(place[splits.left]),
+        nodes_trueleafs=_ints(leaf[splits.left]),
+        nodes_falsenodeids=_ints(place[splits.right]),
+        nodes_falseleafs=_ints(leaf[splits.right]),
+        nodes_missing_value_tracks_true=_ints(splits.nan_left),
         leaf_targetids=_ints(nodes.target[leaf]),
         leaf_weights=numpy_helper.from_array(nodes.value[leaf]),
     )
@@ -118,29 +129,67 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
         get_converter("SklearnSimpleImputer")(scope, operator, container)
 
 
-def _ints(values: Values) -> list[int]:
+def parse_votes(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Let each of several models read the inputs, and their mean what they say."""
+    operator = scope.declare_local_operator(_get_sklearn_operator_name(type(model)), model)
+    outputs = [("label", Int64TensorType())] if is_classifier(model) else []
+    for name, kind in [*outputs, ("scores", DoubleTensorType())]:
+        operator.outputs.append(scope.declare_local_variable(name, kind))
+    read = (_parse_sklearn(scope, each, inputs, custom_parsers) for each in model.estimators_)
+    operator.inputs = [said[-1] for said in read]
+    return operator.outputs
+
+
+def convert_votes(scope: Any, operator: Any, container: Any) -> None:
+    """Convert the mean of the inputs, in float64 and in the order of numpy."""
+    graph, model = Graph(scope, operator, container), operator.raw_operator
+    said = [graph.cast(each.full_name, np.float64) for each in operator.inputs]
+    weights = np.array(model._weights_not_none or [1] * len(said), dtype=np.float64)
+    terms = zip(said, map(graph.value, weights), strict=True)
+    total = graph.node("Sum", *(graph.node("Mul", *pair) for pair in terms))
+    mean = graph.node("Div", total, graph.value(weights.sum()))
+    *label, output = (variable.full_name for variable in operator.outputs)
+    if label:
+        container.add_node("ArgMax", [mean], label, axis=1, keepdims=0)
+    container.add_node("Identity", [mean], output)
+
+
+def register_boosting() -> None:
+    """Let skl2onnx convert models of LightGBM and XGBoost, as far as they are in use."""
+    if lightgbm := sys.modules.get("lightgbm"):
+        _register(lightgbm.LGBMClassifier, lightgbm.LGBMRegressor, convert_trees)
+    xgboost = sys.modules.get("xgboost")
+    if xgboost and find_spec("onnxmltools"):
+        module: Any = import_module("onnxmltools.convert.xgboost.operator_converters.XGBoost")
+        _register(xgboost.XGBClassifier, xgboost.XGBRegressor, module.convert_xgboost)
+
+
+def _register(classifier: type, regressor: type, converter: Any) -> None:
+    names = ("zipmap", "nocl", "raw_scores", "output_class_labels")
+    options = {name: [True, False, "columns"] for name in names}
+    shapes = calculate_linear_classifier_output_shapes
+    update_registered_converter(
+        classifier, f"Own{classifier.__name__}", shapes, converter, options=options
+    )
+    shapes = calculate_linear_regressor_output_shapes
+    update_registered_converter(regressor, f"Own{regressor.__name__}", shapes, converter)
+
+
+def _ints(values: npt.NDArray[Any]) -> list[int]:
     """Return plain integers, since protobuf refuses numpy's."""
     found: list[int] = values.astype(np.int64).tolist()
     return found
 
 
+_GROWN = ("RandomForest", "ExtraTrees", "GradientBoosting", "HistGradientBoosting")
+_ENSEMBLES = [
+    getattr(ensemble, f"{how}{what}") for how in _GROWN for what in ("Classifier", "Regressor")
+]
+_LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "RidgeCV", "Lasso", "ElasticNet")
 ESTIMATORS: dict[type, Converter] = {
-    ensemble.RandomForestClassifier: convert_trees,
-    ensemble.RandomForestRegressor: convert_trees,
-    ensemble.ExtraTreesClassifier: convert_trees,
-    ensemble.ExtraTreesRegressor: convert_trees,
-    ensemble.GradientBoostingClassifier: convert_trees,
-    ensemble.GradientBoostingRegressor: convert_trees,
-    ensemble.HistGradientBoostingClassifier: convert_trees,
-    ensemble.HistGradientBoostingRegressor: convert_trees,
-    tree.DecisionTreeClassifier: convert_trees,
-    tree.DecisionTreeRegressor: convert_trees,
-    linear_model.LogisticRegression: _linear,
-    linear_model.LinearRegression: _linear,
-    linear_model.Ridge: _linear,
-    linear_model.RidgeCV: _linear,
-    linear_model.Lasso: _linear,
-    linear_model.ElasticNet: _linear,
+    **dict.fromkeys(_ENSEMBLES, convert_trees),
+    **dict.fromkeys((tree.DecisionTreeClassifier, tree.DecisionTreeRegressor), convert_trees),
+    **{getattr(linear_model, name): _linear for name in _LINEAR},
 }
 TRANSFORMERS: dict[type, Converter] = {
     preprocessing.StandardScaler: _scaler,

@@ -1,6 +1,7 @@
 """Encoders of categories as tables in ONNX, which the fitted encoder itself fills."""
 
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,14 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     found = []
     for (name, text), known, table in zip(names, *_tables(operator.raw_operator), strict=True):
         if text:
-            attributes = {
-                "keys_strings": known.tolist(),
-                "values_int64s": list(range(len(known))),
-                "default_int64": len(known),
-            }
             place = graph.node(
-                "LabelEncoder", name, op_domain="ai.onnx.ml", op_version=2, **attributes
+                "LabelEncoder",
+                name,
+                op_domain="ai.onnx.ml",
+                op_version=2,
+                keys_strings=known.tolist(),
+                values_int64s=list(range(len(known))),
+                default_int64=len(known),
             )
             place = graph.node("Squeeze", place, graph.value(np.array([1])))
         else:
@@ -63,34 +65,30 @@ def _tables(model: Any) -> tuple[list[Values], list[Values]]:
 
     The rows after those of the categories are, of numbers, that of NaN, and that of all others.
     """
-    texts = [each.dtype.kind in "OU" and isinstance(each[0], str) for each in model.categories_]
-    known = [
-        each if text else each[~np.isnan(each.astype(np.float32))].astype(np.float32)
-        for each, text in zip(model.categories_, texts, strict=True)
-    ]
-    asked = [
-        np.array([*each, UNSEEN], dtype=object)
-        if text
-        else np.array([*each, np.nan, 2 * max([0, *each]) + 1], dtype=np.float32)
-        for each, text in zip(known, texts, strict=True)
-    ]
-    widths = getattr(model, "_n_features_outs", [1] * len(known))
-    ends = np.cumsum(widths)
+    known, asked = [], []
+    for each in model.categories_:
+        if each.dtype.kind in "OU" and isinstance(each[0], str):
+            known.append(each)
+            asked.append(np.array([*each, UNSEEN], dtype=object))
+        else:
+            numbers = each[~np.isnan(each.astype(np.float32))].astype(np.float32)
+            known.append(numbers)
+            others = np.nan, 2 * max([0, *numbers]) + 1
+            asked.append(np.array([*numbers, *others], dtype=np.float32))
+    ends = np.cumsum(getattr(model, "_n_features_outs", [1] * len(known)))
     tables = []
-    for number, values in enumerate(asked):
+    for number, (start, end) in enumerate(pairwise([0, *ends])):
+        values = asked[number]
         rows = {at: np.repeat(each[:1], len(values)) for at, each in enumerate(asked)}
-        part = slice(ends[number] - widths[number], ends[number])
-        tables.append(_encoded(model, rows | {number: values})[:, part])
+        tables.append(_encoded(model, rows | {number: values})[:, start:end])
     return known, tables
 
 
 def _encoded(model: Any, rows: dict[int, Values]) -> Values:
     """Return what an encoder makes of rows; of those that it refuses, NaN."""
     frame: Any = pd.DataFrame(rows)
-    if hasattr(model, "feature_names_in_"):
-        frame.columns = model.feature_names_in_
-    else:
-        frame = frame.to_numpy()
+    named = hasattr(model, "feature_names_in_")
+    frame = frame.set_axis(model.feature_names_in_, axis=1) if named else frame.to_numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the one of unseen categories
         try:
@@ -99,17 +97,13 @@ def _encoded(model: Any, rows: dict[int, Values]) -> Values:
             if len(frame) == 1:
                 width = sum(getattr(model, "_n_features_outs", [1] * len(rows)))
                 return np.full((1, width), np.nan, dtype=np.float32)
-            parts = [
-                {name: column[at : at + 1] for name, column in rows.items()}
-                for at in range(len(frame))
-            ]
-            return np.concatenate([_encoded(model, part) for part in parts])
+            alone = [{name: each[[at]] for name, each in rows.items()} for at in range(len(frame))]
+            return np.concatenate([_encoded(model, row) for row in alone])
     dense = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
     return dense.astype(np.float32)
 
 
 def declare_encoded(operator: Any) -> None:
     """Declare the outputs of an encoder: as many float32 columns as its tables have."""
-    _, tables = _tables(operator.raw_operator)
-    width = sum(table.shape[1] for table in tables)
+    width = sum(table.shape[1] for table in _tables(operator.raw_operator)[1])
     operator.outputs[0].type = FloatTensorType([None, width])

@@ -3,24 +3,17 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import skl2onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import is_classifier
 
 from evergreen.contract.errors import CandidateError, worded
-from evergreen.contract.problem import Problem
+from evergreen.contract.problem import Floats, Problem
 from evergreen.contract.schema import JsonSchema, is_text
-from evergreen.training.onnx import boosting, encoders, voting
-from evergreen.training.onnx.converters import (
-    ESTIMATORS,
-    TRANSFORMERS,
-    convert_trees,
-    declare_float64,
-)
+from evergreen.training.onnx import converters, encoders
+from evergreen.training.onnx.converters import ESTIMATORS, TRANSFORMERS, VOTES, declare_float64
 from evergreen.training.onnx.encoders import ENCODERS
-from evergreen.training.onnx.voting import VOTES
 
 TOLERANCE = 1e-5
 ODD = "that are odd: limits, gaps, new categories, neighbours of a jump"
@@ -56,14 +49,13 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     kinds = {True: StringTensorType, False: FloatTensorType}
     types = [(name, kinds[is_text(schema["properties"][name])]([None, 1])) for name in inputs]
     own = ESTIMATORS | TRANSFORMERS | dict.fromkeys(ENCODERS, encoders.convert)
-    own |= dict.fromkeys(VOTES, voting.convert)
+    own |= dict.fromkeys(VOTES, converters.convert_votes)
     shapes: dict[type, Any] = dict.fromkeys(ENCODERS, encoders.declare_encoded)
     shapes |= dict.fromkeys(VOTES, declare_float64)
-    boosting.register(convert_trees)
+    converters.register_boosting()
     ends = last_steps(pipeline)
-    for last in ends:
-        if type(last) in ESTIMATORS or hasattr(last, "booster_"):
-            shapes[type(last)] = declare_float64
+    exact = {type(last) for last in ends if type(last) in ESTIMATORS or hasattr(last, "booster_")}
+    shapes |= dict.fromkeys(exact, declare_float64)
     try:
         model = skl2onnx.convert_sklearn(
             pipeline,
@@ -73,7 +65,7 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
             target_opset=OPSET,
             custom_conversion_functions=own,
             custom_shape_calculators=shapes,
-            custom_parsers=dict.fromkeys(VOTES, voting.parse),
+            custom_parsers=dict.fromkeys(VOTES, converters.parse_votes),
         )
     except Exception as error:  # converters raise whatever they like
         reason = worded(error)
@@ -81,18 +73,16 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]  # names an operator
         raise CandidateError(f"there is no ONNX twin of it: {reason}; {WAY_OUT}") from error
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
-    trees = any(node.op_type == "TreeEnsemble" for node in model.graph.node)
-    for opset in opsets:
-        if trees and opset.domain == "ai.onnx.ml":
-            opset.version = TREE_OPSET
+    if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
+        next(each for each in opsets if each.domain == "ai.onnx.ml").version = TREE_OPSET
     del model.opset_import[:]
     model.opset_import.extend(opsets)  # skl2onnx orders them by hash, another in each process
     return bytes(model.SerializeToString())
 
 
 def difference(
-    scores: npt.NDArray[np.float64],
-    expected: npt.NDArray[np.float64],
+    scores: Floats,
+    expected: Floats,
     problem: Problem = Problem(),  # noqa: B008 - it is immutable
     where: str = "in the holdout",
 ) -> float:
@@ -104,8 +94,7 @@ def difference(
     serves.
     """
     unit = np.maximum(problem.scale, np.abs(expected)) if where == ODD else problem.scale
-    difference = np.abs(scores - expected) / unit
-    difference = difference.reshape(len(scores), -1).max(axis=1)
+    difference = (np.abs(scores - expected) / unit).reshape(len(scores), -1).max(axis=1)
     said = problem.answered(scores) != problem.answered(expected)
     flipped = said & (problem.kind != "regression")
     rows = np.flatnonzero(~(difference <= TOLERANCE) | flipped)

@@ -54,11 +54,10 @@ class Graph:
             total = self.node(op, *[total] * (2 if op == "Add" else 1))
         score = self.cast(total, np.float64)
         *label, output = (variable.full_name for variable in self.operator.outputs)
-        if label and len(self.operator.raw_operator.classes_) > 2:
-            self.container.add_node("ArgMax", [score], label, axis=1, keepdims=0)
-        elif label:
-            other = self.node("Sub", self.value(np.ones(1)), score)
-            score = self.node("Concat", other, score, axis=1)
+        if label:
+            if len(self.operator.raw_operator.classes_) <= 2:
+                other = self.node("Sub", self.value(np.ones(1)), score)
+                score = self.node("Concat", other, score, axis=1)
             self.container.add_node("ArgMax", [score], label, axis=1, keepdims=0)
         declared = guess_proto_type(self.operator.outputs[-1].type)  # float32 in another estimator
         self.container.add_node("Cast", [score], output, to=declared)

@@ -5,11 +5,12 @@ values and unseen categories, alone and together; and of every kind of model the
 which its score jumps, as between the leaves of a tree or the neighbours of a point.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.random import Generator
 
 from evergreen.contract.errors import CandidateError
 from evergreen.contract.problem import Floats
@@ -40,12 +41,11 @@ def check_robust(ask: Score, schema: JsonSchema, rows: Columns) -> None:
     parts.append((f"{', '.join(gaps)} are missing together", few | together))
     if _finite(ask, _joined([columns for _, columns in parts])):
         return
-    for where, columns in parts:
-        if not _finite(ask, columns):
-            raise CandidateError(
-                f"the pipeline has no score where {where}: impute it, or set "
-                'handle_unknown="ignore"; see docs/endpoints.md, candidates'
-            )
+    if where := next((where for where, columns in parts if not _finite(ask, columns)), None):
+        raise CandidateError(
+            f"the pipeline has no score where {where}: impute it, or set "
+            'handle_unknown="ignore"; see docs/endpoints.md, candidates'
+        )
 
 
 def odd_rows(ask: Score, schema: JsonSchema, rows: Columns, seed: int) -> tuple[Columns, Floats]:
@@ -54,23 +54,23 @@ def odd_rows(ask: Score, schema: JsonSchema, rows: Columns, seed: int) -> tuple[
     specs = schema["properties"]
     odd = {name: [*_demanded(spec), *_extremes(spec, rows[name])] for name, spec in specs.items()}
     one = _take(rows, slice(1))
-    alone = [one | {name: _column(one, name, [v])} for name, each in odd.items() for v in each]
+    alone = [one | {name: np.full_like(one[name], v)} for name, each in odd.items() for v in each]
     kept = iter(_scored(ask, alone))
     odd = {name: [value for value in each if next(kept)] for name, each in odd.items()}
-    mixed = _take(rows, random.integers(len(one_of(rows)), size=MIXED))
+    mixed = _take(rows, random.integers(_rows(rows), size=MIXED))
     for name, values in odd.items():
         if values:
-            chosen = _column(rows, name, values)[random.integers(len(values), size=MIXED)]
+            known = np.array(values, dtype=rows[name].dtype)
+            chosen = known[random.integers(len(values), size=MIXED)]
             mixed[name] = np.where(random.uniform(size=MIXED) < ODD, chosen, mixed[name])
     numbers = [name for name, spec in specs.items() if not is_text(spec)]
     parts = (mixed, _jumps(ask, rows, numbers, random))
-    found = [pair for each in parts for pair in _scorable(ask, each)]
-    return _joined([part for part, _ in found]), np.concatenate([scores for _, scores in found])
+    found, scores = zip(*(pair for each in parts for pair in _scorable(ask, each)), strict=True)
+    return _joined(found), np.concatenate(scores)
 
 
-def one_of(columns: Columns) -> Values:
-    """Return any of some columns, which all have as many rows."""
-    return next(iter(columns.values()))
+def _rows(columns: Columns) -> int:
+    return len(next(iter(columns.values())))
 
 
 def _demanded(spec: Mapping[str, Any]) -> dict[Any, str]:
@@ -108,14 +108,12 @@ def _extremes(spec: Mapping[str, Any], seen: Values) -> list[Any]:
     return [float(value) for value in dict.fromkeys(found) if low <= value <= high]
 
 
-def _jumps(
-    ask: Score, rows: Columns, numbers: Sequence[str], random: np.random.Generator
-) -> Columns:
+def _jumps(ask: Score, rows: Columns, numbers: Iterable[str], random: Generator) -> Columns:
     """Return rows with the numbers between which a score jumps, and with their next neighbours."""
     known = {name: np.unique(rows[name][~np.isnan(rows[name])]) for name in numbers}
     names = [name for name, values in known.items() if len(values) > 1]
-    base = _take(rows, random.integers(len(one_of(rows)), size=JUMPS if names else 0))
-    own = np.arange(len(one_of(base))) % max(len(names), 1)  # the field of each row
+    base = _take(rows, random.integers(_rows(rows), size=JUMPS if names else 0))
+    own = np.arange(_rows(base)) % max(len(names), 1)  # the field of each row
     low, high = np.zeros((2, len(own)), dtype=np.int64)
 
     def at(points: npt.NDArray[np.int64]) -> Columns:
@@ -127,8 +125,8 @@ def _jumps(
         return found
 
     for number, name in enumerate(names):
-        here = own == number
         for end in (low, high):
+            here = own == number
             end[here] = _ordered(random.choice(known[name], size=int(here.sum())))
     low, high = np.minimum(low, high), np.maximum(low, high)
     while (high - low).max(initial=0) > 1:
@@ -157,8 +155,6 @@ def _number(ordered: npt.NDArray[np.int64]) -> Values:
 
 def _scored(ask: Score, parts: Sequence[Columns]) -> list[bool]:
     """Say which rows have a score; all at once where that goes."""
-    if not parts:
-        return []
     try:
         scores = ask(_joined(parts))
     except Exception:  # of one of them
@@ -168,7 +164,7 @@ def _scored(ask: Score, parts: Sequence[Columns]) -> list[bool]:
 
 def _scorable(ask: Score, columns: Columns) -> Iterator[tuple[Columns, Floats]]:
     """Yield rows that have a score, with it: one that has none fails those beside it too."""
-    size = len(one_of(columns))
+    size = _rows(columns)
     try:
         scores = ask(columns)
     except Exception:
@@ -185,10 +181,6 @@ def _finite(ask: Score, columns: Columns) -> bool:
         return bool(np.isfinite(ask(columns)).all())
     except Exception:  # it is the user's pipeline, and may raise whatever it likes
         return False
-
-
-def _column(columns: Columns, name: str, values: Sequence[Any]) -> Values:
-    return np.array(values, dtype=columns[name].dtype)
 
 
 def _take(columns: Columns, rows: Any) -> Columns:

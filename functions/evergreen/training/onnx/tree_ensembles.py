@@ -1,12 +1,20 @@
-"""The trees of a fitted model of scikit-learn, as arrays of their nodes."""
+"""The trees of a fitted model of scikit-learn, or of LightGBM, as arrays of their nodes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[Any]
+LINKS = {  # of LightGBM's objectives
+    "binary": "LogitLink",
+    "multiclass": "MultinomialLogit",
+    **dict.fromkeys(("poisson", "gamma", "tweedie"), "LogLink"),
+    **dict.fromkeys(
+        ("regression", "regression_l1", "huber", "fair", "quantile", "mape"), "IdentityLink"
+    ),
+}
 
 
 class Trees(NamedTuple):
@@ -48,51 +56,81 @@ def trees_of(model: Any) -> tuple[list[Trees], str]:
     if hasattr(model, "_predictors"):
         if model.is_categorical_ is not None:
             raise NotImplementedError("categorical_features, instead of an OrdinalEncoder")
-        start = model._baseline_prediction
-        found = [
-            _boosted(predictor.nodes, target)
-            for one_each in model._predictors
-            for target, predictor in enumerate(one_each)
-        ]
+        start, rounds = model._baseline_prediction, model._predictors
+        found = [_boosted(each.nodes, number) for one in rounds for number, each in enumerate(one)]
     else:
         if model.init not in (None, "zero"):
             raise NotImplementedError(f"init={model.init!r}")
         start = model._raw_predict_init(np.zeros((1, model.n_features_in_), dtype=np.float32))
+        rate, rounds = model.learning_rate, model.estimators_
         found = [
-            _grown(each.tree_, model.learning_rate, -1, target)
-            for one_each in model.estimators_
-            for target, each in enumerate(one_each)
+            _grown(each.tree_, rate, -1, number)
+            for one in rounds
+            for number, each in enumerate(one)
         ]
-    starts = [constant(value, target) for target, value in enumerate(np.ravel(start))]
+    starts = [_constant(value, target) for target, value in enumerate(np.ravel(start))]
     return [*starts, *found], type(model._loss.link).__name__
 
 
 def _grown(grown: Any, rate: float, column: int, target: int) -> Trees:
-    value = rate * grown.value[:, 0, column]
-    if len(value) == 1:
-        return constant(value[0], target)
-    leaf, targets = grown.children_left == -1, np.full(len(value), target)
+    leaf, value = grown.children_left == -1, rate * grown.value[:, 0, column]
     split = grown.feature, grown.threshold, grown.children_left, grown.children_right
-    return Trees(leaf, *split, grown.missing_go_to_left, value, targets)
+    return _tree(target, leaf, *split, grown.missing_go_to_left, value)
 
 
 def _boosted(nodes: Values, target: int) -> Trees:
-    if len(nodes) == 1:
-        return constant(nodes["value"][0], target)
     below = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
     split = nodes["feature_idx"], nodes["num_threshold"], *below
-    last = nodes["missing_go_to_left"], nodes["value"], np.full(len(nodes), target)
-    return Trees(nodes["is_leaf"] == 1, *split, *last)
+    return _tree(target, nodes["is_leaf"] == 1, *split, nodes["missing_go_to_left"], nodes["value"])
 
 
-def trees_from(nodes: Sequence[tuple[Any, ...]], target: int) -> Trees:
-    """Return a tree from its nodes, each with all fields of Trees but the last."""
-    return Trees(*[*map(np.array, zip(*nodes, strict=True)), np.full(len(nodes), target)])
+def _tree(target: int, *fields: Values) -> Trees:
+    """Return a tree of all fields of Trees but the last."""
+    value = fields[-1]
+    if len(value) == 1:
+        return _constant(value[0], target)
+    return Trees._make([*fields, np.full(len(value), target)])
 
 
-def constant(value: float, target: int) -> Trees:
+def _constant(value: float, target: int) -> Trees:
     """Return a tree with one leaf; a TreeEnsemble wants a node above it."""
     zeros, ones = np.zeros(2, dtype=np.int64), np.ones(2, dtype=np.int64)
-    leaf = np.array([False, True])
-    values = np.array([0.0, value])
+    leaf, values = np.array([False, True]), np.array([0.0, value])
     return Trees(leaf, zeros, np.zeros(2), ones, ones, zeros, values, np.full(2, target))
+
+
+def lightgbm_trees(model: Any) -> tuple[list[Trees], str]:
+    """Return the trees of a LightGBM model, and the link of their sum.
+
+    Raises NotImplementedError for what they cannot say: categories, zeros as missing values, an
+    objective of one's own, random forests, another slope than 1.
+    """
+    dumped = model.booster_.dump_model()
+    objective, *more = dumped.get("objective", "custom").split()
+    slopes = [each for each in more if each.startswith("sigmoid:")]
+    if objective not in LINKS or dumped["average_output"] or slopes not in ([], ["sigmoid:1"]):
+        raise NotImplementedError(f"objective={objective!r} of LightGBM with {more}")
+    if "sqrt" in more:
+        raise NotImplementedError("reg_sqrt of LightGBM")
+    trees = []
+    for number, tree in enumerate(dumped["tree_info"]):
+        nodes = zip(*_walk(tree["tree_structure"], 0), strict=True)
+        trees.append(_tree(number % dumped["num_tree_per_iteration"], *map(np.array, nodes)))
+    return trees, LINKS[objective]
+
+
+def _walk(node: dict[str, Any], place: int) -> Iterator[tuple[Any, ...]]:
+    """Yield a node, which is at this place, and those below it, each as the fields of Trees."""
+    if "leaf_value" in node:
+        yield True, 0, 0.0, 0, 0, 0, node["leaf_value"]
+        return
+    missing, feature, threshold = node["missing_type"], node["split_feature"], node["threshold"]
+    if node["decision_type"] != "<=" or missing == "Zero":
+        raise NotImplementedError("categorical_feature or zero_as_missing of LightGBM")
+    # Of a feature that had no gaps, NaN is taken for 0.
+    nan_left = node["default_left"] if missing == "NaN" else threshold >= 0
+    left = list(_walk(node["left_child"], place + 1))
+    right = place + 1 + len(left)
+    yield False, feature, threshold, place + 1, right, int(nan_left), 0.0
+    yield from left
+    yield from _walk(node["right_child"], right)

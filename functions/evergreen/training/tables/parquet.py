@@ -2,7 +2,6 @@
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from struct import unpack_from
 
@@ -22,11 +21,9 @@ BOUNDS = {
 }
 
 
-@contextmanager
-def sealed(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def sealed(path: Path) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB that can read this file and reach nothing more."""
-    with parquet_parts.sealed("allowed_paths", path, **BOUNDS) as connection:
-        yield connection
+    return parquet_parts.sealed("allowed_paths", path, **BOUNDS)
 
 
 def read(path: Path, types: Mapping[str, type], decimal: str) -> pd.DataFrame:
@@ -66,14 +63,13 @@ def _read(
     )
     units = {name: unit for (text,) in written.fetchall() for name, unit in _durations(text)}
     marks = (duckdb.ConstantExpression("."), duckdb.ConstantExpression(decimal))
-    columns = [
-        duckdb.FunctionExpression(
-            "replace", duckdb.ColumnExpression(name).cast("VARCHAR"), *marks
-        ).alias(name)
-        if str(kind).startswith("DECIMAL") and types.get(name) in (int, float)
-        else duckdb.ColumnExpression(name)
-        for name, kind in zip(found.columns, found.types, strict=True)
-    ]
+    columns = []
+    for name, kind in zip(found.columns, found.types, strict=True):
+        column = duckdb.ColumnExpression(name)
+        if str(kind).startswith("DECIMAL") and types.get(name) in (int, float):
+            text = column.cast("VARCHAR")
+            column = duckdb.FunctionExpression("replace", text, *marks).alias(name)
+        columns.append(column)
     table: pd.DataFrame = found.select(*columns).df()
     for name in units.keys() & set(table):
         table[name] = pd.to_timedelta(table[name], unit=units[name])  # type: ignore[call-overload]

@@ -208,13 +208,11 @@ def _batches(
     size = max(200, BATCH // max(1, len(names)))
     yield pd.DataFrame(columns=names), 0  # a file without rows has names too
     while batch := list(islice(rows, size)):
-        lines, held = [line for line, _ in batch], 0
-        columns = {}
+        lines, held, columns = [line for line, _ in batch], 8 * len(names) * len(batch), {}
         by_column = zip(*(found for _, found in batch), strict=True)
         for name, values in zip(names, by_column, strict=True):
             kind = types.get(name)
             columns[name] = _typed(name, values, kind, files, lines, "line")
-            held += 8 * len(values)
             if kind is None or issubclass(kind, str):
                 held += _size(values)
         yield pd.DataFrame(columns), held
@@ -243,15 +241,13 @@ def _typed(
     except UnfitError as error:
         value = values[error.place]
         held = type(value.item() if isinstance(value, np.generic) else value)
-        way_out = (
-            f'; or take the column as it is, Files(columns={{"{name}": {held.__name__}}}), and '
-            f"convert it in `examples`{', as by .astype(str)' if kind is str else ''}"
-        )
-        raise DataError(
-            f"{unit} {lines[error.place]}, column {name}: {error}"
-            f"{way_out if held in TYPES and held is not kind else ''}"
-        ) from error
+        said = f"{unit} {lines[error.place]}, column {name}: {error}"
+        if held in TYPES and held is not kind:
+            said += (
+                f'; or take the column as it is, Files(columns={{"{name}": {held.__name__}}}), and '
+                f"convert it in `examples`{', as by .astype(str)' if kind is str else ''}"
+            )
+        raise DataError(said) from error
     if kind is datetime:
-        times = pd.Series(np.array(found, dtype="datetime64[us]"), index)
-        return times.dt.tz_localize("UTC")
+        return pd.Series(np.array(found, dtype="datetime64[us]"), index).dt.tz_localize("UTC")
     return pd.Series(found, index, DTYPES[kind])

@@ -20,6 +20,7 @@ MAX_COLUMNS = 10_000
 _ODD = re.compile("[\udc80-\udcff]")  # bytes that are not of the encoding
 
 Refuse = Callable[[int, str], None]  # told the line of a row, and why it is none
+Records = Iterator[tuple[int, str]]  # texts, and the line in which each begins
 Rows = Iterator[tuple[int, Sequence[Any]]]  # the line in which each begins, and its cells
 
 
@@ -27,7 +28,7 @@ class OpenQuoteError(DataError):
     """A quote that is opened does not end."""
 
 
-def _lines(file: TextIO, encoding: str) -> Iterator[tuple[int, str]]:
+def _lines(file: TextIO, encoding: str) -> Records:
     """Yield the lines of a file with their numbers; file: opened with `surrogateescape`."""
     size = number = 0
     while line := file.readline(MAX_LINE + 1):
@@ -69,10 +70,11 @@ def _objects(file: TextIO, files: Files) -> Iterator[tuple[int, dict[str, Any]]]
                 f"line {line} is no JSON with each name once and without NaN: write an object on "
                 'each line, as pandas does by to_json(orient="records", lines=True)'
             ) from error
-        if found is not None or text.strip():
-            if not isinstance(found, dict):
-                raise DataError(f"line {line} is no object of JSON: write one on each line")
-            yield line, found
+        if not text.strip():
+            continue
+        if not isinstance(found, dict):
+            raise DataError(f"line {line} is no object of JSON: write one on each line")
+        yield line, found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def csv_rows(
     named = [place for place, name in enumerate(cells) if name]
     names = [str(cells[place]) for place in named]
     _check_width(len(cells))
-    if any(name != name.strip() for name in names):
+    if names != [name.strip() for name in names]:
         raise DataError(
             f"line {line}: a column has a name with a space before or after it: take it away, or "
             "set Files(skip_spaces=True) where a space follows each separator"
@@ -123,7 +125,7 @@ def _check_width(columns: int) -> None:
 
 
 def _checked(
-    records: "Records", dialect: "_Dialect", width: int, named: list[int], refuse: Refuse | None
+    records: Records, dialect: "_Dialect", width: int, named: list[int], refuse: Refuse | None
 ) -> Rows:
     """Yield the rows of a file, each of which has as many cells as the line of names."""
     for line, record in records:
@@ -144,10 +146,7 @@ def _checked(
         yield line, cells if len(named) == width else [cells[place] for place in named]
 
 
-Records = Iterator[tuple[int, str]]
-
-
-def _records(lines: Iterator[tuple[int, str]], files: Files) -> Records:
+def _records(lines: Records, files: Files) -> Records:
     """Yield records with the line that each begins in: a quote that is open takes the next in."""
     held: list[str] = []
     begun = size = 0
@@ -187,26 +186,21 @@ def _dialect(
     Raises DataError where more than one separator splits it, and the names do not tell which.
     """
     splits, faults = {}, []
-    for separator in separators:
-        dialect = _Dialect(files, separator)
+    for dialect in (_Dialect(files, separator) for separator in separators):
         try:
             splits[dialect] = dialect.cells(line, head)
         except DataError as error:
             faults.append(error)
     if not splits:
         raise faults[0]
-    hits = {
-        dialect: len(set(wanted) & set(cells))
-        for dialect, cells in splits.items()
-        if len(cells) > 1
-    }
-    best = [dialect for dialect, found in hits.items() if found == max(hits.values())]
+    found = {each: len(set(wanted) & set(cells)) for each, cells in splits.items() if cells[1:]}
+    best = [each for each, hits in found.items() if hits == max(found.values())]
     if len(best) > 1:
         marks = " and at ".join(repr(each.separator) for each in best)
         raise DataError(
             f'line {line} can be split at {marks}: say at which, as in Files(separator=";")'
         )
-    chosen = best[0] if best else next(iter(splits))
+    chosen = next(iter(best or splits))
     return chosen, splits[chosen]
 
 
