@@ -113,7 +113,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         tree of two questions.
     improvement: of the metric over the champion, per row, with the lower end of its one-sided 95 %
         interval by block bootstrap over days; None where there was no champion, or one whose inputs
-        the data no longer has. failed: candidates that could not be fitted or served, and why.
+        the data no longer has. champion_scores: how that one's scores are distributed here.
+    failed: candidates that could not be fitted or served, and why.
     gates: in order; the first that did not let it pass is the reason.
     """
 
@@ -126,6 +127,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     champion: float | None = None
     improvement: float | None = None
     improvement_lower: float | None = None
+    champion_scores: FeatureProfile | None = None
     candidates: list[Scores] = []
     failed: dict[str, str] = {}
     gates: list[Gate] = []
@@ -134,7 +136,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     def figures(self) -> dict[str, Any]:
         """Return what was measured, as it stands in a decision and in a run's record."""
         known: dict[str, Any] = msgspec.to_builtins(self)
-        parts = ("candidates", "failed", "gates")  # they stand in the manifest
+        parts = ("champion_scores", "candidates", "failed", "gates")  # they stand in the manifest
         return {
             name: value for name, value in known.items() if name not in parts and value is not None
         }

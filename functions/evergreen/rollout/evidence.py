@@ -46,8 +46,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: of all requests. failed: requests that another version had to answer, as this one failed.
     slow: those that took longer for each row than the policy allows. drifted: its answers are
-    unlike those on its holdout, by more than its weeks differ, and much more than the champion's
-    to the same requests; psi: how unlike.
+    unlike those on its holdout, by more than its weeks differ, and for some days much more than
+    the champion's to the same requests; psi: how unlike.
     """
 
     requests: int = 0

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from evergreen.captures.arrivals import ARRIVAL
 from evergreen.captures.rows import Rows
 from evergreen.contract.schema import not_accepted
-from evergreen.monitoring import drift, earlier_checks, reference_profile, report
-from evergreen.registry.manifest import Manifest
+from evergreen.monitoring import drift, earlier_checks, reference_profile, report, two_sample_tests
+from evergreen.registry.manifest import FeatureProfile, Manifest
 from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
 from evergreen.rollout.experiment_metrics import with_arms
 from evergreen.rollout.gathering import AS_SERVED, DAY, MOST, Gathering, request_of
@@ -132,19 +132,44 @@ def _canary(sources: Gathering, champion: Model | None) -> Guard:
         return Guard()
     guard = _guard(sources, other, challenger.canary)
     if champion and guard.drifted:
-        # Where what it is asked is unlike the holdout, so are the champion's answers to it.
-        schemas = [champion.manifest.schema]
-        asked = _served(sources, other, challenger.canary, schemas=schemas, most=MOST)
-        alike = champion.scores(asked.columns[0])
-        usual, _ = _drift(champion, champion.manifest.problem.top(alike))
-        guard = msgspec.structs.replace(
-            guard, drifted=(guard.psi or 0.0) - (usual or 0.0) >= report.MAJOR
-        )
+        alone = _drifts_alone(sources, champion, other, challenger.canary)
+        guard = msgspec.structs.replace(guard, drifted=alone)
     if champion and guard.slow:
         beside = _guard(sources, champion, challenger.canary)
         expected = guard.requests * beside.slow / max(beside.requests, 1)
         guard = msgspec.structs.replace(guard, slow=max(0, guard.slow - round(expected)))
     return guard
+
+
+def _drifts_alone(sources: Gathering, champion: Model, other: Model, start: datetime) -> bool:
+    """Say whether answers are much more unlike those on the holdout than the champion's would be.
+
+    Both are beside what they gave on the same holdout, so that a season moves both. Rows of a day
+    are alike, as one caller sends many: it takes two stretches of days in a row, each of MIN_ROWS.
+    """
+    asked = _served(sources, other, start, schemas=[champion.manifest.schema], most=MOST)
+    theirs = champion.manifest.problem.top(champion.scores(asked.columns[0]))
+    its, usual = (
+        each.manifest.expected.scores if each.manifest.expected else None
+        for each in (other, champion)
+    )
+    if other.manifest.lineage.previous == champion.manifest.version:
+        usual = other.manifest.metrics.champion_scores or usual
+    excess, days = [], asked["time"] // (DAY // DAY.resolution)
+    held = np.zeros(len(asked), dtype=bool)
+    for day in np.unique(days):
+        held |= days == day
+        if held.sum() >= report.MIN_ROWS:
+            excess.append(_psi(its, asked.raw[held]) - _psi(usual, theirs[held]))
+            held = np.zeros(len(asked), dtype=bool)
+    return len(excess) > 1 and min(excess[-2:]) >= report.MAJOR
+
+
+def _psi(expected: FeatureProfile | None, scores: npt.NDArray[np.float64]) -> float:
+    if expected is None:
+        return 0.0
+    both = np.array(expected.counts, np.float64), reference_profile.count(expected, scores)
+    return two_sample_tests.psi(*(reference_profile.pooled(expected, each) for each in both))
 
 
 def _failures(sources: Gathering, champion: Model | None) -> Guard:

@@ -89,11 +89,12 @@ def compare(
     simplest = _simple(problem, best.examples, holdout, contest.schema, seed)
     tree = problem.losses(holdout.labels, simplest)
     simple, over_simple = float(tree.mean()), gates.improvement(tree, best.losses, days, seed)
-    theirs = over = champion_error = away = None
+    theirs = over = champion_error = away = answered = None
     if champion is not None and _comparable(champion, holdout):
         scores, away = _answers(champion, holdout)
         unit = champion.manifest.problem.like(problem)
         theirs = unit.losses(holdout.labels, scores)
+        answered = reference_profile.profile_of(unit.top(scores), holdout.times)
         champion_error = _calibration_error(unit, holdout, scores)
         over = gates.improvement(theirs, best.losses, days, seed)
     alone = "first champion" if champion is None else "the champion reads other fields"
@@ -113,6 +114,7 @@ def compare(
         champion=None if theirs is None else float(theirs.mean()),
         improvement=over.mean if over else None,
         improvement_lower=over.lower if over else None,
+        champion_scores=answered,
         candidates=[candidate.scores for candidate in fitted],
         failed=failed,
         gates=[

@@ -149,31 +149,37 @@ def test_a_canary_is_not_slow_where_the_champion_is_as_slow(models: dict[str, Mo
 
 
 @pytest.mark.parametrize(
-    ("asked", "answered", "drifted"),
-    [({"hour": 22, "carrier": "EV"}, "as ever", False), ({}, "inverted", True)],
-    ids=["late evenings alone", "other answers"],
+    ("asked", "inverted", "drifted"),
+    [
+        ({"hour": 22, "carrier": "EV"}, (), False),
+        ({}, (0, 1, 2), True),
+        ({}, (1, 2), True),
+        ({}, (0, 1), False),
+        ({}, (2,), False),
+    ],
+    ids=["late evenings alone", "other answers", "since a day", "until a day ago", "for a day"],
 )
-def test_a_canary_has_drifted_only_where_the_champion_would_not_have(
-    models: dict[str, Model], asked: dict[str, Any], answered: str, drifted: bool
+def test_a_canary_has_drifted_only_where_the_champion_would_not_have_for_days(
+    models: dict[str, Model], asked: dict[str, Any], inverted: tuple[int, ...], drifted: bool
 ) -> None:
     memory = Memory()
-    table = given.table(300, seed=5).assign(**asked)
-    rows = given.features(table)
-    scores = models[GOOD].scores_of(rows)
-    captures = [
-        msgspec.structs.replace(
-            given.capture(n, NOW, features=row, variant="canary"),
-            version=GOOD,
-            score=float(score if answered == "as ever" else 1 - score),
-        )
-        for n, (row, score) in enumerate(zip(rows, scores, strict=True))
-    ]
-    given.deliver(memory, captures, NOW)
+    for day in range(3):
+        table = given.table(300, seed=5 + day).assign(**asked)
+        rows = given.features(table)
+        captures = [
+            msgspec.structs.replace(
+                given.capture(1_000 * day + n, NOW + day * DAY, features=row, variant="canary"),
+                version=GOOD,
+                score=float(1 - score if day in inverted else score),
+            )
+            for n, (row, score) in enumerate(zip(rows, models[GOOD].scores_of(rows), strict=True))
+        ]
+        given.deliver(memory, captures, NOW + day * DAY)
 
-    found = gathered(memory, models, in_canary(), 1).canary
+    found = gathered(memory, models, in_canary(), 3).canary
 
     assert found.psi is not None
-    assert found.psi > report.MAJOR
+    assert found.psi > report.MAJOR or len(inverted) == 1
     assert found.drifted == drifted
 
 
