@@ -20,7 +20,7 @@ ENDPOINT ?= $(subst _,-,$(basename $(notdir $(firstword $(wildcard functions/end
 DATA ?= $(firstword $(wildcard data/$(ENDPOINT).*))
 
 # What is of the template's own repository, and in no copy of it.
-ITS_OWN := bench|bench-autopilot|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-clients|test-copy|test-deploy|test-faults|test-sam|release|sbom|schemas|cost
+ITS_OWN := bench|bench-autopilot|bench-drift|bench-promotion|bench-scale|load|mutate|test-boosting|test-clients|test-copy|test-deploy|test-faults|test-lives|test-sam|release|sbom|schemas|cost
 WITHOUT := $(if $(wildcard local/samples),,--no-group samples) $(if $(wildcard benchmarks),,--no-group bench --no-group pattern)
 
 .PHONY: help
@@ -35,18 +35,23 @@ demo: .venv/ready ## Replay a life at four levels, of your own ENDPOINT=mine DAT
 		$(if $(FIRST),--first "$(FIRST)") $(if $(LABEL_DELAY),--label-delay "$(LABEL_DELAY)")
 
 PYTEST := $(RUN) -m pytest --numprocesses auto --dist worksteal # a core for each worker
+APART := $(addprefix --ignore=tests/,boosting clients copy deploy faults lives sam) # each has a command of its own
 
 .PHONY: test
-test: .venv/ready ## Run every test that needs no Docker, but for those of test-faults
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/deploy --ignore=tests/faults --ignore=tests/boosting --ignore=tests/clients --ignore=tests/copy
+test: .venv/ready ## Run every test that has no command of its own below
+	@$(PYTEST) $(APART)
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that are not marked slow, as one must be that takes some seconds
-	@$(PYTEST) --ignore=tests/sam --ignore=tests/deploy --ignore=tests/faults --ignore=tests/boosting --ignore=tests/clients --ignore=tests/copy -m "not slow"
+	@$(PYTEST) $(APART) -m "not slow"
 
 .PHONY: test-faults
 test-faults: .venv/ready ## Try faults, attacks and mistakes: what docs/promises.md promises
 	@$(PYTEST) tests/faults
+
+.PHONY: test-lives
+test-lives: .venv/ready ## Live the lives of endpoints of every kind whole, and look at their pages in a browser
+	@$(PYTEST) tests/lives
 
 .PHONY: test-copy
 test-copy: .venv/ready ## Make a copy for each kind of problem, run its commands, and update it to a next release

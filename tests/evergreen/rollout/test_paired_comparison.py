@@ -138,7 +138,7 @@ def test_rows_for_which_a_caller_chose_the_version_are_left_out(
     assert [day.rows for day in found] == [19]
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @hypothesis_given(seed=st.integers(0, 1_000))
 def test_duplicates_and_the_order_of_arrival_change_nothing(
     champion: Model, other: Model, seed: int

@@ -32,7 +32,7 @@ from evergreen.training.train_version import Trained
 from local.plane import stack
 from local.plane.plane import Plane
 from local.template import load
-from tests.handlers.scheduled.test_kinds import STORIES, asked_of
+from tests.lives.test_kinds import STORIES, asked_of
 from tests.support import candidates
 from tests.support import given as start
 from tests.support.candidates import ONE, THREE, TWO
