@@ -1,6 +1,5 @@
-"""How a benchmark runs as a command, and shows its figures: terminal, JSON, a page of docs/."""
+"""How a benchmark runs as a command, and shows its figures: in the terminal, on a page of docs/."""
 
-import json
 import os
 import platform
 import signal
@@ -9,25 +8,23 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks.installed import BUILD
 from local import command_line, marked
 from local.template import ROOT
 
 Shown = tuple[str, str, list[str], list[list[str]]]  # title, remark, heads, rows
-SAME = " Shares do not depend on the machine: seeds are fixed."
+BUILD = ROOT / "build" / "bench"
+WIDTH = 150  # of the widest table, in characters
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """A figure and what it was to be, as text, and whether it is; against: what shows that not."""
 
     text: str
@@ -37,38 +34,23 @@ class Goal:
     against: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one part of a benchmark found: its tables, and what was to be reached.
+class Part(NamedTuple):
+    """What one part of a benchmark found: its tables, and what was to be reached."""
 
-    picture: a PNG to stand beside the page.
-    """
-
-    tables: list[Shown]
-    goals: list[Goal] = field(default_factory=list)
-    picture: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a run took: seconds, and the machine's load average before and after."""
-
-    seconds: float
-    load: tuple[float, float]
+    tables: Sequence[Shown]
+    goals: Sequence[Goal] = ()
 
 
 @dataclass(frozen=True)
 class Page:
     """A benchmark's page in docs/, with its figures between two markers.
 
-    command: of make, which writes them. width: of the widest table, in characters. json: where the
-    figures stand besides.
+    command: of make, which writes them, for at most so many minutes.
     """
 
     command: str
     path: Path
-    width: int
-    json: Path
+    minutes: int
 
     def parser(self, module: str, description: str | None) -> ArgumentParser:
         """Return the parser of a benchmark's options; --quick leaves the page alone."""
@@ -77,69 +59,60 @@ class Page:
         parser.add_argument("--quick", action="store_true", help=more)
         return parser
 
-    def write_parts(self, parts: Sequence[Part], said: str, *, whole: bool) -> None:
-        """Show the goals and tables of all parts and write them; only a whole run is for the page.
+    def run(
+        self, module: str, description: str | None, bench: Callable[[bool], Iterable[Part]]
+    ) -> None:
+        """Measure everything that a benchmark measures, quick or whole, and write it down."""
+        quick = self.parser(module, description).parse_args().quick
+        self.limit()
+        self.write(bench(quick), whole=not quick)
 
-        said: one paragraph on when and where.
-        """
-        goals = [goal for part in parts for goal in part.goals]
-        tables = [reached(goals), *(table for part in parts for table in part.tables)]
-        console, text = Console(), markdown(said, tables)
-        console.width = max(console.width, self.width)
-        console.print(Markdown(text))
-        names = ("title", "remark", "heads", "rows")
-        document = {
-            "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "machine": machine(),
-            "goals": [asdict(goal) for goal in goals],
-            "tables": [dict(zip(names, table, strict=True)) for table in tables],
-        }
-        self.json.parent.mkdir(parents=True, exist_ok=True)
-        self.json.write_text(json.dumps(document, indent=2) + "\n")
-        written = [self.json]
+    def limit(self) -> None:
+        """Let Ctrl-C, SIGTERM and the end of the minutes end all that runs."""
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            signal.signal(
+                each, lambda number, _: sys.exit(f"ended by {signal.Signals(number).name}")
+            )
+        signal.alarm(60 * self.minutes)
+
+    def write(self, parts: Iterable[Part], *, whole: bool) -> list[Goal]:
+        """Show the goals and tables of all parts, write those of a whole run; return the goals."""
+        BUILD.mkdir(parents=True, exist_ok=True)
+        begun, load, found = time.monotonic(), os.getloadavg()[0], list[Part]()
+        for part in parts:
+            found.append(part)
+            print(f"{part.tables[0][0]}: after {time.monotonic() - begun:.0f} s", flush=True)
+        text = markdown(conditions(time.monotonic() - begun, load), found)
+        Console(width=WIDTH).print(Markdown(text))
         if whole:
             marked.rewrite(self.path, self.command, text)
-            written.append(self.path)
-        print("Written to", ", ".join(str(path.relative_to(ROOT)) for path in written))
+            print("Written to", self.path.relative_to(ROOT))
+        goals = [goal for part in found for goal in part.goals]
         for goal in goals:
             for one in goal.against:
                 print(f"NOT {goal.text}: {one}")
-        for part in parts:
-            if whole and part.picture:
-                self.path.with_suffix(".png").write_bytes(part.picture)
+        return goals
 
 
-def limited[Found](seconds: int, measure: Callable[[], Found]) -> tuple[Found, Spent]:
-    """Measure, for so many seconds at most: SIGTERM, SIGALRM and Ctrl-C end all that runs."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGALRM, _stop)
-    signal.alarm(seconds)
-    BUILD.mkdir(parents=True, exist_ok=True)
-    begun, load = time.monotonic(), os.getloadavg()[0]
-    try:
-        found = measure()
-        return found, Spent(time.monotonic() - begun, (load, os.getloadavg()[0]))
-    except KeyboardInterrupt:
-        sys.exit("\nStopped.")
+def markdown(said: str, parts: Iterable[Part]) -> str:
+    """Return a paragraph, the goals of all parts and their tables in Markdown."""
+    rows = [[*goal[:3], "yes" if goal.reached else "NO"] for part in parts for goal in part.goals]
+    goals = ("Goals", "", ["", "measured", "goal", "reached"], rows)
+    blocks = [said]
+    for title, remark, heads, lines in [goals, *(table for part in parts for table in part.tables)]:
+        blocks += [f"**{title}**", *([remark] if remark else []), marked.table(heads, lines)]
+    return "\n\n".join(blocks)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    sys.exit(f"ended by {signal.Signals(number).name}")
-
-
-def told[T](name: str, measure: Callable[[], T]) -> T:
-    """Measure a part, and print how long that took."""
-    begun = time.monotonic()
-    found = measure()
-    print(f"{name}: {time.monotonic() - begun:.1f} s", flush=True)
-    return found
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+def conditions(seconds: float, load: float) -> str:
+    """Return one paragraph on when and where; load: the machine's load average before."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
-    return {"cpus": os.cpu_count(), "cpu": model, "python": platform.python_version()}
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {model}, Python "
+        f"{platform.python_version()}, {seconds:.0f} s; "
+        f"load average {load:.1f} before and {os.getloadavg()[0]:.1f} after."
+    )
 
 
 def status_mb(pid: int | str, field: str) -> float:
@@ -149,27 +122,3 @@ def status_mb(pid: int | str, field: str) -> float:
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) / 1024
     return 0.0  # it has ended
-
-
-def conditions(spent: Spent, before: str = "", after: str = "") -> str:
-    """Return one paragraph on when and where; before, after: what else there is to say."""
-    facts, (first, last) = machine(), spent.load
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {facts['cpus']} × {facts['cpu']}, "
-        f"Python {facts['python']}, {before}{spent.seconds:.0f} s; "
-        f"load average {first:.1f} before and {last:.1f} after.{after}"
-    )
-
-
-def reached(goals: Iterable[Goal]) -> Shown:
-    """Return the table of goals."""
-    rows = [[one.text, one.figure, one.goal, "yes" if one.reached else "NO"] for one in goals]
-    return "Goals", "", ["", "measured", "goal", "reached"], rows
-
-
-def markdown(said: str, tables: Iterable[Shown]) -> str:
-    """Return a paragraph and tables in Markdown, their first columns to the left."""
-    parts = [said]
-    for title, remark, heads, rows in tables:
-        parts += [f"**{title}**", *([remark] if remark else []), marked.table(heads, rows)]
-    return "\n\n".join(parts)

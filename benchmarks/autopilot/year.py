@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,7 @@ from evergreen.training import gates
 Floats = npt.NDArray[np.float64]
 
 TICKS = (5, 17)  # hours, UTC, at which the rollout looks: twice a day
-NAME = "replayed"
-ORIGIN = date(2013, 1, 1)
+START = datetime(2013, 1, 1, tzinfo=UTC)
 FOLLOWING = 60  # days on which a promotion is judged afterwards
 
 
@@ -43,19 +42,19 @@ class Course:
 class Replay:
     """The versions of a year, prepared for many policies.
 
-    raw, recalibrated: mean loss of each version on each day, shape (versions, days). recalibrate:
-    which of them is served, and compared.
+    raw, recalibrated: mean loss of each version on each day, shape (versions, days). loss: which of
+    them is served, and compared.
     """
 
-    def __init__(self, matrix: Matrix, lag: int = LABELS_AFTER) -> None:
-        self.versions, self.lag, self.recalibrate = matrix.versions, lag, True
-        self._matrix = matrix
-        self.first, days = matrix.history.first, matrix.history.days
-        self.dates = [ORIGIN + timedelta(days=day) for day in range(days)]
+    def __init__(self, matrix: Matrix) -> None:
+        self.versions, self._matrix = matrix.versions, matrix
+        self.first, days = matrix.history.first, int(matrix.history.day[-1]) + 1
+        self.dates = [(START + timedelta(days=day)).date() for day in range(days)]
         self.rows = np.bincount(matrix.history.day, minlength=days)
         self.index = {version.made: place for place, version in enumerate(self.versions)}
         self.raw, self.recalibrated = self._losses()
-        self._gates: dict[tuple[int, int, bool], gates.Improvement] = {}
+        self.loss = self.recalibrated
+        self._lowest: dict[tuple[int, int, bool], float] = {}
 
     def by_row(self, versions: Sequence[int], first: int, end: int) -> Floats:
         """Return what versions lose, as they score, on the rows of some days."""
@@ -65,69 +64,61 @@ class Replay:
         return np.array([Problem().losses(past.label[rows], each) for each in scores])
 
     def _losses(self) -> tuple[Floats, Floats]:
-        past = self._matrix.history
-        raw = np.full((len(self.versions), len(self.rows)), np.nan)
-        served = raw.copy()
-        starts = np.searchsorted(past.day, np.arange(len(self.rows) + 1))
+        past, count = self._matrix.history, len(self.rows)
+        raw = np.full((len(self.versions), count), np.nan)
+        served, starts = raw.copy(), np.searchsorted(past.day, np.arange(count + 1))
         for place, version in enumerate(self.versions):
-            days = range(version.until, len(self.rows))
-            lost = self.by_row([place], days.start, days.stop)[0]
+            days, scores = range(version.until, count), self._matrix.scores[place]
+            lost = self.by_row([place], days.start, count)[0]
             sums = np.bincount(past.day[starts[days.start] :] - days.start, weights=lost)
             raw[place, days] = sums / self.rows[days]
-            scores = self._matrix.scores[place].astype(np.float64)
-            learnt = learn(
-                [
-                    tally(self.dates[day], scores[part], past.label[part])
-                    for day, part in zip(
-                        days, (slice(*starts[day : day + 2]) for day in days), strict=True
-                    )
-                ],
-                self.lag,
-            )
+            parts = [slice(*starts[day : day + 2]) for day in days]
+            tallies = [
+                tally(self.dates[day], scores[part].astype(np.float64), past.label[part])
+                for day, part in zip(days, parts, strict=True)
+            ]
+            learnt = learn(tallies, LABELS_AFTER)
             served[place, days] = raw[place, days] + learnt.served - learnt.raw
         return raw, served
 
-    @property
-    def loss(self) -> Floats:
-        """Return what each version loses as it is served, shape (versions, days)."""
-        return self.recalibrated if self.recalibrate else self.raw
-
     def mean(self, served: Floats) -> float:
         """Return the mean loss of all rows from the first morning on."""
-        weights = self.rows[self.first :]
-        return float((served[self.first :] * weights).sum() / weights.sum())
+        return float(np.average(served[self.first :], weights=self.rows[self.first :]))
 
     def passes(self, candidate: int, champion: int, margin: float) -> bool:
         """Say whether the gate of a training opens, on the newest days that neither has fitted."""
-        key = candidate, champion, self.recalibrate
-        if key not in self._gates:
+        key = candidate, champion, self.loss is self.raw
+        if key not in self._lowest:
             one, other = self.versions[candidate], self.versions[champion]
-            days = np.arange(max(one.until, other.until), one.made - self.lag + 1)
+            days = np.arange(max(one.until, other.until), one.made - LABELS_AFTER + 1)
             if not len(days):
                 return False  # the first labels that neither has fitted are still to come
             rows = self.rows[days]
             theirs, own = (np.repeat(self.loss[each, days], rows) for each in (champion, candidate))
             found = gates.improvement(theirs, own, np.repeat(days, rows).astype("datetime64[D]"), 0)
-            self._gates[key] = found
-        return self._gates[key].lower >= -margin
+            self._lowest[key] = found.lower
+        return self._lowest[key] >= -margin
 
     def paired(self, other: int, serving: int, first: int, today: int) -> list[PairedDay]:
         """Return the days from `first` whose labels are there today."""
-        days = slice(first, max(first, today - self.lag + 1))
+        days = slice(first, max(first, today - LABELS_AFTER + 1))
         gains = (self.loss[serving, days] - self.loss[other, days]).tolist()
         found = zip(self.dates[days], self.rows[days].tolist(), gains, strict=True)
         return [PairedDay(day=day, rows=rows, gain=gain) for day, rows, gain in found]
 
-    def later_gain(self, other: int, serving: int, first: int, days: int = FOLLOWING) -> float:
-        """Return by how much another version is better per row, over so many days from one on."""
-        span = slice(first, first + days)
-        gains = (self.loss[serving] - self.loss[other])[span]
-        return float((gains * self.rows[span]).sum() / self.rows[span].sum())
+    def later_gain(self, loss: Floats, other: int, serving: int, first: int) -> float:
+        """Return by how much another version is better per row, in the days that follow."""
+        span = slice(first, first + FOLLOWING)
+        return float(np.average((loss[serving] - loss[other])[span], weights=self.rows[span]))
 
-
-def at(day: int, hour: int) -> datetime:
-    """Return a moment of the year."""
-    return datetime(ORIGIN.year, ORIGIN.month, ORIGIN.day, hour, tzinfo=UTC) + timedelta(days=day)
+    def wrong(self, course: Course) -> int:
+        """Return how many promotions were worse than the champion before, in the days after."""
+        champion, found = 0, 0
+        for day, kind, version in course.events:
+            if kind == "promoted":
+                found += self.later_gain(self.loss, version, champion, day) < 0
+            champion = version if kind in ("promoted", "rolled back") else champion
+        return found
 
 
 def frozen(replay: Replay) -> Course:
@@ -158,11 +149,10 @@ def hindsight(replay: Replay) -> Course:
 
 def autopilot(replay: Replay, policy: Policy) -> Course:
     """Level 4, as the rollout goes about it; a training waits until no other version is tried."""
-    course = Course(np.full(len(replay.rows), np.nan))
+    course = Course(np.zeros(len(replay.rows)))
     start = Change(type="promoted", version="0", by="bench", reason="first")
-    document = transitions.first(NAME, start, at(replay.first, 0))
+    document = transitions.first("replayed", start, START + timedelta(days=replay.first))
     for day in range(replay.first, len(replay.rows)):
-        served = 0.0
         for hour in TICKS:
             evidence = _evidence(replay, document, day, hour)
             changed = decide(document, evidence, policy, AUTOPILOT)
@@ -171,8 +161,11 @@ def autopilot(replay: Replay, policy: Policy) -> Course:
             if changed:
                 document = transitions.apply(document, changed, evidence.at, document.generation)
                 course.events.append((day, changed.type, int(changed.version)))
-            served += _served(replay, document, day) / len(TICKS)
-        course.served[day] = served
+            own = replay.loss[int(document.champion), day]
+            others = [
+                share * (replay.loss[int(v), day] - own) for v, share in document.arms.items()
+            ]
+            course.served[day] += (own + sum(others)) / len(TICKS)
     return course
 
 
@@ -185,40 +178,26 @@ def _trained(replay: Replay, document: Document, candidate: int, margin: float) 
     return Change(type=kind, version=str(candidate), by="train", reason="gate")
 
 
-def _served(replay: Replay, document: Document, day: int) -> float:
-    own = float(replay.loss[int(document.champion), day])
-    others = {share: float(replay.loss[int(v), day]) for v, share in document.arms.items()}
-    return own + sum(share * (loss - own) for share, loss in others.items())
-
-
 def _evidence(replay: Replay, document: Document, day: int, hour: int) -> Evidence:
-    champion, challenger = int(document.champion), document.challenger
+    champion, challenger, candidate = (
+        int(document.champion),
+        document.challenger,
+        document.candidate,
+    )
     paired, watched, refreshed = [], [], False
-    candidate = document.candidate
-    waiting = Waiting(version=candidate, compared_with=document.champion) if candidate else None
     if challenger:
-        other = int(challenger.version)
-        first = replay.versions[other].made - replay.lag + 1
-        paired = replay.paired(other, champion, first, day)
-        refreshed = replay.versions[other].recipe == replay.versions[champion].recipe
+        other = replay.versions[int(challenger.version)]
+        first = other.made - LABELS_AFTER + 1
+        paired = replay.paired(int(challenger.version), champion, first, day)
+        refreshed = other.recipe == replay.versions[champion].recipe
     if document.previous:
-        since = (document.since - at(0, 0)).days - replay.lag + 1  # those not decided on
+        since = (document.since - START).days - LABELS_AFTER + 1  # those not decided on
         watched = replay.paired(int(document.previous), champion, since, day)
     return Evidence(
-        at=at(day, hour),
-        waiting=waiting,
+        at=START + timedelta(days=day, hours=hour),
+        waiting=Waiting(version=candidate, compared_with=document.champion) if candidate else None,
         paired=paired,
         refreshed=refreshed,
         watched=watched,
         canary=Guard(requests=10_000, rows=10_000),
     )
-
-
-def wrong(replay: Replay, course: Course) -> int:
-    """Return how many promotions were worse than the champion before, in the days that followed."""
-    champion, found = 0, 0
-    for day, kind, version in course.events:
-        if kind == "promoted":
-            found += replay.later_gain(version, champion, day) < 0
-        champion = version if kind in ("promoted", "rolled back") else champion
-    return found

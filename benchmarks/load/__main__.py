@@ -9,13 +9,12 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from urllib3 import HTTPConnectionPool
 
-from benchmarks import shown
 from benchmarks.load import checks, report
 from benchmarks.load.checks import Decision
 from benchmarks.load.client import Answer, Phase, answer, connect, play, told
@@ -33,11 +32,10 @@ from benchmarks.load.requests import (
     pool,
 )
 from benchmarks.load.targets import TTL_SECONDS, Target, recorded, sam_local, sampled, served
-from benchmarks.shown import Part, conditions
+from benchmarks.shown import Part
 from local.plane import containers
 
 SOAK_SECONDS, QUICK_SOAK_SECONDS = 240, 8
-LIMIT_SECONDS = 60 * 60  # nothing here may run for ever
 APART = 0.01  # of two versions' scores of a row, so that it shows which of them answered
 SERVE, BARE_SERVE, SAM = "make serve", "make serve LEVEL=1", "sam local start-api"
 TARGETS = (SERVE, BARE_SERVE, SAM)
@@ -74,21 +72,20 @@ def main() -> None:
         except SystemExit as error:
             sys.exit(f"{error}; or leave it out: make load TARGET='{SERVE}'")
     report.BUILD.mkdir(parents=True, exist_ok=True)
-    found, spent = shown.limited(LIMIT_SECONDS, lambda: measured(targets, soak, quick=asked.quick))
-    said = conditions(spent, "clients and servers on the same machine, ")
-    whole = not asked.target and soak >= SOAK_SECONDS
-    report.PAGE.write_parts([found], said, whole=whole)
-    sys.exit(0 if all(goal.reached for goal in found.goals) else 1)
+    report.PAGE.limit()
+    found = measured(targets, soak, quick=asked.quick)
+    goals = report.PAGE.write(found, whole=not asked.target and soak >= SOAK_SECONDS)
+    sys.exit(0 if all(goal.reached for goal in goals) else 1)
 
 
-def measured(targets: Iterable[str], soak: int, *, quick: bool) -> Part:
+def measured(targets: Iterable[str], soak: int, *, quick: bool) -> Iterator[Part]:
     """Put each target under load, one after the other."""
     loaded = []
     with (report.BUILD / "load.log").open("w") as log:
         for name in targets:
             print(f"{name}: starting", flush=True)
             loaded.append(under_load(name, phases(name, soak, quick=quick), log))
-    return report.part(loaded)
+    yield report.part(loaded)
 
 
 def under_load(name: str, todo: list[Phase], log: IO[str]) -> Loaded:

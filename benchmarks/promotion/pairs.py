@@ -7,10 +7,8 @@ import numpy.typing as npt
 
 from benchmarks.autopilot.histories import LABELS_AFTER
 from benchmarks.autopilot.year import FOLLOWING, Replay
-from benchmarks.promotion.chance import MOST
-from benchmarks.promotion.draws import Floats, bounds, first
+from benchmarks.promotion.simulated import MOST, POLICY, Floats, bounds, first
 from benchmarks.shown import Goal, Part
-from evergreen.contract.endpoint import Policy
 
 PEEK_ROWS = 50
 LEAST_ROWS = 200
@@ -24,18 +22,13 @@ LIKENESS = {  # what is measured of each pair, and its format
     "correlation of a day with the next": ".2f",
 }
 
-POLICY = Policy()
-
 Bools = npt.NDArray[np.bool_]
 
 
 def likeness(replay: Replay) -> Part:
     """Measure how days differ, over the 60 from the training of the younger of each pair on."""
-    found = quantiles(replay)
-    rows = [
-        [name, *(f"{value:{form}}" for value in values)]
-        for (name, form), values in zip(LIKENESS.items(), found, strict=True)
-    ]
+    found = zip(LIKENESS.items(), quantiles(replay), strict=True)
+    rows = [[name, *(f"{value:{form}}" for value in values)] for (name, form), values in found]
     remark = (
         f"{len(list(_pairs(replay))):,} pairs of {len(replay.versions)} models of the flights, "
         "7 to 45 days apart in age, over the 60 days after the training of the younger; quantiles "
@@ -47,22 +40,15 @@ def likeness(replay: Replay) -> Part:
 
 def quantiles(replay: Replay) -> Floats:
     """Return quantiles over the pairs, shape (LIKENESS, QUANTILES)."""
-    found = [_of_pair(replay, *pair[:3]) for pair in _pairs(replay)]
+    found = []
+    for younger, older, start, _ in _pairs(replay):
+        days = (replay.raw[older] - replay.raw[younger])[start : start + FOLLOWING]
+        rows, off = _rows(replay, younger, older, start, FOLLOWING), days - days.mean()
+        alike = days.var(ddof=1) / (rows.var() * len(days) / len(rows))
+        skewness = (off**3).mean() / off.std() ** 3
+        memory = (off[1:] * off[:-1]).mean() / off.var()
+        found.append((days.std(ddof=1), rows.std(), alike, skewness, memory))
     return np.asarray(np.quantile(np.array(found), QUANTILES, axis=0).T)
-
-
-def _of_pair(replay: Replay, younger: int, older: int, start: int) -> tuple[float, ...]:
-    days = (replay.raw[older] - replay.raw[younger])[start : start + FOLLOWING]
-    rows = _rows(replay, younger, older, start, FOLLOWING)
-    off = days - days.mean()
-    spread, row_sd = float(days.std(ddof=1)), float(rows.std())
-    return (
-        spread,
-        row_sd,
-        spread**2 / (row_sd**2 * len(days) / len(rows)),
-        float((off**3).mean() / off.std() ** 3),
-        float((off[1:] * off[:-1]).mean() / off.var()),
-    )
 
 
 def _rows(replay: Replay, younger: int, older: int, start: int, days: int) -> Floats:
@@ -77,15 +63,14 @@ def _pairs(replay: Replay) -> Iterator[tuple[int, int, int, float]]:
         for older in range(younger):
             age = model.made - replay.versions[older].made
             if AGES[0] <= age <= AGES[1] and start + FOLLOWING <= len(replay.rows):
-                yield younger, older, start, replay.later_gain(younger, older, start, FOLLOWING)
+                yield younger, older, start, replay.later_gain(replay.raw, younger, older, start)
 
 
 def promoted(replay: Replay) -> Part:
     """Say how often the younger of a pair was promoted that was worse over the 60 days."""
     loss, by_row, by_day, allowed = decisions(replay)
-    count, beyond = len(loss), allowed & (loss > POLICY.margin)
     remark = (
-        f"The {count} of these pairs whose younger model was worse over the 60 days. It was "
+        f"The {len(loss)} of these pairs whose younger model was worse over the 60 days. It was "
         f"promoted as superior, within {POLICY.max_shadow_days} days and unless rejected before."
     )
     margin = f"days, as not worse by more than {POLICY.margin:g}, and it was"
@@ -94,7 +79,7 @@ def promoted(replay: Replay) -> Part:
         for name, found, highest in (
             ("rows as units, a look every 50", by_row, f"{loss[by_row].max(initial=0):.4f}"),
             ("days as units", by_day, f"{loss[by_day].max(initial=0):.4f}"),
-            (margin, beyond, ""),
+            (margin, allowed & (loss > POLICY.margin), ""),
         )
     ]
     heads = ["", "promoted", "share", "highest loss of one, nats per flight"]
@@ -107,29 +92,19 @@ def promoted(replay: Replay) -> Part:
 def decisions(replay: Replay) -> tuple[Floats, Bools, Bools, Bools]:
     """Return what each worse model of a pair lost, per flight in nats, and what decided for it.
 
-    A sequence that takes rows for units; that of days, promoting for superiority; and that of days,
-    promoting what is not worse by more than the margin. A model is promoted unless it is rejected
-    before, within max_shadow_days.
+    A sequence that takes rows for units, with a look every 50; that of days, promoting for
+    superiority; and that of days, promoting what is not worse by more than the margin. A model is
+    promoted unless it is rejected before, within max_shadow_days.
     """
     found = [pair for pair in _pairs(replay) if pair[-1] < 0]
-    loss = -np.array([pair[-1] for pair in found])
-    end = POLICY.max_shadow_days
-    days = np.array(
-        [
-            (replay.raw[older] - replay.raw[younger])[start : start + end]
-            for younger, older, start, _ in found
-        ]
-    )
-    lower, upper = (ends[:, POLICY.shadow_days - 1 :] for ends in bounds(days, POLICY.alpha))
-    by_day = first(lower > 0) < first(upper < 0)
-    allowed = first(lower > -POLICY.margin) < first(upper < 0)
-    by_row = np.array([_by_rows(replay, *pair[:3]) for pair in found])
-    return loss, by_row, by_day, allowed
-
-
-def _by_rows(replay: Replay, younger: int, older: int, start: int) -> bool:
-    """Say whether the younger model is promoted when rows are taken for units."""
-    rows = _rows(replay, younger, older, start, POLICY.max_shadow_days)
-    looks = slice(LEAST_ROWS - 1, None, PEEK_ROWS)
-    lower, upper = (ends[:, looks] for ends in bounds(rows[None], POLICY.alpha))
-    return bool((first(lower > 0) < first(upper < 0))[0])
+    end, looks = POLICY.max_shadow_days, slice(LEAST_ROWS - 1, None, PEEK_ROWS)
+    gains = [(replay.raw[b] - replay.raw[a])[start : start + end] for a, b, start, _ in found]
+    lower, upper = (ends[:, POLICY.shadow_days - 1 :] for ends in bounds(np.array(gains)))
+    lost = first(upper < 0)
+    by_row = []
+    for younger, older, start, _ in found:
+        ends = bounds(_rows(replay, younger, older, start, end)[None])
+        low, high = (each[:, looks] for each in ends)
+        by_row.append(bool(first(low > 0) < first(high < 0)))
+    loss = -np.array([gain for *_, gain in found])
+    return loss, np.array(by_row), first(lower > 0) < lost, first(lower > -POLICY.margin) < lost

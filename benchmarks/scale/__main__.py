@@ -1,33 +1,22 @@
 """Measure what one function carries: how long each piece of work takes it, and how much memory."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from benchmarks import shown
-from benchmarks.installed import BUILD
-from benchmarks.scale.stage import FOLDER, START, deliver
+from benchmarks.scale.stage import DAY, FOLDER, HOUR, START, deliver
 from benchmarks.scale.work import checked, compacted, counted, elsewhere, joined, ticked
-from benchmarks.shown import Goal, Page, Part, conditions, told
+from benchmarks.shown import Goal, Page, Part
 from local.template import ROOT
 
-PAGE = Page("make bench-scale", ROOT / "docs" / "scale.md", 110, BUILD / "scale.json")
-LIMIT_SECONDS = 20 * 60
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+PAGE = Page("make bench-scale", ROOT / "docs" / "scale.md", minutes=20)
 MILLION = 1_000_000
 
 
-def main() -> None:
-    """Measure everything, and write it down."""
-    quick = PAGE.parser("benchmarks.scale", __doc__).parse_args().quick
-    found, spent = shown.limited(LIMIT_SECONDS, lambda: bench(MILLION // 50 if quick else MILLION))
-    PAGE.write_parts(found, conditions(spent), whole=not quick)
-
-
-def bench(million: int) -> list[Part]:
-    """Measure each piece of work; million: as many rows as stand for one."""
+def bench(quick: bool) -> Iterator[Part]:
+    """Measure each piece of work; quick: a fiftieth of the rows."""
     try:
-        return [_part(million)]
+        yield _part(MILLION // 50 if quick else MILLION)
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)
 
@@ -38,9 +27,10 @@ def _part(million: int) -> Part:
     def work(
         text: str, what: Callable[[int], str], argument: int, seconds: float, peak_mb: float
     ) -> None:
-        spent = told(text, lambda: elsewhere(what, argument))
+        spent = elsewhere(what, argument)
         took, most = f"{spent.processor:.1f} s", f"{spent.peak_mb:,.0f} MB"
         rows.append([text, spent.said, took, f"{spent.seconds:.1f} s", most])
+        print(*rows[-1], sep=", ", flush=True)
         soon, small = spent.processor <= seconds, spent.peak_mb <= peak_mb
         goals.append(Goal(f"{text}, processor", took, f"≤ {seconds} s", soon))
         goals.append(Goal(f"{text}, memory", most, f"≤ {peak_mb:,.0f} MB", small))
@@ -70,4 +60,4 @@ def _fresh(rows: int, span: timedelta, days: int = 1) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.run("benchmarks.scale", __doc__, bench)

@@ -1,16 +1,15 @@
 """A stage: a bucket as a folder, and captures and labels in it."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import numpy as np
 
-from benchmarks.installed import BUILD
+from benchmarks.shown import BUILD
 from evergreen.aws.s3 import Store, Stored
 from evergreen.captures.examples import Examples
 from evergreen.captures.records import Capture, Label
@@ -21,6 +20,7 @@ from evergreen.registry.manifest import Expected, FeatureProfile, Manifest
 
 FOLDER = BUILD / "scale"
 START = datetime(2013, 3, 1, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 VERSION, OTHER = "20130201T000000Z-00000001", "20130202T000000Z-00000002"
 NUMBERS, TEXTS = [f"x{n}" for n in range(15)], [f"t{n}" for n in range(5)]
 WORDS = np.array(["alpha", "beta", "gamma", "delta"], dtype=object)
@@ -30,44 +30,34 @@ FIELDS = {
 }
 SCHEMA = {"type": "object", "properties": FIELDS, "required": list(FIELDS)}
 OBJECT_ROWS = 150_000  # about the 64 MB that Firehose collects before it writes
-LABEL_DAYS = 7
 
 
 class Files:
-    """A bucket as a folder: what is in it takes no memory of ours."""
-
-    def __init__(self, folder: Path = FOLDER) -> None:
-        self._folder = folder
+    """A bucket as a folder, which nobody else writes to: what is in it takes no memory of ours."""
 
     def get(self, key: str, most: int | None = None) -> Stored | None:
         """Return what a file holds."""
-        path = self._folder / key
+        path = FOLDER / key
         return Stored(path.read_bytes()[:most], "etag") if path.is_file() else None
 
-    def put(self, key: str, body: bytes) -> None:
+    def create(self, key: str, body: bytes, _: str = "") -> bool:
         """Write a file."""
-        path = self._folder / key
+        path = FOLDER / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
-
-    def create(self, key: str, body: bytes) -> bool:
-        """Write a file; nobody else does here."""
-        self.put(key, body)
         return True
 
-    def replace(self, key: str, body: bytes, _: str) -> bool:
-        """Write a file again."""
-        return self.create(key, body)
+    put = replace = create
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """Return the keys in order."""
-        base = self._folder / prefix.rpartition("/")[0]
-        found = (str(path.relative_to(self._folder)) for path in base.rglob("*") if path.is_file())
+        base = FOLDER / prefix.rpartition("/")[0]
+        found = (str(path.relative_to(FOLDER)) for path in base.rglob("*") if path.is_file())
         return iter(sorted(key for key in found if key.startswith(prefix) and key > after))
 
     def names(self, prefix: str) -> Iterator[str]:
         """Return what lies in a folder."""
-        folder = self._folder / prefix
+        folder = FOLDER / prefix
         found = folder.iterdir() if folder.is_dir() else ()
         return iter(sorted(path.name + "/" * path.is_dir() for path in found))
 
@@ -86,18 +76,18 @@ def columns(rows: int, seed: int) -> Columns:
     }
 
 
-def deliver(rows: int, hour: datetime, span: timedelta = timedelta(hours=1)) -> None:
+def deliver(rows: int, hour: datetime, span: timedelta) -> None:
     """Write captures of a span from an hour, and their labels a day later, as Firehose does."""
     encoder, number = msgspec.json.Encoder(), int(hour.timestamp()) // 3600
     for first in range(0, rows, OBJECT_ROWS):
         some = range(first, min(first + OBJECT_ROWS, rows))
         values = {name: each.tolist() for name, each in columns(len(some), number + first).items()}
-        captures, labels = [], []
+        captures: list[Capture | Label] = []
+        labels: list[Capture | Label] = []
         for place, features in zip(some, zip(*values.values(), strict=True), strict=True):
             time = hour + span * (place / rows)
-            made = f"{int(time.timestamp() * 1000):012x}"
             draw = (place * 2654435761 + number) * 0x9E3779B97F4A7C15 % 2**80
-            prediction = f"{made}{draw:020x}-000"
+            prediction = f"{int(time.timestamp() * 1000):012x}{draw:020x}-000"
             captures.append(
                 Capture(
                     id=prediction, time=time, endpoint="bench", version=VERSION, variant="champion",
@@ -105,13 +95,11 @@ def deliver(rows: int, hour: datetime, span: timedelta = timedelta(hours=1)) -> 
                     score=place % 97 / 97, ms=3.0,
                 )
             )  # fmt: skip
-            told = time + timedelta(days=1)
-            labels.append(Label(id=prediction, time=told, endpoint="bench", label=place % 3 == 0))
-        for kind, at, lines in (
-            ("captures", hour, captures), ("labels", hour + timedelta(days=1), labels),
-        ):  # fmt: skip
-            body = gzip.compress(encoder.encode_lines(cast(Sequence[Any], lines)), 1)
-            Files().put(f"{kind}/{at:%Y/%m/%d/%H}/{first:09d}.jsonl.gz", body)
+            true = place % 3 == 0
+            labels.append(Label(id=prediction, time=time + DAY, endpoint="bench", label=true))
+        for kind, at, lines in (("captures", hour, captures), ("labels", hour + DAY, labels)):
+            body = gzip.compress(encoder.encode_lines(lines), 1)
+            store().put(f"{kind}/{at:%Y/%m/%d/%H}/{first:09d}.jsonl.gz", body)
 
 
 def manifest(version: str = VERSION) -> Manifest:
@@ -126,7 +114,7 @@ def manifest(version: str = VERSION) -> Manifest:
         schema=SCHEMA,
         hidden=frozenset(),
         created=START,
-        lineage=SimpleNamespace(data_end=START - timedelta(days=1)),
+        lineage=SimpleNamespace(data_end=START - DAY),
         problem=Problem(),
         reference=reference_profile.profile(examples, SCHEMA),
         expected=Expected(bounded=0.2, upper=0.2, similarity=0.0, calibration=[], scores=scores),

@@ -4,15 +4,13 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from datetime import timedelta
 from types import SimpleNamespace
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from benchmarks import shown
-from benchmarks.scale.stage import LABEL_DAYS, OTHER, SCHEMA, START, VERSION, manifest, store
+from benchmarks.scale.stage import DAY, HOUR, OTHER, SCHEMA, START, VERSION, manifest, store
+from benchmarks.shown import status_mb
 from evergreen.captures.compaction import compact
 from evergreen.captures.recorded import Recorded
 from evergreen.contract.endpoint import Policy
@@ -26,7 +24,7 @@ from evergreen.rollout.gathering import Gathering
 from evergreen.rollout.paired_comparison import paired
 from evergreen.serving.model import Model
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LABEL_DAYS = 7
 
 
 def compacted(hours: int) -> str:
@@ -37,8 +35,7 @@ def compacted(hours: int) -> str:
 
 def counted(hours: int) -> str:
     """Count so many hours in the champion's bins."""
-    hour = window(_hours().between(START, START + hours * HOUR))
-    return f"{hour.rows:,} rows"
+    return f"{window(_hours().between(START, START + hours * HOUR)).rows:,} rows"
 
 
 def joined(end: int) -> str:
@@ -51,10 +48,9 @@ def checked(days: int) -> str:
     """Check days whose hours have been counted."""
     start, end = START, START + days * DAY
     read = _hours().between(start, end)
-    total = window(read)
     found = assessment.assess(
         manifest(),
-        assessment.Window(start, end, total, first=start),
+        assessment.Window(start, end, window(read), first=start),
         {},
         follow(Recorded(store(), "nobody"), _followed(), end, None),
         last_trained=start,
@@ -89,14 +85,13 @@ def _hours() -> Hours:
     return Hours(Recorded(store(), "bench"), manifest(), [VERSION])
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What a piece of work took: seconds, of them the processor's, and its peak of memory."""
+class Spent(NamedTuple):
+    """What a piece of work said and took: seconds, of them the processor's, and peak memory."""
 
+    said: str
     seconds: float
     processor: float
     peak_mb: float
-    said: str
 
 
 def elsewhere(work: Callable[[int], str], argument: int) -> Spent:
@@ -107,6 +102,5 @@ def elsewhere(work: Callable[[int], str], argument: int) -> Spent:
 
 def _measured(work: Callable[[int], str], argument: int) -> Spent:
     began, busy = time.perf_counter(), time.process_time()
-    said = work(argument)
-    spent = time.perf_counter() - began, time.process_time() - busy
-    return Spent(*spent, shown.status_mb("self", "VmHWM"), said)
+    said, took = work(argument), time.perf_counter() - began
+    return Spent(said, took, time.process_time() - busy, status_mb("self", "VmHWM"))

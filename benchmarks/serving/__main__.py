@@ -1,55 +1,36 @@
 """Measure what a user gets from predict, beside an empty function and the common pattern."""
 
 import json
+from collections.abc import Iterator
 from importlib.metadata import distributions
 
-from rich.console import Console
-
-from benchmarks import installed, shown
-from benchmarks.installed import BUILD, Folders
 from benchmarks.serving import cloud, measure
 from benchmarks.serving.contenders import contenders
-from benchmarks.serving.measure import Plan, Run
-from benchmarks.serving.results import part, results
-from benchmarks.shown import Page, Part, conditions
+from benchmarks.serving.results import part
+from benchmarks.shown import BUILD, Page, Part
 from local.template import ROOT
 
-PAGE = Page("make bench", ROOT / "docs" / "performance.md", 100, BUILD / "serving.json")
-LIMIT_SECONDS = 30 * 60  # nothing here may run for ever; installing takes a few minutes
+# Installing takes a few minutes.
+PAGE = Page("make bench", ROOT / "docs" / "performance.md", minutes=30)
 LIBRARIES = ("scikit-learn", "pandas", "joblib", "numpy", "onnxruntime", "awslambdaric", "botocore")
 
 
-def main() -> None:
-    """Measure everything, and write it down."""
-    quick = PAGE.parser("benchmarks.serving", __doc__).parse_args().quick
+def bench(quick: bool) -> Iterator[Part]:
+    """Run every contender in turns, so that a busy minute of the machine slows all of them."""
     plan = measure.QUICK if quick else measure.FULL
-    (found, versions), spent = shown.limited(LIMIT_SECONDS, lambda: bench(plan))
-    said = (
-        f"{versions}. {plan.processes} processes of each, {plan.warm_processes} of them also warm, "
-        "in turns, "
-    )
-    PAGE.write_parts([found], conditions(spent, said), whole=not quick)
-
-
-def bench(plan: Plan) -> tuple[Part, str]:
-    """Run every contender in turns; return what was found, and the versions of the libraries."""
-    folders = installed.everything()
-    with Console().status("training a champion") as status, cloud.started(BUILD) as url:
-        chosen = list(contenders(folders, url))
-        runs: list[Run] = []
-        for run in measure.runs(chosen, plan, json.loads((BUILD / cloud.ROWS).read_text())):
+    with cloud.started(BUILD) as url:
+        chosen = list(contenders(url))
+        rows = json.loads((BUILD / cloud.ROWS).read_text())
+        runs = []
+        for run in measure.runs(chosen, plan, rows):
             runs.append(run)
-            cold = f"{run.contender}: {1000 * run.cold.caller:,.0f} ms cold"
-            status.update(f"{len(runs)} of {len(chosen) * plan.processes}: {cold}")
-    return part(results(runs)), libraries(folders)
-
-
-def libraries(folders: Folders) -> str:
-    """Return the versions of the libraries that matter."""
-    paths = [folders.runtime, folders.pattern, *folders.layers.values()]
-    found = {one.name: one.version for one in distributions(path=[str(path) for path in paths])}
-    return ", ".join(f"{name} {found[name]}" for name in LIBRARIES if name in found)
+            print(f"{run.contender}: {1000 * run.cold.caller:,.0f} ms cold", flush=True)
+    paths = {str(path) for one in chosen for path in one.path}
+    versions = {one.name: one.version for one in distributions(path=sorted(paths))}
+    said = ", ".join(f"{name} {versions[name]}" for name in LIBRARIES if name in versions)
+    of_each = f"{plan.processes} processes of each, {plan.warm_processes} of them also warm"
+    yield part(runs, f"{said}. {of_each}, in turns.")
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.run("benchmarks.serving", __doc__, bench)

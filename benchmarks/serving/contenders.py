@@ -1,12 +1,12 @@
 """Who is measured: each with the folders that Lambda would give it, and an environment."""
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.installed import BUILD, Folders
-from benchmarks.serving import cloud
+from benchmarks.serving import cloud, installed
+from benchmarks.shown import BUILD
 from local.cloud.resources import CREDENTIALS
 from local.template import translate
 
@@ -15,47 +15,38 @@ HANDLERS = Path(__file__).parent / "handlers"
 EMPTY = "empty"
 PATTERN = "pattern"
 NOPYC = "pattern, no .pyc"
+OURS = "{}, capture {}"  # a ServingRuntime, and off or on
 
 
-@dataclass(frozen=True)
-class Contender:
+class Contender(NamedTuple):
     """A handler and the world that it runs in.
 
     path: what is imported from, as Lambda orders it: function, layer, runtime.
-    warm: whether it is asked again after the first answer.
     """
 
     name: str
     handler: str
     path: list[Path]
-    variables: dict[str, str] = field(default_factory=lambda: dict(CREDENTIALS))
-    warm: bool = True
+    variables: Mapping[str, str] = CREDENTIALS
 
 
-def ours(runtime: str, capture: str) -> str:
-    """Return the name of a contender of ours."""
-    return f"{runtime}, capture {capture}"
-
-
-def contenders(folders: Folders, url: str) -> Iterator[Contender]:
-    """Yield every contender."""
+def contenders(url: str) -> Iterator[Contender]:
+    """Yield every contender; url: of S3 and Firehose."""
+    compiled = "--compile-bytecode"
+    runtime = installed.packages("bench", "runtime", compiled)
     beside = handlers()
-    yield Contender(EMPTY, "empty.handler", [beside, folders.runtime])
-    for name, packages in ((PATTERN, folders.pattern), (NOPYC, folders.pattern_nopyc)):
-        path = [beside, packages, folders.runtime]
-        yield Contender(name, "pattern.handler", path, warm=name == PATTERN)
-    translated = translate()
-    for runtime, layer in folders.layers.items():
+    yield Contender(EMPTY, "empty.handler", [beside, runtime])
+    for name, folder, *more in ((PATTERN, "pattern", compiled), (NOPYC, "pattern-nopyc")):
+        packages = installed.packages("pattern", folder, *more)
+        yield Contender(name, "pattern.handler", [beside, packages, runtime])
+    function, translated = installed.function(), translate()
+    for serving in ("onnx", "sklearn"):
+        path = [beside, function, installed.layer(serving), runtime]
         for capture in ("off", "on"):
-            variables = cloud.variables(
-                translated, ServingRuntime=runtime, Capture=capture, AwsEndpointUrl=url
+            variables = CREDENTIALS | cloud.variables(
+                translated, ServingRuntime=serving, Capture=capture, AwsEndpointUrl=url
             )
-            yield Contender(
-                ours(runtime, capture),
-                "predict.handler",
-                [beside, folders.function, layer, folders.runtime],
-                CREDENTIALS | variables,
-            )
+            yield Contender(OURS.format(serving, capture), "predict.handler", path, variables)
 
 
 def handlers() -> Path:

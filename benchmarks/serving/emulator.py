@@ -10,26 +10,29 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-from benchmarks.installed import EMULATOR, PYTHON
-from benchmarks.shown import status_mb
+import samcli
+
+from benchmarks.serving.contenders import Contender
+from benchmarks.serving.installed import ARCHITECTURE, PYTHON
+from benchmarks.shown import BUILD, status_mb
 from local.cloud import ports
 from local.cloud.ports import HOST
 
+EMULATOR = Path(samcli.__path__[0]) / "local" / "rapid" / f"aws-lambda-rie-{ARCHITECTURE}"
+TIMES = BUILD / "times.txt"
 START_SECONDS = 10
 ANSWER_SECONDS = 60
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request: when it was sent, when its answer was there, and the answer."""
+class Asked(NamedTuple):
+    """One request: when it was sent, in how many seconds it was answered, and the answer."""
 
     sent: float
     seconds: float
@@ -39,24 +42,22 @@ class Asked:
 class Function:
     """A function that can be asked."""
 
-    def __init__(self, port: int, times: Path) -> None:
+    def __init__(self, port: int) -> None:
         self._connection = HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
-        self._times = times
 
     def ask(self, event: bytes) -> Asked:
         """Send an event and return its answer."""
         sent, begun = time.time(), time.perf_counter()
         self._connection.request("POST", INVOCATIONS, event)
         body = self._connection.getresponse().read()
-        seconds = time.perf_counter() - begun
-        answer = json.loads(body)
+        seconds, answer = time.perf_counter() - begun, json.loads(body)
         if answer.get("statusCode") != 200:
             raise SystemExit(f"a function failed: {body[:2000].decode(errors='replace')}")
         return Asked(sent, seconds, answer)
 
     def returned(self) -> Iterator[tuple[float, float]]:
         """Yield of each invocation so far the handler's seconds, and when it returned."""
-        for line in self._times.read_text().splitlines()[1:]:
+        for line in TIMES.read_text().splitlines()[1:]:
             seconds, at = line.split()
             yield float(seconds), float(at)
 
@@ -70,15 +71,13 @@ class Function:
         return status_mb(self._pid(), "VmHWM") or sys.exit("the function's process is gone")
 
     def _pid(self) -> str:
-        return self._times.read_text().split(maxsplit=1)[0]
+        return TIMES.read_text().split(maxsplit=1)[0]
 
 
 @contextmanager
-def started(
-    handler: str, path: list[Path], variables: Mapping[str, str], times: Path, log: IO[str]
-) -> Iterator[Function]:
+def started(contender: Contender, log: IO[str]) -> Iterator[Function]:
     """Start an emulator, wait until it listens, and end it with all that it started."""
-    times.unlink(missing_ok=True)
+    TIMES.unlink(missing_ok=True)
     port, api = ports.free(2)
     command = [
         str(EMULATOR), "--log-level", "error",
@@ -91,30 +90,26 @@ def started(
         "PATH": os.environ["PATH"],
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        "PYTHONPATH": os.pathsep.join(map(str, contender.path)),
         "PYTHONDONTWRITEBYTECODE": "1",  # in Lambda both /opt and /var/task are read-only
-        "BENCH_HANDLER": handler,
-        "BENCH_TIMES": str(times),
-        **variables,
+        "BENCH_HANDLER": contender.handler,
+        "BENCH_TIMES": str(TIMES),
+        **contender.variables,
     }
     process = subprocess.Popen(
-        command, env=environment, stdout=log, stderr=log, cwd=path[0], start_new_session=True
-    )
+        command, env=environment, stdout=log, stderr=log, cwd=contender.path[0],
+        start_new_session=True,
+    )  # fmt: skip
     try:
         ports.wait_for("the emulator", process, port, START_SECONDS)
-        yield Function(port, times)
+        yield Function(port)
     finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End an emulator's group, and the runtime, to which it gave another one."""
-    children = descendants(process.pid)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for child in children:
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+        children = descendants(process.pid)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for child in children:  # and the runtime, to which it gave another group
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:

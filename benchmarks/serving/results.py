@@ -1,16 +1,14 @@
 """Medians of runs, their ratios, and what these were to reach."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from operator import attrgetter
 from statistics import median, quantiles
 
-from benchmarks.serving.contenders import EMPTY, NOPYC, PATTERN, ours
+from benchmarks.serving.contenders import EMPTY, NOPYC, OURS, PATTERN
 from benchmarks.serving.measure import Run
 from benchmarks.shown import Goal, Part, Shown
 
-OFF, ON = ours("onnx", "off"), ours("onnx", "on")
-
+OFF, ON = OURS.format("onnx", "off"), OURS.format("onnx", "on")
 
 Figures = dict[str, float]  # of one contender, by name, but for those of what was not asked warm
 # By side: `caller`, until the emulator's answer was there, and `handler`, until the handler
@@ -23,57 +21,41 @@ COLUMNS = {  # of a side's table, by the name of the figure, and its format
     "rows_per_second": ("rows/s of 1,000", ",.0f"),
 }
 SIDES = {"caller": "As the emulator's caller sees it", "handler": "Until the handler returns"}
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A figure of one contender over that of another, and what it is to be.
-
-    figure: by whom it is seen, the emulator's caller or the handler, and which it is.
-    """
-
-    text: str
-    figure: str
-    of: str
-    base: str
-    limit: float
-    at_least: bool = False
-
-    def goal(self, results: Mapping[str, Figures]) -> Goal:
-        """Return the ratio beside its limit."""
-        ratio = results[self.of][self.figure] / results[self.base][self.figure]
-        seen = f", {self.figure.partition('.')[0]}" if "." in self.figure else ""
-        reached = ratio >= self.limit if self.at_least else ratio <= self.limit
-        sign = "≥" if self.at_least else "≤"
-        text = f"{self.text}{seen}: {self.of} / {self.base}"
-        return Goal(text, f"{ratio:.2f}", f"{sign} {self.limit}", reached)
-
-
-RATIOS = (
-    Ratio("cold start", "caller.cold", OFF, PATTERN, 0.22),
-    Ratio("cold start", "caller.cold", OFF, EMPTY, 6.0),
-    Ratio("cold start", "caller.cold", OFF, NOPYC, 0.13),
-    Ratio("cold start", "handler.cold", ON, PATTERN, 0.22),
-    Ratio("cold start", "handler.cold", ON, NOPYC, 0.13),
-    Ratio("one row", "caller.one_p50", OFF, EMPTY, 2.0),
-    Ratio("one row", "handler.one_p50", ON, PATTERN, 0.5),
-    Ratio("one row", "caller.one_p50", ON, PATTERN, 0.5),
-    Ratio("rows per second", "handler.rows_per_second", OFF, PATTERN, 2.5, at_least=True),
-    Ratio("rows per second", "caller.rows_per_second", OFF, PATTERN, 2.5, at_least=True),
-    Ratio("rows per second", "handler.rows_per_second", ON, PATTERN, 1.2, at_least=True),
-    Ratio("rows per second", "caller.rows_per_second", ON, PATTERN, 1.2, at_least=True),
-    Ratio("peak memory", "peak_mb", ON, PATTERN, 0.6),
+RATIOS = (  # what is compared, its figure, of whom, over whose, and what it is to be
+    ("cold start", "caller.cold", OFF, PATTERN, "≤", 0.22),
+    ("cold start", "caller.cold", OFF, EMPTY, "≤", 6.0),
+    ("cold start", "caller.cold", OFF, NOPYC, "≤", 0.13),
+    ("cold start", "handler.cold", ON, PATTERN, "≤", 0.22),
+    ("cold start", "handler.cold", ON, NOPYC, "≤", 0.13),
+    ("one row", "caller.one_p50", OFF, EMPTY, "≤", 2.0),
+    ("one row", "handler.one_p50", ON, PATTERN, "≤", 0.5),
+    ("one row", "caller.one_p50", ON, PATTERN, "≤", 0.5),
+    ("rows per second", "handler.rows_per_second", OFF, PATTERN, "≥", 2.5),
+    ("rows per second", "caller.rows_per_second", OFF, PATTERN, "≥", 2.5),
+    ("rows per second", "handler.rows_per_second", ON, PATTERN, "≥", 1.2),
+    ("rows per second", "caller.rows_per_second", ON, PATTERN, "≥", 1.2),
+    ("peak memory", "peak_mb", ON, PATTERN, "≤", 0.6),
 )
 
 
-def part(results: Mapping[str, Figures]) -> Part:
-    """Return all figures as tables, and the goals of all who were measured."""
-    goals = [one.goal(results) for one in RATIOS if {one.of, one.base} <= results.keys()]
+def part(runs: Sequence[Run], said: str) -> Part:
+    """Return all figures as tables, and the goals; said: with what they were measured."""
+    names = dict.fromkeys(run.contender for run in runs)
+    results = {name: _figures([run for run in runs if run.contender == name]) for name in names}
+    goals = []
+    for text, figure, of, base, sign, limit in RATIOS:
+        ratio = results[of][figure] / results[base][figure]
+        seen = f", {figure.partition('.')[0]}" if "." in figure else ""
+        reached = ratio >= limit if sign == "≥" else ratio <= limit
+        goals.append(
+            Goal(f"{text}{seen}: {of} / {base}", f"{ratio:.2f}", f"{sign} {limit}", reached)
+        )
     tables: list[Shown] = []
     for side, title in SIDES.items():
-        seen = {n: found for n, found in results.items() if side == "caller" or n != EMPTY}
-        rows = [[name, *_cells(found, side)] for name, found in seen.items()]
-        tables.append((title, "", ["", *(head for head, _ in COLUMNS.values())], rows))
+        seen_by = [(n, one) for n, one in results.items() if side == "caller" or n != EMPTY]
+        rows = [[name, *_cells(one, side)] for name, one in seen_by]
+        heads = ["", *(head for head, _ in COLUMNS.values())]
+        tables.append((title, "" if tables else said, heads, rows))
     heads = ["", "processor time of a cold start, ms", "peak MB"]
     own = [[n, f"{one['cold_cpu']:,.0f}", f"{one['peak_mb']:.0f}"] for n, one in results.items()]
     return Part([*tables, ("The function's process", "", heads, own)], goals)
@@ -82,12 +64,6 @@ def part(results: Mapping[str, Figures]) -> Part:
 def _cells(found: Figures, side: str) -> list[str]:
     named = {f"{side}.{name}": form for name, (_, form) in COLUMNS.items()}
     return [f"{found[name]:{form}}" if name in found else "" for name, form in named.items()]
-
-
-def results(runs: Sequence[Run]) -> dict[str, Figures]:
-    """Return the figures of each contender, in the order in which they ran."""
-    names = list(dict.fromkeys(run.contender for run in runs))
-    return {name: _figures([run for run in runs if run.contender == name]) for name in names}
 
 
 def _figures(runs: Sequence[Run]) -> Figures:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.autopilot.histories import History, candidates
 from benchmarks.autopilot.versions import Matrix, Version
-from benchmarks.autopilot.year import Replay, approved, autopilot, frozen, hindsight, wrong
+from benchmarks.autopilot.year import Replay, approved, autopilot, frozen, hindsight
 from evergreen.contract.endpoint import Policy
 
 POLICY = Policy(shadow_days=10, max_shadow_days=21, margin=0.01)
@@ -43,7 +43,7 @@ def test_a_clear_winner_becomes_champion_after_shadow_and_canary() -> None:
     assert days["candidate entered"] == 66
     assert days["canary started"] >= 66 + POLICY.shadow_days
     assert days["promoted"] == days["canary started"] + 3
-    assert wrong(year, course) == 0
+    assert year.wrong(course) == 0
     losses = [
         year.mean(found.served)
         for found in (hindsight(year), approved(year, 0.01, 1), course, frozen(year))
@@ -80,7 +80,7 @@ def test_a_promotion_is_judged_by_the_sixty_days_after_it() -> None:
     course = approved(year, 9.0, 1)
 
     assert course.events == [(67, "promoted", 1)]
-    assert wrong(year, course) == 1
+    assert year.wrong(course) == 1
 
 
 def test_what_is_served_recalibrated_mends_what_a_line_can() -> None:

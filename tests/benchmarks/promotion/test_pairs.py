@@ -8,16 +8,11 @@ from benchmarks.autopilot.histories import History, candidates
 from benchmarks.autopilot.versions import Matrix, Version
 from benchmarks.autopilot.year import Replay
 from benchmarks.promotion import pairs
-from evergreen.contract.endpoint import Policy
 
-POLICY = Policy(shadow_days=10, max_shadow_days=21, margin=0.01)
 DAYS, FIRST, ROWS = 365, 31, 40  # rows a day
 
 
-def test_rows_of_one_day_that_are_alike_promote_a_worse_model_and_days_do_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pairs, "POLICY", POLICY)
+def test_rows_of_one_day_that_are_alike_promote_a_worse_model_and_days_do_not() -> None:
     random = np.random.default_rng(5)
     day = np.repeat(np.arange(DAYS), ROWS)
     versions = [Version(made, made - 9, "") for made in range(FIRST, 200, 7)]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from benchmarks.promotion import power
+from benchmarks.promotion import simulated
 
 
 def test_more_gain_is_found_more_often_and_a_margin_finds_more() -> None:
     small, large, allowed = (
-        np.isfinite(power.promoted(gain, 0.045, margin, 500)).mean()
+        np.isfinite(simulated.promoted(gain, 0.045, margin, 500)).mean()
         for gain, margin in ((0.01, 0.0), (0.02, 0.0), (0.01, 0.01))
     )
 
@@ -16,7 +16,7 @@ def test_more_gain_is_found_more_often_and_a_margin_finds_more() -> None:
 
 
 def test_a_clear_loser_is_rolled_back_while_it_is_watched_and_an_equal_is_not() -> None:
-    equal, loser = power.rolled_back(0.0, 1_000), power.rolled_back(0.1, 1_000)
+    equal, loser = simulated.rolled_back(0.0, 1_000), simulated.rolled_back(0.1, 1_000)
 
     assert np.isfinite(equal).mean() < 0.03
     assert np.isfinite(loser).mean() > 0.95

@@ -11,57 +11,28 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import samcli
-
+from benchmarks.shown import BUILD
 from local.template import ROOT
 
-BUILD = ROOT / "build" / "bench"
 UV = ROOT / ".uv" / "bin" / "uv"
 PIP_PYTHON = ROOT / ".uv" / "bin" / "python"
 LAYERS = ROOT / "layers" / "serving"
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-EMULATOR = Path(samcli.__path__[0]) / "local" / "rapid" / f"aws-lambda-rie-{ARCHITECTURE}"
 # The interpreter itself: that of .venv would bring everything that is installed there.
 PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-@dataclass(frozen=True)
-class Folders:
-    """Where each part is."""
-
-    runtime: Path
-    pattern: Path
-    pattern_nopyc: Path
-    function: Path
-    layers: dict[str, Path]
-
-
-def everything() -> Folders:
-    """Install what is not there yet."""
-    return Folders(
-        runtime=packages("bench", "runtime", compiled=True),
-        pattern=packages("pattern", "pattern", compiled=True),
-        pattern_nopyc=packages("pattern", "pattern-nopyc", compiled=False),
-        function=function(),
-        layers={name: layer(name) for name in ("onnx", "sklearn")},
-    )
-
-
-def packages(group: str, name: str, *, compiled: bool) -> Path:
-    """Return a folder with the packages of a group of pyproject.toml."""
+def packages(group: str, name: str, *more: str) -> Path:
+    """Return a folder with the packages of a group of pyproject.toml; more: options of uv."""
     wanted = run(UV, "export", "--locked", "--quiet", "--no-header", "--only-group", group)
 
     def install(folder: Path) -> None:
         requirements = folder / "requirements.txt"
         requirements.write_text(wanted)
-        compile_ = ["--compile-bytecode"] if compiled else []
-        run(UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", *compile_,
+        run(UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", *more,
             "--python", PYTHON, "--target", folder, "--requirements", requirements)  # fmt: skip
-        if not compiled and any(folder.rglob("*.pyc")):
-            raise SystemExit(f"{folder} has .pyc files, and should have none")
 
     return cached(name, wanted, install)
 
@@ -98,10 +69,9 @@ def cached(name: str, key: str, build: Callable[[Path], None]) -> Path:
     if not folder.exists():
         print(f"Building {folder.relative_to(ROOT)} …", flush=True)
         shutil.rmtree(folder.parent, ignore_errors=True)
-        unfinished = folder.with_suffix(".part")
+        unfinished, copied = folder.with_suffix(".part"), folder.with_suffix(".copy")
         unfinished.mkdir(parents=True)
         build(unfinished)
-        copied = folder.with_suffix(".copy")
         shutil.copytree(unfinished, copied, symlinks=True)
         copied.rename(folder)
         shutil.rmtree(unfinished)
