@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from rich.console import Console
 from rich.markdown import Markdown
 
+from evergreen.contract.problem import Bools, Floats
 from local import command_line, marked
 from local.template import ROOT
 
@@ -113,6 +115,20 @@ def conditions(seconds: float, load: float) -> str:
         f"{platform.python_version()}, {seconds:.0f} s; "
         f"load average {load:.1f} before and {os.getloadavg()[0]:.1f} after."
     )
+
+
+def first(found: Bools) -> Floats:
+    """Return the day, from 1, on which something is first true in each run; infinity for never.
+
+    found: shape (runs, days).
+    """
+    return np.where(found.any(axis=1), found.argmax(axis=1) + 1.0, np.inf)
+
+
+def median(days: Floats, share: float = 0.5) -> str:
+    """Return the day by which something has come in a share of the runs, or that it has not."""
+    day = float(np.quantile(days, share, method="higher")) if len(days) else np.inf
+    return "never" if np.isinf(day) else f"{day:,.0f}"
 
 
 def status_mb(pid: int | str, field: str) -> float:

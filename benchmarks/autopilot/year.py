@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.autopilot.histories import LABELS_AFTER
 from benchmarks.autopilot.versions import Matrix
 from evergreen.contract.endpoint import Policy
-from evergreen.contract.problem import Problem
+from evergreen.contract.problem import Floats, Problem
 from evergreen.monitoring.recalibrate import learn
 from evergreen.registry import transitions
 from evergreen.registry.recalibration import tally
@@ -19,8 +18,6 @@ from evergreen.registry.transitions import Change
 from evergreen.rollout.decide import AUTOPILOT, decide
 from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
 from evergreen.training import gates
-
-Floats = npt.NDArray[np.float64]
 
 TICKS = (5, 17)  # hours, UTC, at which the rollout looks: twice a day
 START = datetime(2013, 1, 1, tzinfo=UTC)

@@ -7,13 +7,13 @@ known, and a window is multinomial in the exact chances of the bins. Tests compa
 The rules are those of monitoring.drift for many windows at once; tests hold them to it.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import betaincinv, gammaln
-from scipy.stats import binom, cauchy, false_discovery_control, lognorm, ncx2, norm
+from scipy.special import betaincinv
+from scipy.stats import binom, cauchy, false_discovery_control, lognorm, ncx2, norm, poisson
 
+from evergreen.contract.problem import Bools
 from evergreen.monitoring.drift import MIN_SHARE
 from evergreen.monitoring.reference_profile import MIN_DELTA, QUANTILES
 from evergreen.monitoring.report import MAJOR, MODERATE
@@ -26,22 +26,16 @@ POISSON_MEAN = 4.0
 CATEGORY_SHARES = (0.5, 0.25, 0.15, 0.08, 0.02)
 MISSING_SHARE = 0.1
 REFERENCE_ROWS = 20_000
-POISSON_VALUES = np.arange(30)
 DISTRIBUTIONS = {NORMAL: norm(), LOGNORMAL: lognorm(1), CAUCHY: cauchy(), MISSING: norm()}
 
-Bools = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(NamedTuple):
     """Independent references of one kind: their counts, and the chances of a new row.
 
     Both have shape (references, bins); the bin before the last but one of text is empty, and so are
     bins that only another reference has.
     """
 
-    kind: str
     reference: Counts
     chances: Counts
 
@@ -56,71 +50,60 @@ def references(kind: str, count: int, random: np.random.Generator, moved: float 
         return _poisson(count, random)
     if kind == CATEGORIES:
         shares = np.broadcast_to([*CATEGORY_SHARES, 0.0, 0.0], (count, 7))
-        return Drawn(kind, random.multinomial(REFERENCE_ROWS, shares).astype(float), shares)
+        return Drawn(random.multinomial(REFERENCE_ROWS, shares).astype(float), shares)
     return _numbers(kind, count, random, moved)
 
 
 def _numbers(kind: str, count: int, random: np.random.Generator, moved: float) -> Drawn:
-    absent = MISSING_SHARE if kind == MISSING else 0.0
+    absent, distribution = MISSING_SHARE if kind == MISSING else 0.0, DISTRIBUTIONS[kind]
     rows = REFERENCE_ROWS - random.binomial(REFERENCE_ROWS, absent, size=(count, 1))
     places = np.array(QUANTILES) * (rows - 1)  # numpy's, between two of the sorted rows
-    low = np.floor(places).astype(np.int64)
+    low, empty = np.floor(places).astype(np.int64), np.zeros_like(rows)
     between = np.stack([low, low + 1], axis=2).reshape(count, -1)
-    sorted_at = np.concatenate([np.zeros_like(rows), between, rows - 1], axis=1)
-    distribution = DISTRIBUTIONS[kind]
-    found = distribution.ppf(_uniforms(sorted_at, rows, random))
+    sorted_at = np.concatenate([empty, between, rows - 1], axis=1)
+    # Gaps between sorted uniform numbers are gamma distributed.
+    gaps = np.diff(np.concatenate([sorted_at, rows], axis=1), axis=1, prepend=-1)
+    sums = np.cumsum(random.standard_gamma(gaps), axis=1)
+    found = distribution.ppf(sums[:, :-1] / sums[:, -1:])
     inner = found[:, 1:-1:2] + (places - low) * (found[:, 2:-1:2] - found[:, 1:-1:2])
     edges = np.concatenate([found[:, :1], inner, found[:, -1:]], axis=1)
     below = np.pad(
         distribution.cdf(edges - moved), ((0, 0), (1, 1)), constant_values=((0, 0), (0, 1))
     )
     shares = np.diff(below, axis=1) * (1 - absent)
-    known = np.diff(np.concatenate([np.zeros_like(rows), low + 1, rows], axis=1), axis=1)
-    empty = np.zeros_like(rows)
-    return Drawn(
-        kind,
-        np.concatenate([empty, known, empty, REFERENCE_ROWS - rows], axis=1).astype(np.float64),
-        np.concatenate([shares, np.full((count, 1), absent)], axis=1),
-    )
-
-
-def _uniforms(sorted_at: Places, rows: Places, random: np.random.Generator) -> Counts:
-    """Return some of `rows` sorted uniform numbers: gaps between them are gamma distributed."""
-    gaps = np.diff(np.concatenate([sorted_at, rows], axis=1), axis=1, prepend=-1)
-    sums = np.cumsum(random.standard_gamma(gaps), axis=1)
-    return np.asarray(sums[:, :-1] / sums[:, -1:])
+    known = np.diff(np.concatenate([empty, low + 1, rows], axis=1), axis=1)
+    reference = np.concatenate([empty, known, empty, REFERENCE_ROWS - rows], axis=1)
+    chances = np.concatenate([shares, np.full((count, 1), absent)], axis=1)
+    return Drawn(reference.astype(np.float64), chances)
 
 
 def _poisson(count: int, random: np.random.Generator) -> Drawn:
     """Draw references of which each value is a bin, and unseen values belong to the next."""
-    values = POISSON_VALUES
-    chances = np.exp(values * np.log(POISSON_MEAN) - POISSON_MEAN - gammaln(values + 1))
-    rows = random.multinomial(REFERENCE_ROWS, np.broadcast_to(chances, (count, len(values))))
-    seen = rows > 0
+    chances = poisson(POISSON_MEAN).pmf(np.arange(30))
+    rows = random.multinomial(REFERENCE_ROWS, np.broadcast_to(chances, (count, len(chances))))
+    seen, owner = rows > 0, np.arange(count)[:, None]
     bins = np.cumsum(seen, axis=1) - seen + 1  # the first is of values below all
-    owner = np.arange(count)[:, None]
-    reference, shares = np.zeros((2, count, len(values) + 3))
+    reference, shares = np.zeros((2, count, len(chances) + 3))
     np.add.at(reference, (owner, bins), rows)
     np.add.at(shares, (owner, bins), np.broadcast_to(chances, rows.shape))
-    return Drawn(POISSON, reference, shares)
+    return Drawn(reference, shares)
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What the rules say of windows, each of shape (...,); p is 1 where it is above a third."""
 
     p: Counts
     psi: Counts
 
 
-def judged(reference: Counts, window: Counts, delta: float = MIN_DELTA) -> Judged:
+def judged(reference: Counts, window: Counts) -> Judged:
     """Judge windows, shape (..., bins), each on its own."""
     n, m = reference.sum(-1, keepdims=True), window.sum(-1, keepdims=True)
     statistic, df = _pearson(reference, window, n, m)
-    effective = (n * m / (n + m))[..., 0]
+    far_off = (n * m / (n + m))[..., 0] * MIN_DELTA
     p = np.ones_like(statistic)
-    far = statistic > df + effective * delta  # the mean; what is below it is no finding
-    p[far] = ncx2.sf(statistic[far], df[far], effective[far] * delta)
+    far = statistic > df + far_off  # the mean; what is below it is no finding
+    p[far] = ncx2.sf(statistic[far], df[far], far_off[far])
     return Judged(p, _psi(reference, window, n, m))
 
 
@@ -132,9 +115,7 @@ def _pearson(a: Counts, b: Counts, n: Counts, m: Counts) -> tuple[Counts, Counts
     def term(x: Counts, y: Counts) -> Counts:
         return np.asarray((one * x - other * y) ** 2 / np.where(x + y > 0, x + y, 1))
 
-    zero = np.zeros(a.shape[:-1])
-    statistic, groups = zero.copy(), zero.copy()
-    closed_a, closed_b, open_a, open_b, rows = zero, zero, zero, zero, zero
+    statistic, groups, closed_a, closed_b, open_a, open_b, rows = np.zeros((7, *a.shape[:-1]))
     for place in range(a.shape[-1]):
         open_a, open_b = open_a + a[..., place], open_b + b[..., place]
         rows = rows + expected[..., place]
@@ -142,8 +123,7 @@ def _pearson(a: Counts, b: Counts, n: Counts, m: Counts) -> tuple[Counts, Counts
         statistic += np.where(full, term(closed_a, closed_b), 0)
         groups += full
         closed_a, closed_b = np.where(full, open_a, closed_a), np.where(full, open_b, closed_b)
-        open_a, open_b = np.where(full, 0, open_a), np.where(full, 0, open_b)
-        rows = np.where(full, 0, rows)
+        open_a, open_b, rows = (np.where(full, 0, each) for each in (open_a, open_b, rows))
     statistic += term(closed_a + open_a, closed_b + open_b)
     return statistic, np.maximum(groups - 1, 0)
 
@@ -170,27 +150,18 @@ def violated(kind: str, reference: Counts, window: Counts) -> Bools:
     """
     n, m = reference.sum(-1), window.sum(-1)
     never = 1 - (1 - CONFIDENCE) ** (1 / n)
-    share = np.maximum(reference[..., -1] / n, _upper(reference[..., -1], n))
-    missing = _test(window[..., -1], m, share)
-    other = window[..., -2] if kind == CATEGORIES else window[..., 0] + window[..., -2]
-    beside = _test(other, m, never)
-    p = np.concatenate([missing, beside, np.ones((*missing.shape[:-1], 1))], axis=-1)
-    large = window[..., -1] / m >= share + MIN_SHARE
-    if kind == CATEGORIES:
-        counted = np.concatenate([large, other / m >= never + MIN_SHARE], axis=-1)
-    else:  # beyond the range is tested, and never flagged
-        counted = np.concatenate([large, np.zeros_like(large)], axis=-1)
-    found = false_discovery_control(p, axis=-1) <= Q
-    return np.asarray((found[..., :-1] & counted).any(-1))
-
-
-def _upper(found: Counts, rows: Counts) -> Counts:
-    return np.asarray(betaincinv(found + 1, rows - found, CONFIDENCE))
+    share = betaincinv(reference[..., -1] + 1, n - reference[..., -1], CONFIDENCE)
+    missing, text = window[..., -1], kind == CATEGORIES
+    other = window[..., -2] if text else window[..., 0] + window[..., -2]
+    p = [_test(missing, m, share), _test(other, m, never), np.ones((*m.shape[:-1], 1))]
+    # what is beyond the range is tested, and never flagged
+    large = [missing / m >= share + MIN_SHARE, text & (other / m >= never + MIN_SHARE)]
+    found = false_discovery_control(np.concatenate(p, axis=-1), axis=-1) <= Q
+    return np.asarray((found[..., :-1] & np.concatenate(large, axis=-1)).any(-1))
 
 
 def _test(found: Counts, rows: Counts, share: Counts) -> Counts:
     """Return exact p values where the share is above its bound, which others cannot matter to."""
-    p = np.ones_like(found)
-    above = found > share * rows
+    p, above = np.ones_like(found), found > share * rows
     p[above] = binom.sf(found[above] - 1, rows[above], share[above])
     return p

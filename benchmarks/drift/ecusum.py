@@ -4,14 +4,14 @@ A year is simulated by counts: 36 kinds of rows, whose outcomes are binomial giv
 The champion scores as well as anybody could who does not know the day. Labels take two days.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
-from benchmarks.shown import Goal, Part
+from benchmarks.shown import Goal, Part, first, median
 from evergreen.contract.problem import Bools, Floats
 from evergreen.monitoring.ecusum import comparisons
 from evergreen.monitoring.ecusum import days as by_day
@@ -30,7 +30,7 @@ FAULTS = {
     "0.5": "50 %", "1": "all", "drop": "a feature gone",
 }  # fmt: skip
 FACTORS = (1.0, 1.5, 2.0, 2.5, 3.0)
-AT_ONCE = 200  # years
+HEADS = ["model", "years", "Brier score", "half of the skill", "recalibrated", "any"]
 _GRID = norm.ppf((np.arange(6) + 0.5) / 6)
 ONE, OTHER = (each.ravel() for each in np.meshgrid(_GRID, _GRID))
 ROWS = EACH * len(ONE)
@@ -52,8 +52,7 @@ def effects(world: str, years: int, days: int, random: np.random.Generator) -> F
     return 0.5 * found
 
 
-@dataclass(frozen=True)
-class Years:
+class Years(NamedTuple):
     """Differences from a constant and a line, shape (days, years), and the evidence by row.
 
     evidence: by row, for the holdout's limit and a design effect of 1, shape (days, years, bets).
@@ -65,22 +64,22 @@ class Years:
     evidence: Floats
     similarity: Floats
 
-    def alarms(self, factor: float = by_row.ALIKE) -> dict[str, Bools]:
+    def alarms(self) -> dict[str, Bools]:
         """Return whether each alarm is on, shape (days after the holdout, years)."""
-        effect = (1 + (ROWS - 1) * factor * self.similarity)[:, None]
-        found = {"Brier score": _by_row(self.evidence[HOLDOUT:] / effect)}
+        found = {"Brier score": self.by_row(by_row.ALIKE)}
         for about, series in ((comparisons.SKILL, self.skill), (comparisons.LINE, self.line)):
             found[about] = _by_day(series, comparisons.THRESHOLDS[about])
         return found | {"any": np.any(list(found.values()), axis=0)}
 
-
-def _by_row(evidence: Floats) -> Bools:
-    wealth, on, found = np.zeros(evidence.shape[1:]), np.zeros(evidence.shape[1], bool), []
-    for day in evidence:  # a day's best suffix is taken for 0
-        wealth = np.minimum(np.maximum(wealth + day, np.maximum(day, 0)), by_row.CAP)
-        on = by_day.rings(on, np.exp(wealth).mean(axis=1), by_row.THRESHOLD, by_row.OVER)
-        found.append(on)
-    return np.array(found)
+    def by_row(self, factor: float) -> Bools:
+        """Return whether the alarm of the Brier score is on; factor: times as alike as shown."""
+        effect = (1 + (ROWS - 1) * factor * self.similarity)[:, None]
+        wealth, on, found = np.zeros(self.evidence.shape[1:]), np.zeros(len(effect), bool), []
+        for day in self.evidence[HOLDOUT:] / effect:  # a day's best suffix is taken for 0
+            wealth = np.minimum(np.maximum(wealth + day, np.maximum(day, 0)), by_row.CAP)
+            on = by_day.rings(on, np.exp(wealth).mean(axis=1), by_row.THRESHOLD, by_row.OVER)
+            found.append(on)
+        return np.array(found)
 
 
 def _by_day(series: Floats, threshold: float) -> Bools:
@@ -94,34 +93,30 @@ def _by_day(series: Floats, threshold: float) -> Bools:
     return np.array(found)
 
 
-def simulate(world: str, spread: float, years: int, seed: int, fault: str = "") -> Years:
+def simulate(world: str, spread: float, years: int, fault: str = "") -> Years:
     """Simulate years of a world; spread: of the true logits. A fault begins on day ONSET."""
-    random, days = np.random.default_rng((8, seed)), HOLDOUT + YEAR
+    random, days = np.random.default_rng((8, 0)), HOLDOUT + YEAR
     true = BASE + spread * np.sqrt(0.5) * (ONE + OTHER)
     usual = effects("days" if world == "season" else world, 400, 60, random).ravel()[:4_000]
     plain, without = _champion(expit(true + usual[:, None]).mean(axis=0))
     logit = np.tile(plain, (days, 1))
-    logit[ONSET:] += 0.5 * (fault == "shift")
-    logit[ONSET:] = without if fault == "drop" else logit[ONSET:]
+    logit[ONSET:] = without if fault == "drop" else plain + 0.5 * (fault == "shift")
     effect = effects(world, years, days, random)
     effect[:, ONSET:] += 1.07 * (fault == "double")
     came = random.binomial(EACH, expit(true + effect[..., None])).astype(np.float64)
     if fault[:1] in ("0", "1"):
-        share = float(fault)
-        late = came[:, ONSET:]
+        share, late = float(fault), came[:, ONSET:]
         came[:, ONSET:] = (1 - share) * late + share * late.mean(axis=-1, keepdims=True)
     loss, rate = _loss(came, logit), came.mean(axis=-1) / EACH
     sums = np.concatenate([np.zeros((years, 1)), rate.cumsum(axis=1)], axis=1)
     known = np.maximum(np.arange(days) - LAG + 1, 1)
-    first = np.maximum(known - TRAILING, 0)
-    constant = _entropy(rate, (sums[:, known] - sums[:, first]) / (known - first))
-    held = slice(0, HOLDOUT)
-    skill = (
-        _entropy(rate[:, held], rate[:, held].mean(axis=1, keepdims=True)) - loss[:, held]
-    ).mean(axis=1)
-    evidence, similarity = _rows(came, expit(logit))
+    begin = np.maximum(known - TRAILING, 0)
+    constant = _entropy(rate, (sums[:, known] - sums[:, begin]) / (known - begin))
+    held = rate[:, :HOLDOUT]
+    skill = (_entropy(held, held.mean(axis=1, keepdims=True)) - loss[:, :HOLDOUT]).mean(axis=1)
     lined = loss - _line(came, logit, loss) - comparisons.MARGIN
-    return Years((loss - constant).T + np.maximum(skill, 0) / 2, lined.T, evidence, similarity)
+    differences = (loss - constant).T + np.maximum(skill, 0) / 2
+    return Years(differences, lined.T, *_rows(came, expit(logit)))
 
 
 def _champion(chances: Floats) -> tuple[Floats, Floats]:
@@ -146,17 +141,13 @@ def _line(came: Floats, logit: Floats, loss: Floats) -> Floats:
     """Return the loss of each day by the line that was fitted on the four weeks known then."""
     found = loss.copy()
     for day in range(7, loss.shape[1]):
-        last = day - LAG + 1
-        parts = [
-            slice(max(last - TRAILING, 0), min(last, ONSET)),
-            slice(max(last - TRAILING, ONSET), last),
-        ]
-        pooled = []
-        for part in parts:
-            if part.stop > part.start:
-                true = came[:, part].sum(axis=1)
-                rows = np.full_like(true, EACH * (part.stop - part.start))
-                pooled.append(np.stack([rows, true, rows * logit[part.start]], axis=1))
+        last, pooled = day - LAG + 1, []
+        begin = max(last - TRAILING, 0)
+        for start, stop in ((begin, min(last, ONSET)), (max(begin, ONSET), last)):
+            if stop > start:
+                true = came[:, start:stop].sum(axis=1)
+                rows = np.full_like(true, EACH * (stop - start))
+                pooled.append(np.stack([rows, true, rows * logit[start]], axis=1))
         line = _fitted(np.concatenate(pooled, axis=2), slope=True)
         found[:, day] = _loss(came[:, day], line[:, :1] + line[:, 1:] * logit[day])
     return found
@@ -186,45 +177,31 @@ def begun(on: Bools) -> float:
     return float((np.diff(on.astype(np.int8), axis=0, prepend=0) > 0).sum() / on.shape[1])
 
 
-def _parts(world: str, spread: float, years: int, fault: str = "") -> list[Years]:
-    sizes = [min(AT_ONCE, years - done) for done in range(0, years, AT_ONCE)]
-    return [simulate(world, spread, size, n, fault) for n, size in enumerate(sizes)]
-
-
-def _on(parts: list[Years], factor: float = by_row.ALIKE) -> dict[str, Bools]:
-    found = [part.alarms(factor) for part in parts]
-    return {about: np.concatenate([one[about] for one in found], axis=1) for about in found[0]}
-
-
 def _delay(on: Bools) -> str:
     """Return the median days from the fault to an alarm, of years without one before it."""
     at = ONSET - HOLDOUT
-    late = on[at:, ~on[at - 1]]
-    days = np.where(late.any(axis=0), late.argmax(axis=0) + 1.0, np.inf)
-    median = np.quantile(days, 0.5, method="higher") if len(days) else np.inf
-    return "never" if np.isinf(median) else f"{median:.0f}"
+    return median(first(on[at:, ~on[at - 1]].T))
 
 
 def quiet(years: int) -> Part:
     """Count the alarms of years in which the champion keeps its skill, by world and strength."""
     rows, goals, factors = [], [], []
-    worlds: dict[str, float | None] = {**GOALS, "season": None}
-    for world, limit in worlds.items():
+    for world in (*GOALS, "season"):
         worst, by_factor = 0.0, np.zeros(len(FACTORS))
         for strength, spread in STRENGTHS.items():
-            parts = _parts(world, spread, years)
-            each = {about: begun(on) for about, on in _on(parts).items()}
-            rows.append([world, strength, f"{years:,}", *(f"{one:.3f}" for one in each.values())])
-            worst = max(worst, each["any"])
-            old = [begun(_on(parts, factor)["Brier score"]) for factor in FACTORS]
+            found = simulate(world, spread, years)
+            each = [begun(on) for on in found.alarms().values()]
+            rows.append([world, strength, f"{years:,}", *(f"{one:.3f}" for one in each)])
+            worst = max(worst, each[-1])
+            old = [begun(found.by_row(factor)) for factor in FACTORS]
             by_factor = np.maximum(by_factor, old)
-        if limit is not None:
-            text = f"false performance alarms a year, {world}"
+        if world in GOALS:
+            text, limit = f"false performance alarms a year, {world}", GOALS[world]
             goals.append(Goal(text, f"{worst:.3f}", f"≤ {limit}", worst <= limit))
         factors.append([world, *(f"{one:.3f}" for one in by_factor)])
     for strength, spread in STRENGTHS.items():
-        parts = _parts("days", spread, max(years // 10, 1), "double")
-        late = [_delay(_on(parts, factor)["Brier score"]) for factor in FACTORS]
+        found = simulate("days", spread, max(years // 10, 1), "double")
+        late = [_delay(found.by_row(factor)) for factor in FACTORS]
         factors.append([f"days until the rate doubled is found, {strength}", *late])
     remark = (
         "Alarms begun in a year, all of them false: 900 rows a day, a holdout of 28 days. What "
@@ -233,11 +210,10 @@ def quiet(years: int) -> Part:
         "a model that does not know it loses its skill, and these alarms are true."
     )
     chosen = f"Alarms a year by how much more alike days are taken for; {by_row.ALIKE:g} is used."
-    heads = ["world", "model", "years", "Brier score", "half of the skill", "recalibrated", "any"]
+    heads = ["world, worse model", *(f"× {factor:g}" for factor in FACTORS)]
     return Part([
-        ("Performance: false alarms", remark, heads, rows),
-        ("Performance: the Brier score's design effect", chosen,
-         ["world, worse model", *(f"× {factor:g}" for factor in FACTORS)], factors),
+        ("Performance: false alarms", remark, ["world", *HEADS], rows),
+        ("Performance: the Brier score's design effect", chosen, heads, factors),
     ], goals)  # fmt: skip
 
 
@@ -246,8 +222,7 @@ def faults(years: int) -> Part:
     rows = []
     for fault, name in FAULTS.items():
         for strength, spread in STRENGTHS.items():
-            on = _on(_parts("days", spread, years, fault))
+            on = simulate("days", spread, years, fault).alarms()
             rows.append([name, strength, f"{years:,}", *map(_delay, on.values())])
     remark = "Median days, after those that labels take; days differ by 0.5 on the logit scale."
-    heads = ["fault", "model", "years", "Brier score", "half of the skill", "recalibrated", "any"]
-    return Part([("Performance: days until an alarm", remark, heads, rows)])
+    return Part([("Performance: days until an alarm", remark, ["fault", *HEADS], rows)])

@@ -1,7 +1,7 @@
 """What drift finds of changes that are there, with the product's own functions on drawn rows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +10,15 @@ from benchmarks.shown import Goal, Part
 from evergreen.contract.schema import Columns
 from evergreen.monitoring import drift, reference_profile, two_sample_tests
 from evergreen.monitoring.domain_classifier import MIN_AUC, REFERENCE_ROWS, P, separation
+from evergreen.monitoring.report import FeatureDrift
 
 FEATURES = 20
 CORRELATIONS = (0.5, 0.0)
-NO_TIMES = "datetime64[us]"  # one week, so that no season widens a limit
 
 Rows = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A change of a normal feature: its name, the rows of the window, and the least power."""
 
     name: str
@@ -44,30 +43,30 @@ def changes(repetitions: int) -> Part:
     """Measure how often each change of one feature is found against 20,000 reference rows."""
     rows, goals = [], []
     for change in CHANGES:
-        shares = _shares(change, repetitions)
+        random, found = np.random.default_rng((4, change.rows, len(change.name))), np.zeros(3)
+        for _ in range(repetitions):
+            reference = random.normal(size=20_000).astype(np.float32)
+            window = change.move(random.normal(size=change.rows).astype(np.float32))
+            (feature,) = _compared({"x": reference}, {"x": window})
+            finds = feature.p <= 0.01
+            found += [finds, finds and feature.severity != "none", feature.flagged]
+        shares = found / repetitions
         rows.append([change.name, f"{change.rows:,}", *(f"{share:.1%}" for share in shares)])
         text = f"found: {change.name}, n = {change.rows:,}"
-        reached = shares[0] >= change.floor
+        reached = bool(shares[0] >= change.floor)
         goals.append(Goal(text, f"{shares[0]:.1%}", f"≥ {change.floor:.1%}", reached))
     remark = f"Shares of {repetitions:,} checks of one normal feature against 20,000 rows."
     heads = ["", "n", "significant", "warning", "major"]
     return Part([("What is found: one check", remark, heads, rows)], goals)
 
 
-def _shares(change: Change, repetitions: int) -> tuple[float, ...]:
-    """Return the shares of repetitions in which a change was found, at each level."""
-    random = np.random.default_rng((4, change.rows, len(change.name)))
-    times = np.zeros(20_000, dtype=NO_TIMES)
-    found = np.zeros(3)
-    for _ in range(repetitions):
-        profile = reference_profile.profile_of(random.normal(size=20_000).astype(np.float32), times)
-        values = change.move(random.normal(size=change.rows).astype(np.float32))
-        (feature,) = (
-            drift.compare({"x": profile}, {"x": reference_profile.count(profile, values)}) or []
-        )
-        finds = feature.p <= 0.01
-        found += [finds, finds and feature.severity != "none", feature.flagged]
-    return tuple((found / repetitions).tolist())
+def _compared(reference: Columns, window: Columns) -> list[FeatureDrift]:
+    """Compare rows of one week, so that no season widens a limit."""
+    profiles = {
+        name: reference_profile.profile_of(values, np.zeros(len(values), dtype="datetime64[us]"))
+        for name, values in reference.items()
+    }
+    return drift.compare(profiles, reference_profile.count_all(profiles, window)) or []
 
 
 def correlations(repetitions: int, rows: int = 1_000) -> Part:
@@ -83,7 +82,8 @@ def correlations(repetitions: int, rows: int = 1_000) -> Part:
             assert found
             aucs.append(found.auc)
             flagged += found.p < P and found.auc >= MIN_AUC
-            single += _alone(reference, window)
+            alone = [feature.p for feature in _compared(reference, window)]
+            single += any(two_sample_tests.significant(alone))
         share = flagged / repetitions
         lines.append([f"{correlation:g}", f"{rows:,}", f"{repetitions:,}", f"{share:.1%}",
                       f"{single / repetitions:.1%}", f"{np.median(aucs):.3f}"])  # fmt: skip
@@ -99,12 +99,3 @@ def _pairs(rows: int, correlation: float, random: np.random.Generator) -> Column
     values = random.normal(size=(FEATURES, rows))
     values[1] = correlation * values[0] + np.sqrt(1 - correlation**2) * values[1]
     return {f"x{n}": column for n, column in enumerate(values.astype(np.float32))}
-
-
-def _alone(reference: Columns, window: Columns) -> bool:
-    times = np.zeros(len(reference["x0"]), dtype=NO_TIMES)
-    profiles = {
-        name: reference_profile.profile_of(values, times) for name, values in reference.items()
-    }
-    features = drift.compare(profiles, reference_profile.count_all(profiles, window)) or []
-    return any(two_sample_tests.significant([feature.p for feature in features]))

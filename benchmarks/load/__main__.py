@@ -30,11 +30,14 @@ from benchmarks.load.requests import (
     Asks,
     asked_for,
     pool,
-)
+)  # fmt: skip
 from benchmarks.load.targets import TTL_SECONDS, Target, recorded, sam_local, sampled, served
-from benchmarks.shown import Part
+from benchmarks.shown import Page, Part
 from local.plane import containers
+from local.template import ROOT
 
+PAGE = Page("make load", ROOT / "docs" / "load.md", minutes=60)
+BUILD = ROOT / "build" / "load"
 SOAK_SECONDS, QUICK_SOAK_SECONDS = 240, 8
 APART = 0.01  # of two versions' scores of a row, so that it shows which of them answered
 SERVE, BARE_SERVE, SAM = "make serve", "make serve LEVEL=1", "sam local start-api"
@@ -59,7 +62,7 @@ def phases(target: str, soak: int, *, quick: bool) -> list[Phase]:
 
 def main() -> None:
     """Measure everything, write it down, and end with 1 if something does not hold."""
-    parser = report.PAGE.parser("benchmarks.load", __doc__)
+    parser = PAGE.parser("benchmarks.load", __doc__)
     parser.add_argument("--soak", type=int, help="seconds of each soak")
     parser.add_argument("--target", choices=TARGETS, help="only this one, and leave the page alone")
     asked = parser.parse_args()
@@ -71,65 +74,59 @@ def main() -> None:
             containers.address()
         except SystemExit as error:
             sys.exit(f"{error}; or leave it out: make load TARGET='{SERVE}'")
-    report.BUILD.mkdir(parents=True, exist_ok=True)
-    report.PAGE.limit()
-    found = measured(targets, soak, quick=asked.quick)
-    goals = report.PAGE.write(found, whole=not asked.target and soak >= SOAK_SECONDS)
+    PAGE.limit()
+    found = bench(targets, soak, quick=asked.quick)
+    goals = PAGE.write(found, whole=not asked.target and soak >= SOAK_SECONDS)
     sys.exit(0 if all(goal.reached for goal in goals) else 1)
 
 
-def measured(targets: Iterable[str], soak: int, *, quick: bool) -> Iterator[Part]:
+def bench(targets: Iterable[str], soak: int, *, quick: bool) -> Iterator[Part]:
     """Put each target under load, one after the other."""
-    loaded = []
-    with (report.BUILD / "load.log").open("w") as log:
-        for name in targets:
-            print(f"{name}: starting", flush=True)
-            loaded.append(under_load(name, phases(name, soak, quick=quick), log))
-    yield report.part(loaded)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "load.log").open("w") as log:
+        yield report.part(
+            [under_load(name, phases(name, soak, quick=quick), log) for name in targets]
+        )
 
 
 def under_load(name: str, todo: list[Phase], log: IO[str]) -> Loaded:
     """Start a target, put it through its phases, and return what became of it."""
+    print(f"{name}: starting", flush=True)
     loaded = Loaded(name, bare=name == BARE_SERVE)
     with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder)
-        level = "1" if loaded.bare else "3"
+        kept, level = Path(folder), "1" if loaded.bare else "3"
         with sam_local(log, kept) if name == SAM else served(log, kept, level) as target:
             with connect(target.port) as http:
                 document, described = status(http), told(http, Ask("page", PATH))
-                versions = [document["champion"], candidate(document)]
-                fields = list(described["schema"]["properties"])
+                champion, fields = document["champion"], list(described["schema"]["properties"])
+                versions = [champion, candidate(document)]
                 rows, scores, warm = told_apart(http, pool(fields), versions)
                 if not loaded.bare:
                     replay(http, warm)
             for phase in todo:
-                loaded.played.append(played(name, target, phase, Asks(rows, phase.kinds)))
-                print(f"{loaded.played[-1].name}: {loaded.played[-1].seconds:.0f} s", flush=True)
+                played = put_through(name, target, phase, Asks(rows, phase.kinds))
+                print(f"{played.name}: {played.seconds:.0f} s", flush=True)
+                loaded.played.append(played)
         captures, captured_sizes = recorded(kept, "captures")
         labels, label_sizes = recorded(kept, "labels")
     answers = [one for each in loaded.played for one in each.answers]
+    seen = [*warm, *answers]
+    expected = {} if loaded.bare else checks.told(seen)
+    accepted = {id_: true for one in seen if not one.fault for id_, true in one.ask.labels.items()}
     decisions = [one.decision for one in loaded.played if one.decision]
-    expected = {} if loaded.bare else checks.told([*warm, *answers])
-    accepted = {
-        label: value
-        for one in [*warm, *answers]
-        if not one.fault
-        for label, value in one.ask.labels.items()
-    }
     loaded.faults = {
-        report.RIGHT: [one.fault for one in [*warm, *answers] if one.fault],
+        report.RIGHT: [one.fault for one in seen if one.fault],
         report.RECORDED: [
             *checks.unfaithful("prediction", expected, checks.captured(captures)),
             *checks.unfaithful("label", accepted, [(one["id"], one["label"]) for one in labels]),
         ],
         report.NAMED: [
             *checks.mixed(answers, scores),
-            *checks.untimely(answers, versions[0], decisions, TTL_SECONDS),
+            *checks.untimely(answers, champion, decisions, TTL_SECONDS),
         ],
     }
-    sizes = [*captured_sizes, *label_sizes]
     loaded.predictions, loaded.labels = len(captures), len(labels)
-    loaded.objects, loaded.megabytes = len(sizes), sum(sizes) / 1024**2
+    loaded.sizes = [*captured_sizes, *label_sizes]
     return loaded
 
 
@@ -140,11 +137,10 @@ def status(http: HTTPConnectionPool) -> Any:
 
 def candidate(document: Any) -> str:
     """Return the version that waits beside the champion."""
-    waiting = (one for one, status in document["statuses"].items() if status == "candidate")
-    found = next(waiting, None)
-    if found is None:
-        raise SystemExit("no candidate waits: see build/serve/lambda.log")
-    return str(found)
+    for version, status in document["statuses"].items():
+        if status == "candidate":
+            return str(version)
+    raise SystemExit("no candidate waits: see build/serve/lambda.log")
 
 
 def told_apart(
@@ -182,7 +178,7 @@ def replay(http: HTTPConnectionPool, answers: list[Answer]) -> None:
         raise SystemExit(f"{prediction_id} does not score the same again")
 
 
-def played(name: str, target: Target, phase: Phase, asks: Asks) -> Played:
+def put_through(name: str, target: Target, phase: Phase, asks: Asks) -> Played:
     """Send what a phase asks, and let a person decide in its middle."""
     decisions: list[Decision] = []
 

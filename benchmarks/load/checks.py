@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,10 @@ MIN_SAMPLES = 6  # for a line
 EXACT = 1e-9  # MB squared: what is less beside the line is the arithmetic's
 TOLERANCE = 1e-6  # of a score: a row alone is multiplied in another order than one of a hundred
 
+_says = itemgetter("version", "variant", "score", "label")
 
-@dataclass(frozen=True)
-class Decision:
+
+class Decision(NamedTuple):
     """A change of champion: which version it made champion, when it was asked and answered."""
 
     what: str
@@ -25,8 +26,7 @@ class Decision:
     received: float
 
 
-@dataclass(frozen=True)
-class Growth:
+class Growth(NamedTuple):
     """By how much a process grew in a unit, its standard error, and of how many samples."""
 
     by: float
@@ -59,18 +59,13 @@ def predicted(answers: Iterable[Answer]) -> list[Answer]:
 
 def told(answers: Iterable[Answer]) -> dict[str, Any]:
     """Return what each prediction's capture must say."""
-    return {
-        one["id"]: (found["version"], found["variant"], one["score"], one["label"])
-        for found in (answer.found for answer in predicted(answers))
-        for one in found["predictions"]
-    }
+    found = (answer.found for answer in predicted(answers))
+    return {one["id"]: _says(each | one) for each in found for one in each["predictions"]}
 
 
 def captured(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, Any]]:
     """Return what each capture says."""
-    return [
-        (one["id"], (one["version"], one["variant"], one["score"], one["label"])) for one in lines
-    ]
+    return [(one["id"], _says(one)) for one in lines]
 
 
 def mixed(answers: Iterable[Answer], scores: Mapping[str, Sequence[float]]) -> list[str]:
@@ -116,11 +111,8 @@ def shown_within(answers: Iterable[Answer], decision: Decision) -> float | None:
 
     0 where it did so before that.
     """
-    later = [
-        one.received
-        for one in predicted(answers)
-        if one.found["version"] == decision.after and one.received >= decision.sent
-    ]
+    by_it = [one for one in predicted(answers) if one.found["version"] == decision.after]
+    later = [one.received for one in by_it if one.received >= decision.sent]
     return max(0.0, min(later) - decision.received) if later else None
 
 
@@ -130,10 +122,8 @@ def growth(memory: "pd.Series[float]") -> Growth | None:
     memory: MB, by seconds. One sample is like the one before. With a correlation r of what is left
     beside the line, n of them tell as much as n (1 - r) / (1 + r) that were independent.
     """
-    if len(memory) < MIN_SAMPLES:
-        return None
     later = memory[memory.index >= (memory.index[0] + memory.index[-1]) / 2].dropna()
-    if len(later) < MIN_SAMPLES // 2:
+    if len(memory) < MIN_SAMPLES or len(later) < MIN_SAMPLES // 2:
         return None
     at, size = later.index.to_numpy(), later.to_numpy()
     line, intercept = np.polyfit(at, size, 1)

@@ -9,8 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
@@ -21,8 +20,7 @@ from local.cloud.ports import HOST
 ANSWER_SECONDS = 300  # of a first answer, for which sam builds an image; and of serve's trainings
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """A request and what came back: when it was due, sent and answered, on one clock.
 
     found: the JSON of the answer. fault: what was wrong with it, or that there was none.
@@ -36,8 +34,7 @@ class Answer:
     fault: str | None = None
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(NamedTuple):
     """A part of a load: so many requests of some kinds, by so many clients at once.
 
     rate: a second; None for as fast as they can. decision: what a person does in its middle.
@@ -60,8 +57,7 @@ def answer(http: HTTPConnectionPool, ask: Ask, due: float | None = None) -> Answ
     """Send a request, now if it is not known since when it is due; see what its answer says."""
     sent = time.monotonic()
     found, fault, body = None, None, b""
-    method = "GET" if ask.body is None else "POST"
-    headers = {} if ask.body is None else {"Content-Type": ask.content}
+    method, headers = ("GET", {}) if ask.body is None else ("POST", {"Content-Type": ask.content})
     try:
         response = http.request(method, ask.path, body=ask.body, headers=headers)
         body = response.data
@@ -88,10 +84,7 @@ def told(http: HTTPConnectionPool, ask: Ask) -> Any:
 def play(
     http: HTTPConnectionPool, phase: Phase, asks: Asks, halfway: Callable[[], None]
 ) -> list[Answer]:
-    """Send what a phase says, and return the answers; halfway is called once.
-
-    What happens halfway happens beside the requests, which go on.
-    """
+    """Send what a phase says, and return the answers; halfway is called once, beside them."""
     lock, begun = threading.Lock(), time.monotonic()
     decided: list[Future[None]] = []
 

@@ -7,14 +7,13 @@ import json
 import random
 import secrets
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from benchmarks.serving.cloud import MONTH
+from benchmarks.serving.cloud import ENDPOINT, MONTH
 from local.samples import flights
 
-ENDPOINT = "flight-delay"
 PATH = f"/endpoints/{ENDPOINT}"
 PREDICT, FEEDBACK = f"{PATH}/predict", f"{PATH}/feedback"
 MAX_ROWS = 1_000  # of the API, in a request
@@ -32,11 +31,10 @@ PAGES = (
     f"/control{PATH}/decisions",
 )
 LATE = 0.2  # of the outcomes, as of the flights
-ROW = '{"instances": [%s]}'
+ROW, LABELS = '{"instances": [%s]}', '{"labels": [%s]}'
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(NamedTuple):
     """A request, which is a POST if it has a body, and the status that must come back.
 
     rows: of the pool, those that a prediction is asked for. labels: what an outcome reports.
@@ -48,7 +46,7 @@ class Ask:
     body: str | None = None
     content: str = "application/json"
     rows: range = range(0)
-    labels: dict[str, bool] = field(default_factory=dict)
+    labels: Mapping[str, bool] = MappingProxyType({})
 
 
 def pool(fields: Sequence[str]) -> list[dict[str, Any]]:
@@ -60,14 +58,13 @@ def pool(fields: Sequence[str]) -> list[dict[str, Any]]:
 def refused(row: dict[str, Any]) -> list[Ask]:
     """Return requests that must be refused, each for a reason of its own."""
     plain = json.dumps(row)
-    unknown, typed = row | {"no-such-field": 1}, row | {"origin": 7}
     many, label = ROW % ",".join([plain] * (MAX_ROWS + 1)), '{"id": "%s", "label": %s}'
-    one = label % (new_id(), "true")
+    flood = ",".join([label % (new_id(), "true")] * (MAX_ROWS + 1))
     asks = [
         Ask("refused", path, status, body)
         for path, status, body in (
-            (PREDICT, 400, ROW % json.dumps(unknown)),
-            (PREDICT, 400, ROW % json.dumps(typed)),
+            (PREDICT, 400, ROW % json.dumps(row | {"no-such-field": 1})),
+            (PREDICT, 400, ROW % json.dumps(row | {"origin": 7})),
             (PREDICT, 400, ROW % plain.replace("{", '{"distance": NaN, ', 1)),
             (PREDICT, 400, "{"),
             (PREDICT, 400, "[" * 5_000),
@@ -76,9 +73,9 @@ def refused(row: dict[str, Any]) -> list[Ask]:
             (PREDICT, 413, ROW % plain + " " * 1_000_000),
             (f"{PREDICT}?version=no-such-version", 404, ROW % plain),
             ("/endpoints/no-such-endpoint/predict", 404, ROW % plain),
-            (FEEDBACK, 400, '{"labels": [%s]}' % (label % ("no-id", "true"))),
-            (FEEDBACK, 400, '{"labels": [%s]}' % (label % (new_id(), '"late"'))),
-            (FEEDBACK, 413, json.dumps({"labels": [json.loads(one)] * (MAX_ROWS + 1)})),
+            (FEEDBACK, 400, LABELS % (label % ("no-id", "true"))),
+            (FEEDBACK, 400, LABELS % (label % (new_id(), '"late"'))),
+            (FEEDBACK, 413, LABELS % flood),
             (f"{PATH}/versions/no-such-version", 404, None),
             ("/endpoints/no-such-endpoint", 404, None),
         )
@@ -94,21 +91,22 @@ def new_id() -> str:
 class Asks:
     """The requests of a load, in an order that a seed decides; not for several threads at once."""
 
-    def __init__(self, rows: list[dict[str, Any]], kinds: dict[str, int], seed: int = 0) -> None:
+    def __init__(self, rows: list[dict[str, Any]], kinds: dict[str, int]) -> None:
         self.rows = rows
         self.refused = refused(rows[0])
         self.answered: deque[str] = deque()  # ids whose outcome is still to be reported
-        self._random = random.Random(seed)
+        self._random = random.Random(0)
         self._kinds, self._weights = list(kinds), list(kinds.values())
 
     def next(self) -> Ask:
         """Return the next request."""
         (kind,) = self._random.choices(self._kinds, self._weights)
         match kind:
-            case "predict":
-                return self._prediction(kind, self._random.randint(1, 3))
-            case "large":
-                return self._prediction(kind, LARGE_ROWS)
+            case "predict" | "large":
+                count = LARGE_ROWS if kind == "large" else self._random.randint(1, 3)
+                start = self._random.randrange(len(self.rows) - count + 1)
+                rows = range(start, start + count)
+                return asked_for(kind, PREDICT, self.rows, rows, f"caller-{start}")
             case "feedback":
                 return self.outcomes(kind, self._random.randint(1, 5))
             case "flood":
@@ -116,11 +114,6 @@ class Asks:
             case "page":
                 return Ask(kind, self._random.choice(PAGES))
         return self._random.choice(self.refused)
-
-    def _prediction(self, kind: str, count: int) -> Ask:
-        start = self._random.randrange(len(self.rows) - count + 1)
-        rows = range(start, start + count)
-        return asked_for(kind, PREDICT, self.rows, rows, f"caller-{start}")
 
     def outcomes(self, kind: str, count: int) -> Ask:
         """Return a report of outcomes; of nobody's predictions once those answered are used up."""

@@ -12,16 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import docker
 import msgspec
 import pandas as pd
 from rich.console import Console
 
-from benchmarks.load.requests import ENDPOINT
+from benchmarks.serving.cloud import ENDPOINT
 from benchmarks.serving.emulator import descendants
 from benchmarks.shown import status_mb
 from evergreen.captures import arrivals
@@ -34,11 +33,9 @@ START_SECONDS = 60
 STOP_SECONDS = 120
 SAMPLE_SECONDS = 1.0
 CONTAINERS = {"label": "sam.cli.container.type=lambda"}
-MB = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A server under load; memory: MB by process."""
 
     port: int
@@ -46,7 +43,7 @@ class Target:
 
 
 @contextmanager
-def served(log: IO[str], kept: Path, level: str = "3") -> Iterator[Target]:
+def served(log: IO[str], kept: Path, level: str) -> Iterator[Target]:
     """Run what `make serve` runs, at a free port; it answers once it has trained."""
     (port,) = ports.free()
     command = [sys.executable, "-m", "local.serve", "--port", str(port), "--level", level]
@@ -92,13 +89,12 @@ def sam_local(log: IO[str], kept: Path) -> Iterator[Target]:
 
 def _containers_mb(client: Any, others: Iterable[str]) -> dict[str, float]:
     """Return the memory of sam, and of our containers without what the kernel may take back."""
-    below = descendants(os.getpid())
-    found = {"sam": sum(status_mb(one, "VmRSS") for one in below)}
+    found = {"sam": rss_mb(os.getpid()) - status_mb("self", "VmRSS")}
     for one in client.containers.list(filters=CONTAINERS):
         if one.id not in others:
             stats = client.api.stats(one.id, stream=False, one_shot=True)["memory_stats"]
             kept = stats["usage"] - stats["stats"].get("inactive_file", 0)
-            found[one.labels["sam.cli.function.name"]] = kept / MB
+            found[one.labels["sam.cli.function.name"]] = kept / 1024**2
     return found
 
 
@@ -107,10 +103,11 @@ def sampled[Found](target: Target, work: Callable[[], Found]) -> tuple[Found, pd
     stop, samples = threading.Event(), dict[float, dict[str, float]]()
 
     def sample() -> None:
-        while not stop.wait(SAMPLE_SECONDS):
+        while True:
             samples[time.monotonic()] = target.memory()
+            if stop.wait(SAMPLE_SECONDS):
+                break
 
-    samples[time.monotonic()] = target.memory()
     thread = threading.Thread(target=sample)
     thread.start()
     try:

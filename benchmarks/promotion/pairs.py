@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.autopilot.histories import LABELS_AFTER
 from benchmarks.autopilot.year import FOLLOWING, Replay
-from benchmarks.promotion.simulated import MOST, POLICY, Floats, bounds, first
-from benchmarks.shown import Goal, Part
+from benchmarks.promotion.simulated import MOST, POLICY, bounds
+from benchmarks.shown import Goal, Part, first
+from evergreen.contract.problem import Bools, Floats
 
 PEEK_ROWS = 50
 LEAST_ROWS = 200
@@ -21,8 +21,6 @@ LIKENESS = {  # what is measured of each pair, and its format
     "skewness of the days": ".1f",
     "correlation of a day with the next": ".2f",
 }
-
-Bools = npt.NDArray[np.bool_]
 
 
 def likeness(replay: Replay) -> Part:

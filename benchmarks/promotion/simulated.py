@@ -6,13 +6,11 @@ Days are drawn in place of rows, and the product's sequence is computed of many 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.shown import Goal, Part
+from benchmarks.shown import Goal, Part, first, median
 from evergreen.contract.endpoint import Policy
+from evergreen.contract.problem import Floats
 from evergreen.rollout import confidence_sequence
-
-Floats = npt.NDArray[np.float64]
 
 ROWS_A_DAY = 900  # as the flights have
 ROW_SD = 0.23  # of the paired difference of a row's loss: the median over pairs of their models
@@ -105,11 +103,6 @@ def bounds(values: Floats) -> tuple[Floats, Floats]:
     return mean - width, mean + width
 
 
-def first(found: npt.NDArray[np.bool_]) -> Floats:
-    """Return the day, from 1, on which something is first true in each run; infinity for never."""
-    return np.where(found.any(axis=1), found.argmax(axis=1) + 1.0, np.inf)
-
-
 def wrong_promotions(runs: int) -> Part:
     """Let challengers that are no better be compared, by every process that makes the days."""
     rows, goals, usual = [], [], MIN_DAYS.index(POLICY.shadow_days)
@@ -154,7 +147,7 @@ def better(runs: int) -> Part:
         for spread in SPREADS:
             found = [promoted(gain, spread, margin, runs) for margin in (0.0, POLICY.margin)]
             within = (" / ".join(f"{(days <= n).mean():.0%}" for days in found) for n in (30, 60))
-            medians = " / ".join(map(_median, found))
+            medians = " / ".join(map(median, found))
             rows.append([f"{gain:g}", f"{spread:g}", *within, medians])
     remark = (
         f"{runs:,} runs each; labelled days, at least {POLICY.shadow_days}. "
@@ -176,9 +169,7 @@ def promoted(gain: float, spread: float, margin: float, runs: int) -> Floats:
 def worse(runs: int) -> Part:
     """Measure how soon a loss is found while the new champion is watched."""
     found = {f"{loss:g}": rolled_back(loss, runs) for loss in LOSSES}
-    rows = [
-        [loss, f"{np.isfinite(days).mean():.1%}", _median(days)] for loss, days in found.items()
-    ]
+    rows = [[loss, f"{np.isfinite(days).mean():.1%}", median(days)] for loss, days in found.items()]
     remark = (
         f"{POLICY.watch_days} days of watch beside the previous champion, by comparison alone; "
         f"spread of days {DAY_SD}. Days since its promotion."
@@ -197,8 +188,3 @@ def rolled_back(loss: float, runs: int) -> Floats:
     up[:, : POLICY.watch_min_days - 1] = False
     up[:, days - 1 :] = False  # too late: the days known at the end are one fewer
     return first(up) + DELAY_DAYS - 1
-
-
-def _median(days: Floats) -> str:
-    middle = float(np.quantile(days, 0.5, method="higher"))
-    return f"{middle:,.0f}" if np.isfinite(middle) else "most never"

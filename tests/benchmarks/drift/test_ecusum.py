@@ -28,7 +28,7 @@ def test_counts_have_the_limit_and_the_evidence_that_the_product_gives_their_row
 
 
 def test_a_year_in_which_scores_become_random_has_every_alarm_soon() -> None:
-    on = ecusum.simulate("calm", 1.2, 4, 1, "1").alarms()
+    on = ecusum.simulate("calm", 1.2, 4, "1").alarms()
     at = ecusum.ONSET - ecusum.HOLDOUT
 
     assert not on["any"][:at].any()
