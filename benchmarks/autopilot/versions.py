@@ -1,5 +1,6 @@
 """Every version that could have been trained on the way, and what each scores later rows."""
 
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from evergreen.contract.problem import Problem
 
 EVERY_DAYS = 14  # a training starts, unless a version is in flight
 WORKERS = 2
+MEMORY = joblib.Memory(BUILD / "autopilot", verbose=0)
 HOLDOUT_DAYS = Policy().holdout_days
 
 Scores = npt.NDArray[np.float32]
@@ -46,20 +48,18 @@ def matrix(name: str, seed: int, rows: int = 1, *, kept: bool = True) -> Matrix:
     """
     past = history(name, rows)
     starts = range(past.first + 1 + 3 * seed + EVERY_DAYS // 2, int(past.day[-1]) - 6, EVERY_DAYS)
-    made = [past.first, *starts]
-    key = joblib.hash((past.candidates(seed), past.windows, made, past.rows.shape))
-    path = BUILD / "autopilot" / f"{name}-{seed}-{key}.npz"
-    if kept and path.exists():
-        with np.load(path) as found:
-            said = [Version(int(a), int(b), str(c)) for a, b, c in found["said"]]
-            return Matrix(past, said, found["scores"])
+    fit = MEMORY.cache(fitted) if kept else fitted
+    versions, scores = fit(name, rows, seed, [past.first, *starts], past.candidates(seed))
+    return Matrix(past, versions, scores)
+
+
+def fitted(
+    name: str, rows: int, seed: int, made: list[int], _: Mapping[str, Any]
+) -> tuple[list[Version], Scores]:
+    """Train on each morning; what is kept is as good as long as the candidates are the same."""
     with ProcessPoolExecutor(WORKERS) as pool:
-        versions, each = zip(*pool.map(partial(trained, name, rows, seed), made), strict=True)
-    scores = np.stack(each)
-    if kept:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, said=np.array(versions, dtype=str), scores=scores)
-    return Matrix(past, list(versions), scores)
+        versions, scores = zip(*pool.map(partial(trained, name, rows, seed), made), strict=True)
+    return list(versions), np.stack(scores)
 
 
 def trained(name: str, rows: int, seed: int, made: int) -> tuple[Version, Scores]:

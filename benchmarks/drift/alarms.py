@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.drift import counts
-from benchmarks.drift.counts import KINDS, NORMAL, Judged, references
+from benchmarks.drift.counts import KINDS, NORMAL, references
 from benchmarks.shown import Goal, Part, Shown, first, median
 from evergreen.contract.problem import Bools, Floats
 from evergreen.monitoring.two_sample_tests import Counts, upper_bound
@@ -67,7 +67,7 @@ def _found(kind: str, features: int, checks: int) -> npt.NDArray[np.int_]:
         reference = drawn.reference.reshape(count, features, -1)
         for size, rows in enumerate(WINDOW_ROWS):
             window = drawn.window(rows, random).reshape(count, features, -1)
-            levels = counts.warned(counts.judged(reference, window))
+            levels = counts.warned(*counts.judged(reference, window))
             schema = counts.violated(kind, reference, window)
             totals[size] += [*(level.any(-1).sum() for level in levels), schema.sum()]
     return totals
@@ -80,8 +80,8 @@ def years(count: int, days: int = 365) -> Part:
         random = np.random.default_rng((1, traffic))
         finds, majors, twice, alarms, schema = np.zeros((5, count, days), dtype=bool)
         for year in range(count):
-            found, schema[year] = _daily(traffic, days, random)
-            significant, _, major = counts.warned(found)
+            *found, schema[year] = _daily(traffic, days, random)
+            significant, _, major = counts.warned(*found)
             finds[year], majors[year] = significant.any(-1), major.any(-1)
             twice[year], alarms[year] = _twice(significant), _twice(major)
         begun = _begun(alarms).sum(axis=1)
@@ -103,18 +103,18 @@ def years(count: int, days: int = 365) -> Part:
     return Part([("A year of daily checks", remark, heads, rows)], goals)
 
 
-def _daily(rows: int, days: int, random: np.random.Generator) -> tuple[Judged, Bools]:
+def _daily(rows: int, days: int, random: np.random.Generator) -> tuple[Counts, Counts, Bools]:
     """Judge the last seven days on each day: p and PSI of shape (days, MIXED), and the schema."""
-    found, broken = Judged(*np.zeros((2, days, MIXED))), np.zeros(days, dtype=bool)
+    (p, psi), broken = np.zeros((2, days, MIXED)), np.zeros(days, dtype=bool)
     for turn, kind in enumerate(KINDS):
         own = slice(turn, MIXED, len(KINDS))
         drawn = references(kind, len(range(MIXED)[own]), random)
         shape = (days + WINDOW_DAYS - 1, *drawn.chances.shape)
         windows = slid(random.multinomial(rows, np.broadcast_to(drawn.chances, shape)))
         reference = np.broadcast_to(drawn.reference, windows.shape)
-        found.p[:, own], found.psi[:, own] = counts.judged(reference, windows)
+        p[:, own], psi[:, own] = counts.judged(reference, windows)
         broken |= counts.violated(kind, reference, windows)
-    return found, broken
+    return p, psi, broken
 
 
 def slid(daily: npt.NDArray[np.number]) -> Counts:
@@ -155,15 +155,15 @@ def delays(step: float, repetitions: int) -> tuple[Floats, Floats]:
     found = np.zeros((2, repetitions, AFTER), dtype=bool)
     for one in range(repetitions):
         quiet = np.random.default_rng((3, int(100 * step), one))
-        judged, _ = _daily(STEP_ROWS, BEFORE + AFTER - WINDOW_DAYS + 1, quiet)
-        judged.p[:, 0], judged.psi[:, 0] = _stepped(step, random)
-        _, warned, major = counts.warned(judged)
+        p, psi, _ = _daily(STEP_ROWS, BEFORE + AFTER - WINDOW_DAYS + 1, quiet)
+        p[:, 0], psi[:, 0] = _stepped(step, random)
+        _, warned, major = counts.warned(p, psi)
         # the first of the windows that have a day of the step in them
         found[:, one] = warned[-AFTER:, 0], _twice(major[:, :1])[-AFTER:]
     return first(found[0]), first(found[1])
 
 
-def _stepped(step: float, random: np.random.Generator) -> Judged:
+def _stepped(step: float, random: np.random.Generator) -> tuple[Counts, Counts]:
     seed = int(random.integers(2**32))
     before = references(NORMAL, 1, np.random.default_rng(seed))
     after = references(NORMAL, 1, np.random.default_rng(seed), moved=step)  # the same reference

@@ -89,22 +89,15 @@ def _poisson(count: int, random: np.random.Generator) -> Drawn:
     return Drawn(reference, shares)
 
 
-class Judged(NamedTuple):
-    """What the rules say of windows, each of shape (...,); p is 1 where it is above a third."""
-
-    p: Counts
-    psi: Counts
-
-
-def judged(reference: Counts, window: Counts) -> Judged:
-    """Judge windows, shape (..., bins), each on its own."""
+def judged(reference: Counts, window: Counts) -> tuple[Counts, Counts]:
+    """Return p and PSI of windows, shape (..., bins), each on its own; p is 1 above a third."""
     n, m = reference.sum(-1, keepdims=True), window.sum(-1, keepdims=True)
     statistic, df = _pearson(reference, window, n, m)
     far_off = (n * m / (n + m))[..., 0] * MIN_DELTA
     p = np.ones_like(statistic)
     far = statistic > df + far_off  # the mean; what is below it is no finding
     p[far] = ncx2.sf(statistic[far], df[far], far_off[far])
-    return Judged(p, _psi(reference, window, n, m))
+    return p, _psi(reference, window, n, m)
 
 
 def _pearson(a: Counts, b: Counts, n: Counts, m: Counts) -> tuple[Counts, Counts]:
@@ -137,10 +130,10 @@ def _psi(reference: Counts, window: Counts, n: Counts, m: Counts) -> Counts:
     return np.asarray(np.maximum(0.0, ((p - q) * logs).sum(-1) - bias))
 
 
-def warned(found: Judged) -> tuple[Bools, Bools, Bools]:
+def warned(p: Counts, psi: Counts) -> tuple[Bools, Bools, Bools]:
     """Say which features, the last axis, are significant, and of these at warning, and major."""
-    finds = np.asarray(false_discovery_control(found.p, axis=-1) <= Q)
-    return finds, finds & (found.psi >= MODERATE), finds & (found.psi >= MAJOR)
+    finds = np.asarray(false_discovery_control(p, axis=-1) <= Q)
+    return finds, finds & (psi >= MODERATE), finds & (psi >= MAJOR)
 
 
 def violated(kind: str, reference: Counts, window: Counts) -> Bools:

@@ -1,7 +1,6 @@
 """What drift finds of changes that are there, with the product's own functions on drawn rows."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,43 +17,34 @@ CORRELATIONS = (0.5, 0.0)
 Rows = npt.NDArray[np.float32]
 
 
-class Change(NamedTuple):
-    """A change of a normal feature: its name, the rows of the window, and the least power."""
-
-    name: str
-    rows: int
-    floor: float
-    move: Callable[[Rows], Rows]
-
-
 def _outliers(values: Rows) -> Rows:
     values[: round(0.015 * len(values))] = 6.0
     return values
 
 
-CHANGES = (
-    Change("mean moved by 0.3 σ", 500, 0.95, lambda x: x + np.float32(0.3)),
-    Change("mean moved by 0.2 σ", 1_000, 0.69, lambda x: x + np.float32(0.2)),
-    Change("1.5 % of rows at +6 σ", 1_000, 0.975, _outliers),
+CHANGES: tuple[tuple[str, int, float, Callable[[Rows], Rows]], ...] = (
+    # of a normal feature: its name, the rows of the window, the least power, and what moves them
+    ("mean moved by 0.3 σ", 500, 0.95, lambda x: x + np.float32(0.3)),
+    ("mean moved by 0.2 σ", 1_000, 0.69, lambda x: x + np.float32(0.2)),
+    ("1.5 % of rows at +6 σ", 1_000, 0.975, _outliers),
 )
 
 
 def changes(repetitions: int) -> Part:
     """Measure how often each change of one feature is found against 20,000 reference rows."""
     rows, goals = [], []
-    for change in CHANGES:
-        random, found = np.random.default_rng((4, change.rows, len(change.name))), np.zeros(3)
+    for name, count, floor, move in CHANGES:
+        random, found = np.random.default_rng((4, count, len(name))), np.zeros(3)
         for _ in range(repetitions):
             reference = random.normal(size=20_000).astype(np.float32)
-            window = change.move(random.normal(size=change.rows).astype(np.float32))
+            window = move(random.normal(size=count).astype(np.float32))
             (feature,) = _compared({"x": reference}, {"x": window})
             finds = feature.p <= 0.01
             found += [finds, finds and feature.severity != "none", feature.flagged]
         shares = found / repetitions
-        rows.append([change.name, f"{change.rows:,}", *(f"{share:.1%}" for share in shares)])
-        text = f"found: {change.name}, n = {change.rows:,}"
-        reached = bool(shares[0] >= change.floor)
-        goals.append(Goal(text, f"{shares[0]:.1%}", f"≥ {change.floor:.1%}", reached))
+        rows.append([name, f"{count:,}", *(f"{share:.1%}" for share in shares)])
+        text, reached = f"found: {name}, n = {count:,}", bool(shares[0] >= floor)
+        goals.append(Goal(text, f"{shares[0]:.1%}", f"≥ {floor:.1%}", reached))
     remark = f"Shares of {repetitions:,} checks of one normal feature against 20,000 rows."
     heads = ["", "n", "significant", "warning", "major"]
     return Part([("What is found: one check", remark, heads, rows)], goals)

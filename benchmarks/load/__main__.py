@@ -15,22 +15,10 @@ from typing import IO, Any
 
 from urllib3 import HTTPConnectionPool
 
-from benchmarks.load import checks, report
+from benchmarks.load import checks, client, report
 from benchmarks.load.checks import Decision
-from benchmarks.load.client import Answer, Phase, answer, connect, play, told
+from benchmarks.load.client import PATH, PREDICT, Answer, Ask, Asks, Phase, answer, asked_for
 from benchmarks.load.report import Loaded, Played
-from benchmarks.load.requests import (
-    BARE,
-    HARD,
-    MIXED,
-    PAGES,
-    PATH,
-    PREDICT,
-    Ask,
-    Asks,
-    asked_for,
-    pool,
-)  # fmt: skip
 from benchmarks.load.targets import TTL_SECONDS, Target, recorded, sam_local, sampled, served
 from benchmarks.shown import Page, Part
 from local.plane import containers
@@ -50,13 +38,13 @@ def phases(target: str, soak: int, *, quick: bool) -> list[Phase]:
     if target == BARE_SERVE:
         # Each thread of the server first keeps as much memory as its largest request takes.
         return [
-            Phase("warm-up", 2_000 // share, 8, BARE),
-            Phase("soak", soak * 50, 8, BARE, rate=100),
+            Phase("warm-up", 2_000 // share, 8, client.BARE),
+            Phase("soak", soak * 50, 8, client.BARE, rate=100),
         ]
     rate, clients, burst = (8, 4, 400) if target == SAM else (20, 8, 5_000)
     return [
-        Phase("soak", soak * rate, clients, MIXED, rate, "approve"),
-        Phase("burst", burst // share, 32, HARD, decision="rollback"),
+        Phase("soak", soak * rate, clients, client.MIXED, rate, "approve"),
+        Phase("burst", burst // share, 32, client.HARD, decision="rollback"),
     ]
 
 
@@ -96,13 +84,11 @@ def under_load(name: str, todo: list[Phase], log: IO[str]) -> Loaded:
     with tempfile.TemporaryDirectory() as folder:
         kept, level = Path(folder), "1" if loaded.bare else "3"
         with sam_local(log, kept) if name == SAM else served(log, kept, level) as target:
-            with connect(target.port) as http:
-                document, described = status(http), told(http, Ask("page", PATH))
+            with client.connect(target.port) as http:
+                document, described = status(http), client.told(http, Ask("page", PATH))
                 champion, fields = document["champion"], list(described["schema"]["properties"])
                 versions = [champion, candidate(document)]
-                rows, scores, warm = told_apart(http, pool(fields), versions)
-                if not loaded.bare:
-                    replay(http, warm)
+                rows, scores, warm = told_apart(http, client.pool(fields), versions)
             for phase in todo:
                 played = put_through(name, target, phase, Asks(rows, phase.kinds))
                 print(f"{played.name}: {played.seconds:.0f} s", flush=True)
@@ -132,7 +118,7 @@ def under_load(name: str, todo: list[Phase], log: IO[str]) -> Loaded:
 
 def status(http: HTTPConnectionPool) -> Any:
     """Return the endpoint document."""
-    return told(http, Ask("page", f"/control{PATH}/status?evidence=no"))["document"]
+    return client.told(http, Ask("page", f"/control{PATH}/status?evidence=no"))["document"]
 
 
 def candidate(document: Any) -> str:
@@ -150,10 +136,10 @@ def told_apart(
 
     Everything that a load needs has answered once then: cold starts are measured by `make bench`.
     """
-    asks = Asks(rows, MIXED)
+    asks = Asks(rows, client.MIXED)
     ways = [PREDICT, *(f"{PREDICT}?version={version}" for version in versions)]
     predictions = [asked_for("large", way, rows, range(len(rows))) for way in ways]
-    pages = [Ask("page", path) for path in PAGES]
+    pages = [Ask("page", path) for path in client.PAGES]
     todo = [*pages, *asks.refused, asks.outcomes("feedback", 1), *predictions]
     answers = [answer(http, ask) for ask in todo]
     if faults := [one.fault for one in answers if one.fault]:
@@ -170,26 +156,18 @@ def told_apart(
     return [rows[at] for at in apart], chosen, answers
 
 
-def replay(http: HTTPConnectionPool, answers: list[Answer]) -> None:
-    """Let control score a prediction again, which loads a model there."""
-    prediction_id = next(iter(checks.told(answers)))
-    found = told(http, Ask("page", f"/control{PATH}/predictions/{prediction_id}"))
-    if not found["identical"]:
-        raise SystemExit(f"{prediction_id} does not score the same again")
-
-
 def put_through(name: str, target: Target, phase: Phase, asks: Asks) -> Played:
     """Send what a phase asks, and let a person decide in its middle."""
     decisions: list[Decision] = []
 
     def halfway() -> None:
         if phase.decision:
-            with connect(target.port) as own:
+            with client.connect(target.port) as own:
                 decisions.append(decided(own, phase.decision))
 
     begun = time.monotonic()
-    with connect(target.port, phase.clients) as http:
-        answers, memory = sampled(target, lambda: play(http, phase, asks, halfway))
+    with client.connect(target.port, phase.clients) as http:
+        answers, memory = sampled(target, lambda: client.play(http, phase, asks, halfway))
         ended = time.monotonic()
         for decision in decisions:  # a burst may be over before a warm function has looked again
             time.sleep(max(0.0, decision.received + TTL_SECONDS - time.monotonic()))

@@ -4,8 +4,19 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from benchmarks.scale.stage import DAY, FOLDER, HOUR, START, deliver
-from benchmarks.scale.work import checked, compacted, counted, elsewhere, joined, ticked
+from benchmarks.scale.work import (
+    DAY,
+    FOLDER,
+    HOUR,
+    START,
+    checked,
+    compacted,
+    counted,
+    deliver,
+    elsewhere,
+    joined,
+    ticked,
+)  # fmt: skip
 from benchmarks.shown import Goal, Page, Part
 from local.template import ROOT
 

@@ -18,8 +18,7 @@ from typing import IO, Any, NamedTuple
 
 import samcli
 
-from benchmarks.serving.contenders import Contender
-from benchmarks.serving.installed import ARCHITECTURE, PYTHON
+from benchmarks.serving.contenders import ARCHITECTURE, PYTHON, Contender
 from benchmarks.shown import BUILD, status_mb
 from local.cloud import ports
 from local.cloud.ports import HOST

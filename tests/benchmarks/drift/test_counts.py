@@ -60,14 +60,14 @@ def as_the_product(kind: str, reference: Counts, window: Counts) -> bool:
     profiles = {str(n): profile_of(kind, counts) for n, counts in enumerate(reference)}
     windows = {str(n): counts for n, counts in enumerate(window)}
     features = drift.compare(profiles, windows) or []
-    found = counts.judged(reference, window)
-    finds, _, majors = counts.warned(found)
+    p, psi = counts.judged(reference, window)
+    finds, _, majors = counts.warned(p, psi)
     theirs: list[Any] = [f.psi for f in features]
     theirs += two_sample_tests.significant([f.p for f in features])
     theirs += [f.flagged for f in features]
     flagged = any(one.flagged for one in drift.violations(profiles, windows, 0))
     broken = bool(counts.violated(kind, reference[None], window[None])[0])
-    return np.allclose([*found.psi, *finds, *majors], theirs, atol=1e-9) and flagged == broken
+    return np.allclose([*psi, *finds, *majors], theirs, atol=1e-9) and flagged == broken
 
 
 def profile_of(kind: str, counts: Counts) -> FeatureProfile:

@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks.load import checks
 from benchmarks.load.checks import Decision
-from benchmarks.load.client import Answer
-from benchmarks.load.requests import PREDICT, Ask
+from benchmarks.load.client import PREDICT, Answer, Ask
 
 SCORES = {"v1": [0.1] * 200, "v2": [0.9] * 200}
 APPROVED = Decision("approve", "v2", 10.0, 11.0)

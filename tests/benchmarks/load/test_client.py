@@ -6,8 +6,19 @@ from typing import Any
 import pytest
 
 from benchmarks.load import client
-from benchmarks.load.client import Answer, Phase, answer, play
-from benchmarks.load.requests import BARE, HARD, MIXED, PATH, Ask, Asks, asked_for
+from benchmarks.load.client import (
+    BARE,
+    HARD,
+    MIXED,
+    PATH,
+    Answer,
+    Ask,
+    Asks,
+    Phase,
+    answer,
+    asked_for,
+    play,
+)
 from tests.support.servers import Answered as Reply
 from tests.support.servers import Asked, listening
 

@@ -11,9 +11,8 @@ import pytest
 
 from benchmarks.load import report
 from benchmarks.load.checks import Decision, Growth, growth
-from benchmarks.load.client import Answer, Phase
+from benchmarks.load.client import BARE, PREDICT, Answer, Ask, Phase
 from benchmarks.load.report import UNJUDGED, Loaded, Played, goals, part
-from benchmarks.load.requests import BARE, PREDICT, Ask
 
 APPROVED = Decision("approve", "v2", 10.0, 11.0)
 SECONDS = 101
