@@ -201,14 +201,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
         A recipe is a candidate with its parameters, and the code that it is from.
         """
-        ours, theirs = self._recipe, other._recipe
+        ours, theirs = self.recipe, other.recipe
         return (
             ours is not None and ours == theirs and self.lineage.data_end < other.lineage.data_end
         )
 
     @property
-    def _recipe(self) -> tuple[Any, ...] | None:
-        """Return what the version was made by, or None where no candidate of ours was fitted."""
+    def recipe(self) -> tuple[str, dict[str, Any], str] | None:
+        """What the version was made by: a candidate, its parameters, and the SHA-256 of the code.
+
+        None where no candidate of ours was fitted.
+        """
         own = [each for each in self.metrics.candidates if each.candidate == self.candidate]
         best = min(own, key=lambda each: each.loss, default=None)
         if best is None or self.kind != "model":

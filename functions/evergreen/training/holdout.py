@@ -25,10 +25,12 @@ from evergreen.contract import problem
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import CandidateError, DataError
 from evergreen.contract.problem import Floats
+from evergreen.registry.manifest import Manifest
 from evergreen.serving.model import JOBLIB
 from evergreen.serving.runtime_sklearn import pipeline_of
 from evergreen.training import isolation
 from evergreen.training.fitting import Contest, Fitted, finite, weights_of
+from evergreen.training.gates import improvement
 
 MIN_DAYS = 3  # the bootstrap draws days
 CLOSEST = 3  # on the holdout, among which the days before it decide too; see docs/decisions.md
@@ -117,6 +119,26 @@ def best_first(contest: Contest, fitted: Sequence[Fitted], parts: Split) -> list
     except (DataError, CandidateError):
         return found
     return sorted(tried, key=lambda each: each.scores.loss + (each.scores.earlier or 0.0)) + others
+
+
+def recipe_kept(contest: Contest, fitted: list[Fitted], champion: Manifest | None) -> list[Fitted]:
+    """Return the candidates, the champion's own recipe first, unless another is surely better.
+
+    That is by more than the policy's margin, as which recipe wins a holdout changes with its luck.
+    A newer version of one recipe can follow within days; another recipe has to be compared for
+    weeks, in which all versions grow old.
+    """
+    recipe, code = champion and champion.recipe, contest.request.code_sha256
+    same = [
+        each for each in fitted if (each.scores.candidate, each.scores.parameters, code) == recipe
+    ]
+    if not same:
+        return fitted
+    own, days = same[0], contest.holdout.times.astype("datetime64[D]")
+    over = improvement(own.losses, fitted[0].losses, days, contest.request.seed)
+    if over.lower > contest.endpoint.policy.margin:
+        return fitted
+    return [own, *(each for each in fitted if each is not own)]
 
 
 def _with_earlier(contest: Contest, found: Fitted, before: Split) -> Fitted:

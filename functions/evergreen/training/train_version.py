@@ -23,7 +23,7 @@ from evergreen.serving.model import REPORT, Model
 from evergreen.training import evaluation, gates, triggers
 from evergreen.training.fitting import Candidate, Contest, Fitted, Request, fit
 from evergreen.training.gates import Slice
-from evergreen.training.holdout import best_first, split
+from evergreen.training.holdout import best_first, recipe_kept, split
 from evergreen.training.manifest_builder import describe
 
 Tell = Callable[..., None]
@@ -85,10 +85,10 @@ def train(
     whole = problem.of(endpoint.problem, earlier.labels)
     contest = Contest(request, endpoint, schema, parts.holdout, whole)
     fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, parts.cut)), tell)
-    fitted = best_first(contest, fitted, parts)
+    previous = champion.manifest if champion else None
+    fitted = recipe_kept(contest, best_first(contest, fitted, parts), previous)
     best = fitted[0]
     measured, slices = evaluation.compare(contest, best, fitted, failed, champion)
-    previous = champion.manifest if champion else None
     manifest, artifacts = describe(contest, examples, best, measured, previous)
     manifest = evaluation.finish(manifest, best, endpoint, data_gate, previous)
     fallback = _fallback(contest, examples, previous, earlier) if request.fallback else None

@@ -250,15 +250,15 @@ def test_the_best_of_several_candidates_is_the_version() -> None:
 class Follows(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier that answers by the sign of one column, whatever it is fitted on."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, up: float = 0.8) -> None:
+        self.name, self.up = name, up
 
     def fit(self, _: Any, y: Any) -> "Follows":
         self.classes_ = np.unique(y)
         return self
 
     def predict_proba(self, rows: Any) -> Any:
-        up = np.where(rows[self.name] > 0, 0.8, 0.2)
+        up = np.where(rows[self.name] > 0, self.up, 1 - self.up)
         return np.column_stack([1 - up, up])
 
 
@@ -310,6 +310,29 @@ def test_the_holdout_decides_alone_where_the_days_before_it_cannot_be_scored(
 
     assert found.manifest.candidate == "lucky"
     assert {scores.earlier for scores in found.manifest.metrics.candidates} == {None}
+
+
+@pytest.mark.parametrize(
+    ("up", "code", "named"),
+    [(0.66, "code", "own"), (0.55, "code", "better"), (0.66, "other", "better")],
+    ids=["better by less than the margin", "surely better", "no recipe is the champion's"],
+)
+def test_the_champions_recipe_is_kept_unless_another_is_surely_better(
+    up: float, code: str, named: str
+) -> None:
+    request = dataclasses.replace(REQUEST, runtime="sklearn", code_sha256=code)
+    own = {"own": Follows("x", up)}
+    first = train(request, endpoint(own), SCHEMA, examples(310, days=15), None)
+    champion = model.load(first.manifest, first.artifacts[JOBLIB], "sklearn")
+    request = dataclasses.replace(request, code_sha256="code")
+
+    found = train(
+        request, endpoint({**own, "better": Follows("x", 0.7)}), SCHEMA, examples(), champion
+    )
+
+    scores = {each.candidate: each.loss for each in found.manifest.metrics.candidates}
+    assert scores["better"] < scores["own"]
+    assert found.manifest.candidate == named
 
 
 def test_every_pipeline_is_fitted_on_every_window_that_differs() -> None:
@@ -393,7 +416,7 @@ def test_it_is_told_of_each_candidate_as_its_fit_begins_and_ends() -> None:
     told: list[tuple[str, dict[str, Any]]] = []
 
     train_version.train(
-        REQUEST, both, SCHEMA, examples(), None, lambda what, about: told.append((what, about))
+        REQUEST, both, SCHEMA, examples(), None, lambda what, extra: told.append((what, extra))
     )
 
     assert [(what, about["candidate"], about["number"], about["of"]) for what, about in told] == [
