@@ -21,13 +21,7 @@ from evergreen.aws import deadline
 from evergreen.aws.telemetry import logger, measure
 from evergreen.contract import errors
 from evergreen.contract.decoding import ANSWER_BYTES, payload_bytes, printable
-from evergreen.contract.errors import (
-    EvergreenError,
-    Fault,
-    InvalidRequestError,
-    TooLargeError,
-    worded,
-)
+from evergreen.contract.errors import EvergreenError, Fault, InvalidRequestError, worded
 from evergreen.contract.identifiers import ENDPOINT
 from http_api.routes import Route
 
@@ -135,7 +129,7 @@ class Request(msgspec.Struct, frozen=True, dict=True):
             message = "not base64, as its sender says" if encoded else "not text in UTF-8"
             raise InvalidRequestError([Fault("$", message)]) from error
         if len(body) > MAX_BYTES:
-            raise TooLargeError("bytes", len(body), MAX_BYTES)
+            raise errors.TooLargeError("bytes", len(body), MAX_BYTES)
         return body
 
 
@@ -157,9 +151,8 @@ def described(error: EvergreenError) -> dict[str, Any]:
 
 
 def _answer_of(error: EvergreenError) -> tuple[int, str]:
-    return next(
-        (found for kind, found in ANSWERS.items() if isinstance(error, kind)), (500, "internal")
-    )
+    found = (own for kind, own in ANSWERS.items() if isinstance(error, kind))
+    return next(found, (500, "internal"))
 
 
 def error_answer(error: EvergreenError, request: Request) -> Answer:
@@ -174,7 +167,6 @@ def error_answer(error: EvergreenError, request: Request) -> Answer:
 
 
 def _unavailable(request: Request, status: int, code: str, message: str, reason: str) -> Answer:
-    """Return an answer to try again later, and tell those who watch."""
     logger.error("request failed", extra={"code": code, "reason": reason})
     if endpoint := request.parameters.get("endpoint"):
         measure(endpoint, {"code": code, "request": request.id}, RequestsFailed=1)
@@ -188,10 +180,9 @@ def _check_query(request: Request, known: tuple[str, ...]) -> None:
 
 
 def _fitting(answer: Answer) -> Answer:
-    """Return an answer that Lambda can hand on; raises TooLargeError for another."""
     long = len(answer["body"]) > ANSWER_BYTES // 6  # of a character there may be 6 bytes
     if long and (size := payload_bytes(answer)) > ANSWER_BYTES:
-        raise TooLargeError("bytes of answer", size, ANSWER_BYTES, "read it in the bucket")
+        raise errors.TooLargeError("bytes of answer", size, ANSWER_BYTES, "read it in the bucket")
     return answer
 
 
@@ -244,10 +235,7 @@ def respond(
         found = error_answer(error, request)
     except (ClientError, BotoCoreError) as error:
         found = _unavailable(request, 503, "unavailable", UNREACHABLE, worded(error))
-    return _plain(found) if route.plain_errors else found
-
-
-def _plain(found: Answer) -> Answer:
-    """Return the answer of an error with its message alone."""
-    message = msgspec.json.decode(found["body"])["error"]["message"]
-    return found | {"body": msgspec.json.encode({"error": message}).decode()}
+    if route.plain_errors:
+        message = msgspec.json.decode(found["body"])["error"]["message"]
+        found["body"] = msgspec.json.encode({"error": message}).decode()
+    return found

@@ -12,9 +12,11 @@ _CARD = """---
 
 # {name}
 
-It predicts `{target}` ({kind}) by {candidate}, and was trained on {rows:,} rows from
-{start:%Y-%m-%d} to {end:%Y-%m-%d}. On the {newest:,} newest rows, which nobody fitted, its {metric}
-is {loss:.4g}; that of a constant is {baseline:.4g}. Its page is {about}.
+It predicts `{of.target}` ({of.problem.kind}) by {of.candidate}, and was trained on \
+{lineage.data_rows:,} rows from
+{lineage.data_start:%Y-%m-%d} to {lineage.data_end:%Y-%m-%d}. On the {figures.rows:,} newest \
+rows, which nobody fitted, its {metric}
+is {figures.loss:.4g}; that of a constant is {figures.baseline:.4g}. Its page is {about}.
 """
 
 
@@ -37,18 +39,6 @@ def card(manifest: Manifest, about: str) -> str:
         "model-index": [{"name": name, "results": [result]}],
     }
     encoded = {key: msgspec.json.encode(value).decode() for key, value in front.items()}
-    return _CARD.format(
-        front="".join(f"{key}: {value}\n" for key, value in encoded.items()),
-        name=name,
-        target=manifest.target,
-        kind=problem.kind,
-        candidate=manifest.candidate,
-        rows=lineage.data_rows,
-        start=lineage.data_start,
-        end=lineage.data_end,
-        newest=figures.rows,
-        metric=metric,
-        loss=figures.loss,
-        baseline=figures.baseline,
-        about=about,
-    )
+    yaml = "".join(f"{key}: {value}\n" for key, value in encoded.items())
+    parts = {"lineage": lineage, "figures": figures, "metric": metric, "about": about}
+    return _CARD.format(front=yaml, name=name, of=manifest, **parts)

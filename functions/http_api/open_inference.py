@@ -86,8 +86,8 @@ class TensorMetadata(msgspec.Struct, frozen=True):
 
 def server(*_: object) -> Answer:
     """Describe the server."""
-    about = {"name": "evergreen", "version": "1", "extensions": ["binary_tensor_data"]}
-    return answer(200, about)
+    extensions = ["binary_tensor_data"]
+    return answer(200, {"name": "evergreen", "version": "1", "extensions": extensions})
 
 
 def live(*_: object) -> Answer:
@@ -116,26 +116,20 @@ def model(request: Request, serving: Serving, _: Answered) -> Answer:
     several = {"scores": ("FP64", [-1, classes]), "classes": ("BYTES", [classes])}
     label = {"binary": "BOOL", "regression": "FP64", "multiclass": "BYTES"}[manifest.problem.kind]
     outputs = {"label": (label, [-1]), "score": ("FP64", [-1]), "id": ("BYTES", [-1])}
-    return answer(
-        200,
-        {
-            "name": endpoint,
-            "versions": sorted(live),
-            "platform": f"evergreen_{manifest.kind}",
-            "inputs": [
-                TensorMetadata(name, DATATYPES[tables.kind_of(spec)], [-1])
-                for name, spec in served.decoder.schema["properties"].items()
-            ],
-            "outputs": [
-                TensorMetadata(name, *form)
-                for name, form in (outputs | (several if classes else {})).items()
-            ],
-        },
-    )
+    inputs = {
+        name: (DATATYPES[tables.kind_of(spec)], [-1])
+        for name, spec in served.decoder.schema["properties"].items()
+    }
+    tensors = {"inputs": inputs, "outputs": outputs | (several if classes else {})}
+    about = {"name": endpoint, "versions": sorted(live), "platform": f"evergreen_{manifest.kind}"}
+    described = {
+        which: [TensorMetadata(name, *form) for name, form in forms.items()]
+        for which, forms in tensors.items()
+    }
+    return answer(200, about | described)
 
 
 def _served(request: Request, serving: Serving) -> Served:
-    """Return the champion, or the version that the path names."""
     endpoint, version = request.parameters["endpoint"], request.parameters.get("version")
     if version is None:
         return serving.champion(endpoint).served
@@ -154,7 +148,7 @@ def infer(request: Request, serving: Serving, answered: Answered) -> Answer:
         faults = [Fault(_PATH.sub(r"row \1 of ", one.path), one.message) for one in error.faults]
         raise InvalidRequestError(faults) from None
     tensors = _tensors(found["predictions"])
-    wanted = [one.name for one in asked.outputs or []] or list(tensors)
+    wanted = [one.name for one in asked.outputs or ()] or list(tensors)
     if unknown := [name for name in wanted if name not in tensors]:
         raise refused("$.outputs", f"there is no {printable(unknown[0])}: {', '.join(tensors)}")
     body = {
@@ -167,7 +161,6 @@ def infer(request: Request, serving: Serving, answered: Answered) -> Answer:
 
 
 def _tensors(predictions: list[dict[str, Any]]) -> dict[str, OutputTensor]:
-    """Return what predict answers as tensors by name."""
     kind = {bool: "BOOL", float: "FP64", str: "BYTES"}[type(predictions[0]["label"])]
     found = {
         name: (datatype, [len(predictions)], [each[name] for each in predictions])
@@ -228,7 +221,6 @@ def _rows(tensor: InputTensor, path: str) -> int:
 
 
 def _of_bytes(data: bytes, datatype: str, rows: int, path: str) -> list[Any]:
-    """Return the values of a tensor that came as bytes, in little-endian order."""
     if datatype == "BYTES":
         return _texts(data, rows, path)
     form = np.dtype(_FORMS[datatype])
@@ -240,8 +232,7 @@ def _of_bytes(data: bytes, datatype: str, rows: int, path: str) -> list[Any]:
         if values.max() > 1:
             raise refused(path, "a value of BOOL is a byte of 0 or 1")
         values = values.astype(bool)
-    found: list[Any] = values.tolist()
-    return found
+    return list(values.tolist())
 
 
 def _texts(data: bytes, rows: int, path: str) -> list[Any]:

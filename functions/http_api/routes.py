@@ -33,57 +33,60 @@ class Route(msgspec.Struct, frozen=True):
 
 
 def _decides(operation: str, summary: str, body: str, *may: str) -> Route:
-    """Return a route of a decision on the generation of the document that its body names."""
     decided = {"endpoint": str, "generation": int, "decision": "Decision"}
     return Route(operation, summary, decided, ("no_champion", "changed", "forbidden", *may), body)
 
 
+def _scores(operation: str, summary: str, body: str) -> Route:
+    answer = {"predictions": ["Prediction"], "endpoint": str, "version": str, "variant": str}
+    may, query = ("unknown_version", "no_champion"), ("version", "status")
+    return Route(operation, summary, answer, may, body, query)
+
+
 def _of_v2(operation: str, summary: str, answer: Any, *may: str, body: str | None = None) -> Route:
-    """Return a route of the Open Inference Protocol."""
     return Route(operation, summary, answer, may, body, plain_errors=True)
 
 
 def _of_model(path: str) -> dict[str, Route]:
-    """Return the routes of a model, or of one version of it."""
     may = ("no_champion", "unknown_version")
     tensors = ["TensorMetadata"]
     about = {"name": str, "versions": [str], "platform": str, "inputs": tensors, "outputs": tensors}
+    ready = {"name": str, "ready": object}
+    scored = {"model_name": str, "model_version": str, "outputs": ["OutputTensor"]}
     return {
         f"GET {path}": _of_v2("model", "Describe the tensors of a model", about, *may),
-        f"GET {path}/ready": _of_v2(
-            "model_ready", "Say whether a model is loaded", {"name": str, "ready": object}, *may
-        ),
-        f"POST {path}/infer": _of_v2(
-            "infer",
-            "Score tensors",
-            {"model_name": str, "model_version": str, "outputs": ["OutputTensor"]},
-            *may,
-            body="InferRequest",
-        ),
+        f"GET {path}/ready": _of_v2("model_ready", "Say whether a model is loaded", ready, *may),
+        f"POST {path}/infer": _of_v2("infer", "Score tensors", scored, *may, body="InferRequest"),
     }
 
 
 _CONTROL = "/control/endpoints/{endpoint}"
-_PREDICTED = {"predictions": ["Prediction"], "endpoint": str, "version": str, "variant": str}
+_VERSIONS = "/endpoints/{endpoint}/versions"
+_DECISIONS = {  # by how their paths end
+    "approve": _decides("approve", "Promote the candidate", "VersionAsked", "unknown_version"),
+    "reject": _decides("reject", "Reject the candidate or the challenger", "VersionAsked"),
+    "promote": _decides("promote", "Promote a version at once", "VersionAsked", "unknown_version"),
+    "rollback": _decides(
+        "roll_back", "Roll back to the previous champion, or to a retired version",
+        "RollbackAsked", "unknown_version",
+    ),
+    "pause": _decides("pause", "Pause triggers and rollout", "Asked"),
+    "resume": _decides("resume", "Resume triggers and rollout", "Asked"),
+    "experiments": _decides(
+        "start_experiment", "Start an A/B test", "ExperimentAsked", "unknown_version"
+    ),
+    "experiments/stop": _decides("stop_experiment", "Stop the A/B test", "Asked"),
+}  # fmt: skip
 
 # By the file of the Lambda function, and by method and path, as API Gateway names a route.
 ROUTES: dict[str, dict[str, Route]] = {
     "predict": {
-        "POST /endpoints/{endpoint}/predict": Route(
-            "predict",
-            "Score rows",
-            _PREDICTED,
-            may=("unknown_version", "no_champion"),
-            body="rows",
-            query=("version", "status"),
+        "POST /endpoints/{endpoint}/predict": _scores("predict", "Score rows", "rows"),
+        f"POST {_CONTROL}/predict": _scores(
+            "predict_any", "Score rows with any version, also one that was rejected", "rows"
         ),
-        f"POST {_CONTROL}/predict": Route(
-            "predict_any", "Score rows with any version, also one that was rejected", _PREDICTED,
-            may=("unknown_version", "no_champion"), body="rows", query=("version", "status"),
-        ),
-        "POST /endpoints/{endpoint}/invocations": Route(
-            "invocations", "Score a table as MLflow sends it", _PREDICTED,
-            may=("unknown_version", "no_champion"), body="Invocation", query=("version", "status"),
+        "POST /endpoints/{endpoint}/invocations": _scores(
+            "invocations", "Score a table as MLflow sends it", "Invocation"
         ),
         "GET /ping": Route("ping", "Say that the API answers", str, media="text/plain"),
         "GET /version": Route("api_version", "Say which version it is", str, media="text/plain"),
@@ -94,36 +97,33 @@ ROUTES: dict[str, dict[str, Route]] = {
         "GET /v2/health/ready": _of_v2("ready", "Say that models can be read", {"ready": object}),
         **_of_model("/v2/models/{endpoint}"),
         **_of_model("/v2/models/{endpoint}/versions/{version}"),
-        "GET /openapi.json": Route(
-            "openapi", "Describe the API", object
-        ),
+        "GET /openapi.json": Route("openapi", "Describe the API", object),
         "GET /endpoints": Route(
-            "endpoints", "List the endpoints",
-            {"endpoints": [{"endpoint": str}], "next": object}, query=("limit", "next"),
+            "endpoints", "List the endpoints", {"endpoints": [{"endpoint": str}], "next": object},
+            query=("limit", "next"),
         ),
         "GET /endpoints/{endpoint}": Route(
             "endpoint", "Show an endpoint",
-            {"endpoint": str, "champion": str, "statuses": object, "history": ["Decision"]}
-            | dict.fromkeys(("schema", "max_rows"), object),
-            may=("no_champion",),
+            dict.fromkeys(("endpoint", "champion"), str) | {"statuses": object}
+            | {"history": ["Decision"], "schema": object, "max_rows": object}, ("no_champion",),
         ),
-        "GET /endpoints/{endpoint}/versions": Route(
+        f"GET {_VERSIONS}": Route(
             "versions", "List the versions of an endpoint",
             {"endpoint": str, "versions": [{"version": str, "status": object, "kind": object}]},
             query=("status",),
         ),
-        "GET /endpoints/{endpoint}/versions/{version}": Route(
+        f"GET {_VERSIONS}/{{version}}": Route(
             "version", "Show the manifest of a version",
             dict.fromkeys(("endpoint", "version", "schema", "metrics"), object),
-            may=("unknown_version",),
+            ("unknown_version",),
         ),
-        "GET /endpoints/{endpoint}/versions/{version}/report": Route(
-            "report", "Show the page of a version", str,
-            may=("unknown_version", "no_report"), media="text/html",
+        f"GET {_VERSIONS}/{{version}}/report": Route(
+            "report", "Show the page of a version", str, ("unknown_version", "no_report"),
+            media="text/html",
         ),
-        "GET /endpoints/{endpoint}/versions/{version}/card": Route(
-            "card", "Show the model card of a version", str,
-            may=("unknown_version",), media="text/markdown",
+        f"GET {_VERSIONS}/{{version}}/card": Route(
+            "card", "Show the model card of a version", str, ("unknown_version",),
+            media="text/markdown",
         ),
     },
     "feedback": {
@@ -140,67 +140,29 @@ ROUTES: dict[str, dict[str, Route]] = {
             query=("limit", "next"),
         ),
         f"POST {_CONTROL}/retrain": Route(
-            "retrain",
-            "Ask for a training run",
-            {"endpoint": str, "time": str, "run": str},
-            body="RetrainAsked",
-            status=202,
+            "retrain", "Ask for a training run", {"endpoint": str, "time": str, "run": str},
+            body="RetrainAsked", status=202,
         ),
-        f"POST {_CONTROL}/approve": _decides(
-            "approve", "Promote the candidate", "VersionAsked", "unknown_version"
-        ),
-        f"POST {_CONTROL}/reject": _decides(
-            "reject", "Reject the candidate or the challenger", "VersionAsked"
-        ),
-        f"POST {_CONTROL}/promote": _decides(
-            "promote", "Promote a version at once", "VersionAsked", "unknown_version"
-        ),
-        f"POST {_CONTROL}/rollback": _decides(
-            "roll_back", "Roll back to the previous champion, or to a retired version",
-            "RollbackAsked", "unknown_version",
-        ),
-        f"POST {_CONTROL}/pause": _decides("pause", "Pause triggers and rollout", "Asked"),
-        f"POST {_CONTROL}/resume": _decides(
-            "resume", "Resume triggers and rollout", "Asked"
-        ),
-        f"POST {_CONTROL}/experiments": _decides(
-            "start_experiment", "Start an A/B test", "ExperimentAsked", "unknown_version"
-        ),
-        f"POST {_CONTROL}/experiments/stop": _decides(
-            "stop_experiment", "Stop the A/B test", "Asked"
-        ),
+        **{f"POST {_CONTROL}/{path}": route for path, route in _DECISIONS.items()},
         f"GET {_CONTROL}/experiments": Route(
-            "experiments",
-            "Show the A/B test that runs, and those before it",
-            {"endpoint": str, "running": object, "past": [object]},
-            may=("no_champion",),
+            "experiments", "Show the A/B test that runs, and those before it",
+            {"endpoint": str, "running": object, "past": [object]}, ("no_champion",),
         ),
         f"GET {_CONTROL}/status": Route(
-            "show_status",
-            "Show the evidence so far, and what happens next",
-            {"document": "Document?"},
-            may=("no_champion",),
+            "show_status", "Show the evidence so far, and what happens next",
+            {"document": "Document?"}, ("no_champion",),
             query=("evidence", "run", "uploaded", "batch"),
         ),
         f"GET {_CONTROL}/decisions": Route(
-            "decisions",
-            "List the last decisions",
-            {"endpoint": str, "decisions": ["Decision"]},
-            may=("no_champion",),
-            query=("limit",),
+            "decisions", "List the last decisions", {"endpoint": str, "decisions": ["Decision"]},
+            may=("no_champion",), query=("limit",),
         ),
         f"GET {_CONTROL}/decisions/{{generation}}": Route(
-            "decision",
-            "Show one decision",
-            "Decision",
-            may=("no_champion", "unknown_decision"),
+            "decision", "Show one decision", "Decision", may=("no_champion", "unknown_decision"),
         ),
         f"GET {_CONTROL}/explain": Route(
-            "explained",
-            "Explain why a version serves",
-            "Explanation",
-            may=("no_champion", "unknown_version"),
-            query=("version",),
+            "explained", "Explain why a version serves", "Explanation",
+            ("no_champion", "unknown_version"), query=("version",),
         ),
         f"GET {_CONTROL}/check": Route(
             "newest_check", "Show the newest check",

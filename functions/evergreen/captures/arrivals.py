@@ -1,16 +1,17 @@
 """Captures and labels as they arrive: JSON lines of all endpoints, of which each is suspect.
 
 Firehose delivers to captures/YYYY/MM/DD/HH/ and labels/YYYY/MM/DD/HH/ by hour of arrival (UTC), at
-least once, in objects that are never written again. What of them counts is decided here, once for
-all readers; what does not is set aside with its reason.
+least once, in objects that are never written again. What does not count is set aside with a reason.
 """
 
 import hashlib
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -88,14 +89,10 @@ class Reader:
 
     def read(self, kind: Kind, body: bytes, folder: datetime) -> Found:
         """Read an object that lies in the folder of an hour (UTC)."""
-        found = Found()
-        lines = decompressed(body)
+        found, lines = Found(), decompressed(body)
         if lines is None:
             return Found(damaged=True)
-
-        def unreadable(line: bytes) -> None:
-            found.put(NOBODY, "unreadable", line)
-
+        unreadable = partial(found.put, NOBODY, "unreadable")
         if kind == "labels":
             for label in decoded(lines, _LABELS, unreadable):
                 if is_endpoint(label.endpoint):
@@ -106,8 +103,8 @@ class Reader:
         by_version = defaultdict[tuple[str, str], list[Line]](list)
         for line in decoded(lines, _CAPTURES, unreadable):
             by_version[line.endpoint, line.version].append(line)
-        for (endpoint, version), some in by_version.items():
-            self._sort(endpoint, version, some, folder, found)
+        for whose, some in by_version.items():
+            self._sort(*whose, some, folder, found)
         return found
 
     def _sort(
@@ -139,17 +136,13 @@ class Reader:
         if endpoint == NOBODY or not is_version(version):
             return None
         if (endpoint, version) not in self._digests:
-            schema = self.schema_of(endpoint, version)
-            digest = None if schema is None else digest_of(schema)
-            self._digests[endpoint, version] = digest
-            if schema is not None and digest is not None:
+            digest = None
+            if (schema := self.schema_of(endpoint, version)) is not None:
+                text = msgspec.json.encode(schema, order="deterministic")
+                digest = hashlib.sha256(text).hexdigest()[:8]  # in the name of an object
                 self.decoders.setdefault(digest, RowDecoder(schema))
+            self._digests[endpoint, version] = digest
         return self._digests[endpoint, version]
-
-
-def digest_of(schema: JsonSchema) -> str:
-    """Return eight hexadecimal digits that stand for a schema in the name of an object."""
-    return hashlib.sha256(msgspec.json.encode(schema, order="deterministic")).hexdigest()[:8]
 
 
 def closing(day: date, label_days: int) -> datetime:
@@ -202,17 +195,12 @@ def decoded[T](
     lines: bytes, decoder: msgspec.json.Decoder[T], bad: Callable[[bytes], None]
 ) -> list[T]:
     """Return what lines hold; one that is not that goes to `bad`, and must not cost the others."""
-    try:
+    with suppress(*UNDECODABLE):
         return decoder.decode_lines(lines)
-    except UNDECODABLE:
-        return list(_one_by_one(lines, decoder, bad))
-
-
-def _one_by_one[T](
-    lines: bytes, decoder: msgspec.json.Decoder[T], bad: Callable[[bytes], None]
-) -> Iterator[T]:
+    found = []
     for line in lines.splitlines():
         try:
-            yield decoder.decode(line)
+            found.append(decoder.decode(line))
         except UNDECODABLE:
             bad(line)
+    return found

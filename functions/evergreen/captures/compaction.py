@@ -14,28 +14,9 @@ from datetime import date, datetime
 import msgspec
 
 from evergreen.aws.s3 import Store
-from evergreen.captures.arrivals import (
-    DELIVERY,
-    HOUR,
-    NOBODY,
-    Found,
-    Kind,
-    Reader,
-    SchemaOf,
-    arrived,
-    first_day,
-)
-from evergreen.captures.parquet_parts import (
-    OUTCOME,
-    ROW,
-    Fresh,
-    Parts,
-    hour_of,
-    key_of,
-    outcome_frame,
-    row_frame,
-    sql_types,
-)
+from evergreen.captures import arrivals, parquet_parts
+from evergreen.captures.arrivals import DELIVERY, HOUR, NOBODY, Found, Kind, Reader, SchemaOf
+from evergreen.captures.parquet_parts import OUTCOME, ROW, Fresh, Parts, hour_of, key_of
 from evergreen.contract.decoding import UNDECODABLE
 from evergreen.contract.moments import days_of, midnight
 from evergreen.contract.schema import JsonSchema
@@ -54,8 +35,7 @@ class Arrived(msgspec.Struct, kw_only=True):
 
     def add(self, key: str, found: Found) -> None:
         """Enter an object."""
-        self.sources = sorted([*self.sources, key])
-        rows = Counter(self.rows)
+        self.sources, rows = sorted([*self.sources, key]), Counter(self.rows)
         for (whose, _), records in found.records.items():
             rows[whose] += len(records)
         self.rows = {whose: n for whose, n in sorted(rows.items()) if n}
@@ -103,7 +83,7 @@ def _days(data: Store, kind: Kind, now: datetime) -> list[date]:
     if known:  # then a run of that date or later has read all that was there before
         first: date | None = (midnight(date.fromisoformat(known[-1])) - DELIVERY).date()
     else:
-        first = first_day(data, kind)
+        first = arrivals.first_day(data, kind)
     return days_of(midnight(first), now) if first else []
 
 
@@ -129,7 +109,7 @@ class _Day:
         known, over = ledger.sources, now.replace(minute=0, second=0, microsecond=0)
         new = [
             (hour, key)
-            for hour, key in arrived(data, self.kind, self.day)
+            for hour, key in arrivals.arrived(data, self.kind, self.day)
             if key not in known and midnight(self.day) + (hour + 1) * HOUR <= over
         ]
         if not new:
@@ -152,23 +132,20 @@ class _Day:
 
     def _read(self, hour: int, key: str, at: Arrived) -> None:
         data = self.parts.data
-        stored = data.get(key)
-        if stored is None:
+        if (stored := data.get(key)) is None:
             return  # expired since it was listed
         found = self.reader.read(self.kind, stored.body, midnight(self.day) + hour * HOUR)
         at.add(key, found)
         if found.damaged:
             data.put(f"quarantine/{NOBODY}/{key}", stored.body)
         for whose, aside in found.aside.items():
-            lines = msgspec.json.Encoder().encode_lines(aside)
-            data.put(f"quarantine/{whose}/{key}.jsonl", lines)
+            data.put(f"quarantine/{whose}/{key}.jsonl", msgspec.json.Encoder().encode_lines(aside))
         for group, records in found.records.items():
             self.new[group] += [(hour, key, *record) for record in records]
             if len(self.new[group]) >= AT_ONCE:
                 self._flush(*group)
 
     def _flush(self, endpoint: str, digest: str) -> None:
-        """Hand what has been read to DuckDB."""
         group = endpoint, digest
         records = self.new[group]
         if not records:
@@ -176,9 +153,9 @@ class _Day:
         schema = self._schema(digest)
         if group not in self.tables:
             self.tables[group] = f"new{len(self.tables)}"
-            self.parts.create(self.tables[group], ROW | sql_types(schema) if schema else OUTCOME)
-        frame = row_frame(records, schema) if schema else outcome_frame(records)
-        self.parts.insert(self.tables[group], frame)
+            types = ROW | parquet_parts.sql_types(schema) if schema else OUTCOME
+            self.parts.create(self.tables[group], types)
+        self.parts.insert(self.tables[group], parquet_parts.frame_of(records, schema))
         records.clear()
 
     def _schema(self, digest: str) -> JsonSchema | None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
 from evergreen.contract.problem import Kind
@@ -33,10 +34,7 @@ def _ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def _auc(values: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
-    """Return how well a number orders true and false, in either direction: 0.5 is chance."""
-    positive = int(labels.sum())
-    pairs = positive * (len(labels) - positive)
-    area = (_ranks(values)[labels].sum() - positive * (positive + 1) / 2) / pairs
+    area = roc_auc_score(labels, _ranks(values))
     return float(max(area, 1 - area))
 
 
@@ -52,7 +50,6 @@ def _right(values: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
 
 
 def _correlation(values: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
-    """Return the rank correlation of a number with the labels, without its sign."""
     ranks = _ranks(values), _ranks(labels)
     if min(rank.std() for rank in ranks) == 0:
         return 0.0

@@ -13,7 +13,7 @@ import atexit
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -29,6 +29,7 @@ import pandas as pd
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.arrivals import Kind
+from evergreen.captures.conversion import type_of
 from evergreen.contract.errors import EvergreenError
 from evergreen.contract.moments import microseconds
 from evergreen.contract.schema import JsonSchema
@@ -50,7 +51,7 @@ ROW = {
 }  # fmt: skip
 OUTCOME = {"id": "VARCHAR", "time": "BIGINT", "arrived": "TINYINT", "label": "VARCHAR"}
 Fresh = tuple[int, str, Any, Any]  # hour and key of an object, a record in it, and its features
-_SQL = {"number": "DOUBLE", "integer": "BIGINT", "boolean": "BOOLEAN", "string": "VARCHAR"}
+_SQL = {float: "DOUBLE", int: "BIGINT", bool: "BOOLEAN", str: "VARCHAR"}
 _PANDAS = {"DOUBLE": "float64", "BIGINT": "Int64", "BOOLEAN": "boolean", "VARCHAR": "object"}
 
 
@@ -63,52 +64,30 @@ class OvertakenError(EvergreenError):
 
 def sql_types(schema: JsonSchema) -> dict[str, str]:
     """Return the type of each column of features, by its name in a part: f0, f1 and so on."""
-    kinds = []
-    for spec in schema["properties"].values():
-        some = [each for each in spec.get("anyOf", [spec]) if each.get("type") != "null"]
-        kinds.append(_SQL[some[0].get("type", "string")])  # an enumeration is of strings
+    kinds = [_SQL[type_of(spec)] for spec in schema["properties"].values()]
     return {f"f{place}": kind for place, kind in enumerate(kinds)}
 
 
-def row_frame(records: list[Fresh], schema: JsonSchema) -> pd.DataFrame:
-    """Return captures as they are written."""
-    encode = msgspec.json.encode
+def frame_of(records: list[Fresh], schema: JsonSchema | None) -> pd.DataFrame:
+    """Return captures, with their features in a schema, or labels, as they are written.
+
+    Labels and what has parts are JSON, where true is not 1.0.
+    """
     hours, sources, lines, rows = zip(*records, strict=True)
-    columns: dict[str, Any] = {
-        "id": _texts([line.id for line in lines]),
-        "time": [microseconds(line.time) for line in lines],
-        "arrived": hours,
-        "version": _texts([line.version for line in lines]),
-        "variant": _texts([line.variant for line in lines]),
-        "score": np.array([line.score for line in lines], dtype=np.float64),
-        "label": _texts([encode(line.label).decode() for line in lines]),
-        "scores": _texts([encode(x).decode() if x else None for x in (n.scores for n in lines)]),
-        "key": _texts([line.key for line in lines]),
-        "unseen": _texts([encode(line.unseen).decode() if line.unseen else None for line in lines]),
-        "failed": _texts([line.failed for line in lines]),
-        "ms": np.array([line.ms for line in lines], dtype=np.float64),
-        "raw": np.array([line.raw for line in lines], dtype=np.float64),
-        "recalibration": _texts([line.recalibration for line in lines]),
-    }
-    for (column, kind), name in zip(sql_types(schema).items(), schema["properties"], strict=True):
-        columns[column] = pd.Series(list(map(attrgetter(name), rows)), dtype=_PANDAS[kind])
-    return pd.DataFrame(columns).assign(source=_texts(sources))
-
-
-def outcome_frame(records: list[Fresh]) -> pd.DataFrame:
-    """Return labels as they are written; a label as JSON, where true is not 1.0."""
-    hours, sources, labels, _ = zip(*records, strict=True)
-    columns: dict[str, Any] = {
-        "id": _texts([label.id for label in labels]),
-        "time": [microseconds(label.time) for label in labels],
-        "arrived": hours,
-        "label": _texts([msgspec.json.encode(label.label).decode() for label in labels]),
-    }
-    return pd.DataFrame(columns).assign(source=_texts(sources))
-
-
-def _texts(values: Sequence[str | None]) -> Any:
-    return np.array(values, dtype=object)
+    columns: dict[str, Any] = {}
+    for name, kind in (ROW if schema else OUTCOME).items():
+        values = hours if name == "arrived" else [getattr(line, name) for line in lines]
+        if name == "time":
+            values = list(map(microseconds, values))
+        elif name == "label":
+            values = [msgspec.json.encode(value).decode() for value in values]
+        elif name in ("scores", "unseen"):
+            values = [msgspec.json.encode(value).decode() if value else None for value in values]
+        columns[name] = pd.Series(values, dtype=_PANDAS.get(kind))
+    if schema:
+        for (name, kind), own in zip(sql_types(schema).items(), schema["properties"], strict=True):
+            columns[name] = pd.Series(list(map(attrgetter(own), rows)), dtype=_PANDAS[kind])
+    return pd.DataFrame(columns).assign(source=np.array(sources, dtype=object))
 
 
 def key_of(kind: Kind, endpoint: str, day: date, part: str, digest: str) -> str:
@@ -181,13 +160,10 @@ class Parts:
                 self._held.pop(key)[1].unlink()
         for key in wanted:
             if key not in self._held and (stored := self.data.get(key)):
-                path = self._new_file()
+                path = self._folder / f"{next(self._files)}.parquet"
                 path.write_bytes(stored.body)
                 self._held[key] = stored.etag, path
         return [self._held[key][1] for key in wanted if key in self._held]
-
-    def _new_file(self) -> Path:
-        return self._folder / f"{next(self._files)}.parquet"
 
     def metadata(self, path: Path, name: str) -> Any:
         """Return what a part says of itself: its `sources`, of rows also their `schema`."""
@@ -196,8 +172,6 @@ class Parts:
             [str(path), name],
         ).fetchone() or ("[]",)
         return msgspec.json.decode(found)
-
-    # What is new
 
     def create(self, table: str, types: Mapping[str, str]) -> None:
         """Make a table for records, with the key of the object that each is from."""
@@ -216,19 +190,13 @@ class Parts:
 
     def sources(self, table: str) -> set[str]:
         """Return the keys of the objects that the records of a table are from."""
-        return {
-            key for (key,) in self.sql.execute(f"SELECT DISTINCT source FROM {table}").fetchall()
-        }
+        found = self.sql.execute(f"SELECT DISTINCT source FROM {table}").fetchall()
+        return {key for (key,) in found}
 
     def merge(
-        self,
-        key: str,
-        old: str,
-        table: str,
-        sources: set[str],
-        hours: set[int],
+        self, key: str, old: str, table: str, sources: set[str], hours: set[int],
         schema: JsonSchema | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Write a part: the records of some hours of arrival, from an old part and from a table.
 
         sources: of the table. schema: of rows. Raises OvertakenError where somebody else wrote the
@@ -240,9 +208,8 @@ class Parts:
         kept = sorted(each for each in known | new if hour_of(each) in hours)
         among = f"WHERE arrived IN ({', '.join(map(str, sorted(hours)))})"
         parts = [f"SELECT * FROM read_parquet('{path}') {among}" for path in held]
-        parts.append(
-            f"SELECT * EXCLUDE (source) FROM {table} {among} AND source IN ({_quoted(new)})"
-        )
+        own = f"FROM {table} {among} AND source IN ({_quoted(new)})"
+        parts.append(f"SELECT * EXCLUDE (source) {own}")
         about = {"sources": kept} | ({"schema": schema} if schema else {})
         self._write(key, " UNION ALL ".join(parts), about)
 
@@ -259,13 +226,13 @@ class Parts:
 
     def _write(self, key: str, query: str, about: dict[str, Any]) -> None:
         """Write a part in place of the one that is held, with what it says of itself."""
-        noted = ", ".join(f"{name}: {_text(value)}" for name, value in about.items())
-        path = self._new_file()
+        texts = {name: msgspec.json.encode(value).decode() for name, value in about.items()}
+        noted = ", ".join(f"{name}: {_quoted([text])}" for name, text in texts.items())
+        path = self._folder / f"{next(self._files)}.parquet"
         # By way of a table: what is written depends on the rows, and not on where they were read.
         self.sql.execute(f"CREATE TEMP TABLE merged AS SELECT * FROM ({query}) ORDER BY ALL")
-        self.sql.execute(
-            f"COPY merged TO '{path}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{noted}}})"
-        )
+        options = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{noted}}}"
+        self.sql.execute(f"COPY merged TO '{path}' ({options})")
         self.drop("merged")
         etag = self._held[key][0] if self.hold([key]) else None
         body = path.read_bytes()
@@ -274,10 +241,6 @@ class Parts:
         self._held.pop(key, None)
         if not written:
             raise OvertakenError(key)
-
-
-def _text(value: Any) -> str:
-    return _quoted([msgspec.json.encode(value).decode()])
 
 
 def _quoted(texts: Iterable[str]) -> str:

@@ -104,14 +104,12 @@ def _grouped(parts: Iterable[bytes], most: int, most_bytes: int) -> Iterator[lis
 def _send_batch(
     firehose: "FirehoseClient", stream: str, batch: list[bytes]
 ) -> tuple[list[bytes], str]:
-    """Return what of a batch was not taken, and why."""
     reason = ""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(0.05 * 2**attempt)
-        answer = firehose.put_record_batch(
-            DeliveryStreamName=stream, Records=[{"Data": record} for record in batch]
-        )
+        data: Any = [{"Data": record} for record in batch]
+        answer = firehose.put_record_batch(DeliveryStreamName=stream, Records=data)
         results = answer.get("RequestResponses", [])
         if len(results) != len(batch):
             reason = "what answers is no stream"

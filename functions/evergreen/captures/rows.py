@@ -103,12 +103,8 @@ def joined(parts: Sequence[Rows], empty: Rows) -> Rows:
 
 def none(names: Sequence[str], plain: Sequence[str], schemas: Sequence[JsonSchema]) -> Rows:
     """Return no rows."""
-    return Rows(
-        {name: np.zeros(0, dtype=_KINDS.get(name, object)) for name in names},
-        {name: np.zeros(0, dtype=object) for name in plain},
-        tuple(_columns({}, {}, schema, 0) for schema in schemas),
-        np.zeros(0, dtype=bool),
-    )
+    written = schemas[0] if schemas else {}
+    return of({name: np.zeros(0) for name in names}, {}, written, plain, schemas)
 
 
 def _plain(values: Array) -> Array:
