@@ -17,6 +17,7 @@ ANSWER_BYTES = 6_000_000  # of the 6 MB that Lambda hands on
 MAX_FAULTS = 100
 MAX_KEY_LENGTH = 256
 MAX_SAID = 200  # characters of a fault: it quotes what a caller sent, which may be a megabyte
+Types = Mapping[str, Any]  # by the name of a field
 UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
@@ -39,25 +40,17 @@ class RowDecoder(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _row(self) -> type[msgspec.Struct]:
-        required, optional = [], []
-        for name, kind in self._fields.items():
-            spec = self.schema["properties"][name]
-            if name in self.schema.get("required", ()):
-                required.append((name, kind))
-            else:
-                optional.append((name, kind, spec.get("default")))
+        given, specs = self.schema.get("required", ()), self.schema["properties"]
+        required = [(name, kind) for name, kind in self._fields.items() if name in given]
+        others = ((name, kind) for name, kind in self._fields.items() if name not in given)
+        optional = [(name, kind, specs[name].get("default")) for name, kind in others]
         return msgspec.defstruct("Row", [*required, *optional], forbid_unknown_fields=True)
 
     @cached_property
     def _decoder(self) -> msgspec.json.Decoder[Any]:
-        body = msgspec.defstruct(
-            "Request",
-            [
-                ("instances", Annotated[list[self._row], msgspec.Meta(min_length=1)]),  # type: ignore[name-defined]
-                ("key", _KEY, None),
-            ],
-            forbid_unknown_fields=True,
-        )
+        rows = Annotated[list[self._row], msgspec.Meta(min_length=1)]  # type: ignore[name-defined]
+        fields: list[Any] = [("instances", rows), ("key", _KEY, None)]
+        body = msgspec.defstruct("Request", fields, forbid_unknown_fields=True)
         return msgspec.json.Decoder(body)
 
     def decode(self, body: bytes) -> PredictRequest:
@@ -72,9 +65,8 @@ class RowDecoder(msgspec.Struct, frozen=True, dict=True):
             raise refusal(body, error, self._faults) from None
         if len(request.instances) > self.most:
             raise TooLargeError("instances", len(request.instances), self.most)
-        return PredictRequest(
-            [msgspec.structs.asdict(row) for row in request.instances], request.key
-        )
+        rows = [msgspec.structs.asdict(row) for row in request.instances]
+        return PredictRequest(rows, request.key)
 
     @cached_property
     def _rows(self) -> msgspec.json.Decoder[Any]:
@@ -95,10 +87,8 @@ class RowDecoder(msgspec.Struct, frozen=True, dict=True):
 
     def columns(self, rows: Sequence[Any]) -> Columns:
         """Return structs as `columns_of` returns plain rows."""
-        return {
-            name: column(list(map(attrgetter(name), rows)), text=text)
-            for name, text in texts_of(self.schema).items()
-        }
+        texts = texts_of(self.schema)
+        return {name: column([*map(attrgetter(name), rows)], text=texts[name]) for name in texts}
 
     def fault(self, row: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a plain row, or None for one that a request could have."""
@@ -124,11 +114,7 @@ def payload_bytes(part: object) -> int:
 
 
 def faults_in_body(
-    value: object,
-    rows_name: str,
-    fields: Mapping[str, Any],
-    required: Collection[str],
-    others: Mapping[str, Any],
+    value: object, rows_name: str, fields: Types, required: Collection[str], others: Types
 ) -> list[Fault]:
     """Return every fault of a body {rows_name: [{...}, ...], **others}; a decoder stops at one.
 
@@ -150,19 +136,16 @@ def faults_in_body(
 
 
 def faults_of_object(
-    path: str, row: object, fields: Mapping[str, Any], required: Collection[str]
+    path: str, row: object, fields: Types, required: Collection[str]
 ) -> list[Fault]:
     """Return every fault of one object; fields: the type of each that it may have."""
     if not isinstance(row, dict):
         return [Fault(path, "expected an object")]
-    faults = [
-        Fault(f"{path}.{printable(name)}", "unknown field") for name in row if name not in fields
-    ]
+    unknown = [printable(name) for name in row if name not in fields]
+    faults = [Fault(f"{path}.{name}", "unknown field") for name in unknown]
     for name, kind in fields.items():
-        if name not in row:
-            if name in required:
-                faults.append(Fault(f"{path}.{name}", "missing"))
-        elif message := _fault_of(row[name], kind):
+        missing = "missing" if name in required else None
+        if message := _fault_of(row[name], kind) if name in row else missing:
             faults.append(Fault(f"{path}.{name}", message))
     return faults
 
@@ -175,29 +158,15 @@ def refusal(
     faults_of: finds them in the plain value; where even that does not decode, or it finds none, the
     decoder's own words stand.
     """
-    try:
-        faults = faults_of(_lenient(body))
+    try:  # NaN becomes an object of a class so named: "expected `float`, got `NaN`" at its path
+        faults = faults_of(json.loads(body, parse_constant=lambda name: type(name, (), {})()))
     except (*UNDECODABLE, ValueError):
         faults = []
-    faults = faults or [fault_from(error)]
+    if not faults:
+        deep = isinstance(error, RecursionError)
+        message, _, path = ("nested too deeply" if deep else str(error)).partition(" - at ")
+        faults = [Fault(path.strip("`")[:MAX_SAID] or "$", message[:MAX_SAID])]
     return InvalidRequestError(faults[:MAX_FAULTS], more=len(faults[MAX_FAULTS:]))
-
-
-def _lenient(body: bytes) -> Any:
-    """Decode also what is not quite JSON: NaN and Infinity become objects of a class so named.
-
-    That is how a fault gets the path of the field, and "expected `float`, got `NaN`" as its
-    message.
-    """
-    return json.loads(body, parse_constant=lambda name: type(name, (), {})())
-
-
-def fault_from(error: Exception) -> Fault:
-    """Return what a decoder said as a fault with its path."""
-    if isinstance(error, RecursionError):
-        return Fault("$", "nested too deeply")
-    message, _, path = str(error).partition(" - at ")
-    return Fault(path.strip("`")[:MAX_SAID] or "$", message[:MAX_SAID])
 
 
 def _fault_of(value: object, kind: Any) -> str | None:

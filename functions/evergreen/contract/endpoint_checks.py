@@ -25,10 +25,9 @@ def check_endpoint(name: str, endpoint: object) -> None:
     if not isinstance(endpoint, Endpoint):
         missing = "define `endpoint = Endpoint(...)` at the top level"
         raise EndpointFileError(name, Fault("", missing))
-    found = []
+    found: list[Fault] = []
     try:
-        for fault in faults(endpoint):
-            found.append(fault)  # noqa: PERF402 - those before an error count
+        found.extend(faults(endpoint))  # those before an error count
     except Exception as error:  # an argument of a type that nobody thought of
         found.append(raised(error))
     if found:
@@ -52,16 +51,14 @@ def faults(endpoint: Endpoint) -> Iterator[Fault]:
         schema = schema_of("", endpoint.row)
     except EndpointFileError as error:
         yield from error.faults
-    if schema:
-        yield from _of_row(schema, endpoint.row)
-        yield from _of_fields(endpoint, schema)
+    else:
+        yield from _of_row(endpoint, schema)
         yield from _of_rule("rule", "rule", endpoint.rule, schema)
     if not callable(endpoint.examples):
         yield Fault("examples", "`examples` must be a function from a table to a table")
     if not callable(endpoint.candidates):
-        yield Fault(
-            "candidates", "`candidates` must be a function of a seed, or what it makes is shared"
-        )
+        shared = "`candidates` must be a function of a seed, or what it makes is shared"
+        yield Fault("candidates", shared)
         return
     try:
         candidates = endpoint.candidates(0)
@@ -86,17 +83,17 @@ def raised(error: BaseException, what: str = "") -> Fault:
 
 def faults_of_policy(policy: Policy) -> Iterator[Fault]:
     """Yield what is wrong with a policy, value by value, or with how they go together."""
-    faults = []
+    faulty = False
     for name, kind in get_type_hints(Policy, include_extras=True).items():
         value = getattr(policy, name)
         try:
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
+            faulty = True
             known = f", it may be {get_args(kind)}" if get_origin(kind) is Literal else ""
             said = f"policy.{name} is {value!r}: {str(error).lower()}{known}"
-            faults.append(Fault(f"policy.{name}", said))
-    yield from faults
-    if faults:
+            yield Fault(f"policy.{name}", said)
+    if faulty:
         return
     if any(low >= high for low, high in pairwise(policy.canary)):
         yield Fault("policy.canary", "policy.canary needs shares that rise")
@@ -107,19 +104,16 @@ def faults_of_policy(policy: Policy) -> Iterator[Fault]:
         yield Fault("policy.margin", "policy.margin is the scale of `expected regret`: not 0")
 
 
-def _of_row(schema: JsonSchema, row: type[msgspec.Struct]) -> Iterator[Fault]:
-    if not row.__struct_config__.forbid_unknown_fields:
+def _of_row(endpoint: Endpoint, schema: JsonSchema) -> Iterator[Fault]:
+    """Yield what is wrong with the fields, and with the arguments that name some."""
+    if not endpoint.row.__struct_config__.forbid_unknown_fields:
         yield Fault("row", "`row` needs forbid_unknown_fields=True, or typos pass unseen")
-    for name, spec in schema["properties"].items():
+    fields = schema["properties"]
+    for name, spec in fields.items():
         if not any(part.get("description") for part in (spec, *spec.get("anyOf", ()))):
             yield Fault(f"row.{name}", f"field `{name}` has no description")
         if name in ("label", "time"):
             yield Fault(f"row.{name}", f"field `{name}` has a name that `examples` needs")
-
-
-def _of_fields(endpoint: Endpoint, schema: JsonSchema) -> Iterator[Fault]:
-    """Yield what is wrong with the arguments that name fields."""
-    fields = schema["properties"]
     for what in ("slices", "fairness", "sensitive"):
         named = getattr(endpoint, what)
         if isinstance(named, str):
@@ -178,9 +172,7 @@ def _of_candidate(
         yield Fault("candidates", f"{where} is a {found}, and {problem} asks for a {wanted}")
 
 
-def _of_search(
-    search: Mapping[str, Mapping[str, Any]], candidates: Mapping[str, Any]
-) -> Iterator[Fault]:
+def _of_search(search: Mapping[str, Any], candidates: Mapping[str, Any]) -> Iterator[Fault]:
     for candidate, space in search.items():
         if candidate not in candidates:
             known = ", ".join(candidates)

@@ -59,8 +59,11 @@ def worded(error: BaseException) -> str:
     if isinstance(error, EvergreenError) and not isinstance(error, RequestError):
         return str(error)
     _whole.debug("%s", type(error).__name__, exc_info=error)
-    if answer := _of_aws(error):
-        return answer
+    answer = getattr(error, "response", None)  # that of botocore's ClientError
+    if code := answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None:
+        if code.startswith("AccessDenied"):  # whose words say which permission is missing
+            return str(error)
+        return f"{getattr(error, 'operation_name', 'AWS')} was answered with {code}"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(project_root())]
     ours = [frame for frame in ours if Path(frame.filename).parent.name == "endpoints"] or ours
@@ -68,15 +71,6 @@ def worded(error: BaseException) -> str:
         return type(error).__name__
     place = Path(ours[-1].filename).relative_to(project_root())
     return f"{type(error).__name__} in {place}:{ours[-1].lineno}"
-
-
-def _of_aws(error: BaseException) -> str | None:
-    """Return the code of an error of AWS; that of a missing permission keeps its words."""
-    found = getattr(error, "response", None)  # that of botocore's ClientError
-    code = found.get("Error", {}).get("Code") if isinstance(found, dict) else None
-    if code is None or code.startswith("AccessDenied"):
-        return code and str(error)
-    return f"{getattr(error, 'operation_name', 'AWS')} was answered with {code}"
 
 
 def unexpected(error: Exception) -> Exception:
@@ -150,11 +144,9 @@ class NoReportError(UnknownVersionError):
     """The version has no page."""
 
     def __init__(self, endpoint: str, version: str) -> None:
-        RequestError.__init__(
-            self,
-            f"{endpoint} {version} was written without a page: "
-            f"GET /endpoints/{endpoint}/versions/{version} has its figures",
-        )
+        figures = f"GET /endpoints/{endpoint}/versions/{version} has its figures"
+        said = f"{endpoint} {version} was written without a page: {figures}"
+        RequestError.__init__(self, said)
 
 
 class UnsignedError(RequestError):
@@ -165,31 +157,26 @@ class UnknownDecisionError(RequestError):
     """The endpoint has no decision of this generation."""
 
     def __init__(self, endpoint: str, generation: int) -> None:
-        super().__init__(
-            f"{endpoint} has no generation {generation}: "
-            f"GET /control/endpoints/{endpoint}/decisions lists them"
-        )
+        listed = f"GET /control/endpoints/{endpoint}/decisions lists them"
+        super().__init__(f"{endpoint} has no generation {generation}: {listed}")
 
 
 class UnknownPredictionError(RequestError):
     """No prediction with this id is recorded."""
 
     def __init__(self, endpoint: str, prediction: str) -> None:
-        super().__init__(
-            f"{endpoint} has no recorded prediction {prediction[:80]}: it was not captured (at "
-            "level 1 none is), has not arrived yet (give it a quarter of an hour), or has expired"
-        )
+        none = f"{endpoint} has no recorded prediction {prediction[:80]}"
+        lost = "it was not captured (at level 1 none is), has not arrived yet"
+        super().__init__(f"{none}: {lost} (give it a quarter of an hour), or has expired")
 
 
 class NoChampionError(EvergreenError):
     """The endpoint has no champion yet."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(
-            f"{endpoint} has no champion: train one by uploading training data to "
-            f"training/{endpoint}/ in the data bucket, or by invoking the train function with "
-            f'{{"endpoint": "{endpoint}"}}'
-        )
+        upload = f"uploading training data to training/{endpoint}/ in the data bucket"
+        invoke = f'invoking the train function with {{"endpoint": "{endpoint}"}}'
+        super().__init__(f"{endpoint} has no champion: train one by {upload}, or by {invoke}")
 
 
 class ModelUnavailableError(EvergreenError):
@@ -204,12 +191,9 @@ class CorruptArtifactError(ModelUnavailableError):
     """The bytes of an artifact are not those that its manifest describes."""
 
     def __init__(self, endpoint: str, version: str, artifact: str, found: str, said: str) -> None:
-        super().__init__(
-            endpoint,
-            version,
-            f"{artifact} has {found} and its manifest says {said}; nothing was deserialized. "
-            "Promote another version, and restore this one from the bucket's versions",
-        )
+        found = f"{artifact} has {found} and its manifest says {said}; nothing was deserialized"
+        way_out = "Promote another version, and restore this one from the bucket's versions"
+        super().__init__(endpoint, version, f"{found}. {way_out}")
 
 
 class ExternalError(EvergreenError):
@@ -237,19 +221,17 @@ class OldDocumentError(EvergreenError):
     """An endpoint document that had been replaced was put back."""
 
     def __init__(self, endpoint: str, generation: int) -> None:
-        super().__init__(
-            f"endpoints/{endpoint}.json is of generation {generation}, and later ones have been: "
-            "put back the newest that the bucket keeps; to change the champion, roll it back"
-        )
+        old = f"endpoints/{endpoint}.json is of generation {generation}, and later ones have been"
+        way_out = "put back the newest that the bucket keeps; to change the champion, roll it back"
+        super().__init__(f"{old}: {way_out}")
 
 
 class DocumentChangedError(EvergreenError):
     """The endpoint document is no longer the one that a decision was made on."""
 
     def __init__(self, endpoint: str, generation: int) -> None:
-        super().__init__(
-            f"{endpoint} has moved on from generation {generation}: read it again and decide again"
-        )
+        moved = f"{endpoint} has moved on from generation {generation}"
+        super().__init__(f"{moved}: read it again and decide again")
 
 
 class ForbiddenChangeError(EvergreenError):

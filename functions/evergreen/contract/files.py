@@ -20,10 +20,8 @@ _PROBES = [datetime(*_NOW[:parts], tzinfo=UTC) for parts in range(3, 8)]  # type
 
 @cache
 def _shape(time_format: str) -> re.Pattern[str]:
-    """Return the pattern of times, whose groups are their parts without zeros that may be left out.
-
-    Digits that touch others have their full width: 1122025 is of January or of December.
-    """
+    """Return the pattern of times, whose groups are their parts, without needless zeros."""
+    # Digits that touch others have their full width: 1122025 is of January or of December.
     parts, found = ["", *re.findall("%?.", time_format, re.DOTALL), ""], ""
     for before, part, after in zip(parts, parts[1:], parts[2:], strict=False):
         if part not in _WIDTHS:  # KeyError: it is unknown, or not the same everywhere
@@ -80,9 +78,8 @@ class Files:
     zone: str = "UTC"
 
     def __post_init__(self) -> None:
-        dialect = [self.separator, self.quote, self.escape]
-        characters = [each for each in dialect if each is not None]
-        if any(len(each) != 1 or each in "\r\n\0" for each in characters):
+        given = [each for each in (self.separator, self.quote, self.escape) if each is not None]
+        if any(len(each) != 1 or each in "\r\n\0" for each in given):
             raise ValueError("separator, quote and escape are one character each, or None")
         if self.separator is not None and self.separator in (self.quote, self.escape):
             raise ValueError("the separator is another character than quote and escape")
@@ -92,10 +89,8 @@ class Files:
             if isinstance(getattr(self, name), str):
                 raise ValueError(f'{name} is one text: write ("{getattr(self, name)}",)')
             if any(map(_NUMBER.fullmatch, getattr(self, name))):  # -999 is -999.0 in another file
-                raise ValueError(
-                    f"{name} has a number: read it as one and make it missing in `examples`, as by "
-                    '`rows["x"].mask(rows["x"] == -999)`'
-                )
+                said = f"{name} has a number: read it as one and make it missing in `examples`"
+                raise ValueError(f'{said}, as by `rows["x"].mask(rows["x"] == -999)`')
         if self.time_format is not None:
             self._check_time_format(self.time_format)
         for name, kind in self.columns.items():
@@ -106,12 +101,10 @@ class Files:
         except LookupError as error:
             raise ValueError(f"encoding {self.encoding!r} is not known to Python") from error
         try:
-            if self.zone != "UTC":
-                ZoneInfo(self.zone)
+            _ = self.tz
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(
-                f"zone {self.zone!r} is no IANA name, such as Europe/Berlin"
-            ) from error
+            said = f"zone {self.zone!r} is no IANA name, such as Europe/Berlin"
+            raise ValueError(said) from error
 
     def _check_time_format(self, time_format: str) -> None:
         try:

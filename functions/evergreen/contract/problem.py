@@ -167,10 +167,9 @@ def outputs(pipeline: Any, frame: Any, problem: Problem) -> Floats:
     if problem.kind == "multiclass":
         learnt = [str(name) for name in pipeline.classes_]
         if learnt != problem.classes or len(learnt) < MIN_CLASSES:
-            raise CandidateError(
-                f"it was fitted on {len(learnt)} classes ({', '.join(learnt[:5])}): "
-                f"multiclass needs {MIN_CLASSES} or more, and two are a binary problem"
-            )
+            said = f"it was fitted on {len(learnt)} classes ({', '.join(learnt[:5])})"
+            wanted = f"multiclass needs {MIN_CLASSES} or more, and two are a binary problem"
+            raise CandidateError(f"{said}: {wanted}")
     return last_or_all(pipeline.predict_proba(frame))
 
 
@@ -182,8 +181,7 @@ def last_or_all(scores: npt.NDArray[Any]) -> Floats:
 
 def array(kind: Kind, labels: Sequence[Answer]) -> npt.NDArray[Any]:
     """Return labels as an array: of bool, float64, or object for text."""
-    kinds = {"binary": np.dtype(bool), "regression": np.dtype(np.float64)}
-    return np.array(labels, dtype=kinds.get(kind, np.dtype(object)))
+    return np.array(labels, dtype=object if kind == "multiclass" else KINDS[kind])
 
 
 def is_label(kind: Kind, label: Answer) -> bool:

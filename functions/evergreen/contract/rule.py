@@ -69,16 +69,15 @@ class Rule:
     def check(self, schema: JsonSchema) -> None:
         """Raise ValueError for a condition that no row of a schema could be tested by."""
         for condition in (found for branch in self.branches for found in branch.conditions):
-            spec = schema["properties"].get(condition.field)
+            spec, given = schema["properties"].get(condition.field), condition.value
             if spec is None:
                 raise ValueError(f"{condition.field!r} is not a field of `row`")
-            given = condition.value
             values = given if isinstance(given, list) else [given]
             fits = all(isinstance(value, str) is is_text(spec) for value in values)
-            ordered = condition.test in ("==", "!=", "in", "missing") or not is_text(spec)
+            ordered = condition.test in ("==", "!=", "in") or not is_text(spec)
             listed = (condition.test == "in") is isinstance(given, list)
-            empty = condition.test == "missing"
-            if not (given is None if empty else fits and ordered and listed and given is not None):
+            right = fits and ordered and listed and given is not None
+            if not (given is None if condition.test == "missing" else right):
                 raise ValueError(f"{msgspec.to_builtins(condition)} cannot test {condition.field}")
 
     def fit(self, frame: Any, labels: npt.NDArray[Any]) -> "Rule":
@@ -99,10 +98,8 @@ class Rule:
             else _checked(found, score)
             for number, score in enumerate(given)
         ]
-        branches = [
-            Branch(when=branch.conditions, score=score)
-            for branch, score in zip(self.branches, scores, strict=False)
-        ]
+        pairs = zip(self.branches, scores, strict=False)
+        branches = [Branch(when=branch.conditions, score=score) for branch, score in pairs]
         self.fitted = RuleFile(problem=found, branches=branches, otherwise=scores[-1])
         return self
 
@@ -125,20 +122,15 @@ class Rule:
 def columns_from(frame: Any) -> Columns:
     """Return the columns of a DataFrame as a version reads them."""
     found = {name: frame[name].to_numpy() for name in frame.columns}
-    return {
-        name: column.astype(np.float32 if column.dtype.kind in "fiub" else object, copy=False)
-        for name, column in found.items()
-    }
+    kinds = {name: np.float32 if found[name].dtype.kind in "fiub" else object for name in found}
+    return {name: found[name].astype(kind, copy=False) for name, kind in kinds.items()}
 
 
 def _learnt(found: Problem, labels: npt.NDArray[Any], everywhere: Floats) -> Given:
     rows = len(labels)
-    if not rows:
-        score = everywhere
-    elif found.kind == "regression":
-        score = found.constant(labels)
-    else:
-        score = (found.constant(labels) * rows + everywhere) / (rows + 1)
+    score = found.constant(labels) if rows else everywhere
+    if rows and found.kind != "regression":
+        score = (score * rows + everywhere) / (rows + 1)
     if found.kind == "multiclass":
         return dict(zip(found.classes, score.tolist(), strict=True))
     return float(score)

@@ -18,22 +18,13 @@ from evergreen.contract.errors import EndpointFileError, Fault
 JsonSchema = dict[str, Any]
 Columns = dict[str, npt.NDArray[Any]]
 Score = Callable[[Columns], npt.NDArray[np.float64]]  # of rows, the probability of the label
-
-
 KEPT_TEXT = 200  # characters of a text that what is kept for comparisons has
-
-
 _TYPES: dict[str, type] = {"number": float, "integer": int, "boolean": bool, "string": str}
 _LIMITS = {
-    "minimum": "ge",
-    "maximum": "le",
-    "exclusiveMinimum": "gt",
-    "exclusiveMaximum": "lt",
-    "multipleOf": "multiple_of",
-    "minLength": "min_length",
-    "maxLength": "max_length",
+    "minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of", "minLength": "min_length", "maxLength": "max_length",
     "pattern": "pattern",
-}
+}  # fmt: skip
 _BOUNDS = {  # beyond, a number is Infinity in the float32 that models read
     "number": (-3.4e38, 3.4e38),
     "integer": (-(2**63), 2**63 - 1),
@@ -81,8 +72,7 @@ def type_of(spec: Mapping[str, Any]) -> Any:
         return choice | None if len(values) < len(spec["enum"]) else choice
     if kind not in _TYPES:
         raise ValueError(f"type {kind!r} is none of {', '.join(_TYPES)}: rows are flat")
-    unknown = set(spec) - {"type"} - set(_LIMITS) - _NOTES
-    if unknown:
+    if unknown := set(spec) - {"type"} - set(_LIMITS) - _NOTES:
         raise ValueError(f"{', '.join(sorted(unknown))} is not supported")
     limits: dict[str, Any] = {_LIMITS[k]: value for k, value in spec.items() if k in _LIMITS}
     if kind in _BOUNDS:
@@ -153,9 +143,8 @@ def shortened(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     >>> [len(text) for text in shortened(np.array(["a", "b" * 1_000_000], dtype=object))]
     [1, 217]
     """
-    if column.dtype != object:
-        return column
-    return np.array([short(text) for text in column.tolist()], dtype=object)
+    text = column.dtype == object
+    return np.array(list(map(short, column.tolist())), dtype=object) if text else column
 
 
 def short(text: str) -> str:

@@ -76,18 +76,16 @@ def from_files(
     try:
         rows = endpoint.examples(found.frame)
     except Exception as error:  # it is the user's code, and pandas raises many kinds
-        raise DataError(
-            f"{where}: `examples` raised {worded(error)}: {_hint(error, found.frame, known)}; "
-            "`make train` with DATA= shows the whole error"
-        ) from error
+        said = f"`examples` raised {worded(error)}: {_hint(error, found.frame, known)}"
+        shown = "`make train` with DATA= shows the whole error"
+        raise DataError(f"{where}: {said}; {shown}") from error
     try:
         return from_table(schema, rows, endpoint.problem, files, found.place)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     except Exception as error:  # what else pandas holds
-        raise DataError(
-            f"{where}: what `examples` returned is no table of plain values ({worded(error)})"
-        ) from error
+        said = f"what `examples` returned is no table of plain values ({worded(error)})"
+        raise DataError(f"{where}: {said}") from error
 
 
 def _hint(error: Exception, frame: pd.DataFrame, known: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from evergreen.captures.examples import Examples, utc
 from evergreen.contract.endpoint import Endpoint, Policy
 from evergreen.contract.errors import ExternalError, ModelUnavailableError
 from evergreen.contract.problem import Floats, Problem, outputs
-from evergreen.contract.schema import JsonSchema, is_text
+from evergreen.contract.schema import is_text
 from evergreen.monitoring import domain_classifier, reference_profile, two_sample_tests
 from evergreen.registry.manifest import Evaluation, Gate, Manifest
 from evergreen.serving import model
@@ -47,16 +47,15 @@ def data(examples: Examples, policy: Policy, champion: Model | None, *, by_hand:
     }  # fmt: skip
     wrong = None
     if doubled > policy.max_duplicates:
-        wrong = (
-            f"{doubled:.0%} of the rows repeat others, label and time too, more than "
-            f"policy.max_duplicates={policy.max_duplicates}: was a file uploaded twice?"
-        )
+        wrong = f"{doubled:.0%} of the rows repeat others, label and time too"
+        limit = f"policy.max_duplicates={policy.max_duplicates}"
+        wrong = f"{wrong}, more than {limit}: was a file uploaded twice?"
     elif shift is not None and shift > policy.max_label_shift and not by_hand:
+        limit = f"policy.max_label_shift={policy.max_label_shift}"
         wrong = (
-            f"the labels since the champion's are unlike those (PSI {shift:.2f}, more than "
-            f"policy.max_label_shift={policy.max_label_shift}): look at them, and train by hand "
-            "where the world is so, or raise that"
+            f"the labels since the champion's are unlike those (PSI {shift:.2f}, more than {limit})"
         )
+        wrong += ": look at them, and train by hand where the world is so, or raise that"
     known = "" if shift is None else f", labels PSI {shift:.2f} from the champion's"
     said = wrong or f"{len(examples):,} rows, {doubled:.1%} repeated{known}"
     return Gate(name="data", passed=wrong is None, said=said, figures=figures)
@@ -75,19 +74,14 @@ def _label_shift(examples: Examples, champion: Model | None) -> float | None:
 
 
 def compare(
-    contest: Contest,
-    best: Fitted,
-    fitted: Sequence[Fitted],
-    failed: dict[str, str],
-    champion: Model | None,
+    contest: Contest, fitted: Sequence[Fitted], failed: dict[str, str], champion: Model | None
 ) -> tuple[Evaluation, list[Slice]]:
-    """Compare the best candidate on the holdout; these gates do not need its manifest."""
-    policy, seed = contest.endpoint.policy, contest.request.seed
+    """Compare the first candidate on the holdout; these gates do not need its manifest."""
+    best, policy, seed = fitted[0], contest.endpoint.policy, contest.request.seed
     problem, holdout = best.problem, best.holdout
     days = holdout.times.astype("datetime64[D]")
     constant = constant_loss(problem, best.examples, holdout)
-    simplest = _simple(problem, best.examples, holdout, contest.schema, seed)
-    tree = problem.losses(holdout.labels, simplest)
+    tree = problem.losses(holdout.labels, _simple(contest, best))
     simple, over_simple = float(tree.mean()), gates.improvement(tree, best.losses, days, seed)
     theirs = over = champion_error = away = answered = None
     if champion is not None and _comparable(champion, holdout):
@@ -135,12 +129,11 @@ def constant_loss(problem: Problem, fitted: Examples, holdout: Examples) -> floa
     return float(problem.losses(holdout.labels, scores).mean())
 
 
-def _simple(
-    problem: Problem, examples: Examples, holdout: Examples, schema: JsonSchema, seed: int
-) -> Floats:
+def _simple(contest: Contest, best: Fitted) -> Floats:
     """Return the scores of a tree of two questions: what any model should be better than."""
-    rows = examples.take(domain_classifier.spread(len(examples), SIMPLE_ROWS))
-    text = [name for name, spec in schema["properties"].items() if is_text(spec)]
+    problem, holdout, seed = best.problem, best.holdout, contest.request.seed
+    rows = best.examples.take(domain_classifier.spread(len(best.examples), SIMPLE_ROWS))
+    text = [name for name, spec in contest.schema["properties"].items() if is_text(spec)]
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     tree = DecisionTreeRegressor if problem.kind == "regression" else DecisionTreeClassifier
     simple = make_pipeline(
@@ -155,7 +148,7 @@ def _simple(
         found = outputs(simple, holdout.frame(), problem)
     if problem.kind == "regression":
         return found
-    return (1 - PRIOR) * found + PRIOR * problem.constant(examples.labels)
+    return (1 - PRIOR) * found + PRIOR * problem.constant(best.examples.labels)
 
 
 def _calibration_error(problem: Problem, holdout: Examples, scores: Floats) -> float | None:
@@ -165,11 +158,8 @@ def _calibration_error(problem: Problem, holdout: Examples, scores: Floats) -> f
 
 
 def _answers(champion: Model, holdout: Examples) -> tuple[Floats, str | None]:
-    """Return what callers get from the champion now, and why that is not its service's scores.
-
-    Its service may be away for good, and must not keep every successor from coming.
-    """
-    try:
+    """Return what callers get from the champion now, and why that is not its service's scores."""
+    try:  # its service may be away for good, and must not keep every successor from coming
         return champion.scores(holdout.columns), None
     except ExternalError as error:
         assert champion.instead  # noqa: S101 - for the type checker: each service has its rule

@@ -4,7 +4,7 @@ import inspect
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -101,16 +101,8 @@ class Fitted:
     service: Service | None = None
 
 
-@dataclass(frozen=True)
-class _Made:
-    """What a fit came to, in values that another process can send; scores: of the holdout."""
-
-    artifacts: dict[str, bytes]
-    scores: Floats
-    parameters: dict[str, Any]
-    searched: int = 0
-    difference: float = 0.0
-    warnings: Sequence[str] = ()
+# The artifacts of a fit, the scores of the holdout, and what else Scores says of it.
+_Made = tuple[dict[str, bytes], Floats, dict[str, Any]]
 
 
 def fit(contest: Contest, candidate: Candidate) -> Fitted:
@@ -128,36 +120,33 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
     if kind == "model":
         work = partial(_make, request, contest.schema, holdout, candidate, own)
         seconds = contest.endpoint.policy.candidate_seconds + candidate.seconds
-        made = isolation.run(work, seconds, request.until)
+        artifacts, scores, about = isolation.run(work, seconds, request.until)
         columns = list(contest.schema["properties"])
-        score = runtime(request.runtime).scorer(made.artifacts[served], columns)
+        score = runtime(request.runtime).scorer(artifacts[served], columns)
     else:  # it is ours, its artifact is itself, and it counts how often it may be asked
         with isolation.blaming("it cannot be fitted", candidate.name):
             candidate.pipeline.fit(rows.frame(), rows.labels)
-            score, artifact = candidate.pipeline.scores, candidate.pipeline.artifact()
+            score, about = candidate.pipeline.scores, {"twin_difference": 0.0}
+            artifacts = {served: candidate.pipeline.artifact()}
             scores = finite(score(holdout.columns))
-        made = _Made({served: artifact}, scores, {})
-    losses = own.losses(holdout.labels, made.scores)
+    losses = own.losses(holdout.labels, scores)
     return Fitted(
         scores=Scores(
             candidate=candidate.name,
             window_days=candidate.window,
             rows=len(rows),
             loss=float(losses.mean()),
-            twin_difference=made.difference,
-            parameters=made.parameters,
-            searched=made.searched,
-            warnings=list(made.warnings),
+            **about,
         ),
         problem=own,
-        artifacts=made.artifacts,
+        artifacts=artifacts,
         kind=kind,
         runtime=request.runtime if kind == "model" else kind,
         served=served,
         score=score,
         examples=rows,
         holdout=holdout,
-        holdout_scores=made.scores,
+        holdout_scores=scores,
         losses=losses,
         refits=kind == "model" and not isinstance(candidate.pipeline, FrozenEstimator),
         service=candidate.pipeline.service() if kind == "external" else None,
@@ -168,17 +157,14 @@ def fit(contest: Contest, candidate: Candidate) -> Fitted:
 def _make(
     request: Request, schema: JsonSchema, holdout: Examples, candidate: Candidate, own: Problem
 ) -> _Made:
-    """Fit a pipeline, make its twin, and compare the two; on one thread, as others would.
-
-    The seed is also that of what draws from numpy's global generator.
-    """
+    """Fit a pipeline, make its twin, and compare the two; on one thread, as others would."""
     pipeline, inputs = candidate.pipeline, list(schema["properties"])
     blaming = partial(isolation.blaming, candidate=candidate.name)
 
     def ask(columns: Columns) -> Floats:
         return problem.outputs(pipeline, pd.DataFrame(columns), own)
 
-    np.random.seed(request.seed)
+    np.random.seed(request.seed)  # for what draws from numpy's global generator
     warned: dict[str, None] = {}
     with isolation.noting(warned):
         with blaming("the pipeline cannot be fitted"):
@@ -205,7 +191,8 @@ def _make(
     last = export.last_step(pipeline)
     own_parameters = last.get_params(deep=False) if hasattr(last, "get_params") else {}
     parameters = _plain(own_parameters | found.parameters)
-    return _Made(artifacts, scores, parameters, found.tried, difference, list(warned))
+    about = {"parameters": parameters, "searched": found.tried, "warnings": list(warned)}
+    return artifacts, scores, about | {"twin_difference": difference}
 
 
 def check_able(pipeline: Any, own: Problem) -> None:
@@ -252,15 +239,12 @@ def weights_of(pipeline: Any, rows: Examples) -> dict[str, Floats]:
         path, last = f"{path}{last.steps[-1][0]}__", last.steps[-1][1]
     taken = inspect.signature(last.fit).parameters.values()
     if not any(each.name == WEIGHT or each.kind == each.VAR_KEYWORD for each in taken):
-        raise CandidateError(
-            f"the pipeline ends with {type(last).__name__}, whose fit takes no {WEIGHT}: leave "
-            "that column out of what `examples` returns, or end it with another estimator"
-        )
+        said = f"the pipeline ends with {type(last).__name__}, whose fit takes no {WEIGHT}"
+        way_out = "leave that column out of what `examples` returns"
+        raise CandidateError(f"{said}: {way_out}, or end it with another estimator")
     return {path + WEIGHT: rows.weights}
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {
-        name: getattr(value, "item", lambda v=value: v)() for name, value in parameters.items()
-    }
+    plain = {name: v.item() if hasattr(v, "item") else v for name, v in parameters.items()}
     return {name: value for name, value in plain.items() if isinstance(value, PLAIN)}

@@ -3,13 +3,15 @@
 All gates of a version stand in its manifest, in order; the first that is shut is the reason.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.contract.schema import KEPT_TEXT
+from evergreen.contract.problem import Bools, Floats
+from evergreen.contract.schema import KEPT_TEXT, Columns
 from evergreen.monitoring.performance import by_tenth
 from evergreen.registry.manifest import Gate
 
@@ -20,7 +22,6 @@ MIN_SLICE_ROWS = 100
 MIN_SLICE_DAYS = 3  # the bootstrap draws days
 MAX_VALUES = 20  # of a field, the most frequent
 
-Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.datetime64]
 
 
@@ -81,11 +82,7 @@ def improvement(
 
 
 def slices_of(
-    fields: Mapping[str, npt.NDArray[np.generic]],
-    candidate: Floats,
-    champion: Floats | None,
-    days: Days,
-    seed: int,
+    fields: Columns, candidate: Floats, champion: Floats | None, days: Days, seed: int
 ) -> list[Slice]:
     """Return the losses by the values of some fields, the most frequent values first.
 
@@ -106,9 +103,7 @@ def slices_of(
     return found
 
 
-def parts_of(
-    name: str, values: npt.NDArray[np.generic]
-) -> Iterable[tuple[str, str, npt.NDArray[np.bool_]]]:
+def parts_of(name: str, values: npt.NDArray[Any]) -> Iterable[tuple[str, str, Bools]]:
     """Yield the field, a value and which rows have it, for the most frequent values."""
     texts = np.array([str(value)[:KEPT_TEXT] for value in values.tolist()])
     found, counts = np.unique(texts, return_counts=True)
@@ -120,7 +115,7 @@ def _is_large(days: Days) -> bool:
     return len(days) >= MIN_SLICE_ROWS and len(np.unique(days)) >= MIN_SLICE_DAYS
 
 
-def calibration_error(scores: Floats, hits: npt.NDArray[np.bool_]) -> float:
+def calibration_error(scores: Floats, hits: Bools) -> float:
     """Return how far probabilities are from shares: the expected calibration error over tenths.
 
     scores: probabilities, shape (rows,). hits: whether what each is the probability of came true.
@@ -185,17 +180,15 @@ def slices(found: Sequence[Slice], margin: float) -> Gate:
         alone = "nothing to compare: no champion, or no slice with enough rows"
         return Gate(name="slices", passed=True, said=alone)
     part, over = min(compared, key=lambda pair: pair[1].upper)
+    worst, passed = f"{part.field} {part.value}", over.upper >= -margin
     figures = {
-        "slices": len(compared), "worst": f"{part.field} {part.value}", "rows": part.rows,
+        "slices": len(compared), "worst": worst, "rows": part.rows,
         "mean": over.mean, "upper": over.upper, "margin": margin,
     }  # fmt: skip
-    passed = over.upper >= -margin
-    said = (
-        f"none of {len(compared)} slices is surely worse than the champion by more than {margin:g}"
-        if passed
-        else f"{part.field} {part.value} is worse than the champion by more than {margin:g}: "
-        f"improvement {over.mean:+.4f}, at most {over.upper:+.4f}, in {part.rows:,} rows"
-    )
+    who = f"none of {len(compared)} slices is surely" if passed else f"{worst} is"
+    said = f"{who} worse than the champion by more than {margin:g}"
+    if not passed:
+        said += f": improvement {over.mean:+.4f}, at most {over.upper:+.4f}, in {part.rows:,} rows"
     return Gate(name="slices", passed=passed, said=said, figures=figures)
 
 

@@ -24,7 +24,7 @@ from evergreen.captures.examples import MIN_PER_CLASS, Examples, check_enough, u
 from evergreen.contract import problem
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import CandidateError, DataError
-from evergreen.contract.problem import Floats
+from evergreen.contract.problem import Floats, Problem
 from evergreen.registry.manifest import Manifest
 from evergreen.serving.model import JOBLIB
 from evergreen.serving.runtime_sklearn import pipeline_of
@@ -59,23 +59,20 @@ def split(examples: Examples, policy: Policy, after: datetime | None) -> Split:
     where no holdout has enough rows, or none leaves enough to fit.
     """
     first = None if after is None else after + timedelta.resolution
-    fresh = examples.between(first, None)
-    fault = None
+    fresh, fault = examples.between(first, None), None
     for start in _starts(fresh, policy):
         cut = max(start, first or start)
         found = Split(cut, examples.between(cut, None), examples.between(None, cut))
         try:
             check_enough(found.earlier, min_rows=policy.min_rows)
+            return found
         except DataError as error:
             fault = fault or DataError(f"too few rows are left to fit, as {found.said}: {error}")
-        else:
-            return found
     days = len(np.unique(fresh.times.astype("datetime64[D]")))
     both = "both labels" if fresh.kind == "binary" else "two labels that differ"
-    raise fault or DataError(
-        f"the rows that no champion was fitted on are {len(fresh):,} on {days} days: a holdout "
-        f"needs at least {int(_min_rows(policy)):,} on {MIN_DAYS}, and {both}"
-    )
+    needed = f"needs at least {int(_min_rows(policy)):,} on {MIN_DAYS}, and {both}"
+    said = f"the rows that no champion was fitted on are {len(fresh):,} on {days} days"
+    raise fault or DataError(f"{said}: a holdout {needed}")
 
 
 def _starts(fresh: Examples, policy: Policy) -> Iterator[datetime]:
@@ -155,9 +152,7 @@ def _with_earlier(contest: Contest, found: Fitted, before: Split) -> Fitted:
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def _refitted(
-    seed: int, artifact: bytes, rows: Examples, before: Split, own: problem.Problem
-) -> Floats:
+def _refitted(seed: int, artifact: bytes, rows: Examples, before: Split, own: Problem) -> Floats:
     pipeline = clone(pipeline_of(artifact))
     np.random.seed(seed)
     with isolation.noting({}), isolation.blaming("it cannot be fitted again", "the pipeline"):

@@ -81,8 +81,6 @@ def run[T](work: Callable[[], T], seconds: float, until: float = math.inf) -> T:
 def _answer(its: Any, work: Callable[[], Any]) -> None:
     try:
         answer = work()
-    except CandidateError as error:
-        answer = error
     except Exception as error:  # it is the user's pipeline, and may raise whatever it likes
         answer = CandidateError(worded(error))
     except KeyboardInterrupt:
@@ -107,12 +105,10 @@ def blaming(what: str, candidate: str, way_out: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         error.add_note(f"of the candidate {candidate}")
-        words = str(error)
-        hints = [hint for known, hint in HINTS.items() if known in words]
+        hints = [hint for known, hint in HINTS.items() if known in str(error)]
         by = _estimator(reversed(list(traceback.walk_tb(error.__traceback__))))
         said = f"{what}: {worded(error)}{by and f', raised by {by}'}"
-        parts = [said, *hints[:1], way_out]
-        raise CandidateError("; ".join(filter(None, parts))) from error
+        raise CandidateError("; ".join(filter(None, [said, *hints[:1], way_out]))) from error
 
 
 @contextmanager

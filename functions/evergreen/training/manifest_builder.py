@@ -14,20 +14,14 @@ from evergreen.captures.examples import Examples, utc
 from evergreen.contract.problem import Floats
 from evergreen.contract.schema import Columns, JsonSchema, columns_of, is_text, shortened
 from evergreen.monitoring import domain_classifier, performance, reference_profile
-from evergreen.registry.manifest import (
-    GOLDEN_ROWS,
-    Evaluation,
-    Expected,
-    Lineage,
-    Manifest,
-    version_id,
-)
+from evergreen.registry.manifest import GOLDEN_ROWS, Lineage, Manifest, version_id
 from evergreen.registry.recalibration import logits
 from evergreen.registry.registry import fingerprint
 from evergreen.serving.model import REFERENCE
 from evergreen.training import run_records
 
 if TYPE_CHECKING:
+    from evergreen.registry.manifest import Evaluation, Expected
     from evergreen.training.fitting import Contest, Fitted
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx")
@@ -40,12 +34,13 @@ def describe(
     contest: "Contest",
     examples: Examples,
     best: "Fitted",
-    evaluation: Evaluation,
+    evaluation: "Evaluation",
     champion: Manifest | None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and the artifacts of the best candidate."""
     request, endpoint, schema = contest.request, contest.endpoint, contest.schema
-    hidden = endpoint.sensitive
+    hidden, text = endpoint.sensitive, best.problem.kind == "multiclass"
+    labels, times = plain_labels(best.examples), best.examples.times
     artifacts = best.artifacts | {REFERENCE: _sample(best.examples, schema, hidden)}
     prints = {name: fingerprint(body) for name, body in artifacts.items()}
     hashes = (print_.sha256 for print_ in prints.values())
@@ -55,7 +50,7 @@ def describe(
         previous=champion.version if champion else None,
         **{f"data_{name}": value for name, value in run_records.data_of(examples).items()},
         fitted_rows=len(best.examples),
-        fitted_until=utc(best.examples.times[-1]),
+        fitted_until=utc(times[-1]),
         code_sha256=request.code_sha256,
         seed=request.seed,
     )
@@ -74,9 +69,7 @@ def describe(
         reference=reference_profile.profile(best.examples, schema, hidden),
         golden=_golden(best, schema, hidden),
         expected=_expected(best, hidden),
-        labels=reference_profile.profile_of(
-            plain_labels(best.examples), best.examples.times, text=best.problem.kind == "multiclass"
-        ),
+        labels=reference_profile.profile_of(labels, times, text=text),
         kind=best.kind,
         problem=best.problem,
         external=best.service,
@@ -84,15 +77,13 @@ def describe(
     return manifest, artifacts
 
 
-def _expected(best: "Fitted", hidden: Collection[str]) -> Expected:
-    """Describe the holdout as the weeks to come will be described, and compared with it.
-
-    How much scores move from week to week is learnt from the fitted weeks: the holdout has too few.
-    """
+def _expected(best: "Fitted", hidden: Collection[str]) -> "Expected":
+    """Describe the holdout as the weeks to come will be described, and compared with it."""
     holdout, fitted = best.holdout, best.examples
     problem, days = best.problem, holdout.times.astype("datetime64[D]")
     found = performance.expected(holdout.labels, best.holdout_scores, days, problem)
     scores = reference_profile.profile_of(problem.top(best.holdout_scores), holdout.times)
+    # How much scores move from week to week is learnt from fitted weeks: the holdout has too few.
     season, influence = scores.delta, {}
     if best.kind != "external":  # which is paid by the call
         tops = problem.top(best.score(fitted.columns))
@@ -132,20 +123,15 @@ def _separations(fitted: Examples, holdout: Examples, hidden: Collection[str]) -
         own, others = np.flatnonzero(weeks == number), np.flatnonzero(weeks != number)
         few = others[domain_classifier.spread(len(others), domain_classifier.REFERENCE_ROWS)]
         pairs.append((fitted.take(few), fitted.take(own)))
-    for pair in pairs:
-        shown = [
-            {name: values for name, values in part.columns.items() if name not in hidden}
-            for part in pair
-        ]
-        if found := domain_classifier.separation(*shown):
+    shown = [name for name in fitted.columns if name not in hidden]
+    for rows in pairs:
+        parts = ({name: part.columns[name] for name in shown} for part in rows)
+        if found := domain_classifier.separation(*parts):
             yield found.auc
 
 
 def _sample(examples: Examples, schema: JsonSchema, hidden: Collection[str]) -> bytes:
-    """Return rows spread over the fitted ones, for tests that need rows and not counts.
-
-    Without values of hidden fields, and of a long text what `shortened` leaves.
-    """
+    """Return rows spread over the fitted ones, for tests that need rows, without hidden values."""
     chosen = _spread(examples, domain_classifier.REFERENCE_ROWS)
     rows = _plain({name: shortened(values) for name, values in chosen.items()}, schema)
     rows = [row | dict.fromkeys(hidden) for row in rows]
@@ -158,21 +144,16 @@ def libraries() -> dict[str, str]:
     return versions | {"python": platform.python_version()}
 
 
-def _golden(
-    best: "Fitted", schema: JsonSchema, hidden: Collection[str]
-) -> list[tuple[dict[str, Any], Any]]:
-    """Return rows spread over the training data with their scores, as serving must repeat them.
-
-    Of a long text they have the beginning, and of a hidden field its median, or no text.
-    """
+def _golden(best: "Fitted", schema: JsonSchema, hidden: Collection[str]) -> list[Any]:
+    """Return rows spread over the training data with their scores, as serving must repeat them."""
     chosen = _spread(best.examples, GOLDEN_ROWS)
     for name, spec in schema["properties"].items():
-        if is_text(spec):
+        values = best.examples.columns[name]
+        if is_text(spec):  # of a long text the beginning, of a hidden one nothing
             kept = 0 if name in hidden else GOLDEN_TEXT
             texts = [text[:kept] for text in chosen[name].tolist()]
             chosen[name] = np.array(texts, dtype=object)
         elif name in hidden:
-            values = best.examples.columns[name]
             there = values[~np.isnan(values)]
             chosen[name][:] = np.median(there) if len(there) else np.nan
     rows = _plain(chosen, schema)
@@ -194,8 +175,5 @@ def _spread(examples: Examples, wanted: int) -> Columns:
 def _plain(columns: Columns, schema: JsonSchema) -> list[dict[str, Any]]:
     """Return rows of plain values, None where one is missing."""
     names = list(schema["properties"])
-    values = zip(*(columns[name].tolist() for name in names), strict=True)
-    return [
-        {name: None if value != value else value for name, value in zip(names, row, strict=True)}
-        for row in values
-    ]
+    plain = [[None if each != each else each for each in columns[name].tolist()] for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*plain, strict=True)]

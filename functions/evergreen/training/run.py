@@ -31,16 +31,10 @@ from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Type
 from evergreen.registry.transitions import Change
-from evergreen.training import (
-    dataset,
-    gates,
-    manifest_builder,
-    run_records,
-    train_version,
-    triggers,
-)
+from evergreen.training import dataset, gates, manifest_builder, run_records, train_version
 from evergreen.training.fitting import Request
 from evergreen.training.train_version import Trained
+from evergreen.training.triggers import AUTOMATIC, State, by_hand, reason_to_skip
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -127,7 +121,7 @@ def _train(job: Job, run: Run, seen: Seen | None) -> tuple[Run, Trained | None]:
     newest = run_records.manifests(job.name, job.registry)
     last = next((found for found in newest if found.candidate != FALLBACK), None)
     state = _state(job, run, seen, last)
-    if reason := triggers.reason_to_skip(run.trigger, run.at, job.endpoint.policy, state):
+    if reason := reason_to_skip(run.trigger, run.at, job.endpoint.policy, state):
         return _ended(job, run, "skipped", reason), None
     libraries, schema = manifest_builder.libraries(), schema_of(job.name, job.endpoint.row)
     run = msgspec.structs.replace(run, code_sha256=job.code, libraries=libraries)
@@ -136,20 +130,18 @@ def _train(job: Job, run: Run, seen: Seen | None) -> tuple[Run, Trained | None]:
         run = msgspec.structs.replace(run, labels=data.labels, conflicting=data.conflicting)
         if data.examples:
             run = msgspec.structs.replace(run, data=run_records.data_of(data.examples))
-        again = last is not None and run_records.made_from_same(
-            last, data.sha256, job.code, libraries, job.runtime
-        )
-        if again and not triggers.by_hand(run.trigger):
+        made_from = data.sha256, job.code, libraries
+        again = run_records.made_from_same(last, made_from, job.runtime)
+        if again and not by_hand(run.trigger):
             reason = "nothing has been added to the data since the last training"
             return _ended(job, run, "skipped", reason), None
         champion = run_records.champion_of(job.name, job.registry, seen, job.runtime)
         asked = job.name, run.run, run.trigger, run.at, job.seed, job.code, job.runtime
-        fallback = run_records.needs_fallback(job.registry, seen, schema, job.endpoint)
+        fallback = run_records.needs_fallback(job.registry, seen, schema, job.endpoint.problem)
         rule = seen.document.fallback if seen else None
         request = Request(*asked, fallback=fallback, rule=rule, until=job.until)
-        trained = train_version.train(
-            request, job.endpoint, schema, data.examples, champion, logger.info
-        )
+        rows, tell = data.examples, logger.info
+        trained = train_version.train(request, job.endpoint, schema, rows, champion, tell)
         return run, trained.with_card(job.card(trained, job.endpoint))
     except DataError as error:
         return _ended(job, run, "skipped", str(error)), None
@@ -157,29 +149,22 @@ def _train(job: Job, run: Run, seen: Seen | None) -> tuple[Run, Trained | None]:
         return _ended(job, run, "rejected", str(error)), None
 
 
-def _state(job: Job, run: Run, seen: Seen | None, last: Manifest | None) -> triggers.State:
+def _state(job: Job, run: Run, seen: Seen | None, last: Manifest | None) -> State:
     document = seen.document if seen else None
     violated: list[str] = []
-    if document and run.trigger in triggers.AUTOMATIC:
+    if document and run.trigger in AUTOMATIC:
         checked = earlier_checks.previous(job.data, job.name, run.at + timedelta(hours=1))
         if checked and checked.version == document.champion:
             long_ago = run.at - timedelta(days=job.endpoint.policy.cooldown_days)
             violated = [part for alarm in checked.alarms if alarm.kind == "schema"
                         and alarm.since > long_ago for part in alarm.about]  # fmt: skip
-    return triggers.State(
-        now=datetime.now(UTC) + events.CLOCK_SKEW,
-        document=document,
-        last=last,
-        in_flight=run_records.in_flight(job.registry, document) if document else None,
-        violated=tuple(violated),
-    )
+    now = datetime.now(UTC) + events.CLOCK_SKEW
+    in_flight = run_records.in_flight(job.registry, document) if document else None
+    return State(now, document, last, in_flight, tuple(violated))
 
 
 def _enter(job: Job, run: Run, version: Manifest) -> Run:
-    """Enter a version as the candidate, or as the first champion, or as refused.
-
-    Once for a run, whoever else has taken it over: the document is compared and set.
-    """
+    """Enter a version as the candidate, the first champion, or refused, once for a run."""
     seen = job.registry.document(job.name)
     if ended := _decided(job, run, seen):
         return ended
@@ -213,6 +198,5 @@ def _ended(job: Job, run: Run, outcome: str, reason: str, version: str | None = 
     if outcome == "skipped":
         events.emit(job.bus, events.TrainingSkipped(**about))
     if outcome == "rejected":
-        rejected = events.CandidateRejected(**about, stage="training", version=version)
-        events.emit(job.bus, rejected)
+        events.emit(job.bus, events.CandidateRejected(**about, stage="training", version=version))
     return msgspec.structs.replace(run, outcome=outcome, reason=reason, version=version)

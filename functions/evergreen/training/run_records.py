@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from evergreen.captures.examples import Examples, utc
-from evergreen.contract.endpoint import Endpoint
+from evergreen.contract.problem import Kind
 from evergreen.contract.schema import JsonSchema
 from evergreen.registry.manifest import FALLBACK, Manifest
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Document
 from evergreen.serving import model
+from evergreen.serving.model import Model
 
 DATA = ("sha256", "rows", "start", "end")  # what is recorded of the data of a run
 
@@ -48,18 +49,17 @@ def data_of(examples: Examples) -> dict[str, Any]:
     return dict(zip(DATA, (examples.sha256(), len(examples), start, end), strict=True))
 
 
-def made_from_same(
-    last: Manifest, data_sha256: str | None, code: str, libraries: dict[str, str], runtime: str
-) -> bool:
-    """Say whether a training would be from what the last one was from, for the same runtime."""
-    made_from = (last.lineage.data_sha256, last.lineage.code_sha256, last.libraries)
-    served = model.artifact_of(last.kind, runtime) in last.artifacts
-    return served and made_from == (data_sha256, code, libraries)
+def made_from_same(last: Manifest | None, made_from: tuple[Any, ...], runtime: str) -> bool:
+    """Say whether a training would be from what the last one was from, for the same runtime.
+
+    made_from: the hashes of data and code, and the versions of libraries.
+    """
+    if last is None or model.artifact_of(last.kind, runtime) not in last.artifacts:
+        return False
+    return made_from == (last.lineage.data_sha256, last.lineage.code_sha256, last.libraries)
 
 
-def champion_of(
-    name: str, registry: Registry, seen: Seen | None, runtime: str
-) -> model.Model | None:
+def champion_of(name: str, registry: Registry, seen: Seen | None, runtime: str) -> Model | None:
     """Return the champion to beat; one that cannot be loaded must not be replaced unseen."""
     if seen is None:
         return None
@@ -69,14 +69,12 @@ def champion_of(
     return model.fetch(registry, manifest, runtime, to_serve=False)
 
 
-def needs_fallback(
-    registry: Registry, seen: Seen | None, schema: JsonSchema, endpoint: Endpoint
-) -> bool:
+def needs_fallback(registry: Registry, seen: Seen | None, schema: JsonSchema, kind: Kind) -> bool:
     """Say whether the rule that answers without a model is missing, or is for other requests."""
     if seen is None or seen.document.fallback is None:
         return True
     found = registry.manifest(seen.document.endpoint, seen.document.fallback)
-    return found is None or (found.schema, found.problem.kind) != (schema, endpoint.problem)
+    return found is None or (found.schema, found.problem.kind) != (schema, kind)
 
 
 def described(run: Run, version: Manifest) -> Run:

@@ -63,14 +63,14 @@ def affordable(seconds: float, fit_seconds: float, most: int) -> int:
 
 def _cost(tried: int) -> float:
     """Return how many fits of all rows a search is as long as."""
-    last = _rounds(tried) - 1
-    shares = {number: max(FACTOR ** (number - last), FIXED) for number in range(last + 1)}
-    rounds = (math.ceil(tried / FACTOR**number) * share for number, share in shares.items())
-    return float(SPLITS * sum(rounds))
+    last = _last_round(tried)
+    shares = (max(FACTOR ** (number - last), FIXED) for number in range(last + 1))
+    fits = (math.ceil(tried / FACTOR**n) * share for n, share in enumerate(shares))
+    return float(SPLITS * sum(fits))
 
 
-def _rounds(tried: int) -> int:
-    return 1 + next(n for n in range(tried) if FACTOR ** (n + 1) > tried)
+def _last_round(tried: int) -> int:
+    return next(n for n in range(tried) if FACTOR ** (n + 1) > tried)
 
 
 def best_of(
@@ -84,7 +84,7 @@ def best_of(
         {name: list(values) for name, values in space.items()},
         n_candidates=tried,
         factor=FACTOR,
-        min_resources=max(len(rows) // FACTOR ** (_rounds(tried) - 1), 1),
+        min_resources=max(len(rows) // FACTOR ** _last_round(tried), 1),
         cv=TimeSeriesSplit(SPLITS),
         scoring=_score,
         refit=False,

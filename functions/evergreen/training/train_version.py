@@ -4,7 +4,7 @@ Everything here is a function of its inputs: same examples, endpoint and seed, s
 what is measured in seconds is not: how many parameters a search has time for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -27,6 +27,7 @@ from evergreen.training.holdout import best_first, recipe_kept, split
 from evergreen.training.manifest_builder import describe
 
 Tell = Callable[..., None]
+Windows = list[tuple[int | None, Examples]]  # how many days, None for all, and their rows
 
 
 @dataclass(frozen=True)
@@ -74,21 +75,19 @@ def train(
     """
     policy = endpoint.policy
     examples = check(examples, schema, at=request.at, min_rows=policy.min_rows)
-    by_hand = triggers.by_hand(request.trigger)
+    by_hand, previous = triggers.by_hand(request.trigger), champion.manifest if champion else None
     data_gate = evaluation.data(examples, policy, champion, by_hand=by_hand)
     if not data_gate.passed:
         raise DataError(data_gate.said)
-    fitted_until = champion.manifest.lineage.fitted_until if champion else None
-    parts = split(examples, policy, fitted_until)
+    parts = split(examples, policy, previous.lineage.fitted_until if previous else None)
     data_gate = msgspec.structs.replace(data_gate, said=f"{data_gate.said}; {parts.said}")
     earlier = check(parts.earlier, schema, at=request.at, min_rows=policy.min_rows)
     whole = problem.of(endpoint.problem, earlier.labels)
     contest = Contest(request, endpoint, schema, parts.holdout, whole)
-    fitted, failed = _fit_all(contest, list(_windows(endpoint, examples, parts.cut)), tell)
-    previous = champion.manifest if champion else None
+    fitted, failed = _fit_all(contest, _windows(endpoint, examples, parts.cut), tell)
     fitted = recipe_kept(contest, best_first(contest, fitted, parts), previous)
     best = fitted[0]
-    measured, slices = evaluation.compare(contest, best, fitted, failed, champion)
+    measured, slices = evaluation.compare(contest, fitted, failed, champion)
     manifest, artifacts = describe(contest, examples, best, measured, previous)
     manifest = evaluation.finish(manifest, best, endpoint, data_gate, previous)
     fallback = _fallback(contest, examples, previous, earlier) if request.fallback else None
@@ -97,15 +96,12 @@ def train(
     return Trained(manifest, artifacts, best, slices, fallback)
 
 
-def _fit_all(
-    contest: Contest, windows: list[tuple[int | None, Examples]], tell: Tell
-) -> tuple[list[Fitted], dict[str, str]]:
+def _fit_all(contest: Contest, windows: Windows, tell: Tell) -> tuple[list[Fitted], dict[str, str]]:
     """Fit each pipeline on each window; return those that can serve, and why the others cannot."""
     endpoint, seed = contest.endpoint, contest.request.seed
     fitted: list[Fitted] = []
     failed: dict[str, str] = {}
-    searches = max(len(endpoint.search) * len(windows), 1)
-    seconds = endpoint.policy.search_seconds / searches
+    seconds = endpoint.policy.search_seconds / max(len(endpoint.search) * len(windows), 1)
     asked = [(*window, *each) for window in windows for each in endpoint.candidates(seed).items()]
     for number, (window, rows, name, pipeline) in enumerate(asked, 1):
         history = "all history" if window is None else f"{window} days"
@@ -115,8 +111,8 @@ def _fit_all(
         try:
             found = fit(contest, Candidate(name, pipeline, window, rows, space, seconds))
             fitted.append(found)
-            said = f"{found.problem.metric} {found.scores.loss:.4f}"
-            said = "; ".join([said, *found.scores.warnings])
+            loss = f"{found.problem.metric} {found.scores.loss:.4f}"
+            said = "; ".join([loss, *found.scores.warnings])
         except CandidateError as error:
             failed[name if window is None else f"{name} on {history}"] = said = str(error)
         tell("fitted a candidate", extra=about | {"said": said})
@@ -125,16 +121,14 @@ def _fit_all(
     return fitted, failed
 
 
-def _windows(
-    endpoint: Endpoint, examples: Examples, cut: datetime
-) -> Iterator[tuple[int | None, Examples]]:
-    """Yield the windows of history that differ from the ones before and have enough rows."""
-    sizes = set()
+def _windows(endpoint: Endpoint, examples: Examples, cut: datetime) -> Windows:
+    """Return the windows of history that differ from the ones before and have enough rows."""
+    found: dict[int, tuple[int | None, Examples]] = {}
     for window in endpoint.policy.windows_days:
         rows = examples.between(None if window is None else cut - timedelta(days=window), cut)
-        if len(rows) not in sizes and len(rows) >= endpoint.policy.min_rows:
-            sizes.add(len(rows))
-            yield window, rows
+        if len(rows) >= endpoint.policy.min_rows:
+            found.setdefault(len(rows), (window, rows))
+    return list(found.values())
 
 
 def _fallback(

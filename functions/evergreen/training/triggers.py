@@ -76,14 +76,11 @@ def reason_to_skip(trigger: str, at: datetime, policy: Policy, state: State) -> 
     if trigger not in AUTOMATIC:
         return None
     if trigger in COOLED and state.last and cools(at, state.last, policy):
-        return (
-            f"the last training, {state.last.created:%Y-%m-%d}, is less than "
-            f"policy.cooldown_days={policy.cooldown_days} ago"
-        )
+        days = f"policy.cooldown_days={policy.cooldown_days}"
+        return f"the last training, {state.last.created:%Y-%m-%d}, is less than {days} ago"
     if state.violated:
-        return (
-            f"the newest check found the schema violated ({', '.join(state.violated)}): "
-            "mend the data, or train by hand; what lasts for policy.cooldown_days="
-            f"{policy.cooldown_days} no longer holds trainings up"
-        )
+        said = f"the newest check found the schema violated ({', '.join(state.violated)})"
+        lasting = f"what lasts for policy.cooldown_days={policy.cooldown_days}"
+        way_out = f"mend the data, or train by hand; {lasting} no longer holds trainings up"
+        return f"{said}: {way_out}"
     return state.in_flight

@@ -20,12 +20,9 @@ import numpy.typing as npt
 from onnx import numpy_helper
 from skl2onnx import update_registered_converter
 from skl2onnx._parse import _get_sklearn_operator_name, _parse_sklearn
+from skl2onnx.common import shape_calculator
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
-from skl2onnx.common.shape_calculator import (
-    calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
-)
 from sklearn import ensemble, impute, linear_model, preprocessing, tree
 from sklearn.base import is_classifier
 
@@ -51,10 +48,8 @@ def convert_trees(scope: Any, operator: Any, container: Any) -> None:
     found, link = lightgbm_trees(model) if hasattr(model, "booster_") else trees_of(model)
     classes = score_columns(model)
     starts = np.cumsum([0, *(len(each.leaf) for each in found)])[:-1]
-    moved = [
-        each._replace(left=each.left + start, right=each.right + start)
-        for each, start in zip(found, starts, strict=True)
-    ]
+    placed = zip(found, starts, strict=True)
+    moved = [each._replace(left=each.left + at, right=each.right + at) for each, at in placed]
     nodes = Trees(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
     leaf, splits = nodes.leaf, Trees(*(part[~nodes.leaf] for part in nodes))
     place = np.where(leaf, np.cumsum(leaf), np.cumsum(~leaf)) - 1  # leaves are counted apart
@@ -85,7 +80,7 @@ def convert_trees(scope: Any, operator: Any, container: Any) -> None:
 def _linear(scope: Any, operator: Any, container: Any) -> None:
     """Convert in the type of the coefficients, which is float32 where all columns were."""
     graph, model = Graph(scope, operator, container), operator.raw_operator
-    weights, intercept = np.atleast_2d(model.coef_).T, np.asarray(model.intercept_).reshape(-1)
+    weights, intercept = np.atleast_2d(model.coef_).T, np.ravel(model.intercept_)
     total = graph.node("MatMul", graph.cast(graph.input(), weights.dtype), graph.value(weights))
     wider = np.result_type(weights, intercept)
     total = graph.node("Add", graph.cast(total, wider), graph.value(intercept.astype(wider)))
@@ -100,16 +95,13 @@ def _scaler(scope: Any, operator: Any, container: Any) -> None:
     by one over the scale; its MinMaxScaler is exact.)
     """
     graph, model = Graph(scope, operator, container), operator.raw_operator
-    if isinstance(model, preprocessing.StandardScaler):
-        mean = model.mean_ if model.with_mean else None
-        steps = [("Sub", mean), ("Div", model.scale_)]
-        steps = [(op, None if by is None else by.astype(np.float32)) for op, by in steps]
-    else:
-        steps = [("Sub", getattr(model, "center_", None)), ("Div", model.scale_)]
+    standard = isinstance(model, preprocessing.StandardScaler)
+    center = getattr(model, "mean_" if getattr(model, "with_mean", False) else "center_", None)
     scaled = graph.cast(graph.input(), np.float32)
-    for op, by in steps:
+    for op, by in (("Sub", center), ("Div", model.scale_)):
         if by is not None:
-            wide = graph.node(op, graph.cast(scaled, by.dtype), graph.value(by))
+            exact = by.astype(np.float32) if standard else by
+            wide = graph.node(op, graph.cast(scaled, exact.dtype), graph.value(exact))
             scaled = graph.cast(wide, np.float32)
     if getattr(model, "clip", False):
         scaled = graph.node("Clip", scaled, *(graph.value(np.float32(to)) for to in (-1, 1)))
@@ -167,12 +159,11 @@ def register_boosting() -> None:
 def _register(classifier: type, regressor: type, converter: Any) -> None:
     names = ("zipmap", "nocl", "raw_scores", "output_class_labels")
     options = {name: [True, False, "columns"] for name in names}
-    shapes = calculate_linear_classifier_output_shapes
-    update_registered_converter(
-        classifier, f"Own{classifier.__name__}", shapes, converter, options=options
-    )
-    shapes = calculate_linear_regressor_output_shapes
-    update_registered_converter(regressor, f"Own{regressor.__name__}", shapes, converter)
+    for model, shapes, own in (
+        (classifier, shape_calculator.calculate_linear_classifier_output_shapes, options),
+        (regressor, shape_calculator.calculate_linear_regressor_output_shapes, None),
+    ):
+        update_registered_converter(model, f"Own{model.__name__}", shapes, converter, options=own)
 
 
 def _ints(values: npt.NDArray[Any]) -> list[int]:
@@ -181,10 +172,9 @@ def _ints(values: npt.NDArray[Any]) -> list[int]:
     return found
 
 
-_GROWN = ("RandomForest", "ExtraTrees", "GradientBoosting", "HistGradientBoosting")
-_ENSEMBLES = [
-    getattr(ensemble, f"{how}{what}") for how in _GROWN for what in ("Classifier", "Regressor")
-]
+_HOW = ("RandomForest", "ExtraTrees", "GradientBoosting", "HistGradientBoosting")
+_WHAT = ("Classifier", "Regressor")
+_ENSEMBLES = [getattr(ensemble, how + what) for how in _HOW for what in _WHAT]
 _LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "RidgeCV", "Lasso", "ElasticNet")
 ESTIMATORS: dict[type, Converter] = {
     **dict.fromkeys(_ENSEMBLES, convert_trees),

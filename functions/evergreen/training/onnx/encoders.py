@@ -61,20 +61,15 @@ def _columns(graph: Graph, variable: Any) -> list[tuple[str, bool]]:
 
 
 def _tables(model: Any) -> tuple[list[Values], list[Values]]:
-    """Return the categories of each column, and what becomes of each: float32, (rows, width).
-
-    The rows after those of the categories are, of numbers, that of NaN, and that of all others.
-    """
+    """Return the categories of each column, and what becomes of each: float32, (rows, width)."""
+    # The rows after those of the categories are, of numbers, that of NaN, and that of all others.
     known, asked = [], []
     for each in model.categories_:
-        if each.dtype.kind in "OU" and isinstance(each[0], str):
-            known.append(each)
-            asked.append(np.array([*each, UNSEEN], dtype=object))
-        else:
-            numbers = each[~np.isnan(each.astype(np.float32))].astype(np.float32)
-            known.append(numbers)
-            others = np.nan, 2 * max([0, *numbers]) + 1
-            asked.append(np.array([*numbers, *others], dtype=np.float32))
+        text = each.dtype.kind in "OU" and isinstance(each[0], str)
+        found = each if text else each[~np.isnan(each.astype(np.float32))].astype(np.float32)
+        others = [UNSEEN] if text else [np.nan, 2 * max([0, *found]) + 1]
+        known.append(found)
+        asked.append(np.array([*found, *others], dtype=object if text else np.float32))
     ends = np.cumsum(getattr(model, "_n_features_outs", [1] * len(known)))
     tables = []
     for number, (start, end) in enumerate(pairwise([0, *ends])):

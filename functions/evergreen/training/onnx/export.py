@@ -15,6 +15,7 @@ from evergreen.training.onnx import converters, encoders
 from evergreen.training.onnx.converters import ESTIMATORS, TRANSFORMERS, VOTES, declare_float64
 from evergreen.training.onnx.encoders import ENCODERS
 
+BINARY = Problem()
 TOLERANCE = 1e-5
 ODD = "that are odd: limits, gaps, new categories, neighbours of a jump"
 NAMED_ROWS = 10
@@ -50,12 +51,11 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
     types = [(name, kinds[is_text(schema["properties"][name])]([None, 1])) for name in inputs]
     own = ESTIMATORS | TRANSFORMERS | dict.fromkeys(ENCODERS, encoders.convert)
     own |= dict.fromkeys(VOTES, converters.convert_votes)
-    shapes: dict[type, Any] = dict.fromkeys(ENCODERS, encoders.declare_encoded)
-    shapes |= dict.fromkeys(VOTES, declare_float64)
     converters.register_boosting()
     ends = last_steps(pipeline)
     exact = {type(last) for last in ends if type(last) in ESTIMATORS or hasattr(last, "booster_")}
-    shapes |= dict.fromkeys(exact, declare_float64)
+    shapes: dict[type, Any] = dict.fromkeys(ENCODERS, encoders.declare_encoded)
+    shapes |= dict.fromkeys([*VOTES, *exact], declare_float64)
     try:
         model = skl2onnx.convert_sklearn(
             pipeline,
@@ -81,10 +81,7 @@ def convert(pipeline: Any, schema: JsonSchema, inputs: list[str]) -> bytes:
 
 
 def difference(
-    scores: Floats,
-    expected: Floats,
-    problem: Problem = Problem(),  # noqa: B008 - it is immutable
-    where: str = "in the holdout",
+    scores: Floats, expected: Floats, problem: Problem = BINARY, where: str = "in the holdout"
 ) -> float:
     """Return the largest difference between a twin's scores and its pipeline's.
 
@@ -102,8 +99,9 @@ def difference(
         named = ", ".join(map(str, rows[:NAMED_ROWS].tolist()))
         more = f" and {len(rows) - NAMED_ROWS:,} more" if len(rows) > NAMED_ROWS else ""
         also = f" and in {flipped.sum():,} labels" if flipped.any() else ""
-        raise CandidateError(
-            f"its ONNX twin differs from scikit-learn by up to {difference[rows].max():.2g}{also}, "
-            f"in rows {named}{more} of the {len(scores):,} {where}; {WAY_OUT}"
+        said = (
+            f"its ONNX twin differs from scikit-learn by up to {difference[rows].max():.2g}{also}"
         )
+        place = f"in rows {named}{more} of the {len(scores):,} {where}"
+        raise CandidateError(f"{said}, {place}; {WAY_OUT}")
     return float(difference.max())

@@ -31,21 +31,16 @@ def check_robust(ask: Score, schema: JsonSchema, rows: Columns) -> None:
     """Raise CandidateError for a model that has no score for a missing value or a new category."""
     few = _take(rows, slice(ROWS))
     odd = {name: _demanded(spec) for name, spec in schema["properties"].items()}
-    parts = [
-        (f"{name} is {what}", few | {name: np.full_like(few[name], value)})
-        for name, values in odd.items()
-        for value, what in values.items()
-    ]
+    alone = [(name, *pair) for name, values in odd.items() for pair in values.items()]
+    parts = [(f"{n} is {what}", few | {n: np.full_like(few[n], v)}) for n, v, what in alone]
     gaps = {name: value for name, each in odd.items() for value in each if each[value] == "missing"}
     together = {name: np.full_like(few[name], value) for name, value in gaps.items()}
     parts.append((f"{', '.join(gaps)} are missing together", few | together))
     if _finite(ask, _joined([columns for _, columns in parts])):
         return
     if where := next((where for where, columns in parts if not _finite(ask, columns)), None):
-        raise CandidateError(
-            f"the pipeline has no score where {where}: impute it, or set "
-            'handle_unknown="ignore"; see docs/endpoints.md, candidates'
-        )
+        way_out = 'impute it, or set handle_unknown="ignore"; see docs/endpoints.md, candidates'
+        raise CandidateError(f"the pipeline has no score where {where}: {way_out}")
 
 
 def odd_rows(ask: Score, schema: JsonSchema, rows: Columns, seed: int) -> tuple[Columns, Floats]:

@@ -49,25 +49,19 @@ def trees_of(model: Any) -> tuple[list[Trees], str]:
     """
     classes = score_columns(model)
     if not hasattr(model, "_loss"):
-        grown = getattr(model, "estimators_", [model])
-        return [
-            _grown(each.tree_, 1.0, column, max(column, 0)) for each in grown for column in classes
-        ], ""
+        grown = [each.tree_ for each in getattr(model, "estimators_", [model])]
+        return [_grown(each, 1.0, at, max(at, 0)) for each in grown for at in classes], ""
     if hasattr(model, "_predictors"):
         if model.is_categorical_ is not None:
             raise NotImplementedError("categorical_features, instead of an OrdinalEncoder")
         start, rounds = model._baseline_prediction, model._predictors
-        found = [_boosted(each.nodes, number) for one in rounds for number, each in enumerate(one)]
+        found = [_boosted(each.nodes, at) for one in rounds for at, each in enumerate(one)]
     else:
         if model.init not in (None, "zero"):
             raise NotImplementedError(f"init={model.init!r}")
         start = model._raw_predict_init(np.zeros((1, model.n_features_in_), dtype=np.float32))
         rate, rounds = model.learning_rate, model.estimators_
-        found = [
-            _grown(each.tree_, rate, -1, number)
-            for one in rounds
-            for number, each in enumerate(one)
-        ]
+        found = [_grown(each.tree_, rate, -1, at) for one in rounds for at, each in enumerate(one)]
     starts = [_constant(value, target) for target, value in enumerate(np.ravel(start))]
     return [*starts, *found], type(model._loss.link).__name__
 

@@ -34,15 +34,12 @@ def tables(keys: Iterable[str]) -> list[list[str]]:
     for key in keys:
         folders = key.split("/")[2:-1]
         if any(log in folders for log in _LOGS):
-            raise DataError(
-                f"{key}: it is of a table whose log says which files count, and logs are not read: "
-                "upload it as plain Parquet"
-            )
+            said = "it is of a table whose log says which files count, and logs are not read"
+            raise DataError(f"{key}: {said}: upload it as plain Parquet")
         if not is_data(key):
             continue
         if any("=" in folder for folder in folders):
-            raise DataError(
-                f"{key}: a column's values are the names of folders: write it without partitions"
-            )
+            said = "a column's values are the names of folders: write it without partitions"
+            raise DataError(f"{key}: {said}")
         found.setdefault("/".join(folders) or key, []).append(key)
     return list(found.values())

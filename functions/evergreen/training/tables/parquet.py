@@ -15,10 +15,8 @@ MAX_VALUES = 20_000_000  # rows times columns: each becomes an object of Python
 MEMORY = "1GB"  # that a table may take up
 TOO_LARGE = f"as a table it takes up more than {MEMORY}: upload it in parts, or with fewer columns"
 DURATION, UNITS = 18, ("s", "ms", "us", "ns")  # as Arrow numbers its types, and their units
-BOUNDS = {
-    "memory_limit": MEMORY,
-    "temp_directory": "",  # what does not fit is refused, and not swapped to a full disk
-}
+# What does not fit is refused, and not swapped to a full disk.
+BOUNDS = {"memory_limit": MEMORY, "temp_directory": ""}
 
 
 def sealed(path: Path) -> duckdb.DuckDBPyConnection:
@@ -54,13 +52,10 @@ def _read(
     check_size(*found.shape)
     schema = connection.execute("SELECT name FROM parquet_schema(?)", [str(path)]).fetchall()
     if renamed := set(found.columns) - {name for (name,) in schema}:
-        raise DataError(
-            f"{len(renamed)} of its columns have a name that another has, in large or small "
-            "letters: give each its own"
-        )
-    written = connection.execute(
-        "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'ARROW:schema'", [str(path)]
-    )
+        said = f"{len(renamed)} of its columns have a name that another has"
+        raise DataError(f"{said}, in large or small letters: give each its own")
+    arrow = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'ARROW:schema'"
+    written = connection.execute(arrow, [str(path)])
     units = {name: unit for (text,) in written.fetchall() for name, unit in _durations(text)}
     marks = (duckdb.ConstantExpression("."), duckdb.ConstantExpression(decimal))
     columns = []
@@ -77,10 +72,8 @@ def _read(
 
 
 def _durations(text: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the columns that are durations, with their units, by a schema of Arrow in base64.
-
-    It is a message of FlatBuffers; the slots are those of Message.fbs and Schema.fbs.
-    """
+    """Yield the columns that are durations, with their units, by a schema of Arrow in base64."""
+    # It is a message of FlatBuffers; the slots are those of Message.fbs and Schema.fbs.
     body = b64decode(text).removeprefix(b"\xff\xff\xff\xff")[4:]  # older ones begin with a length
 
     def at(kind: str, place: int) -> int:
@@ -106,7 +99,5 @@ def _durations(text: bytes) -> Iterator[tuple[str, str]]:
 def check_size(rows: int, columns: int) -> None:
     """Raise DataError for a table of more than MAX_VALUES."""
     if rows * columns > MAX_VALUES:
-        raise DataError(
-            f"it has {rows:,} rows of {columns:,} columns, which is more than {MAX_VALUES:,} "
-            "values: upload it in parts, or with fewer columns"
-        )
+        said = f"it has {rows:,} rows of {columns:,} columns, which is more than {MAX_VALUES:,}"
+        raise DataError(f"{said} values: upload it in parts, or with fewer columns")

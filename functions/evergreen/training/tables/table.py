@@ -27,18 +27,17 @@ from evergreen.training.tables import parquet, text
 from evergreen.training.tables.folders import ENDINGS, JSON, ending
 from evergreen.training.tables.undeclared import Undeclared, undeclared
 
+Types = Mapping[str, type]  # of columns, as far as they are stated
+Frames = Iterator[tuple[pd.DataFrame, int]]  # rows, and the bytes that they take up
+
 MAX_BYTES = 400_000_000  # of an object
 MAX_SIZE = 1_000_000_000  # bytes that the table of a text file takes up
 BATCH = 200_000  # values that are converted at once
 DTYPES = {float: "float64", int: "Int64", bool: "boolean", str: "str"}
 # Kinds of values that one column does not mix.
 KINDS: tuple[Any, ...] = (str, (bool, np.bool_), (Decimal, Real), date, timedelta)
-STATED: tuple[tuple[set[type], str], ...] = (  # what JSON says of a column by its values
-    ({bool}, "boolean"),
-    ({int}, "Int64"),
-    ({int, float}, "float64"),
-    ({str}, "str"),
-)
+# What JSON says of a column by its values.
+STATED = (({bool}, "boolean"), ({int}, "Int64"), ({int, float}, "float64"), ({str}, "str"))
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,7 @@ class Table:
 
 
 def read(
-    data: Store,
-    keys: Sequence[str],
-    types: Mapping[str, type],
-    files: Files,
-    known: Collection[str],
+    data: Store, keys: Sequence[str], types: Types, files: Files, known: Collection[str]
 ) -> Table | None:
     """Return one table of all files, or None where they have no rows.
 
@@ -128,9 +123,7 @@ def _settled(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column if simple is None or column.hasnans else column.astype(simple)  # type: ignore[call-overload]
 
 
-def _frames(
-    data: Store, key: str, types: Mapping[str, type], files: Files, known: Collection[str]
-) -> Iterator[tuple[pd.DataFrame, int]]:
+def _frames(data: Store, key: str, types: Types, files: Files, known: Collection[str]) -> Frames:
     """Yield a file's rows, indexed by their lines, with the bytes that they take up."""
     end = ending(key)
     if end is None:
@@ -152,9 +145,8 @@ def _frames(
     except DataError:
         raise
     except Exception as error:  # what pandas cannot hold; without a reason it would be tried again
-        raise DataError(
-            f"it cannot be read ({worded(error)}): write it again, or as CSV"
-        ) from error
+        said = f"it cannot be read ({worded(error)}): write it again, or as CSV"
+        raise DataError(said) from error
 
 
 def _packs_nothing(body: bytes) -> bool:
@@ -164,7 +156,7 @@ def _packs_nothing(body: bytes) -> bool:
         return False  # as who reads all of it says
 
 
-def _of_parquet(body: bytes, types: Mapping[str, type], files: Files) -> pd.DataFrame:
+def _of_parquet(body: bytes, types: Types, files: Files) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file.parquet"  # a key may hold what DuckDB expands
         path.write_bytes(body)
@@ -178,9 +170,7 @@ def _of_parquet(body: bytes, types: Mapping[str, type], files: Files) -> pd.Data
     return pd.DataFrame(columns, frame.index)
 
 
-def _of_text(
-    body: bytes, end: str, types: Mapping[str, type], files: Files, known: Collection[str]
-) -> Iterator[tuple[pd.DataFrame, int]]:
+def _of_text(body: bytes, end: str, types: Types, files: Files, known: Collection[str]) -> Frames:
     def opened() -> TextIO:
         raw: Any = GzipFile(fileobj=io.BytesIO(body)) if end.endswith(".gz") else io.BytesIO(body)
         return io.TextIOWrapper(raw, files.encoding, "surrogateescape", newline="")
@@ -201,9 +191,7 @@ def _of_text(
         raise DataError("it is no gzip file, damaged or cut off: upload it again") from error
 
 
-def _batches(
-    names: list[str], rows: text.Rows, types: Mapping[str, type], files: Files
-) -> Iterator[tuple[pd.DataFrame, int]]:
+def _batches(names: list[str], rows: text.Rows, types: Types, files: Files) -> Frames:
     """Yield rows as typed columns, so many at once that their texts are few in memory."""
     size = max(200, BATCH // max(1, len(names)))
     yield pd.DataFrame(columns=names), 0  # a file without rows has names too

@@ -36,15 +36,12 @@ def _lines(file: TextIO, encoding: str) -> Records:
         if len(line) > MAX_LINE:
             raise DataError(f"line {number} has more than {MAX_LINE:,} characters")
         if size > MAX_CHARACTERS:
-            raise DataError(
-                f"it has more than {MAX_CHARACTERS:,} characters once unpacked: upload it in "
-                "parts, or as Parquet"
-            )
+            said = f"it has more than {MAX_CHARACTERS:,} characters once unpacked"
+            raise DataError(f"{said}: upload it in parts, or as Parquet")
         if "\0" in line or (not line.isascii() and _ODD.search(line)):
-            raise DataError(
-                f"line {number} is not {encoding.upper()}, or holds a NUL character: write the "
-                'file as UTF-8, or name its encoding, as in Files(encoding="cp1252") or "utf-16"'
-            )
+            said = f"line {number} is not {encoding.upper()}, or holds a NUL character"
+            named = 'name its encoding, as in Files(encoding="cp1252") or "utf-16"'
+            raise DataError(f"{said}: write the file as UTF-8, or {named}")
         yield number, line.removeprefix("\ufeff") if number == 1 else line  # a mark, and no text
 
 
@@ -53,9 +50,8 @@ def json_rows(opened: Callable[[], TextIO], files: Files) -> tuple[list[str], Ro
     names = dict.fromkeys(name for _, found in _objects(opened(), files) for name in found)
     _check_width(len(names))
     if len({name.lower() for name in names}) < len(names):
-        raise DataError(
-            "some of its names differ in large or small letters only: write each in one way"
-        )
+        said = "some of its names differ in large or small letters only: write each in one way"
+        raise DataError(said)
     rows = ((line, [*map(found.get, names)]) for line, found in _objects(opened(), files))
     return list(names), rows
 
@@ -66,10 +62,9 @@ def _objects(file: TextIO, files: Files) -> Iterator[tuple[int, dict[str, Any]]]
         try:
             found = decoder.decode(text) if text.strip() else None
         except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"line {line} is no JSON with each name once and without NaN: write an object on "
-                'each line, as pandas does by to_json(orient="records", lines=True)'
-            ) from error
+            said = f"line {line} is no JSON with each name once and without NaN"
+            way_out = 'as pandas does by to_json(orient="records", lines=True)'
+            raise DataError(f"{said}: write an object on each line, {way_out}") from error
         if not text.strip():
             continue
         if not isinstance(found, dict):
@@ -109,10 +104,9 @@ def csv_rows(
     names = [str(cells[place]) for place in named]
     _check_width(len(cells))
     if names != [name.strip() for name in names]:
-        raise DataError(
-            f"line {line}: a column has a name with a space before or after it: take it away, or "
-            "set Files(skip_spaces=True) where a space follows each separator"
-        )
+        said = f"line {line}: a column has a name with a space before or after it"
+        way_out = "set Files(skip_spaces=True) where a space follows each separator"
+        raise DataError(f"{said}: take it away, or {way_out}")
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         places = [place + 1 for place in named if cells[place] == twice[0]]
         raise DataError(f"line {line}: its columns {places} have the same name: give each its own")
@@ -134,10 +128,9 @@ def _checked(
         try:
             cells = dialect.cells(line, record) if record else []
             if len(cells) != width:
-                raise DataError(
-                    f"line {line} has {len(cells)} cells, and the line of names has {width}: a "
-                    f"cell with {dialect.separator!r} or a line end in it needs quotes"
-                )
+                said = f"line {line} has {len(cells)} cells, and the line of names has {width}"
+                mark = repr(dialect.separator)
+                raise DataError(f"{said}: a cell with {mark} or a line end in it needs quotes")
         except DataError as error:
             if refuse is None:
                 raise
@@ -172,19 +165,15 @@ def _records(lines: Records, files: Files) -> Records:
         elif size > MAX_LINE:
             break
     if is_open:
-        raise OpenQuoteError(
-            f"line {begun} has a quote that does not end: close it, or set Files(quote=None) where "
-            "quotes are characters like others"
-        )
+        said = f"line {begun} has a quote that does not end: close it"
+        way_out = "set Files(quote=None) where quotes are characters like others"
+        raise OpenQuoteError(f"{said}, or {way_out}")
 
 
 def _dialect(
     line: int, head: str, files: Files, separators: Sequence[str], wanted: Collection[str]
 ) -> tuple["_Dialect", list[str | None]]:
-    """Return how a file is split, and its first line so split.
-
-    Raises DataError where more than one separator splits it, and the names do not tell which.
-    """
+    """Return how a file is split, and its first line so split."""
     splits, faults = {}, []
     for dialect in (_Dialect(files, separator) for separator in separators):
         try:
@@ -196,10 +185,10 @@ def _dialect(
     found = {each: len(set(wanted) & set(cells)) for each, cells in splits.items() if cells[1:]}
     best = [each for each, hits in found.items() if hits == max(found.values())]
     if len(best) > 1:
-        marks = " and at ".join(repr(each.separator) for each in best)
-        raise DataError(
-            f'line {line} can be split at {marks}: say at which, as in Files(separator=";")'
+        marks = (
+            f"line {line} can be split at {' and at '.join(repr(each.separator) for each in best)}"
         )
+        raise DataError(f'{marks}: say at which, as in Files(separator=";")')
     chosen = next(iter(best or splits))
     return chosen, splits[chosen]
 
