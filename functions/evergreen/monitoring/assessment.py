@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 
 from evergreen.contract.schema import Columns, columns_of
-from evergreen.monitoring import domain_classifier, drift, reference_profile
-from evergreen.monitoring.domain_classifier import MIN_AUC, separation
+from evergreen.monitoring import drift, reference_profile
+from evergreen.monitoring.domain_classifier import MIN_AUC, P, separation
 from evergreen.monitoring.earlier_checks import alarm, trend
 from evergreen.monitoring.hourly_counts import Hour
 from evergreen.monitoring.report import (
@@ -19,7 +19,7 @@ from evergreen.monitoring.report import (
     Multivariate,
     Performance,
 )
-from evergreen.registry.manifest import FeatureProfile, Manifest
+from evergreen.registry.manifest import Manifest
 
 EXAMPLES = 5  # ids shown of the rows that moved
 DAY = timedelta(days=1)
@@ -52,13 +52,16 @@ def assess(
     after which an alarm that goes on is announced again. before: the check before this one.
     """
     total, end = window.total, window.end
-    sample = _columns(manifest, total)
-    counts = {name: np.array(rows, dtype=np.float64) for name, rows in total.counts.items()}
+    fields = list(manifest.schema["properties"])
+    rows = (dict(zip(fields, msgspec.json.decode(row.values), strict=True)) for row in total.sample)
+    sample = columns_of(manifest.schema, list(rows))
+    counts = {name: np.array(each, dtype=np.float64) for name, each in total.counts.items()}
     known = before.began if before and before.rows else None  # after silence it begins anew
     began = min((at for at in (window.first, known) if at), default=None)
     full = began is not None and began <= window.start + DAY
     features = drift.compare(manifest.reference, counts) if full and counts else None
     moved = any(feature.flagged for feature in features or ())
+    misfits = total.set_aside.get("wrong schema", 0)
     found = CheckReport(
         endpoint=manifest.endpoint,
         version=manifest.version,
@@ -71,9 +74,7 @@ def assess(
         features=[_told(feature, manifest, total, sample) for feature in features or ()],
         prediction=None if features is None else _prediction(manifest, total),
         multivariate=None if features is None or moved else _together(manifest, sample, reference),
-        violations=drift.violations(
-            manifest.reference, counts, total.set_aside.get("wrong schema", 0)
-        ),
+        violations=drift.violations(manifest.reference, counts, misfits),
         confirmed=[],
         alarms=[],
         performance=performance,
@@ -99,26 +100,20 @@ def _with_alarms(
         "schema": sorted(found.violated),
         "performance": worse if performance.status == "degraded" else [],
     }
-    alarms = [
-        alarm(kind, names, end=found.end, before=recent, repeat=repeat)
-        for kind, names in about.items()
-    ]
-    return msgspec.structs.replace(
-        found,
-        status="drifted" if confirmed else found.status,
-        confirmed=confirmed,
-        alarms=[each for each in alarms if each],
+    found_alarms = (
+        alarm(*each, end=found.end, before=recent, repeat=repeat) for each in about.items()
     )
+    status = "drifted" if confirmed else found.status
+    alarms = list(filter(None, found_alarms))
+    return msgspec.structs.replace(found, status=status, confirmed=confirmed, alarms=alarms)
 
 
 def _unlabelled(found: CheckReport) -> bool:
     """Say whether labels have stayed away: then features are all there is to judge by."""
-    told = found.performance
-    days = told.days if told else []
-    began = found.began.date() if found.began else found.end.date()
+    days, grace = (told.days, told.label_days) if (told := found.performance) else ([], 0)
+    began = (found.began or found.end).date()
     last = max((day.day for day in days if day.labelled), default=began)
-    grace = timedelta(days=told.label_days if told else 0) + PATIENCE
-    return found.end.date() - last > grace
+    return found.end.date() - last > timedelta(days=grace) + PATIENCE
 
 
 def _confirmed(found: CheckReport, recent: CheckReport) -> list[str]:
@@ -146,22 +141,10 @@ def _together(manifest: Manifest, sample: Columns, reference: Columns) -> Multiv
     found = separation(reference, sample) if reference else None
     if found is None:
         return None
+    auc, p = found.auc, found.p
     limit = max(MIN_AUC, manifest.expected.auc if manifest.expected else 0.0)
-    return Multivariate(
-        auc=found.auc,
-        p=found.p,
-        limit=limit,
-        rows=found.rows,
-        flagged=found.p < domain_classifier.P and found.auc >= limit,
-    )
-
-
-def _columns(manifest: Manifest, total: Hour) -> Columns:
-    """Return the rows of the sample."""
-    fields = list(manifest.schema["properties"])
-    values = (msgspec.json.decode(row.values) for row in total.sample)
-    rows = [dict(zip(fields, row, strict=True)) for row in values]
-    return columns_of(manifest.schema, rows)
+    flagged = p < P and auc >= limit
+    return Multivariate(auc=auc, p=p, limit=limit, rows=found.rows, flagged=flagged)
 
 
 def _told(feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Columns) -> FeatureDrift:
@@ -170,11 +153,8 @@ def _told(feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Column
     feature = msgspec.structs.replace(feature, influence=known.get(feature.feature))
     if feature.severity == "none" or not feature.bins:
         return feature
-    share = np.array(feature.window) / max(sum(feature.window), 1)
-    was = np.array(feature.reference) / max(sum(feature.reference), 1)
-    profile: FeatureProfile = manifest.reference[feature.feature]
-    there = reference_profile.pooled_places(profile, sample[feature.feature]) == int(
-        np.argmax(share - was)
-    )
+    now, was = (np.array(rows) / max(sum(rows), 1) for rows in (feature.window, feature.reference))
+    profile, values = manifest.reference[feature.feature], sample[feature.feature]
+    there = reference_profile.pooled_places(profile, values) == np.argmax(now - was)
     ids = [row.id for row, inside in zip(total.sample, there, strict=True) if inside]
     return msgspec.structs.replace(feature, rows=ids[:EXAMPLES])

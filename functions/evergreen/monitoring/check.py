@@ -28,19 +28,25 @@ from evergreen.contract.schema import Columns
 from evergreen.monitoring import assessment, daily_performance, earlier_checks
 from evergreen.monitoring.assessment import Window
 from evergreen.monitoring.daily_performance import Followed
-from evergreen.monitoring.hourly_counts import Hour, Hours, window
-from evergreen.monitoring.report import MIN_ROWS, Alarm, CheckReport
+from evergreen.monitoring.hourly_counts import Hours, window
+from evergreen.monitoring.report import MIN_ROWS, CheckReport
 from evergreen.registry import events
-from evergreen.registry.manifest import Expected, Manifest, version_time
+from evergreen.registry.manifest import Expected, version_time
 from evergreen.registry.registry import Registry
+from evergreen.registry.stored_json import cached
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-LOST = (
+LOST = (  # records that should not have been set aside
     "damaged object", "unreadable", "unknown version", "wrong schema", "wrong hour", "conflicting",
 )  # fmt: skip
 DAY = timedelta(days=1)
+_NOTICES = {
+    "drift": events.DriftDetected,
+    "schema": events.SchemaViolated,
+    "performance": events.PerformanceDegraded,
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def check(subject: Subject, end: datetime) -> CheckReport:
     """Check an endpoint over the days until `end`, write what was found and announce it."""
     endpoint, data, manifest = subject.read(), subject.data, subject.hours.manifest
     key = earlier_checks.key_of(subject.name, end)
-    if end < manifest.created and (kept := earlier_checks.read(data, key)):
+    if end < manifest.created and (kept := cached(data, key, CheckReport)):
         return kept
     start = end - timedelta(days=endpoint.policy.drift_window_days)
     hours = subject.hours.between(start, end)
@@ -97,24 +103,36 @@ def check(subject: Subject, end: datetime) -> CheckReport:
         before=before,
     )
     found = msgspec.structs.replace(found, recorded=subject.recorded_share)
-    announced = [_event(alarm, found, key) for alarm in found.alarms if alarm.raised]
+    announced = [
+        _NOTICES[alarm.kind](
+            endpoint=found.endpoint,
+            version=found.version,
+            time=found.end,
+            since=alarm.since,
+            features=alarm.about,
+            report=key,
+        )
+        for alarm in found.alarms
+        if alarm.raised
+    ]
     if subject.every_page or announced or end.day == 1:
         page = subject.page(found)
         data.put(earlier_checks.key_of(subject.name, end, "html"), page.encode())
     events.emit(subject.bus, *announced)
     data.put(key, msgspec.json.encode(found))
-    _measure(found, _lost(hours, end))
+    newest = [hour.set_aside for at, hour in hours.items() if at >= end - DAY]
+    _measure(found, sum(aside.get(kind, 0) for aside in newest for kind in LOST))
     return found
 
 
 def _followed(subject: Subject, endpoint: Endpoint) -> Followed:
-    registry, manifest = subject.registry, subject.hours.manifest
+    manifest = subject.hours.manifest
 
     @cache
     def described(version: str) -> tuple[Problem, Expected | None]:
-        found: Manifest | None = manifest
-        if version != manifest.version:
-            found = registry.manifest(subject.name, version) if is_version(version) else None
+        if version == manifest.version:
+            return manifest.problem, manifest.expected
+        found = subject.registry.manifest(subject.name, version) if is_version(version) else None
         return (found.problem, found.expected) if found else (manifest.problem, None)
 
     return Followed(
@@ -128,30 +146,7 @@ def _followed(subject: Subject, endpoint: Endpoint) -> Followed:
     )
 
 
-def _event(alarm: Alarm, found: CheckReport, key: str) -> events.Event:
-    kind = {
-        "drift": events.DriftDetected,
-        "schema": events.SchemaViolated,
-        "performance": events.PerformanceDegraded,
-    }[alarm.kind]
-    return kind(
-        endpoint=found.endpoint,
-        version=found.version,
-        time=found.end,
-        since=alarm.since,
-        features=alarm.about,
-        report=key,
-    )
-
-
-def _lost(hours: dict[datetime, Hour], end: datetime) -> int:
-    """Return how many records of the last day were set aside, and should not have been."""
-    newest = [hour.set_aside for at, hour in hours.items() if at >= end - DAY]
-    return sum(aside.get(kind, 0) for aside in newest for kind in LOST)
-
-
 def _measure(found: CheckReport, lost: int) -> None:
-    """Write what alarms and the dashboard look at."""
     for feature in found.features:
         about = {"endpoint": found.endpoint, "feature": feature.feature, "psi": feature.psi}
         logger.info("feature checked", extra=about)
@@ -170,7 +165,5 @@ def _measure(found: CheckReport, lost: int) -> None:
     }
     if found.performance and (day := found.performance.last_closed):
         figures |= {"LogLoss": day.loss, "LabelCoverage": day.labelled / day.captured}
-    measure(
-        found.endpoint,
-        **{name: float(value) for name, value in figures.items() if value is not None},
-    )
+    told = {name: float(value) for name, value in figures.items() if value is not None}
+    measure(found.endpoint, **told)

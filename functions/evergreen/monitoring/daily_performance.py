@@ -13,13 +13,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from evergreen.captures.arrivals import ARRIVAL, closing
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.rows import Rows
 from evergreen.contract.moments import EPOCH, days_of, microseconds, midnight
-from evergreen.contract.problem import Kind, Problem, array, is_label
+from evergreen.contract.problem import Bools, Kind, Problem, array, is_label
 from evergreen.contract.schema import KEPT_TEXT
 from evergreen.monitoring import performance
 from evergreen.monitoring.earlier_checks import MEMORY
@@ -63,18 +62,19 @@ def follow(
     kept = before.performance.days if before and before.performance else []
     start = _first_open(kept, end)
     memory = end - MEMORY - timedelta(days=followed.label_days)
-    settled = [day for day in kept if memory.date() <= day.day < start.date()]
-    facts = recorded.tell(start, end)
-    delays: Counter[str] = Counter()
-    fresh = [
-        _summary(day, rows, followed, end, facts, delays)
-        for day, rows in _by_day(recorded, followed, start, end)
-    ]
+    facts, delays = recorded.tell(start, end), Counter[str]()
+    days = [day for day in kept if memory.date() <= day.day < start.date()]
+    for day, rows in _by_day(recorded, followed, start, end):
+        problem, expected = followed.described(version := rows["version"][0])
+        closes = closing(day, followed.label_days)
+        known = rows.take(_in_time(rows, closes, problem.kind, facts, delays))
+        seen, closed = _told(problem, rows, known), closes + ARRIVAL <= end
+        days.append(performance.summarize(day, version, problem, seen, expected, closed))
     for prediction, told in recorded.strays(start, end, _ours(followed)):
         facts[_stray(prediction, told, start, end, followed.label_days)] += 1
     del facts[COUNTED]
     problem, expected = followed.described(followed.version)
-    days, learnt = _compared([*settled, *fresh], followed, end)
+    days, learnt = _compared(days, followed, end)
     status, evidence = performance.judge(days, followed.version, expected)
     watches = comparisons.watched(days, followed.version)
     about = [problem.bounded_metric] if status == "degraded" else []
@@ -124,13 +124,8 @@ def _compared(
 
 def _first_open(kept: list[DayPerformance], end: datetime) -> datetime:
     """Return the beginning of the first day that may still change."""
-    if not kept:
-        first = (end - FIRST).date()
-    else:
-        first = min(
-            (day.day for day in kept if not day.closed), default=max(day.day for day in kept) + DAY
-        )
-    return midnight(first)
+    after = kept[-1].day + DAY if kept else (end - FIRST).date()
+    return midnight(min((day.day for day in kept if not day.closed), default=after))
 
 
 def _ours(followed: Followed) -> str:
@@ -161,23 +156,22 @@ def _by_day(
 
 def _in_time(
     rows: Rows, closes: datetime, kind: Kind, facts: Counter[str], delays: Counter[str]
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Say which rows have a label that counts in their day, and count all others by reason."""
     last = microseconds(closes)
     has = np.array([label is not None for label in rows["outcome"]], dtype=bool)
     agreed = has & (rows["disputed"] >= last)
     after = rows["told"] - rows["time"]
-    limits = np.array([hours * 3_600_000_000 for hours in DELAYS])
-    for place, n in Counter(np.searchsorted(limits, after[agreed]).tolist()).items():
-        delays[DELAY_NAMES[place]] += n
+    places = np.searchsorted(np.array(DELAYS) * 3_600_000_000, after[agreed])
+    delays.update(DELAY_NAMES[place] for place in places.tolist())
     late = agreed & (rows["told"] >= last)
     right = np.array([is_label(kind, label) for label in rows["outcome"]], dtype=bool)
-    facts["unlabelled"] += int((~has).sum())
-    facts["early"] += int((agreed & (after < 0)).sum())
-    facts["late"] += int(late.sum())
-    facts["of another kind"] += int((agreed & ~late & ~right).sum())
     found = agreed & ~late & right
-    facts["joined"] += int(found.sum())
+    for fact, those in (
+        ("unlabelled", ~has), ("early", agreed & (after < 0)), ("late", late),
+        ("of another kind", agreed & ~late & ~right), ("joined", found),
+    ):  # fmt: skip
+        facts[fact] += int(those.sum())
     return np.asarray(found)
 
 
@@ -192,20 +186,9 @@ def _stray(prediction: str, told: datetime, start: datetime, end: datetime, labe
     return "waiting" if made > end - ARRIVAL else "unknown"
 
 
-def _summary(
-    day: date,
-    rows: Rows,
-    followed: Followed,
-    end: datetime,
-    facts: Counter[str],
-    delays: Counter[str],
-) -> DayPerformance:
-    """Return what became of the predictions that a version made on a day."""
-    version = rows["version"][0]
-    problem, expected = followed.described(version)
-    closes = closing(day, followed.label_days)
-    known = rows.take(_in_time(rows, closes, problem.kind, facts, delays))
-    seen = performance.Rows(
+def _told(problem: Problem, rows: Rows, known: Rows) -> performance.Rows:
+    """Return all predictions of a version on a day, and those of them whose label is known."""
+    return performance.Rows(
         scores=problem.recorded(known["score"].tolist(), known["scores"].tolist()),
         labels=array(problem.kind, known["outcome"].tolist()),
         captured=np.sort(rows.raw),
@@ -215,5 +198,3 @@ def _summary(
         },
         raw=known.raw if problem.kind == "binary" else None,
     )
-    closed = closes + ARRIVAL <= end
-    return performance.summarize(day, version, problem, seen, expected=expected, closed=closed)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from scipy.stats import mannwhitneyu
@@ -20,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from evergreen.contract.problem import Bools, Floats
 from evergreen.contract.schema import Columns, shortened
 
 REFERENCE_ROWS = 2_000  # of the reference, which costs nothing more to have
@@ -66,12 +66,12 @@ def _thinned(columns: Columns, rows: int) -> pd.DataFrame:
     return pd.DataFrame({name: shortened(values[places]) for name, values in columns.items()})
 
 
-def spread(rows: int, wanted: int) -> npt.NDArray[np.intp]:
+def spread(rows: int, wanted: int) -> Any:
     """Return up to `wanted` places of `rows` rows, evenly spread."""
     return np.linspace(0, rows - 1, min(rows, wanted)).astype(np.intp)
 
 
-def _numbers(frame: pd.DataFrame) -> tuple[npt.NDArray[np.float64], int]:
+def _numbers(frame: pd.DataFrame) -> tuple[Floats, int]:
     """Return rows as numbers, shape (rows, columns), NaN where missing, and how many are numbers.
 
     After the numbers come flags, one for each frequent value of a text.
@@ -95,22 +95,15 @@ def _models(numbers: int) -> list[Any]:
     pairs = make_pipeline(
         SimpleImputer(keep_empty_features=True), StandardScaler(), PolynomialFeatures(2)
     )
-    linear = make_pipeline(
-        ColumnTransformer([("pairs", pairs, slice(numbers))], remainder=StandardScaler()),
-        LogisticRegression(C=0.01, max_iter=200),
-    )
+    columns = ColumnTransformer([("pairs", pairs, slice(numbers))], remainder=StandardScaler())
+    linear = make_pipeline(columns, LogisticRegression(C=0.01, max_iter=200))
     steps = HistGradientBoostingClassifier(
         max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=0
     )
     return [linear, steps] if numbers else [steps]
 
 
-def _held_out(
-    model: Any,
-    columns: npt.NDArray[np.float64],
-    side: npt.NDArray[np.int_],
-    half: npt.NDArray[np.bool_],
-) -> tuple[float, float]:
+def _held_out(model: Any, columns: Floats, side: Any, half: Bools) -> tuple[float, float]:
     """Fit on one half; return the area under the curve on the other, and its p."""
     scores = model.fit(columns[half], side[half]).predict_proba(columns[~half])[:, 1]
     one, other = scores[side[~half] == 0], scores[side[~half] == 1]

@@ -24,7 +24,7 @@ def compare(
     if rows < MIN_ROWS:
         return None
     pairs = {
-        name: (_pooled(profile, profile.counts), _pooled(profile, window[name]))
+        name: [_pooled(profile, counts) for counts in (profile.counts, window[name])]
         for name, profile in reference.items()
     }
     ps = [
@@ -33,7 +33,7 @@ def compare(
     ]
     found = two_sample_tests.significant(ps)
     return [
-        _feature_drift(name, profile, window[name], pairs[name], p, significant)
+        _feature_drift(name, profile, window[name], *pairs[name], p, significant)
         for (name, profile), p, significant in zip(reference.items(), ps, found, strict=True)
     ]
 
@@ -46,31 +46,30 @@ def _feature_drift(
     name: str,
     profile: FeatureProfile,
     counts: Counts,
-    pair: tuple[Counts, Counts],
+    was: Counts,
+    now: Counts,
     p: float,
-    significant: bool,
+    new: bool,
 ) -> FeatureDrift:
-    index = two_sample_tests.psi(*pair)
-    degree = severity(index)
-    rows = counts.sum()
-    numbers = profile.categories is None
+    """Describe a feature; was, now: its counts as they were tested. new: p is significant."""
+    index = two_sample_tests.psi(was, now)
     own = np.asarray(profile.counts, dtype=np.float64)
-    new = _more(counts[-2:-1], own[-2:-1], rows, own.sum())
-    distance = two_sample_tests.wasserstein(profile.edges or [], pair[0][:-1], pair[1][:-1])
+    rows, of = counts.sum(), own.sum()
+    unseen = 0.0 if profile.categories is None else _more(counts[-2:-1], own[-2:-1], rows, of)
     return FeatureDrift(
         feature=name,
         p=p,
         psi=index,
         delta=profile.delta,
-        severity=degree,
-        wasserstein=distance,
+        severity=severity(index),
+        wasserstein=two_sample_tests.wasserstein(profile.edges or [], was[:-1], now[:-1]),
         missing=float(counts[-1] / rows),
-        unseen=0.0 if numbers else max(0.0, new - profile.unseen),
-        outside=_more(counts[[0, -2]], own[[0, -2]], rows, own.sum()) if profile.edges else 0.0,
-        flagged=significant and degree == "major",
+        unseen=max(0.0, unseen - profile.unseen),
+        outside=_more(counts[[0, -2]], own[[0, -2]], rows, of) if profile.edges else 0.0,
+        flagged=new and severity(index) == "major",
         bins=[] if profile.hidden else reference_profile.labels(profile),
-        reference=[] if profile.hidden else [int(n) for n in pair[0]],
-        window=[] if profile.hidden else [int(n) for n in pair[1]],
+        reference=[] if profile.hidden else [int(n) for n in was],
+        window=[] if profile.hidden else [int(n) for n in now],
     )
 
 
@@ -90,33 +89,31 @@ def violations(
     rows = max((counts.sum() for counts in window.values()), default=0)
     if rows + misfits < MIN_ROWS:
         return []
+    most = two_sample_tests.upper_bound
     found: list[tuple[str, ViolationKind, float, float, float]]
     found = [("", "wrong schema", misfits, rows + misfits, 0.0)]
     for name, profile in reference.items() if rows else ():
         own, counts = np.asarray(profile.counts, dtype=np.float64), window[name]
         n = own.sum()
-        missing = max(profile.missing, two_sample_tests.upper_bound(own[-1], n))
-        found.append((name, "missing values", counts[-1], rows, missing))
-        if profile.categories is not None:
-            if own[-2] and profile.seen is None:
-                continue  # of an older version, which did not keep what else it had seen
-            unseen = max(profile.unseen, two_sample_tests.upper_bound(own[-2], n))
-            found.append((name, "unseen categories", counts[-2], rows, unseen))
-        else:
+        bound = max(profile.missing, most(own[-1], n))
+        found.append((name, "missing values", counts[-1], rows, bound))
+        if profile.categories is None:
             ends = [0, -2] if profile.edges else [-2]
-            outside = two_sample_tests.upper_bound(own[ends].sum(), n)
-            found.append((name, "outside the range", counts[ends].sum(), rows, outside))
-    found = [(name, kind, float(k), float(n), bound) for name, kind, k, n, bound in found]
+            bound = most(own[ends].sum(), n)
+            found.append((name, "outside the range", counts[ends].sum(), rows, bound))
+        elif profile.seen is not None or not own[-2]:  # an older version kept not what it had seen
+            bound = max(profile.unseen, most(own[-2], n))
+            found.append((name, "unseen categories", counts[-2], rows, bound))
     ps = [two_sample_tests.more_than(bound, k, n) if k else 1.0 for _, _, k, n, bound in found]
     flags = two_sample_tests.significant(ps)
     tested = [
         Violation(
             feature=name,
             kind=kind,
-            share=k / n,
-            bound=bound,
+            share=float(k / n),
+            bound=float(bound),
             p=p,
-            flagged=flag and k / n >= bound + MIN_SHARE and kind != "outside the range",
+            flagged=bool(flag and k / n >= bound + MIN_SHARE and kind != "outside the range"),
         )
         for (name, kind, k, n, bound), p, flag in zip(found, ps, flags, strict=True)
     ]

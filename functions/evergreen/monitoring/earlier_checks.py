@@ -3,11 +3,9 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-import msgspec
-
 from evergreen.aws.s3 import Store
-from evergreen.contract.decoding import UNDECODABLE
 from evergreen.monitoring.report import Alarm, AlarmKind, CheckReport, TrendDay
+from evergreen.registry.stored_json import cached
 
 TREND_DAYS = 60
 USUAL = timedelta(days=2)  # between two checks, at most
@@ -29,19 +27,15 @@ def alarm(
     """
     if not about:
         return None
-    going_on = next((a for a in before.alarms if a.kind == kind), None) if before else None
-    raised = (
-        going_on is None
-        or end - going_on.announced >= repeat
-        or not set(about) <= set(going_on.about)
-    )
-    return Alarm(
-        kind=kind,
-        since=going_on.since if going_on else end,
-        about=sorted(about),
-        raised=raised,
-        announced=end if raised or going_on is None else going_on.announced,
-    )
+    names = sorted(about)
+    for old in before.alarms if before else ():
+        if old.kind == kind:
+            raised = end - old.announced >= repeat or not set(about) <= set(old.about)
+            announced = end if raised else old.announced
+            return Alarm(
+                kind=kind, since=old.since, about=names, raised=raised, announced=announced
+            )
+    return Alarm(kind=kind, since=end, about=names, raised=True, announced=end)
 
 
 def trend(before: CheckReport | None) -> list[TrendDay]:
@@ -69,15 +63,6 @@ def previous(data: Store, endpoint: str, end: datetime) -> CheckReport | None:
         found = data.keys(f"drift/{endpoint}/", after=key_of(endpoint, end - age))
         keys = [key for key in found if key.endswith(".json") and key < key_of(endpoint, end)]
         for key in reversed(keys):
-            if (found_there := read(data, key)) is not None:
-                return found_there
+            if (report := cached(data, key, CheckReport)) is not None:
+                return report
     return None
-
-
-def read(data: Store, key: str) -> CheckReport | None:
-    """Return a report; None for one that an older Evergreen wrote, or that is damaged."""
-    stored = data.get(key)
-    try:
-        return msgspec.json.decode(stored.body, type=CheckReport) if stored else None
-    except UNDECODABLE:
-        return None

@@ -12,22 +12,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from heapq import nsmallest
 from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from evergreen.captures.arrivals import ARRIVAL, DELIVERY, HOUR, NOBODY
 from evergreen.captures.compaction import Arrived, Ledger, ledger_of
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.rows import Rows
-from evergreen.contract.decoding import UNDECODABLE
 from evergreen.contract.moments import days_of, microseconds, midnight
 from evergreen.contract.schema import shortened
 from evergreen.monitoring.domain_classifier import WINDOW_ROWS
 from evergreen.monitoring.reference_profile import count
 from evergreen.registry.manifest import FeatureProfile, Manifest
+from evergreen.registry.stored_json import cached
 
 HOUR_SAMPLE = 64  # rows kept of an hour, so that busy hours have their share of what a check sees
 DAY = timedelta(days=1)
@@ -41,11 +41,6 @@ class Sampled(msgspec.Struct, frozen=True, array_like=True):
     hash: int
     id: str
     values: msgspec.Raw
-
-    @property
-    def rank(self) -> tuple[int, str, bytes]:
-        """Return what the samples of several hours are ordered by."""
-        return self.hash, self.id, bytes(self.values)
 
 
 class Hour(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,20 +99,8 @@ def _lowest(
     rows: Iterable[Sampled], wanted: int, limit: int | None = None
 ) -> tuple[list[Sampled], int | None]:
     """Return the rows with the lowest hashes, and the hash up to which they are all there are."""
-    found = list(rows)
-    if len(found) <= wanted:
-        return sorted(found, key=lambda row: row.rank), limit
-    last = sorted(row.hash for row in found)[wanted - 1]  # most rows need not be put in order
-    kept = sorted((row for row in found if row.hash <= last), key=lambda row: row.rank)[:wanted]
-    return kept, last
-
-
-def _decoded(body: bytes) -> Day | None:
-    """Return a day, or None where it cannot be read: it is a cache, and is made again."""
-    try:
-        return msgspec.json.decode(body, type=Day)
-    except UNDECODABLE:
-        return None
+    found = nsmallest(wanted + 1, rows, key=lambda row: (row.hash, row.id, bytes(row.values)))
+    return found[:wanted], found[wanted - 1].hash if len(found) > wanted else limit
 
 
 def _summed(rows: list[list[int]]) -> list[int]:
@@ -125,10 +108,7 @@ def _summed(rows: list[list[int]]) -> list[int]:
 
 
 def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for each in counts:
-        total.update(each)
-    return dict(sorted(total.items()))
+    return dict(sorted(sum(map(Counter, counts), Counter[str]()).items()))
 
 
 @dataclass
@@ -154,8 +134,7 @@ class Hours:
     def _day(self, first: datetime, end: datetime) -> dict[int, Hour]:
         data = self.recorded.data
         key = f"hours/{self.manifest.endpoint}/{first:%Y-%m-%d}.json"
-        stored = data.get(key)
-        kept = _decoded(stored.body) if stored else None
+        kept = cached(data, key, Day)
         if kept and kept.reference != self.manifest.version:
             kept = None
         if kept and kept.complete:
@@ -202,44 +181,38 @@ class Hours:
         """Count hours, which hold about so many rows, in shares of at most AT_ONCE."""
         if not stale:
             return
-        found: dict[datetime, list[Hour]] = {at: [self._set_aside(at)] for at in stale}
+        manifest, first = self.manifest, min(stale)
+        aside = {at: self._arrived(at).aside for at in stale}
+        found = {
+            at: [Hour(set_aside=_added(by.get(of, {}) for of in (NOBODY, manifest.endpoint)))]
+            for at, by in aside.items()
+        }
         shares = max(1, -(-rows // AT_ONCE))  # of the time: parts are in its order
-        span = max(stale) + HOUR - min(stale)
+        span = (max(stale) + HOUR - first) / shares
         for share in range(shares):
             read = self.recorded.predictions(
-                min(stale) + span * share / shares,
-                min(stale) + span * (share + 1) / shares,
-                schemas=[self.manifest.schema],
+                first + span * share,
+                first + span * (share + 1),
+                schemas=[manifest.schema],
                 where="variant = 'champion'",
                 meta=("id", "time", "version", "score", "raw", "draw"),
             )
             if read.counts["conflicting"]:
-                key = (
-                    f"quarantine/{self.manifest.endpoint}/conflicting/{min(stale):%Y-%m-%dT%H}.json"
-                )
+                key = f"quarantine/{manifest.endpoint}/conflicting/{first:%Y-%m-%dT%H}.json"
                 self.recorded.data.put(key, msgspec.json.encode(self.recorded.contradictory()))
             number = read["time"] // _HOUR
             for at, counted in found.items():
                 # Of which hour a copy is, nobody can say who reads several: the first has them.
-                copies = read.counts if at == min(stale) else Counter[str]()
+                copies = read.counts if at == first else Counter[str]()
                 here = read.take(number == microseconds(at) // _HOUR)
                 counted.append(self._count(here, copies))
         for at, sources in stale.items():
             total = merge(*found[at])
             sample, cutoff = _lowest(total.sample, HOUR_SAMPLE, total.cutoff)
-            yield (
-                at.hour,
-                msgspec.structs.replace(total, sample=sample, cutoff=cutoff, sources=sources),
-            )
-
-    def _set_aside(self, at: datetime) -> Hour:
-        """Return what was set aside in the folder of an hour."""
-        aside = self._arrived(at).aside
-        found = Counter(aside.get(NOBODY, {})) + Counter(aside.get(self.manifest.endpoint, {}))
-        return Hour(set_aside=dict(found))
+            changes: dict[str, Any] = {"sample": sample, "cutoff": cutoff, "sources": sources}
+            yield at.hour, msgspec.structs.replace(total, **changes)
 
     def _count(self, rows: Rows, copies: Counter[str]) -> Hour:
-        """Count the rows of an hour."""
         manifest = self.manifest
         known = np.isin(rows["version"], self.versions)
         older = int((known & ~rows.fits).sum())
@@ -261,7 +234,7 @@ class Hours:
         )
 
 
-def _counted(profile: FeatureProfile, values: npt.NDArray[Any]) -> list[int]:
+def _counted(profile: FeatureProfile, values: Any) -> list[int]:
     return [int(n) for n in count(profile, values)]
 
 

@@ -4,7 +4,7 @@ A day becomes a few numbers, once; the e-CUSUMs work on these.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,7 +22,7 @@ from evergreen.monitoring.ecusum import rows as by_row
 from evergreen.monitoring.ecusum.days import rings
 from evergreen.monitoring.report import CalibrationBin, DayPerformance, Outcome, SlicePerformance
 from evergreen.registry.manifest import Expected
-from evergreen.registry.recalibration import Tally, tally
+from evergreen.registry.recalibration import tally
 
 LEVEL = 0.05  # of the upper end of what is expected, one-sided
 CAUTION = 0.1  # chance that the design effect is higher than assumed, as days are few
@@ -50,26 +50,23 @@ def expected(
     if not rows:
         return Expected(bounded=1.0, upper=1.0, similarity=1.0, calibration=[])
     bounded = problem.bounded(labels, scores)
-    sizes = np.unique(days, return_counts=True)[1]
+    each_day, sizes = np.unique(days, return_counts=True)
+    told = each_day if problem.kind == "binary" else each_day[:0]
     count, size = len(sizes), float((sizes**2).sum() / rows)  # the size of a row's day
     effect = max(_design_effect(bounded, days), 1.0) if count > 1 else 1.0
     error = float(np.sqrt(effect * bounded.var() / max(rows - 1, 1)))
-    units = count if count > 1 else rows
+    similarity, units = 1.0, count if count > 1 else rows
+    if count > 1 and size > 1:  # the upper end of 90 %: few days often look too much alike
+        cautious = effect * (count - 1) / float(chi2.ppf(CAUTION, count - 1))
+        similarity = float(np.clip((cautious - 1) / (size - 1), 0.0, 1.0))
     width = float(student.ppf(1 - LEVEL, max(units - 1, 1))) * error
     return Expected(
         bounded=float(bounded.mean()),
         upper=min(max(float(bounded.mean()) + width, 3 / rows), 1.0),
-        similarity=_similarity(effect, count, size) if count > 1 and size > 1 else 1.0,
+        similarity=similarity,
         calibration=_calibration(*problem.came_true(labels, scores)),
-        days=_tallies(labels, scores, days) if problem.kind == "binary" else [],
+        days=[tally(day.astype(date), scores[days == day], labels[days == day]) for day in told],
     )
-
-
-def _tallies(labels: Bools, scores: Floats, days: npt.NDArray[np.datetime64]) -> list[Tally]:
-    """Return what the scores of each day came to, oldest first."""
-    return [
-        tally(day.astype(date), scores[days == day], labels[days == day]) for day in np.unique(days)
-    ]
 
 
 def _design_effect(losses: Floats, days: npt.NDArray[np.datetime64]) -> float:
@@ -79,12 +76,6 @@ def _design_effect(losses: Floats, days: npt.NDArray[np.datetime64]) -> float:
     by_rows = losses.var() * rows**2 / (rows - 1)
     off = np.bincount(place, weights=losses - losses.mean())  # of each day's sum
     return float((off**2).sum() * count / (count - 1) / by_rows) if by_rows > 0 else 1.0
-
-
-def _similarity(effect: float, days: int, size: float) -> float:
-    """Return the upper end of a 90 % interval: few days often look more alike than they are."""
-    cautious = effect * (days - 1) / float(chi2.ppf(CAUTION, days - 1))
-    return float(np.clip((cautious - 1) / (size - 1), 0.0, 1.0))
 
 
 def _calibration(scores: Floats, true: Bools) -> list[tuple[float, float]]:
@@ -106,13 +97,13 @@ def judge(
     those are not like the rest. Returns the e-value too; `ecusum.rows.THRESHOLD` is degraded.
     """
     own = [day for day in days if day.version == version]
+    closed = [day for day in own if day.closed]
     state, on = by_row.START, False
-    for day in own if expected else ():
-        state = by_row.accumulate(state, day.evidence) if day.closed else state
+    for day in closed if expected else ():
+        state = by_row.accumulate(state, day.evidence)
         on = bool(rings(on, by_row.e_value(state), by_row.THRESHOLD, by_row.OVER))
     found = by_row.e_value(state)
-    recent = [day for day in own if day.closed][-RECENT:] or own
-    if not any(day.labelled for day in recent):
+    if not any(day.labelled for day in closed[-RECENT:] or own):
         return "no labels", found
     return ("degraded" if on else "steady"), found
 
@@ -135,13 +126,7 @@ class Rows:
 
 
 def summarize(
-    day: date,
-    version: str,
-    problem: Problem,
-    rows: Rows,
-    *,
-    expected: Expected | None,
-    closed: bool,
+    day: date, version: str, problem: Problem, rows: Rows, expected: Expected | None, closed: bool
 ) -> DayPerformance:
     """Summarize what became of the predictions of a version on one day."""
     scores, labels = rows.scores, rows.labels
@@ -161,9 +146,7 @@ def summarize(
         high=high,
         bounded=_mean(bounded),
         accuracy=None if numbers else _mean(problem.answered(scores) == labels),
-        estimate=None
-        if numbers or expected is None
-        else _estimate(rows.captured, expected.calibration, problem),
+        estimate=_estimate(rows.captured, expected, problem),
         calibration=[] if numbers else calibration_bins(*problem.came_true(labels, scores)),
         slices={field: _slices(values, loss) for field, values in rows.slices.items()},
         evidence=by_row.evidence(bounded, expected.upper, effect) if expected else [],
@@ -187,15 +170,15 @@ def _interval(values: Floats) -> tuple[float | None, float | None, float | None]
     return mean, mean - width, mean + width
 
 
-def _estimate(
-    scores: Floats, calibration: Sequence[tuple[float, float]], problem: Problem
-) -> float | None:
+def _estimate(scores: Floats, expected: Expected | None, problem: Problem) -> float | None:
     """Return the accuracy that calibrated scores promise, without any label.
 
     The chance that the answer is right, and not max(c, 1 - c): a score of 0.6 answers true even
     where it means 0.3, as it does after class_weight="balanced".
     """
-    points = np.array(calibration).reshape(-1, 2)
+    if expected is None or problem.kind == "regression":
+        return None
+    points = np.array(expected.calibration).reshape(-1, 2)
     chance = np.interp(scores, points[:, 0], points[:, 1]) if len(points) else scores
     if problem.kind == "multiclass":  # the score is that of the answer
         return _mean(chance)
@@ -211,23 +194,19 @@ def calibration_bins(scores: Floats, true: Bools) -> list[CalibrationBin]:
 def by_tenth(scores: Floats, true: Bools) -> tuple[Floats, Floats, Floats]:
     """Return the rows of each tenth, their mean score and the share of true, 0 without rows."""
     tenths = np.clip((scores * TENTHS).astype(int), 0, TENTHS - 1)
-    rows = np.bincount(tenths, minlength=TENTHS)
-    score, positive = (
-        np.bincount(tenths, weights=values, minlength=TENTHS) / np.maximum(rows, 1)
-        for values in (scores, true)
-    )
+    rows, *sums = (np.bincount(tenths, each, TENTHS) for each in (None, scores, true))
+    score, positive = (each / np.maximum(rows, 1) for each in sums)
     return rows.astype(np.float64), score, positive
 
 
 def _slices(values: npt.NDArray[np.generic], loss: Floats) -> dict[str, SlicePerformance]:
     """Return the performance by value, of the values with the most rows; the rest is one."""
-    found = [str(value) for value in values.tolist()]
+    found = list(map(str, values.tolist()))
     counts = Counter(value for value in found if value != "other")
     named = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_SLICES]
     index = {value: place for place, value in enumerate(named)}
     places = np.array([index.get(value, len(named)) for value in found], dtype=np.intp)
-    rows = np.bincount(places, minlength=len(named) + 1)
-    sums = np.bincount(places, weights=loss, minlength=len(named) + 1)
+    rows, sums = (np.bincount(places, each, len(named) + 1) for each in (None, loss))
     return {
         value: SlicePerformance(int(n), float(total / n))
         for value, n, total in zip([*named, "other"], rows, sums, strict=True)

@@ -107,7 +107,6 @@ def _dense(tally: Tally) -> Floats:
 
 
 def _mean(bins: Floats) -> Floats:
-    """Return the mean logit of bins, shape (..., 3, bins); 0 of those without rows."""
     return np.asarray(bins[..., 2, :] / np.maximum(bins[..., 0, :], 1))
 
 

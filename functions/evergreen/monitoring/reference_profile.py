@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.captures.examples import Examples
+from evergreen.contract.problem import Floats
 from evergreen.contract.schema import Columns, JsonSchema, is_text, shortened
 from evergreen.monitoring import report
-from evergreen.monitoring.two_sample_tests import Counts, divergence
+from evergreen.monitoring.two_sample_tests import divergence
 from evergreen.registry.manifest import FeatureProfile
 
 QUANTILES = (0.001, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.999)  # finer ones find less: decisions.md
@@ -32,44 +33,44 @@ MIN_DELTA = 0.01  # about a shift of the mean by 0.1 standard deviations
 SEASON = timedelta(days=7)
 SPREADS = 3.0  # standard deviations of weekly shares; four weeks do not show the worst one
 
+Values = npt.NDArray[Any]
+Places = npt.NDArray[np.intp]
+
 
 def profile(
     examples: Examples, schema: JsonSchema, hidden: Collection[str] = ()
 ) -> dict[str, FeatureProfile]:
     """Return the reference profile of training data, with what each feature does by the week."""
+    columns, times = examples.columns, examples.times
     return {
-        name: profile_of(
-            examples.columns[name], examples.times, text=is_text(spec), hidden=name in hidden
-        )
+        name: profile_of(columns[name], times, text=is_text(spec), hidden=name in hidden)
         for name, spec in schema["properties"].items()
     }
 
 
 def profile_of(
-    values: npt.NDArray[np.generic],
-    times: npt.NDArray[np.datetime64],
-    *,
-    text: bool = False,
-    hidden: bool = False,
+    values: Values, times: Values, *, text: bool = False, hidden: bool = False
 ) -> FeatureProfile:
     """Return the profile of one column; its times, ascending, say which week a row is of."""
     values = shortened(values)
     bins = _text_bins(values, 0 if hidden else MAX_CATEGORIES) if text else _number_bins(values)
-    weeks = (times - times[:1]) // np.timedelta64(SEASON)
-    by_week = _by_week(bins, values, weeks.astype(np.intp))
+    weeks = ((times - times[:1]) // np.timedelta64(SEASON)).astype(np.intp)
+    size, spans = _size(bins), int(weeks[-1]) + 1 if len(weeks) else 1
+    flat = np.bincount(weeks * size + places(bins, values), minlength=spans * size)
+    by_week = flat.reshape(spans, size).astype(np.float64)
     return FeatureProfile(
         counts=by_week.sum(axis=0).astype(int).tolist(),
         edges=bins.edges,
         categories=bins.categories,
         delta=_seasonal_delta(bins, by_week),
         missing=_seasonal(by_week[:, -1], by_week.sum(axis=1)),
-        unseen=_unseen(values, weeks.astype(np.intp)) if text else 0.0,
+        unseen=_unseen(values, weeks) if text else 0.0,
         seen=bins.seen,
         hidden=hidden,
     )
 
 
-def _number_bins(values: npt.NDArray[np.generic]) -> FeatureProfile:
+def _number_bins(values: Values) -> FeatureProfile:
     """Return bins at quantiles, or at the values where they are few, and one beyond each end."""
     present = values[~np.isnan(values)].astype(np.float64)
     if not len(present):
@@ -81,27 +82,22 @@ def _number_bins(values: npt.NDArray[np.generic]) -> FeatureProfile:
     return FeatureProfile(counts=[], edges=[float(below), *edges.tolist()])
 
 
-def _text_bins(values: npt.NDArray[np.generic], kept: int) -> FeatureProfile:
+def _text_bins(values: Values, kept: int) -> FeatureProfile:
     codes, found = pd.factorize(values[values != ""])
     order = np.argsort(found)
     order = order[np.argsort(-np.bincount(codes, minlength=len(found))[order], kind="stable")]
     categories = [str(found[place]) for place in order[:kept]]
-    seen = _filter(found[order[kept:]]) if len(found) > kept or not kept else None
+    if len(found) <= kept and kept:
+        return FeatureProfile(counts=[], categories=categories)
+    others = found[order[kept:]]  # of these, a Bloom filter (Bloom 1970)
+    bits = np.zeros(min(MAX_BITS, 1 << (SEEN_BITS * max(len(others), 4) - 1).bit_length()), bool)
+    bits[_hashed(others, len(bits))] = True
+    seen = np.packbits(bits).tobytes()
     return FeatureProfile(counts=[], categories=categories, seen=seen)
 
 
-def _filter(values: npt.NDArray[Any]) -> bytes:
-    """Return a Bloom filter of texts (Bloom 1970)."""
-    bits = np.zeros(min(MAX_BITS, 1 << (SEEN_BITS * max(len(values), 4) - 1).bit_length()), bool)
-    bits[_hashed(values, len(bits))] = True
-    return np.packbits(bits).tobytes()
-
-
-def _hashed(values: npt.NDArray[Any], bits: int) -> npt.NDArray[np.intp]:
-    """Return the bits of each text in a filter, shape (texts, HASHES).
-
-    Source: Kirsch & Mitzenmacher 2006.
-    """
+def _hashed(values: Values, bits: int) -> Places:
+    """Return the bits of each text, shape (texts, HASHES) (Kirsch & Mitzenmacher 2006)."""
     hashes = pd.util.hash_array(values)
     low, high = hashes & np.uint64(2**32 - 1), hashes >> np.uint64(32) | np.uint64(1)
     steps = np.arange(HASHES, dtype=np.uint64)
@@ -109,12 +105,12 @@ def _hashed(values: npt.NDArray[Any], bits: int) -> npt.NDArray[np.intp]:
     return found.astype(np.intp)
 
 
-def count(bins: FeatureProfile, values: npt.NDArray[np.generic]) -> Counts:
+def count(bins: FeatureProfile, values: Values) -> Floats:
     """Return the rows per bin of a profile, shape (bins,); the last bin is the missing values."""
     return np.bincount(places(bins, values), minlength=_size(bins)).astype(np.float64)
 
 
-def count_all(reference: dict[str, FeatureProfile], columns: Columns) -> dict[str, Counts]:
+def count_all(reference: dict[str, FeatureProfile], columns: Columns) -> dict[str, Floats]:
     """Return the counts of rows in the bins of a reference."""
     return {name: count(bins, columns[name]) for name, bins in reference.items()}
 
@@ -126,38 +122,36 @@ def _size(bins: FeatureProfile) -> int:
     return len(bins.categories) + 2 + (bins.seen is not None)
 
 
-def places(bins: FeatureProfile, values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
+def places(bins: FeatureProfile, values: Values) -> Places:
     """Return the bin of each value, shape (rows,)."""
     missing = _size(bins) - 1
-    if bins.categories is not None:
-        known = _places(tuple(bins.categories), missing)
-        named = map(known.get, values.tolist(), repeat(missing - 1))
-        found = np.fromiter(named, dtype=np.intp, count=len(values))
-        if bins.seen is not None:
-            bits = np.unpackbits(np.frombuffer(bins.seen, np.uint8)).astype(bool)
-            others = np.flatnonzero(found == missing - 1)
-            seen = bits[_hashed(values[others], len(bits))].all(axis=1)
-            found[others[seen]] = missing - 2
-        return found
-    numbers = values.astype(np.float64)
-    inside = np.searchsorted(np.array(bins.edges), numbers, side="left")
-    return np.where(np.isnan(numbers), missing, inside)
+    if bins.categories is None:
+        numbers = values.astype(np.float64)
+        inside = np.searchsorted(np.array(bins.edges), numbers, side="left")
+        return np.where(np.isnan(numbers), missing, inside)
+    known = _places(tuple(bins.categories), missing)
+    named = map(known.get, values.tolist(), repeat(missing - 1))
+    found = np.fromiter(named, dtype=np.intp, count=len(values))
+    if bins.seen is not None:
+        bits = np.unpackbits(np.frombuffer(bins.seen, np.uint8)).astype(bool)
+        others = np.flatnonzero(found == missing - 1)
+        found[others[bits[_hashed(values[others], len(bits))].all(axis=1)]] = missing - 2
+    return found
 
 
 @lru_cache(maxsize=256)
 def _places(categories: tuple[str, ...], missing: int) -> dict[str, int]:
-    """Return the bin of each category, and that of a missing one."""
     return {name: place for place, name in enumerate(categories)} | {"": missing}
 
 
-def pooled(bins: FeatureProfile, counts: Counts) -> Counts:
+def pooled(bins: FeatureProfile, counts: Floats) -> Floats:
     """Return counts with the rare categories added up: they would dilute the test."""
     if (tested := _tested(bins)) is None:
         return counts
     return np.concatenate([counts[:tested], [counts[tested:-1].sum()], counts[-1:]])
 
 
-def pooled_places(bins: FeatureProfile, values: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
+def pooled_places(bins: FeatureProfile, values: Values) -> Places:
     """Return the tested bin of each value, shape (rows,)."""
     found, tested = places(bins, values), _tested(bins)
     if tested is None:
@@ -189,16 +183,7 @@ def labels(bins: FeatureProfile) -> list[str]:
     return [f"< {texts[0]}", *between, f"> {texts[-1]}", "missing"]
 
 
-def _by_week(
-    bins: FeatureProfile, values: npt.NDArray[np.generic], weeks: npt.NDArray[np.intp]
-) -> Counts:
-    """Return the rows per week and bin, shape (weeks, bins)."""
-    size, spans = _size(bins), int(weeks[-1]) + 1 if len(weeks) else 1
-    flat = np.bincount(weeks * size + places(bins, values), minlength=spans * size)
-    return flat.reshape(spans, size).astype(np.float64)
-
-
-def _seasonal_delta(bins: FeatureProfile, by_week: Counts) -> float:
+def _seasonal_delta(bins: FeatureProfile, by_week: Floats) -> float:
     """Return the divergence that 95 % of the reference's own weeks stay below, against the rest."""
     total = by_week.sum(axis=0)
     found = [
@@ -209,7 +194,7 @@ def _seasonal_delta(bins: FeatureProfile, by_week: Counts) -> float:
     return max(MIN_DELTA, float(np.quantile(found, 0.95))) if found else MIN_DELTA
 
 
-def _unseen(values: npt.NDArray[np.generic], weeks: npt.NDArray[np.intp]) -> float:
+def _unseen(values: Values, weeks: Places) -> float:
     """Return how large a share of a week's rows may have a value that was not seen before.
 
     That is what the weeks had of values that no other week has, or what the later half of the rows
@@ -233,7 +218,7 @@ def _unseen(values: npt.NDArray[np.generic], weeks: npt.NDArray[np.intp]) -> flo
     return max(*by_week, min(1.0, share + spread))
 
 
-def _seasonal(counts: Counts, rows: npt.NDArray[Any]) -> float:
+def _seasonal(counts: Values, rows: Values) -> float:
     """Return what a share that varies from week to week like these will hardly exceed."""
     full = rows >= min(MIN_ROWS, rows.max())
     shares = counts[full] / rows[full].clip(min=1)

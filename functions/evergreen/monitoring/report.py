@@ -207,9 +207,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def last_closed(self) -> DayPerformance | None:
         """Return the last closed day, if any day has labels: an endpoint may never get any."""
-        if not any(day.labelled for day in self.days):
-            return None
-        return next((day for day in reversed(self.days) if day.closed), None)
+        known = any(day.labelled for day in self.days)
+        return next((day for day in reversed(self.days) if known and day.closed), None)
 
 
 class TrendDay(msgspec.Struct, frozen=True):
@@ -266,10 +265,8 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def flagged(self) -> set[str]:
         """Return what this check flagged as drift."""
-        found = {each.feature for each in self.compared if each.flagged}
-        if self.multivariate and self.multivariate.flagged:
-            found.add(TOGETHER)
-        return found
+        together = {TOGETHER} if self.multivariate and self.multivariate.flagged else set()
+        return {each.feature for each in self.compared if each.flagged} | together
 
     @property
     def violated(self) -> set[str]:

@@ -6,10 +6,9 @@ All of it works on counts, shape (bins,), so that its cost does not grow with th
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import beta, binom, false_discovery_control, ncx2, wasserstein_distance
 
-Counts = npt.NDArray[np.float64]
+from evergreen.contract.problem import Floats as Counts
 
 MIN_EXPECTED = 1.0  # rows in the smaller sample, of a bin or of neighbours that are tested as one
 Q = 0.01  # share of false findings among the findings (Benjamini-Hochberg)
@@ -23,23 +22,19 @@ def _pearson(reference: Counts, current: Counts) -> tuple[float, int, float]:
     looks like news, and a mean that moves is seen in neighbours that move alike.
     """
     n, m = reference.sum(), current.sum()
-    starts = _starts((reference + current) * min(n, m) / (n + m))
+    starts, rows = [0], 0.0
+    for place, more in enumerate((reference + current) * min(n, m) / (n + m)):
+        if rows >= MIN_EXPECTED:
+            starts.append(place)
+            rows = 0.0
+        rows += more
+    if rows < MIN_EXPECTED and len(starts) > 1:
+        starts.pop()
     a, b = np.add.reduceat(reference, starts), np.add.reduceat(current, starts)
     used = a + b > 0
     a, b = a[used], b[used]
     statistic = ((np.sqrt(m / n) * a - np.sqrt(n / m) * b) ** 2 / (a + b)).sum()
     return float(statistic), len(a) - 1, float(n * m / (n + m))
-
-
-def _starts(expected: Counts) -> list[int]:
-    """Return where each group of neighbouring bins begins; each expects MIN_EXPECTED or more."""
-    starts, rows = [0], 0.0
-    for place, more in enumerate(expected):
-        if rows >= MIN_EXPECTED:
-            starts.append(place)
-            rows = 0.0
-        rows += more
-    return starts[:-1] if rows < MIN_EXPECTED and len(starts) > 1 else starts
 
 
 def divergence(reference: Counts, current: Counts) -> float:
@@ -124,9 +119,7 @@ def upper_bound(found: float, rows: float) -> float:
     >>> round(upper_bound(0, 3000), 4)
     0.001
     """
-    if found >= rows:
-        return 1.0
-    return float(beta.ppf(CONFIDENCE, found + 1, rows - found))
+    return float(beta.ppf(CONFIDENCE, found + 1, rows - found)) if found < rows else 1.0
 
 
 def more_than(share: float, found: float, rows: float) -> float:

@@ -8,7 +8,7 @@ recalibrated it is better     its loss is more than that of a line on the logit 
 Both compare losses of the same rows, so what makes a day hard for all is in neither.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
@@ -57,9 +57,9 @@ def constant_loss(problem: Problem, known: Outcomes, outcomes: Outcomes) -> floa
         middle = values[np.searchsorted(values[:, 1].cumsum(), before / 2), 0]
         told = np.array(outcomes, dtype=np.float64)
         return float(problem.losses(told[:, 0], np.full(len(told), middle)) @ told[:, 1] / rows)
-    counts = Counter[Answer]()
+    counts = defaultdict[Answer, float](float)
     for label, n in known:
-        counts[label] += n  # type: ignore[assignment]  # a Counter may hold floats
+        counts[label] += n
     whole = before + HALF * len({*counts, *(label for label, _ in outcomes)})
     return float(sum(-n * np.log((counts[label] + HALF) / whole) for label, n in outcomes) / rows)
 
@@ -85,17 +85,16 @@ def compared(
     whole = [pair for outcomes in of_holdout.values() for pair in outcomes]
     for at, outcomes in of_holdout.items():  # by which the first days are scaled
         constant, place = constant_loss(problem, whole, outcomes), places[at]
-        _bets(series, learnt.raw[place], constant, learnt.line[place], skill)
-    found = []
-    for day in days:
-        kept = day
-        if day.version == version and day.loss is not None:
-            if not day.bets:
-                kept = _beside(day, problem, told, learnt, places.get(day.day), lag)
-            if day.closed:
-                bets = _bets(series, day.loss, kept.constant, kept.line, skill)
-                kept = msgspec.structs.replace(kept, bets=day.bets or bets)
-        found.append(kept)
+        _bets(series, learnt.raw[place], constant, learnt.line[place], skill=skill)
+    found = list(days)
+    for number, day in enumerate(days):
+        if day.version != version or day.loss is None:
+            continue
+        kept = day if day.bets else _beside(day, problem, told, learnt, lag)
+        if day.closed:
+            bets = _bets(series, day.loss, kept.constant, kept.line, skill=skill)
+            kept = msgspec.structs.replace(kept, bets=day.bets or bets)
+        found[number] = kept
     return found
 
 
@@ -105,26 +104,20 @@ def _told(days: Iterable[DayPerformance], expected: Expected | None) -> dict[dat
     for tally in expected.days if expected else ():
         true = float(sum(tally.true))
         found[tally.day] = [(False, sum(tally.rows) - true), (True, true)]
-    closed = [day for day in days if day.closed and day.outcomes]
-    for day in closed:
-        found[day.day] = []
-    for day in closed:  # of which several versions may have a part
-        found[day.day] = [*found[day.day], *day.outcomes]
-    return found
+    own = defaultdict[date, Outcomes](list)  # of a day several versions may have a part
+    for day in days:
+        if day.closed and day.outcomes:
+            own[day.day] += day.outcomes
+    return found | own
 
 
 def _beside(
-    day: DayPerformance,
-    problem: Problem,
-    told: dict[date, Outcomes],
-    learnt: Learnt,
-    place: int | None,
-    lag: int,
+    day: DayPerformance, problem: Problem, told: dict[date, Outcomes], learnt: Learnt, lag: int
 ) -> DayPerformance:
-    last = day.day - timedelta(days=lag)
-    window = [last - timedelta(days=n) for n in range(TRAILING)]
+    window = (day.day - timedelta(days=lag + n) for n in range(TRAILING))
     known = [pair for one in window for pair in told.get(one, [])]
     line = mixed = None
+    place = learnt.days.index(day.day) if day.day in learnt.days else None
     if place is not None and day.raw is not None and not np.isnan(learnt.raw[place]):
         # Sums by bins differ a little from those by rows, by as much for all of them.
         exact = day.raw - learnt.raw[place]
@@ -134,31 +127,28 @@ def _beside(
 
 
 def _bets(
-    series: Iterable[list[float]],
-    loss: float,
-    constant: float | None,
-    line: float | None,
-    skill: float,
+    series: Iterable[list[float]], loss: float, *others: float | None, skill: float
 ) -> list[float | None]:
-    """Append the differences of a day to those before it, and return what each of them bets."""
-    lost = (
-        None if constant is None else loss - constant + max(skill, 0.0) / 2,
-        None if line is None else loss - line - MARGIN,
-    )
+    """Append the differences of a day to those before it, and return what each of them bets.
+
+    others: the loss of the constant, and of the line.
+    """
     bets: list[float | None] = []
-    for those, one in zip(series, lost, strict=True):
-        those.extend([] if one is None else [float(one)])
-        worth = None if one is None else by_day.bet(np.array(those))
+    for those, other, more in zip(series, others, (max(skill, 0.0) / 2, -MARGIN), strict=True):
+        worth = None
+        if other is not None:
+            those.append(float(loss - other + more))
+            worth = by_day.bet(np.array(those))
         bets.append(None if worth is None else float(worth))
     return bets
 
 
 def watched(days: Iterable[DayPerformance], version: str) -> list[Watch]:
     """Return what the bets of a version's closed days come to."""
-    own = [day for day in days if day.version == version and day.closed and day.bets]
+    own = [day.bets for day in days if day.version == version and day.closed and day.bets]
     found = []
     for place, (about, threshold) in enumerate(THRESHOLDS.items()):
-        bets = [day.bets[place] for day in own]
+        bets = (each[place] for each in own)
         evidence, on = by_day.follow((each for each in bets if each is not None), threshold)
         found.append(Watch(about=about, evidence=evidence, threshold=threshold, on=on))
     return found
