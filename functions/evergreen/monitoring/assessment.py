@@ -7,18 +7,11 @@ import msgspec
 import numpy as np
 
 from evergreen.contract.schema import Columns, columns_of
-from evergreen.monitoring import drift, reference_profile
+from evergreen.monitoring import drift, reference_profile, report
 from evergreen.monitoring.domain_classifier import MIN_AUC, P, separation
 from evergreen.monitoring.earlier_checks import alarm, trend
 from evergreen.monitoring.hourly_counts import Hour
-from evergreen.monitoring.report import (
-    TOGETHER,
-    AlarmKind,
-    CheckReport,
-    FeatureDrift,
-    Multivariate,
-    Performance,
-)
+from evergreen.monitoring.report import TOGETHER, AlarmKind, CheckReport, FeatureDrift, Performance
 from evergreen.registry.manifest import Manifest
 
 EXAMPLES = 5  # ids shown of the rows that moved
@@ -136,7 +129,9 @@ def _prediction(manifest: Manifest, total: Hour) -> FeatureDrift | None:
     return found[0] if found else None
 
 
-def _together(manifest: Manifest, sample: Columns, reference: Columns) -> Multivariate | None:
+def _together(
+    manifest: Manifest, sample: Columns, reference: Columns
+) -> report.Multivariate | None:
     """Ask a classifier; what it may find is what it found between holdout and fitted rows."""
     found = separation(reference, sample) if reference else None
     if found is None:
@@ -144,7 +139,7 @@ def _together(manifest: Manifest, sample: Columns, reference: Columns) -> Multiv
     auc, p = found.auc, found.p
     limit = max(MIN_AUC, manifest.expected.auc if manifest.expected else 0.0)
     flagged = p < P and auc >= limit
-    return Multivariate(auc=auc, p=p, limit=limit, rows=found.rows, flagged=flagged)
+    return report.Multivariate(auc=auc, p=p, limit=limit, rows=found.rows, flagged=flagged)
 
 
 def _told(feature: FeatureDrift, manifest: Manifest, total: Hour, sample: Columns) -> FeatureDrift:

@@ -24,7 +24,7 @@ def compare(
     if rows < MIN_ROWS:
         return None
     pairs = {
-        name: [_pooled(profile, counts) for counts in (profile.counts, window[name])]
+        name: (_pooled(profile, profile.counts), _pooled(profile, window[name]))
         for name, profile in reference.items()
     }
     ps = [

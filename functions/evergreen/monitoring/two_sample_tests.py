@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import beta, binom, false_discovery_control, ncx2, wasserstein_distance
 
-from evergreen.contract.problem import Floats as Counts
+from evergreen.contract.problem import Floats
+
+Counts = Floats
 
 MIN_EXPECTED = 1.0  # rows in the smaller sample, of a bin or of neighbours that are tested as one
 Q = 0.01  # share of false findings among the findings (Benjamini-Hochberg)

@@ -5,7 +5,7 @@ Delivery is at least once and unordered: whoever handles one of them reads the s
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import batched
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from evergreen.registry.state import Decision
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 SOURCE = "evergreen"
 CLOCK_SKEW = timedelta(minutes=5)  # that an event may be ahead of our clock by
@@ -170,24 +171,19 @@ TYPES: dict[str, type[Event]] = {name: kind for kind, name in _NAMES.items()}
 def emit(client: "EventBridgeClient", *events: Event) -> None:
     """Put events on the bus of this stack; raises DeliveryError unless it took all of them."""
     for batch in batched(events, ENTRIES_PER_CALL, strict=False):
-        _put(client, batch)
-
-
-def _put(client: "EventBridgeClient", events: Sequence[Event]) -> None:
-    answer = client.put_events(
-        Entries=[
+        entries: list[PutEventsRequestEntryTypeDef] = [
             {
                 "EventBusName": os.environ["EVENT_BUS"],
                 "Source": SOURCE,
                 "DetailType": _NAMES[type(event)],
                 "Detail": msgspec.json.encode(event).decode(),
             }
-            for event in events
+            for event in batch
         ]
-    )
-    if answer["FailedEntryCount"]:
-        reasons = {entry.get("ErrorMessage", "") for entry in answer["Entries"]} - {""}
-        raise DeliveryError("the event bus", answer["FailedEntryCount"], len(events), str(reasons))
+        answer = client.put_events(Entries=entries)
+        if answer["FailedEntryCount"]:
+            said = {entry.get("ErrorMessage", "") for entry in answer["Entries"]} - {""}
+            raise DeliveryError("the event bus", answer["FailedEntryCount"], len(batch), str(said))
 
 
 def announcer(client: "EventBridgeClient", endpoint: str) -> Callable[[Decision], None]:
@@ -202,27 +198,29 @@ def announcer(client: "EventBridgeClient", endpoint: str) -> Callable[[Decision]
 def announcements(endpoint: str, decision: Decision) -> list[Event]:
     """Return the events that a decision is; entering and refusing are those of its training."""
     said, reason = decision.figures, decision.reason
-    about = {"endpoint": endpoint, "version": decision.version, "reason": reason}
+    about: dict[str, Any] = {"endpoint": endpoint, "version": decision.version, "reason": reason}
     found: list[Event] = []
     match decision.type:
         case "promoted" | "rolled back":
             kind = ModelPromoted if decision.type == "promoted" else ModelRolledBack
-            before, generation = decision.previous, decision.generation
-            found.append(kind(previous=before, generation=generation, **about))
+            about |= {"previous": decision.previous, "generation": decision.generation}
+            found.append(kind(**about))
         case "shadow started" | "canary started" | "canary widened":
             stage, share = decision.type.split()[0], said.get("share", 0.0)
             found.append(ChallengerStarted(stage=stage, share=share, **about))
         case "challenger rejected":
             found.append(CandidateRejected(stage=said.get("stage", "comparison"), **about))
         case "experiment started":
-            asked = said["experiment"]
-            names = ("control", "treatment", "share", "hypothesis")
-            plan = {name: asked[name] for name in names}
-            found.append(ExperimentStarted(endpoint=endpoint, experiment=asked["id"], **plan))
-        case "paused":
-            found.append(EndpointPaused(endpoint=endpoint, reason=reason))
-        case "resumed":
-            found.append(EndpointResumed(endpoint=endpoint, reason=reason))
+            asked = {
+                "endpoint": endpoint,
+                **said["experiment"],
+                "experiment": said["experiment"]["id"],
+            }
+            names = ExperimentStarted.__struct_fields__
+            found.append(ExperimentStarted(**{name: asked[name] for name in names}))
+        case "paused" | "resumed":
+            switched = EndpointPaused if decision.type == "paused" else EndpointResumed
+            found.append(switched(endpoint=endpoint, reason=reason))
     if ended := ended_by(decision):
         found.append(ExperimentEnded(endpoint=endpoint, reason=reason, **ended))
     return found

@@ -5,15 +5,12 @@ All of it stands in the registry, so it can be told years later.
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from itertools import chain, takewhile
 from typing import Any
 
 import msgspec
 
-from evergreen.contract.errors import (
-    CorruptDocumentError,
-    ModelUnavailableError,
-    UnknownVersionError,
-)
+from evergreen.contract import errors
 from evergreen.contract.identifiers import is_version
 from evergreen.registry.events import CLOCK_SKEW, ended_by
 from evergreen.registry.manifest import Evaluation, Manifest, version_time
@@ -43,10 +40,15 @@ def explain(registry: Registry, document: Document, version: str | None, day: da
     day: on which its scores are answered. Raises UnknownVersionError.
     """
     version = document.champion if version is None else version
-    manifest, damage = _manifest(registry, document.endpoint, version)
+    manifest = damage = None
+    try:
+        if is_version(version):
+            manifest = registry.manifest(document.endpoint, version)
+    except errors.ModelUnavailableError as error:
+        damage = f"{error}."
     status = document.statuses.get(version)
     if manifest is None and damage is None and status is None and version != document.champion:
-        raise UnknownVersionError(document.endpoint, version)
+        raise errors.UnknownVersionError(document.endpoint, version)
     decisions = _decisions_on(registry, document, version)
     paragraphs = [
         _now(document, version, status),
@@ -67,33 +69,18 @@ def explain(registry: Registry, document: Document, version: str | None, day: da
     )
 
 
-def _manifest(
-    registry: Registry, endpoint: str, version: str
-) -> tuple[Manifest | None, str | None]:
-    """Return a version's manifest, or why it cannot be read."""
-    if not is_version(version):
-        return None, None
-    try:
-        return registry.manifest(endpoint, version), None
-    except ModelUnavailableError as error:
-        return None, f"{error}."
-
-
 def _decisions_on(registry: Registry, document: Document, version: str) -> list[Decision]:
     """Return the decisions that concern a version, oldest first: none is older than itself."""
     made = version_time(version) - CLOCK_SKEW
-    found: list[Decision] = []
     oldest = max(0, document.generation - MAX_DECISIONS)
-    for generation in range(document.generation, oldest, -1):
-        last = generation == document.generation
-        decision = document.last if last else registry.decision(document.endpoint, generation)
-        if decision is None:
-            continue
-        if decision.time < made:
-            break
-        if version in _named(decision):
-            found.append(decision)
-    return found[::-1]
+    earlier = (
+        registry.decision(document.endpoint, generation)
+        for generation in range(document.generation - 1, oldest, -1)
+    )
+    known = takewhile(
+        lambda made_by: made_by.time >= made, chain([document.last], filter(None, earlier))
+    )
+    return [each for each in known if version in _named(each)][::-1]
 
 
 def _named(decision: Decision) -> set[str]:
@@ -111,11 +98,11 @@ def _now(document: Document, version: str, status: Status | None) -> str:
         return f"{version} is the champion of {name} since {_at(document.since)} ({when}).{paused}"
     serves = f"{champion} is the champion of {name}"
     if version in document.arms:
-        share = document.arms[version]
-        return (
-            f"{version} is {_words(status)} and answers {share:.0%} of the requests; {serves} "
-            f"({when}).{paused}"
+        part = {"canary": "in canary", "ab": "an arm of an experiment"}.get(
+            status or "", f"{status}"
         )
+        share = f"{document.arms[version]:.0%} of the requests"
+        return f"{version} is {part} and answers {share}; {serves} ({when}).{paused}"
     why = {
         "candidate": "it waits to be compared or approved",
         "shadow": "it is compared with the champion on recorded requests",
@@ -129,11 +116,11 @@ def _now(document: Document, version: str, status: Status | None) -> str:
 
 def _recalibrated(registry: Registry, endpoint: str, version: str, day: date) -> Iterator[str]:
     """Tell what is made of its scores, where that is known; no other than ids stand in keys."""
+    if not is_version(version):
+        return
     try:
-        found = (
-            registry.newest_recalibration(endpoint, version, day) if is_version(version) else None
-        )
-    except CorruptDocumentError as error:
+        found = registry.newest_recalibration(endpoint, version, day)
+    except errors.CorruptDocumentError as error:
         yield f"Its scores are not recalibrated: {error}."
         return
     if found:
@@ -142,10 +129,6 @@ def _recalibrated(registry: Registry, endpoint: str, version: str, day: date) ->
             f"Where this stack recalibrates, its scores are by the map of {found.day}, learnt from "
             f"{found.rows:,} outcomes: about {slope:.3f} times the logit, {intercept:+.3f}."
         )
-
-
-def _words(status: Status | None) -> str:
-    return {"canary": "in canary", "ab": "an arm of an experiment"}.get(status or "", f"{status}")
 
 
 def _training(manifest: Manifest) -> Iterator[str]:
@@ -170,12 +153,10 @@ def _measured(metric: str, metrics: Evaluation, champion: str | None) -> str:
     if metrics.champion is None:
         return f"{text}; there was no champion to compare it with."
     text += f", that of the champion then, {champion}, {metrics.champion:.4f}"
-    if metrics.improvement is None or metrics.improvement_lower is None:
+    better, least = metrics.improvement, metrics.improvement_lower
+    if better is None or least is None:
         return f"{text}."
-    return (
-        f"{text}: better by {metrics.improvement:+.4f}, at least {metrics.improvement_lower:+.4f} "
-        "with 95 % confidence."
-    )
+    return f"{text}: better by {better:+.4f}, at least {least:+.4f} with 95 % confidence."
 
 
 def decided(decision: Decision) -> str:

@@ -40,11 +40,9 @@ def check(document: Document, kind: Type, version: str) -> None:
     """Raise ForbiddenChangeError for a change about a version that it cannot be about."""
     allowed, status = ABOUT.get(kind), document.statuses.get(version)
     if allowed is not None and status not in allowed:
-        raise ForbiddenChangeError(
-            document.endpoint,
-            f"{version} is {status or 'unknown'}, and `{kind}` is for a version that is "
-            f"{_either(allowed)}{ADVICE.get(status, '')}",
-        )
+        told = f"{version} is {status or 'unknown'}, and `{kind}` is for a version that is "
+        said = f"{told}{_either(allowed)}{ADVICE.get(status, '')}"
+        raise ForbiddenChangeError(document.endpoint, said)
 
 
 def moved(document: Document, moves: Mapping[str, Status]) -> dict[str, Status]:
@@ -53,11 +51,8 @@ def moved(document: Document, moves: Mapping[str, Status]) -> dict[str, Status]:
     for version, status in moves.items():
         now = statuses.get(version)
         if status not in MOVES[now]:
-            raise ForbiddenChangeError(
-                document.endpoint,
-                f"{version} is {now or 'unknown'} and cannot become {status}, "
-                f"only {_either(MOVES[now]) or 'nothing'}",
-            )
+            told = f"{version} is {now or 'unknown'} and cannot become {status}, only "
+            raise ForbiddenChangeError(document.endpoint, told + (_either(MOVES[now]) or "nothing"))
         statuses[version] = status
     return statuses
 

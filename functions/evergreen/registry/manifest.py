@@ -136,10 +136,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     def figures(self) -> dict[str, Any]:
         """Return what was measured, as it stands in a decision and in a run's record."""
         known: dict[str, Any] = msgspec.to_builtins(self)
-        parts = ("champion_scores", "candidates", "failed", "gates")  # they stand in the manifest
-        return {
-            name: value for name, value in known.items() if name not in parts and value is not None
-        }
+        for part in ("champion_scores", "candidates", "failed", "gates"):  # which the manifest has
+            del known[part]
+        return {name: value for name, value in known.items() if value is not None}
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,10 +200,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
         A recipe is a candidate with its parameters, and the code that it is from.
         """
-        ours, theirs = self.recipe, other.recipe
-        return (
-            ours is not None and ours == theirs and self.lineage.data_end < other.lineage.data_end
-        )
+        newer = self.lineage.data_end < other.lineage.data_end
+        return newer and self.recipe is not None and self.recipe == other.recipe
 
     @property
     def recipe(self) -> tuple[str, dict[str, Any], str] | None:

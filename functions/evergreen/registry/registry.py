@@ -22,13 +22,7 @@ import msgspec
 
 from evergreen.aws.s3 import Store, Stored
 from evergreen.aws.signing import Seal
-from evergreen.contract.errors import (
-    CorruptArtifactError,
-    CorruptDocumentError,
-    DocumentChangedError,
-    ModelUnavailableError,
-    OldDocumentError,
-)
+from evergreen.contract import errors
 from evergreen.registry.manifest import FORMAT, Artifact, Manifest
 from evergreen.registry.recalibration import Recalibration
 from evergreen.registry.state import Decision, Document
@@ -44,6 +38,12 @@ RECALIBRATION = msgspec.json.Decoder(Recalibration)
 FRESH = timedelta(days=3)  # until a map is too old to be served
 
 _HISTORY = re.compile(r"/([0-9]{6,})\.json$")  # the end of a decision's key
+_document_key = "endpoints/{}.json".format
+_history_prefix = "endpoints/{}/history/".format
+_history_key = "endpoints/{}/history/{:06d}.json".format
+_maps = "recalibrations/{}/{}/".format
+_folder = "models/{}/{}".format
+_manifest_key = "models/{}/{}/manifest.json".format
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -81,9 +81,8 @@ class Registry(msgspec.Struct, frozen=True):
         if stored is None:
             return None
         key = _document_key(endpoint)
-        body = self.seal.open(key, stored.body)
-        if body is None:
-            raise CorruptDocumentError(key, "it is not as this stack wrote it")
+        if (body := self.seal.open(key, stored.body)) is None:
+            raise errors.CorruptDocumentError(key, "it is not as this stack wrote it")
         return Seen(read(key, body, DOCUMENT), stored.etag)
 
     def write_document(
@@ -98,13 +97,13 @@ class Registry(msgspec.Struct, frozen=True):
             self.settle(seen.document, announce)
         elif next(self.store.keys(_history_prefix(document.endpoint)), None):
             if self.document(document.endpoint):
-                raise DocumentChangedError(document.endpoint, 0)
-            raise OldDocumentError(document.endpoint, 0)  # it has been deleted
+                raise errors.DocumentChangedError(document.endpoint, 0)
+            raise errors.OldDocumentError(document.endpoint, 0)  # it has been deleted
         key = _document_key(document.endpoint)
         body = self.seal.seal(key, encode(document))
         won = self.store.replace(key, body, seen.etag) if seen else self.store.create(key, body)
         if not won and not self._was_written(document):
-            raise DocumentChangedError(document.endpoint, document.generation - 1)
+            raise errors.DocumentChangedError(document.endpoint, document.generation - 1)
         self._told(document, announce)
 
     def change(
@@ -133,8 +132,8 @@ class Registry(msgspec.Struct, frozen=True):
             return
         now = self.document(endpoint)
         if now and now.document.generation > generation:
-            raise DocumentChangedError(endpoint, generation)
-        raise OldDocumentError(endpoint, generation)
+            raise errors.DocumentChangedError(endpoint, generation)
+        raise errors.OldDocumentError(endpoint, generation)
 
     def _told(self, document: Document, announce: Announce) -> int:
         """Announce and keep what has not been, and return the newest generation of the history."""
@@ -208,11 +207,11 @@ class Registry(msgspec.Struct, frozen=True):
                 raise ValueError(f"is that of {manifest.endpoint} {manifest.version}")
             if manifest.format != FORMAT:
                 raise ValueError(f"has format {manifest.format}, not {FORMAT}")
-        except msgspec.DecodeError as error:
-            reason = f"its manifest cannot be read: {error}"
-            raise ModelUnavailableError(endpoint, version, reason) from error
-        except ValueError as error:
-            raise ModelUnavailableError(endpoint, version, f"its manifest {error}") from error
+        except ValueError as error:  # of which DecodeError is one
+            said = "cannot be read: " if isinstance(error, msgspec.DecodeError) else ""
+            raise errors.ModelUnavailableError(
+                endpoint, version, f"its manifest {said}{error}"
+            ) from error
         return manifest
 
     def manifest_sha256(self, endpoint: str, version: str) -> str | None:
@@ -224,7 +223,7 @@ class Registry(msgspec.Struct, frozen=True):
         """Return the manifest of a version that there should be, or raise ModelUnavailableError."""
         manifest = self.manifest(endpoint, version)
         if manifest is None:
-            raise ModelUnavailableError(endpoint, version, "its manifest is missing")
+            raise errors.ModelUnavailableError(endpoint, version, "its manifest is missing")
         return manifest
 
     def artifact(self, manifest: Manifest, name: str) -> bytes:
@@ -238,7 +237,9 @@ class Registry(msgspec.Struct, frozen=True):
         if found != said:
             there = f"{found.bytes} bytes with SHA-256 {found.sha256}"
             wanted = f"{said.bytes} with {said.sha256}"
-            raise CorruptArtifactError(manifest.endpoint, manifest.version, name, there, wanted)
+            raise errors.CorruptArtifactError(
+                manifest.endpoint, manifest.version, name, there, wanted
+            )
         return stored.body
 
     # Recalibrations
@@ -259,42 +260,20 @@ class Registry(msgspec.Struct, frozen=True):
         body = self.seal.open(key, stored.body)
         found = read(key, body, RECALIBRATION) if body else None
         if found is None or (found.endpoint, found.version, found.day) != (endpoint, version, day):
-            raise CorruptDocumentError(key, "it is not as this stack wrote it")
+            raise errors.CorruptDocumentError(key, "it is not as this stack wrote it")
         return found
 
     def newest_recalibration(self, endpoint: str, version: str, day: date) -> Recalibration | None:
         """Return the map to serve on a day: the newest until then that is fresh, or None."""
         folder = _maps(endpoint, version)
         keys = self.store.keys(folder, after=f"{folder}{day - FRESH}.json")
-        newest = max((key for key in keys if key <= f"{folder}{day}.json"), default=None)
-        of = newest and date.fromisoformat(newest[len(folder) : -5])
-        return self.recalibration(endpoint, version, of) if of else None
+        if (
+            newest := max((key for key in keys if key <= f"{folder}{day}.json"), default=None)
+        ) is None:
+            return None
+        return self.recalibration(endpoint, version, date.fromisoformat(newest[len(folder) : -5]))
 
 
 def fingerprint(body: bytes) -> Artifact:
     """Return the size and hash by which an artifact is known."""
     return Artifact(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
-
-
-def _document_key(endpoint: str) -> str:
-    return f"endpoints/{endpoint}.json"
-
-
-def _history_prefix(endpoint: str) -> str:
-    return f"endpoints/{endpoint}/history/"
-
-
-def _history_key(endpoint: str, generation: int) -> str:
-    return f"{_history_prefix(endpoint)}{generation:06d}.json"
-
-
-def _maps(endpoint: str, version: str) -> str:
-    return f"recalibrations/{endpoint}/{version}/"
-
-
-def _folder(endpoint: str, version: str) -> str:
-    return f"models/{endpoint}/{version}"
-
-
-def _manifest_key(endpoint: str, version: str) -> str:
-    return f"{_folder(endpoint, version)}/manifest.json"

@@ -47,6 +47,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DECODER = msgspec.json.Decoder(Run)
+_key = "runs/{}/{}.json".format
 
 
 def claim(store: Store, endpoint: str, asked: Run) -> Run:
@@ -59,8 +60,7 @@ def claim(store: Store, endpoint: str, asked: Run) -> Run:
     key = _key(endpoint, asked.run)
     if store.create(key, encode(asked)):
         return asked
-    known = _stored(store, key)
-    if known is None:
+    if (known := _stored(store, key)) is None:
         raise DocumentChangedError(endpoint, 0)
     found, etag = known
     free = found.owner == asked.owner or asked.started - found.started > RUN_LIMIT
@@ -106,7 +106,3 @@ def _run(store: Store, key: str | None) -> Run | None:
 def _stored(store: Store, key: str) -> tuple[Run, str] | None:
     stored = store.get(key, MOST_BYTES)
     return (read(key, stored.body, _DECODER), stored.etag) if stored else None
-
-
-def _key(endpoint: str, run: str) -> str:
-    return f"runs/{endpoint}/{run}.json"

@@ -5,23 +5,14 @@ returns the next document, in which the decision stands with its evidence.
 """
 
 import secrets
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from evergreen.contract.errors import DocumentChangedError, ForbiddenChangeError
-from evergreen.registry import experiments, lifecycle
-from evergreen.registry.state import (
-    Challenger,
-    Decision,
-    Document,
-    Experiment,
-    Status,
-    Type,
-    Verdict,
-)
+from evergreen.registry import experiments, lifecycle, state
+from evergreen.registry.state import Challenger, Decision, Document, Experiment, Status, Type
 
 NONCE_BYTES = 16
 
@@ -42,7 +33,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 0.0
     experiment: Experiment | None = None
     fallback: str | None = None
-    verdict: Verdict | None = None
+    verdict: state.Verdict | None = None
 
 
 def first(endpoint: str, change: Change, time: datetime) -> Document:
@@ -73,9 +64,12 @@ def apply(document: Document, change: Change, time: datetime, seen: int) -> Docu
         raise DocumentChangedError(document.endpoint, seen)
     _check_time(document.endpoint, time)
     lifecycle.check(document, change.type, change.version)
-    moves, fields = _CHANGES[change.type](document, change, time)
-    if document.experiment and "experiment" in fields:
-        change = _with_verdict(document.experiment, change)
+    moves, fields = _effect(document, change, time)
+    running = document.experiment if "experiment" in fields else None
+    if running and change.verdict:
+        change = _with(change, {"id": running.id})
+    elif running:  # something else came in between
+        change = _with(change, {"experiment": {"id": running.id, "verdict": "inconclusive"}})
     elif change.verdict:
         raise ForbiddenChangeError(document.endpoint, "there is a verdict, and no experiment ends")
     decision = _decision(change, seen + 1, document.champion, moves, time)
@@ -96,13 +90,8 @@ def _check_time(endpoint: str, time: datetime) -> None:
         raise ForbiddenChangeError(endpoint, "a time has no zone: add one, such as Z for UTC")
 
 
-def _with_verdict(experiment: Experiment, change: Change) -> Change:
-    """Return a change by which an experiment ends, with its id and verdict in the figures."""
-    if change.verdict:
-        ended: dict[str, Any] = {"id": experiment.id}
-    else:  # something else came in between
-        ended = {"experiment": {"id": experiment.id, "verdict": "inconclusive"}}
-    return msgspec.structs.replace(change, figures=change.figures | ended)
+def _with(change: Change, figures: dict[str, Any]) -> Change:
+    return msgspec.structs.replace(change, figures=change.figures | figures)
 
 
 def _decision(
@@ -130,7 +119,7 @@ def _as_read(said: dict[str, Any]) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(said), type=dict[str, Any])
 
 
-# Each returns what versions become, and the fields of the document that change.
+# What versions become, and the fields of the document that change
 _Effect = tuple[dict[str, Status], dict[str, Any]]
 
 
@@ -138,76 +127,79 @@ def _refused(document: Document, reason: str) -> ForbiddenChangeError:
     return ForbiddenChangeError(document.endpoint, reason)
 
 
-def _enter(document: Document, change: Change, _: datetime) -> _Effect:
-    """One candidate waits at a time: a newer one takes the place of an older."""
-    older: dict[str, Status] = {document.candidate: "rejected"} if document.candidate else {}
-    return older | {change.version: "candidate"}, {}
+def _effect(document: Document, change: Change, time: datetime) -> _Effect:
+    version, challenger = change.version, document.challenger
+    match change.type:
+        case "candidate entered":  # one waits at a time: a newer one takes the place of an older
+            older: dict[str, Status] = (
+                {document.candidate: "rejected"} if document.candidate else {}
+            )
+            return older | {version: "candidate"}, {}
+        case "candidate refused":
+            return {version: "rejected"}, {}
+        case "shadow started" | "canary started" | "canary widened":
+            return _compare(document, change, time)
+        case "challenger rejected":
+            ours = challenger is not None and challenger.version == version
+            return {version: "rejected"}, {"challenger": None if ours else challenger}
+        case "promoted" | "rolled back":
+            return _crown(document, change, time)
+        case "experiment started":
+            return _start_experiment(document, change, time)
+        case "experiment ended":
+            if document.experiment is None:
+                raise _refused(document, "no experiment is running")
+            return experiments.returned(document), {"experiment": None}
+        case "paused":
+            if document.paused:
+                raise _refused(document, f"it is paused already: {document.paused}")
+            return {}, {"paused": change.reason or "no reason was given"}
+        case "resumed":
+            if not document.paused:
+                raise _refused(document, "it is not paused")
+            return {}, {"paused": None}
 
 
-def _refuse(_: Document, change: Change, __: datetime) -> _Effect:
-    return {change.version: "rejected"}, {}
-
-
-def _shadow(document: Document, change: Change, time: datetime) -> _Effect:
-    if document.challenger:
-        raise _refused(document, f"{document.challenger.version} is being compared already")
-    challenger = Challenger(
-        version=change.version,
-        stage="shadow",
-        started=time,
-        since=time,
-        generation=document.generation + 1,
-    )
-    return {change.version: "shadow"}, {"challenger": challenger}
-
-
-def _canary(document: Document, change: Change, time: datetime) -> _Effect:
-    """Start a canary, or widen it; the status is the same in both."""
-    challenger = document.challenger
-    if challenger is None or challenger.version != change.version:
-        raise _refused(document, f"{change.version} is no challenger")
+def _compare(document: Document, change: Change, time: datetime) -> _Effect:
+    """Start a shadow or a canary, or widen one, by which the status stays the same."""
+    challenger, version = document.challenger, change.version
+    if change.type == "shadow started":
+        if challenger:
+            raise _refused(document, f"{challenger.version} is being compared already")
+        number = document.generation + 1
+        challenger = Challenger(
+            version=version, stage="shadow", started=time, since=time, generation=number
+        )
+        return {version: "shadow"}, {"challenger": challenger}
+    if challenger is None or challenger.version != version:
+        raise _refused(document, f"{version} is no challenger")
     if document.experiment:
         reason = f"experiment {document.experiment.id} has the traffic: stop it first"
         raise _refused(document, reason)
     if not challenger.share < change.share < 1:
         reason = f"a canary of {challenger.share:.0%} cannot go to {change.share:.0%}"
         raise _refused(document, reason)
-    moves: dict[str, Status] = {change.version: "canary"} if challenger.stage == "shadow" else {}
+    moves: dict[str, Status] = {version: "canary"} if challenger.stage == "shadow" else {}
     wider = msgspec.structs.replace(
         challenger, stage="canary", canary=challenger.canary or time, since=time, share=change.share
     )
     return moves, {"challenger": wider}
 
 
-def _reject(document: Document, change: Change, _: datetime) -> _Effect:
-    challenger = document.challenger
-    ours = challenger is not None and challenger.version == change.version
-    return {change.version: "rejected"}, {"challenger": None if ours else challenger}
-
-
-def _promote(document: Document, change: Change, time: datetime) -> _Effect:
-    won = change.verdict == "challenger wins"
-    if not won and experiments.status_before(document, change.version) == "retired":
-        raise _refused(document, f"{change.version} is retired: roll back to it, or train anew")
-    return _crown(document, change.version, time, "retired")
-
-
-def _roll_back(document: Document, change: Change, time: datetime) -> _Effect:
-    """Return to a version that was champion before; what is left will not be tried again."""
-    if experiments.status_before(document, change.version) != "retired":
-        reason = f"{change.version} was never champion: a rollback goes to a version that was"
+def _crown(document: Document, change: Change, time: datetime) -> _Effect:
+    """Make a version champion; what a rollback leaves will not be tried again."""
+    version, back = change.version, change.type == "rolled back"
+    retired = experiments.status_before(document, version) == "retired"
+    if back and not retired:
+        reason = f"{version} was never champion: a rollback goes to a version that was"
         raise _refused(document, reason)
-    return _crown(document, change.version, time, "rejected")
-
-
-def _crown(
-    document: Document, version: str, time: datetime, left: Literal["retired", "rejected"]
-) -> _Effect:
-    """Make a version champion; left: what the one before it becomes."""
+    if retired and not back and change.verdict != "challenger wins":
+        raise _refused(document, f"{version} is retired: roll back to it, or train anew")
+    left: Status = "rejected" if back else "retired"
     moves = experiments.returned(document) | {document.champion: left, version: "champion"}
     if document.challenger and document.challenger.version != version:
         moves[document.challenger.version] = "rejected"  # it was compared with the one before
-    previous = document.champion if left == "retired" else None
+    previous = None if back else document.champion
     fields = {"champion": version, "since": time, "previous": previous}
     return moves, fields | {"challenger": None, "experiment": None}
 
@@ -222,37 +214,3 @@ def _start_experiment(document: Document, change: Change, time: datetime) -> _Ef
     before = {arm: document.statuses[arm] for arm in arms if arm in document.statuses}
     kept = msgspec.structs.replace(found, before=before)
     return dict.fromkeys(arms, "ab"), {"experiment": kept}
-
-
-def _end_experiment(document: Document, _: Change, __: datetime) -> _Effect:
-    if document.experiment is None:
-        raise _refused(document, "no experiment is running")
-    return experiments.returned(document), {"experiment": None}
-
-
-def _pause(document: Document, change: Change, _: datetime) -> _Effect:
-    if document.paused:
-        raise _refused(document, f"it is paused already: {document.paused}")
-    return {}, {"paused": change.reason or "no reason was given"}
-
-
-def _resume(document: Document, _: Change, __: datetime) -> _Effect:
-    if not document.paused:
-        raise _refused(document, "it is not paused")
-    return {}, {"paused": None}
-
-
-_CHANGES: dict[Type, Callable[[Document, Change, datetime], _Effect]] = {
-    "candidate entered": _enter,
-    "candidate refused": _refuse,
-    "shadow started": _shadow,
-    "canary started": _canary,
-    "canary widened": _canary,
-    "challenger rejected": _reject,
-    "promoted": _promote,
-    "rolled back": _roll_back,
-    "experiment started": _start_experiment,
-    "experiment ended": _end_experiment,
-    "paused": _pause,
-    "resumed": _resume,
-}
