@@ -86,18 +86,17 @@ def rows(
     """
     end = ending(chunk.key)
     if end == ".parquet":
-        with sparse(data, chunk) as (connection, kinds):
-            yield from _of_parquet(chunk, connection, kinds, decoder, refused)
+        yield from _of_parquet(data, chunk, decoder, refused)
         return
     base = max(0, chunk.start - 1)
     found = chunk.read(data, base, chunk.end + MAX_LINE_BYTES)
     start, stop = (_line(chunk, found, base, place) for place in (chunk.start, chunk.end))
     body = found[start - base : stop - base]
-    if end not in (".csv", ".tsv"):
+    if end in (".csv", ".tsv"):
+        head = chunk.read(data, 0, chunk.head)
+        yield from _of_csv(head, body, start, files, decoder, refused)
+    else:
         yield from _of_json(body, start, files, decoder, refused)
-        return
-    for parts in _of_csv(chunk.read(data, 0, chunk.head), body, start, files, decoder, refused):
-        yield from _decoded(parts, decoder, refused)
 
 
 def _line(chunk: Chunk, found: bytes, base: int, place: int) -> int:
@@ -126,7 +125,7 @@ def starts(body: bytes, start: int = 0) -> list[int]:
 
 def _of_csv(
     head: bytes, body: bytes, start: int, files: Files, decoder: RowDecoder, refused: Refused
-) -> Iterator[list[Part]]:
+) -> Iterator[Row]:
     begin, types = starts(head + body, start - len(head)), types_of(decoder.schema)
 
     def refuse(line: int, said: str, field: str = "$") -> None:
@@ -149,7 +148,7 @@ def _of_csv(
                 continue
             rest = {name: values[number] for name, values in columns.items()}
             parts.append((begin[line - 1], encode(row), rest))
-        yield parts
+        yield from _decoded(parts, decoder, refused)
 
 
 def _each(values: Iterable[Any], kind: type, files: Files) -> list[Any]:
@@ -229,27 +228,22 @@ def sparse(data: Store, chunk: Chunk) -> Iterator[tuple[duckdb.DuckDBPyConnectio
                 found = connection.execute("DESCRIBE FROM read_parquet(getvariable('here'))")
                 yield connection, {name: kind for name, kind, *_ in found.fetchall()}
         except duckdb.Error as error:  # whose words quote what it cannot read
-            raise DataError(
-                f"it is no Parquet that can be read ({type(error).__name__})"
-            ) from error
+            reason = f"it is no Parquet that can be read ({type(error).__name__})"
+            raise DataError(reason) from error
 
 
-def _of_parquet(
-    chunk: Chunk,
-    connection: duckdb.DuckDBPyConnection,
-    kinds: dict[str, str],
-    decoder: RowDecoder,
-    refused: Refused,
-) -> Iterator[Row]:
+def _of_parquet(data: Store, chunk: Chunk, decoder: RowDecoder, refused: Refused) -> Iterator[Row]:
     """Yield rows that DuckDB writes as JSON; NaN is a missing value, as pandas means it."""
     parts: dict[bool, list[str]] = {True: [], False: []}
-    for name, kind in kinds.items():
-        column, key = '"{}"'.format(name.replace('"', '""')), "'{}'".format(name.replace("'", "''"))
-        form = _FLOATS if kind in ("FLOAT", "DOUBLE") else "{0}"
-        form = _EXACT if kind.startswith(("DECIMAL", "HUGEINT", "UHUGEINT")) else form
-        parts[name in decoder.schema["properties"]].append(f"{key}: {form.format(column)}")
-    own, rest = (f"to_json({{{', '.join(each)}}})" if each else "'{}'" for each in parts.values())
-    found = connection.execute(_ROWS.format(own, rest), [chunk.start, chunk.end])
-    while batch := found.fetchmany(MAX_ROWS):
-        json = ((place, own.encode(), msgspec.Raw(rest)) for place, own, rest in batch)
-        yield from _decoded(json, decoder, refused)
+    with sparse(data, chunk) as (connection, kinds):
+        for name, kind in kinds.items():
+            column = '"{}"'.format(name.replace('"', '""'))
+            form = _FLOATS if kind in ("FLOAT", "DOUBLE") else "{0}"
+            form = _EXACT if kind.startswith(("DECIMAL", "HUGEINT", "UHUGEINT")) else form
+            told = "'{}': {}".format(name.replace("'", "''"), form.format(column))
+            parts[name in decoder.schema["properties"]].append(told)
+        each = (f"to_json({{{', '.join(own)}}})" if own else "'{}'" for own in parts.values())
+        found = connection.execute(_ROWS.format(*each), [chunk.start, chunk.end])
+        while batch := found.fetchmany(MAX_ROWS):
+            json = ((place, own.encode(), msgspec.Raw(rest)) for place, own, rest in batch)
+            yield from _decoded(json, decoder, refused)

@@ -135,9 +135,8 @@ def _of_parquet(data: Store, first: Chunk, decoder: RowDecoder) -> Iterator[dict
     with sparse(data, replace(first, head=head)) as (connection, kinds):
         _check(kinds, decoder.schema)
         for name in kinds.keys() & types.keys():
-            if not PLAIN.fullmatch(kinds[name]):
-                wanted = WANTED[types[name]]
-                raise DataError(f"column {name}: {kinds[name]} where {wanted} is wanted")
+            if not PLAIN.fullmatch(kind := kinds[name]):
+                raise DataError(f"column {name}: {kind} where {WANTED[types[name]]} is wanted")
         groups = connection.execute(_GROUPS).fetchall()
     start = row = begun = 0
     for number, (count, first_byte, ended) in enumerate(groups, start=1):
@@ -150,6 +149,5 @@ def _of_parquet(data: Store, first: Chunk, decoder: RowDecoder) -> Iterator[dict
 def _check(names: Collection[str], schema: JsonSchema) -> None:
     """Raise DataError where a column is missing that each row must have."""
     if missing := [name for name in schema.get("required", ()) if name not in names]:
-        raise DataError(
-            f"it lacks {', '.join(missing)}; {listed(names, missing, types_of(schema))}"
-        )
+        known = listed(names, missing, types_of(schema))
+        raise DataError(f"it lacks {', '.join(missing)}; {known}")

@@ -7,7 +7,7 @@ from itertools import batched
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from evergreen.aws.s3 import Store
 from evergreen.batch.chunk import Chunk, Refused, rows
@@ -52,13 +52,17 @@ def score(
 
 def _score(data: Store, chunk: Chunk, serving: Serving, files: Files, send: Send | None) -> None:
     chosen = Chosen(serving.version(chunk.endpoint, chunk.version), "champion")
-    learnt = _learnt(chunk, serving)
-    out = bytearray()
+    learnt = None
+    if day := chunk.recalibrated:  # of the map of scores that the batch was planned with
+        learnt = serving.registry.recalibration(chunk.endpoint, chunk.version, day)
+        if learnt is None:
+            reason = f"the map of its scores of {day} is gone: put the file again"
+            raise ModelUnavailableError(chunk.endpoint, chunk.version, reason)
+    out, total = bytearray(), 0
     refused: Refused = []
-    total = 0
     fit = rows(data, chunk, chosen.served.decoder, files, refused)
     for good in batched(fit, MAX_ROWS, strict=False):
-        asked = [msgspec.structs.asdict(row) for _, row, _ in good]
+        asked = [asdict(row) for _, row, _ in good]
         found = _scored(chunk, chosen, asked, learnt)
         answers = found.predictions([f"{chunk.ids}{place:010x}-000" for place, *_ in good])
         if send:
@@ -78,17 +82,6 @@ def _score(data: Store, chunk: Chunk, serving: Serving, files: Files, send: Send
     data.put(chunk.output("counts"), _encode(counts))
 
 
-def _learnt(chunk: Chunk, serving: Serving) -> Recalibration | None:
-    """Return the map of scores that the batch was planned with."""
-    if chunk.recalibrated is None:
-        return None
-    found = serving.registry.recalibration(chunk.endpoint, chunk.version, chunk.recalibrated)
-    if found is None:
-        reason = f"the map of its scores of {chunk.recalibrated} is gone: put the file again"
-        raise ModelUnavailableError(chunk.endpoint, chunk.version, reason)
-    return found
-
-
 def _scored(
     chunk: Chunk, chosen: Chosen, asked: list[dict[str, Any]], learnt: Recalibration | None
 ) -> Scored:
@@ -99,12 +92,9 @@ def _scored(
     """
     twice = len(asked) == 1 and chosen.served.model.manifest.kind == "model"
     found = scored(chunk.endpoint, chosen, PredictRequest(asked * (1 + twice), None), learnt)
-    return replace(
-        found,
-        asked=PredictRequest(asked, None),
-        scores=found.scores[: len(asked)],
-        raw=None if found.raw is None else found.raw[: len(asked)],
-    )
+    raw = None if found.raw is None else found.raw[: len(asked)]
+    first = found.scores[: len(asked)]
+    return replace(found, asked=PredictRequest(asked, None), scores=first, raw=raw)
 
 
 def count(data: Store, place: str) -> dict[str, Any]:
@@ -127,20 +117,21 @@ def count(data: Store, place: str) -> dict[str, Any]:
         begins, within = within, within ^ one.get("open", False)
         if begins or within:
             ends[number] = {"reason": WITHIN_QUOTES}
-    pairs = [(chunk, one) for chunk, one in zip(chunks, ends, strict=True) if "reason" in one]
     good = [one for one in ends if "reason" not in one]
     reasons = sum((Counter(one["reasons"]) for one in good), Counter[str]())
+    missing = [
+        {"chunk": chunk.number, "start": chunk.start, "end": chunk.end, **one}
+        for chunk, one in zip(chunks, ends, strict=True)
+        if "reason" in one
+    ]
     summary = {
-        "status": "incomplete" if pairs else "complete",
+        "status": "incomplete" if missing else "complete",
         "file": chunks[0].key,
         "version": chunks[0].version,
         "scored": sum(one["scored"] for one in good),
         "refused": sum(one["refused"] for one in good),
         "chunks": len(chunks),
-        "missing": [
-            {"chunk": chunk.number, "start": chunk.start, "end": chunk.end, **one}
-            for chunk, one in pairs
-        ],
+        "missing": missing,
         "reasons": dict(reasons.most_common(MAX_REASONS)),
     }
     data.put(f"{place}summary.json", msgspec.json.format(_encode(summary)))
@@ -154,7 +145,7 @@ def runs(data: Store, folder: str) -> list[dict[str, Any]]:
         summary, begun = (data.get(f"{place}{name}.json") for name in ("summary", "begun"))
         if summary and begun:
             shown, at = msgspec.json.decode(summary.body), msgspec.json.decode(begun.body)
+            told = {"begun": at, "status": shown["status"], "summary": shown}
             done = sum(1 for _ in data.keys(f"{place}counts/"))
-            numbers = {"chunks": len(planned(data, place)), "done": done}
-            found.append({"begun": at, "status": shown["status"], "summary": shown, **numbers})
+            found.append({**told, "chunks": len(planned(data, place)), "done": done})
     return found

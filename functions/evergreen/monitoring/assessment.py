@@ -86,7 +86,11 @@ def _with_alarms(
     same = before if before and before.version == found.version else None
     recent = same if same and same.end >= found.start else None
     confirmed = _confirmed(found, recent) if recent else []
-    matters = "prediction" in confirmed or found.prediction is None or _unlabelled(found)
+    # Where labels have stayed away, features are all there is to judge by.
+    began = (found.began or found.end).date()
+    last = max((day.day for day in performance.days if day.labelled), default=began)
+    unlabelled = found.end.date() - last > timedelta(days=performance.label_days) + PATIENCE
+    matters = "prediction" in confirmed or found.prediction is None or unlabelled
     worse = performance.about or [performance.bounded_metric]
     about: dict[AlarmKind, list[str]] = {
         "drift": confirmed if matters else [],
@@ -99,14 +103,6 @@ def _with_alarms(
     status = "drifted" if confirmed else found.status
     alarms = list(filter(None, found_alarms))
     return msgspec.structs.replace(found, status=status, confirmed=confirmed, alarms=alarms)
-
-
-def _unlabelled(found: CheckReport) -> bool:
-    """Say whether labels have stayed away: then features are all there is to judge by."""
-    days, grace = (told.days, told.label_days) if (told := found.performance) else ([], 0)
-    began = (found.began or found.end).date()
-    last = max((day.day for day in days if day.labelled), default=began)
-    return found.end.date() - last > timedelta(days=grace) + PATIENCE
 
 
 def _confirmed(found: CheckReport, recent: CheckReport) -> list[str]:

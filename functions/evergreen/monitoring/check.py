@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,9 +33,6 @@ from evergreen.registry import events
 from evergreen.registry.manifest import Expected, version_time
 from evergreen.registry.registry import Registry
 from evergreen.registry.stored_json import cached
-
-if TYPE_CHECKING:
-    from mypy_boto3_events import EventBridgeClient
 
 LOST = (  # records that should not have been set aside
     "damaged object", "unreadable", "unknown version", "wrong schema", "wrong hour", "conflicting",
@@ -62,7 +58,7 @@ class Subject:
     read: Callable[[], Endpoint]
     registry: Registry
     data: Store
-    bus: "EventBridgeClient"
+    bus: "events.EventBridgeClient"
     reference: Callable[[str], Columns]
     page: Callable[[CheckReport], str]
     every_page: bool

@@ -77,10 +77,9 @@ def psi(reference: Counts, current: Counts) -> float:
     >>> psi(np.array([50.0, 50.0]), np.array([500.0, 500.0])) < 0.01
     True
     """
-    used = reference + current > 0
+    used, n, m = reference + current > 0, reference.sum(), current.sum()
     a, b = reference[used] + 0.5, current[used] + 0.5
     p, q = a / a.sum(), b / b.sum()
-    n, m = reference.sum(), current.sum()
     index = float(((p - q) * np.log(p / q)).sum())
     return max(0.0, index - float((int(used.sum()) - 1) * (n + m) / (n * m)))
 

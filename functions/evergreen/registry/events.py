@@ -17,7 +17,7 @@ from evergreen.contract.moments import Moment
 from evergreen.registry.state import Decision
 
 if TYPE_CHECKING:
-    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events import EventBridgeClient as EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 SOURCE = "evergreen"

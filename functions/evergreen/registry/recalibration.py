@@ -72,10 +72,9 @@ class Recalibration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return np.asarray((weights * chances).sum(axis=0))
 
     @cached_property
-    def _columns(self) -> tuple[Floats, Floats, Floats]:
-        """Return intercepts, slopes and weights, shape (members, 1)."""
-        intercepts, slopes = np.array(self.lines).T
-        return intercepts[:, None], slopes[:, None], np.array(self.weights)[:, None]
+    def _columns(self) -> Floats:
+        """Return intercepts, slopes and weights, shape (3, members, 1)."""
+        return np.array([*zip(*self.lines, strict=True), self.weights])[:, :, None]
 
 
 def logits(scores: Floats) -> Floats:

@@ -144,8 +144,7 @@ class Registry(msgspec.Struct, frozen=True):
         if not told:
             announce(document.last)
             self.store.create(_history_key(endpoint, generation), encode(document.last))
-            return generation
-        return max(told)
+        return max(told, default=generation)
 
     def _was_written(self, document: Document) -> bool:
         """Say whether a document stood there, and the next one has already been put in its place.
@@ -153,10 +152,9 @@ class Registry(msgspec.Struct, frozen=True):
         Its writer settled ours first. Before that the document itself says whose it is: two may
         have decided alike at the same moment, but not with the same nonce.
         """
-        now = self.document(document.endpoint)
-        if now is None or now.document.generation <= document.generation:
-            return False
-        return self.decision(document.endpoint, document.generation) == document.last
+        now, generation = self.document(document.endpoint), document.generation
+        passed = now is not None and now.document.generation > generation
+        return passed and self.decision(document.endpoint, generation) == document.last
 
     def decision(self, endpoint: str, generation: int) -> Decision | None:
         """Return the decision that made a generation of an endpoint's document."""

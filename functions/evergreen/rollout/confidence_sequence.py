@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 from scipy.stats import chisquare
 
-Floats = npt.NDArray[np.float64]
+from evergreen.contract.problem import Floats
 
 DAYS_STAR = 30  # for so many days the sequence is the tightest
 LEAST_SPREAD = 0.25  # of the mean: the standard deviation of days that happen to be alike
@@ -52,7 +51,7 @@ def bound(days: Sequence[float] | Floats, alpha: float) -> Bound | None:
     return Bound(len(values), mean, mean - width, mean + width)
 
 
-def radius(n: int | npt.NDArray[np.int_], alpha: float) -> Floats:
+def radius(n: int | Floats, alpha: float) -> Floats:
     """Return how many standard deviations the sequence reaches from the mean after n days.
 
     n: from 2 on, a number or an array of any shape, which is that of the answer.
@@ -74,11 +73,8 @@ def e_excess(events: int, rows: int, limit: float) -> float:
     True
     """
     higher = np.minimum(np.array(BETS) * limit, 0.999)
-    logs = (
-        events * np.log(higher / limit)
-        + (rows - events) * np.log1p(-higher)
-        - (rows - events) * np.log1p(-limit)
-    )
+    others = (rows - events) * (np.log1p(-higher) - np.log1p(-limit))
+    logs = events * np.log(higher / limit) + others
     return float(np.exp(np.minimum(logs, 700.0)).mean())
 
 

@@ -91,16 +91,24 @@ def _compare(
         return change("challenger rejected", "; ".join(wrong))
     enough = found is not None and found.days >= policy.shadow_days
     said = _said(found)
-    if found and enough and _has_lost(found, evidence, policy):
+    won, lost = _shown(found, evidence, policy)
+    if enough and lost:
         return change("challenger rejected", f"worse than the champion: {said}")
-    if (found and enough and _has_won(found, evidence, policy)) or _is_refreshed(evidence, found):
+    # Nothing is to be found out about the champion's own recipe: the gate has compared them, and
+    # they are watched.
+    refreshed = evidence.refreshed and (found is None or found.upper >= 0)
+    if (enough and won) or refreshed:
         if document.experiment:
             return None  # it has the traffic
         if step := _next_step(challenger, evidence, policy):
             kind, share = step
             shown = "refreshed" if evidence.refreshed else policy.promotion
             return change(kind, f"{shown}: {said}", share)
-    if _is_overdue(challenger, evidence, policy, found):
+    # A challenger without enough traffic or labels would be in the way of all later ones. Labels
+    # that have begun to come are given the time that the policy allows them.
+    longest = timedelta(days=policy.max_shadow_days + (policy.label_days if found else 0))
+    days = found.days if found and not won else 0
+    if days >= policy.max_shadow_days or evidence.at - challenger.since > longest:
         return change("challenger rejected", f"inconclusive: {said}")
     return None
 
@@ -108,34 +116,23 @@ def _compare(
 def _said(found: Bound | None) -> str:
     if found is None:
         return "fewer than two days have labels"
-    return (
-        f"gain {found.mean:+.4f}, from {found.lower:+.4f} to {found.upper:+.4f}, {found.days} days"
-    )
+    between = f"from {found.lower:+.4f} to {found.upper:+.4f}"
+    return f"gain {found.mean:+.4f}, {between}, {found.days} days"
 
 
-def _has_won(found: Bound, evidence: Evidence, policy: Policy) -> bool:
-    """Say whether a challenger has shown what the policy asks for; a tie is never enough."""
-    if policy.promotion == EXPECTED_REGRET:
-        at = regret([day.gain for day in evidence.paired], policy.margin)
-        return bool(at.promoted < SMALL * policy.margin) and found.mean > 0
-    needed = 0.0 if policy.promotion == "superior" else -policy.margin
-    return found.lower > needed and found.mean > 0
+def _shown(found: Bound | None, evidence: Evidence, policy: Policy) -> tuple[bool, bool]:
+    """Say whether a challenger has shown what the policy asks for, and whether it has lost.
 
-
-def _has_lost(found: Bound, evidence: Evidence, policy: Policy) -> bool:
-    """Say whether a challenger is worse beyond chance, or hardly can be better."""
-    if policy.promotion == EXPECTED_REGRET:
-        at = regret([day.gain for day in evidence.paired], policy.margin)
-        return bool(at.refused < SMALL * policy.margin) and found.mean < 0
-    return found.upper < 0
-
-
-def _is_refreshed(evidence: Evidence, found: Bound | None) -> bool:
-    """Say whether a challenger is the champion's own recipe on newer data, and is not worse yet.
-
-    Nothing is to be found out about the recipe; the gate has compared them, and they are watched.
+    A tie is never enough; lost is what is worse beyond chance, or hardly can be better.
     """
-    return evidence.refreshed and (found is None or found.upper >= 0)
+    if found is None:
+        return False, False
+    if policy.promotion == EXPECTED_REGRET:
+        at = regret([day.gain for day in evidence.paired], policy.margin)
+        won, lost = (each < SMALL * policy.margin for each in (at.promoted, at.refused))
+        return bool(won and found.mean > 0), bool(lost and found.mean < 0)
+    needed = 0.0 if policy.promotion == "superior" else -policy.margin
+    return found.lower > needed and found.mean > 0, found.upper < 0
 
 
 def _next_step(
@@ -150,19 +147,6 @@ def _next_step(
     if not wider:
         return "promoted", 0.0
     return "canary widened" if in_canary else "canary started", wider[0]
-
-
-def _is_overdue(
-    challenger: Challenger, evidence: Evidence, policy: Policy, found: Bound | None
-) -> bool:
-    """Say whether a stage had its longest time, by the days with labels or by the calendar.
-
-    A challenger without enough traffic or labels would otherwise be in the way of all later ones.
-    Labels that have begun to come are given the time that the policy allows them.
-    """
-    days = found.days if found and not _has_won(found, evidence, policy) else 0
-    longest = timedelta(days=policy.max_shadow_days + (policy.label_days if found else 0))
-    return days >= policy.max_shadow_days or evidence.at - challenger.since > longest
 
 
 def _admit(document: Document, evidence: Evidence) -> Change | None:
@@ -188,20 +172,15 @@ def _judge(
 ) -> Change | None:
     """End an experiment that has its verdict, or has had its time."""
     at = standing(evidence, split(document, experiment), policy.alpha)
-    enough = min(at.labelled) >= experiment.min_rows
-    days = at.gain.days if at.gain else 0
     over = evidence.at >= experiment.end
     known: dict[str, Any] = {"id": experiment.id, "rows": at.rows, "labelled": at.labelled}
-    if at.gain:
-        known |= {"days": days, "gain": at.gain.mean}
-        known |= {"lower": at.gain.lower, "upper": at.gain.upper}
-    said = (
-        f"gain {at.gain.mean:+.4f} on {days} days" if at.gain else "no labelled day on both sides"
-    )
-    won = at.gain is not None and at.gain.lower > 0
-    lost = at.gain is not None and at.gain.upper < 0
+    said, won, lost, days = "no labelled day on both sides", False, False, 0
+    if gained := at.gain:
+        days, won, lost = gained.days, gained.lower > 0, gained.upper < 0
+        known |= {"days": days, "gain": gained.mean, "lower": gained.lower, "upper": gained.upper}
+        said = f"gain {gained.mean:+.4f} on {days} days"
     wins = experiment.promote and experiment.control == document.champion
-    ready = enough and days >= policy.shadow_days
+    enough = min(at.labelled) >= experiment.min_rows and days >= policy.shadow_days
 
     def ended(verdict: Any, reason: str) -> Change:
         promoted = verdict == "challenger wins" and wins
@@ -211,15 +190,10 @@ def _judge(
     for arm in (experiment.control, experiment.treatment):
         if arm in evidence.broken:
             return ended("inconclusive", evidence.broken[arm])
-    if at.invalid and over:
-        return ended("inconclusive", f"invalid: {at.invalid}")
-    if ready and won and not at.invalid:
-        return ended("challenger wins", said)
-    if ready and lost and not at.invalid:
-        return ended("champion stays", said)
-    if over:
-        return ended("inconclusive", f"its time is over: {said}")
-    return None
+    if enough and (won or lost) and not at.invalid:
+        return ended("challenger wins" if won else "champion stays", said)
+    why = f"invalid: {at.invalid}" if at.invalid else f"its time is over: {said}"
+    return ended("inconclusive", why) if over else None
 
 
 def split(document: Document, experiment: Experiment) -> tuple[float, float]:

@@ -159,8 +159,10 @@ def standing(evidence: Evidence, shares: tuple[float, float], alpha: float) -> S
     arms = evidence.control, evidence.treatment
     rows = sum(day.rows for day in arms[0]), sum(day.rows for day in arms[1])
     labelled = sum(day.labelled for day in arms[0]), sum(day.labelled for day in arms[1])
-    by_day = [{day.day: day for day in arm if day.rows and day.loss is not None} for arm in arms]
-    both = [(by_day[0][day], by_day[1][day]) for day in sorted(set(by_day[0]) & set(by_day[1]))]
+    ours, theirs = (
+        {day.day: day for day in arm if day.rows and day.loss is not None} for arm in arms
+    )
+    both = [(ours[day], theirs[day]) for day in sorted(ours.keys() & theirs.keys())]
     # Other people were asked on either side, but what moves both on one day still cancels out.
     found = bound([(one.loss or 0.0) - (two.loss or 0.0) for one, two in both], alpha)
     coverage = bound(

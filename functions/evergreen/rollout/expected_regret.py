@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
-Floats = npt.NDArray[np.float64]
+from evergreen.contract.problem import Floats
 
 # In units of policy.margin, which says what is little: 0.01 nats of log-loss, if nothing else is.
 GAIN = 3.0  # standard deviation of the gains of versions, before any evidence
@@ -50,8 +49,5 @@ def regret(days: Sequence[float] | Floats, margin: float) -> Regret:
     spread = np.sqrt(variance)
     at = gain / spread
     density = np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi)
-    return Regret(
-        np.asarray(gain),
-        np.asarray(spread * (density - at * ndtr(-at))),
-        np.asarray(spread * (density + at * ndtr(at))),
-    )
+    promoted, refused = spread * (density - at * ndtr(-at)), spread * (density + at * ndtr(at))
+    return Regret(np.asarray(gain), np.asarray(promoted), np.asarray(refused))

@@ -3,7 +3,6 @@
 Days that are over are kept under evidence/ in the data bucket, as those of paired_comparison.
 """
 
-from collections import defaultdict
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
@@ -15,22 +14,14 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.arrivals import closing
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.records import Capture
-from evergreen.captures.rows import Rows
 from evergreen.captures.search import uncompacted
 from evergreen.contract.moments import days_of, microseconds, midnight
 from evergreen.contract.problem import array
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Experiment
+from evergreen.rollout import gathering
 from evergreen.rollout.evidence import ArmDay, Evidence
-from evergreen.rollout.gathering import (
-    AS_SERVED,
-    DAY,
-    SERVED,
-    Gathering,
-    kept_days,
-    labelled,
-    request_of,
-)
+from evergreen.rollout.gathering import AS_SERVED, DAY, Gathering, labelled, request_of
 
 
 class ExperimentDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +40,7 @@ def with_arms(sources: Gathering, experiment: Experiment, evidence: Evidence) ->
     if len(arms) < len(models):
         return evidence  # which says what is broken
     key = f"evidence/{sources.endpoint}/experiment-{experiment.id}.json"
-    kept = kept_days(sources.data, key, ExperimentDay)
+    kept = gathering.kept_days(sources.data, key, ExperimentDay)
     known = {each.day for each in kept}
     days = [day for day in days_of(experiment.start, sources.at) if sources.is_closed(day)]
     if fresh := [day for day in days if day not in known]:
@@ -77,7 +68,11 @@ def uncounted(
     rows = Recorded(data, endpoint).predictions(since, now, where=AS_SERVED, meta=("id", "version"))
     ids = dict(zip(rows["id"].tolist(), rows["version"].tolist(), strict=True))
     for capture in uncompacted(data, "captures", now - DAY, now, Capture):
-        if capture.variant in SERVED and capture.endpoint == endpoint and capture.time >= since:
+        if (
+            capture.variant in gathering.SERVED
+            and capture.endpoint == endpoint
+            and capture.time >= since
+        ):
             ids[capture.id] = capture.version
     found: dict[str, Any] = {"since": since}
     for arm in ("control", "treatment"):
@@ -93,32 +88,21 @@ def _experiment_day(
     served = sources.recorded.predictions(
         begin, midnight(day + DAY), where=AS_SERVED, meta=("id", "version", "key")
     )
-    keys = defaultdict[str, set[int]](set)
-    for version, key, prediction in zip(
-        *(served[name].tolist() for name in ("version", "key", "id")), strict=True
-    ):
-        keys[version].add(crc32((key or request_of(prediction)).encode()))
     found = labelled(
         sources, arms[0].problem.kind, day, where=f"{AS_SERVED} AND time >= {microseconds(begin)}"
     )
-    control, treatment = (
-        _arm_day(
-            arm,
-            arms[0],
-            day,
-            int((served["version"] == arm.version).sum()),
+    days, keys = [], []
+    for arm in arms:
+        own = served.take(served["version"] == arm.version)
+        named = zip(own["key"].tolist(), own["id"].tolist(), strict=True)
+        keys.append(sorted({crc32((key or request_of(of)).encode()) for key, of in named}))
+        # By what it really answered: asking again would prove nothing.
+        told, problem = (
             found.take(found["version"] == arm.version),
+            arm.problem.like(arms[0].problem),
         )
-        for arm in arms
-    )
-    both = sorted(keys[arms[0].version]), sorted(keys[arms[1].version])
-    return ExperimentDay(day=day, control=control, treatment=treatment, keys=both)
-
-
-def _arm_day(arm: Manifest, measure: Manifest, day: date, rows: int, labelled: Rows) -> ArmDay:
-    """Return a day of an arm, by what it really answered: asking again would prove nothing."""
-    problem = arm.problem.like(measure.problem)
-    scores = problem.recorded(labelled["score"].tolist(), labelled["scores"].tolist())
-    labels = array(problem.kind, labelled["outcome"].tolist())
-    loss = float(problem.losses(labels, scores).mean()) if len(labelled) else None
-    return ArmDay(day=day, rows=rows, labelled=len(labelled), loss=loss)
+        scores = problem.recorded(told["score"].tolist(), told["scores"].tolist())
+        labels = array(problem.kind, told["outcome"].tolist())
+        loss = float(problem.losses(labels, scores).mean()) if len(told) else None
+        days.append(ArmDay(day=day, rows=len(own), labelled=len(told), loss=loss))
+    return ExperimentDay(day=day, control=days[0], treatment=days[1], keys=(keys[0], keys[1]))

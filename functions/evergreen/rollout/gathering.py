@@ -12,7 +12,6 @@ from evergreen.aws.s3 import Store
 from evergreen.captures.arrivals import ARRIVAL, closing
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.rows import Rows
-from evergreen.contract.decoding import UNDECODABLE
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.errors import ModelUnavailableError
 from evergreen.contract.moments import microseconds, midnight
@@ -20,6 +19,7 @@ from evergreen.contract.problem import Kind, is_label
 from evergreen.contract.schema import JsonSchema
 from evergreen.monitoring.recalibrate import Learnt
 from evergreen.registry.state import Document
+from evergreen.registry.stored_json import cached
 from evergreen.rollout.evidence import ScoredDay
 from evergreen.serving.model import Model
 
@@ -78,11 +78,7 @@ class Gathering:
 
 def kept_days[Day: msgspec.Struct](data: Store, key: str, kind: type[Day]) -> list[Day]:
     """Return the closed days that are kept; none for what is damaged, or of another Evergreen."""
-    stored = data.get(key)
-    try:
-        return msgspec.json.decode(stored.body, type=list[kind]) if stored else []  # type: ignore[valid-type]
-    except UNDECODABLE:
-        return []
+    return cached(data, key, list[kind]) or []  # type: ignore[valid-type]
 
 
 def labelled(

@@ -18,12 +18,8 @@ from typing import Any, Literal
 import msgspec
 
 from evergreen.aws.telemetry import logger
-from evergreen.contract.errors import (
-    DocumentChangedError,
-    ForbiddenChangeError,
-    ModelUnavailableError,
-    UnknownVersionError,
-)
+from evergreen.contract import errors
+from evergreen.contract.errors import ForbiddenChangeError
 from evergreen.contract.identifiers import is_version
 from evergreen.contract.schema import not_accepted
 from evergreen.registry import events, lifecycle
@@ -50,10 +46,6 @@ class Order:
     by: str
     reason: str
     at: datetime
-
-    def change(self, kind: Type, version: str, **more: Any) -> Change:
-        """Return the change that is asked for."""
-        return Change(type=kind, version=version, by=self.by, reason=self.reason, **more)
 
 
 def retrain(subject: Subject, by: str, at: datetime) -> str:
@@ -94,16 +86,14 @@ def _promoted(subject: Subject, order: Order, seen: Seen, manifest: Manifest) ->
             f"{version} is {status or 'not entered'}: only a version that is "
             f"{', '.join(PROMOTABLE)} can be promoted; {what}",
         )
-    change = order.change("promoted", version, figures=manifest.metrics.figures)
-    return _written(subject, order, seen, _with_evidence(subject, order, seen.document, change))
+    return _ordered(subject, order, seen, "promoted", version, figures=manifest.metrics.figures)
 
 
 def reject(subject: Subject, order: Order, version: str) -> Document:
     """Reject the candidate or the challenger, which is then not tried again."""
     seen = _decided_on(subject, order)
     stage = seen.document.statuses.get(version) or "unknown"
-    change = order.change("challenger rejected", version, figures={"stage": stage})
-    return _written(subject, order, seen, _with_evidence(subject, order, seen.document, change))
+    return _ordered(subject, order, seen, "challenger rejected", version, figures={"stage": stage})
 
 
 def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
@@ -115,13 +105,13 @@ def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
             subject.name, "it has no previous champion to roll back to: name a retired version"
         )
     _loaded(subject, version)
-    return _written(subject, order, seen, order.change("rolled back", version))
+    return _ordered(subject, order, seen, "rolled back", version)
 
 
 def switch(subject: Subject, order: Order, to: Literal["paused", "resumed"]) -> Document:
     """Let triggers and rollout stand still, or go on; predictions go on in any case."""
     seen = _decided_on(subject, order)
-    return _written(subject, order, seen, order.change(to, seen.document.champion))
+    return _ordered(subject, order, seen, to, seen.document.champion)
 
 
 def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
@@ -129,19 +119,13 @@ def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
     seen = _decided_on(subject, order)
     control = plan.control or seen.document.champion
     _check_alike(_loaded(subject, control).manifest, _loaded(subject, plan.treatment).manifest)
-    experiment = Experiment(
-        id=f"{order.at:%Y%m%dT%H%M%SZ}-{seen.document.generation + 1:08d}",
-        control=control,
-        treatment=plan.treatment,
-        share=plan.share,
-        hypothesis=plan.hypothesis,
-        min_rows=plan.min_rows,
-        start=order.at,
-        end=order.at + timedelta(days=plan.days),
-        promote=plan.promote,
-    )
-    change = order.change("experiment started", plan.treatment, experiment=experiment)
-    return _written(subject, order, seen, change)
+    asked = {name: getattr(plan, name) for name in Plan.__struct_fields__}
+    asked |= {"control": control, "start": order.at}
+    end = order.at + timedelta(days=asked.pop("days"))
+    number = f"{order.at:%Y%m%dT%H%M%SZ}-{seen.document.generation + 1:08d}"
+    experiment = Experiment(id=number, end=end, **asked)
+    kind: Type = "experiment started"
+    return _ordered(subject, order, seen, kind, plan.treatment, experiment=experiment)
 
 
 def _check_alike(control: Manifest, treatment: Manifest) -> None:
@@ -185,7 +169,7 @@ def _decided_on(subject: Subject, order: Order) -> Seen:
     seen = subject.seen()
     if order.generation != seen.document.generation:
         subject.registry.settle(seen.document, subject.announce)
-        raise DocumentChangedError(subject.name, order.generation)
+        raise errors.DocumentChangedError(subject.name, order.generation)
     return seen
 
 
@@ -196,28 +180,30 @@ def _loaded(subject: Subject, version: str) -> Model:
     """
     try:
         if not (is_version(version) and subject.registry.manifest(subject.name, version)):
-            raise UnknownVersionError(subject.name, version)
+            raise errors.UnknownVersionError(subject.name, version)
         return subject.load(version)
-    except ModelUnavailableError as error:
+    except errors.ModelUnavailableError as error:
         raise ForbiddenChangeError(subject.name, str(error)) from error
 
 
-def _with_evidence(subject: Subject, order: Order, document: Document, change: Change) -> Change:
-    """Let a decision on the challenger say what the last tick knew of it, and by which rules.
+def _ordered(
+    subject: Subject, order: Order, seen: Seen, kind: Type, version: str, **more: Any
+) -> Document:
+    """Write a decision; of the challenger, with what the last tick knew of it, and by which rules.
 
     Not more: a person who takes a bad canary back must not have to wait for evidence.
     """
-    if document.challenger is None or document.challenger.version != change.version:
-        return change
-    days: list[PairedDay] = []
-    with suppress(ModelUnavailableError):
-        registry, name = subject.registry, subject.name
-        both = registry.known(name, document.champion), registry.known(name, change.version)
-        days = paired_comparison.known(subject.sources(document, order.at), *both)
-    known = {"comparison": figures(days, gain(days, subject.policy.alpha))}
-    return msgspec.structs.replace(
-        change, figures=change.figures | known, policy=subject.policy.rules
-    )
+    document, challenger = seen.document, seen.document.challenger
+    change = Change(type=kind, version=version, by=order.by, reason=order.reason, **more)
+    if challenger and challenger.version == version:
+        days: list[PairedDay] = []
+        with suppress(errors.ModelUnavailableError):
+            names = (document.champion, version)
+            both = [subject.registry.known(subject.name, name) for name in names]
+            days = paired_comparison.known(subject.sources(document, order.at), *both)
+        said = change.figures | {"comparison": figures(days, gain(days, subject.policy.alpha))}
+        change = msgspec.structs.replace(change, figures=said, policy=subject.policy.rules)
+    return _written(subject, order, seen, change)
 
 
 def _written(subject: Subject, order: Order, seen: Seen, change: Change) -> Document:

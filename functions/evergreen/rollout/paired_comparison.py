@@ -6,6 +6,7 @@ which is a cache: what stands there can be computed again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 
 import msgspec
@@ -31,15 +32,10 @@ def scored(sources: Gathering, model: Model) -> list[ScoredDay]:
 
     Raises ModelUnavailableError and ExternalError where it cannot score them.
     """
-    version = model.manifest.version
-    if version not in sources.days:
-        sources.days[version] = _scored_days(sources, model)
-    return sources.days[version]
-
-
-def _scored_days(sources: Gathering, model: Model) -> list[ScoredDay]:
-    manifest, recorded = model.manifest, sources.recorded.first_day()
-    if recorded is None:
+    manifest = model.manifest
+    if manifest.version in sources.days:
+        return sources.days[manifest.version]
+    if (recorded := sources.recorded.first_day()) is None:
         return []
     longest = max(HISTORY, sources.policy.max_shadow_days * DAY)
     longest_ago = (sources.at - longest - sources.policy.label_days * DAY).date()
@@ -53,7 +49,8 @@ def _scored_days(sources: Gathering, model: Model) -> list[ScoredDay]:
     found = [kept[day] for day in sorted(kept) if day >= first]
     if fresh:
         sources.data.put(key, msgspec.json.encode(found))
-    return [each for each in found if sources.is_closed(each.day)]
+    sources.days[manifest.version] = [each for each in found if sources.is_closed(each.day)]
+    return sources.days[manifest.version]
 
 
 def key_of(endpoint: str, version: str) -> str:
@@ -73,8 +70,7 @@ def _scored(sources: Gathering, model: Model, day: date) -> ScoredDay:
     except ExternalError:
         raise
     except Exception as error:  # ONNX Runtime has no base class of its own
-        reason = worded(error)
-        raise ModelUnavailableError(manifest.endpoint, manifest.version, reason) from error
+        raise manifest.unavailable(worded(error)) from error
     losses = problem.losses(labels, scores)
     known = np.isfinite(losses)  # others had no answer that counts
     return ScoredDay(
@@ -88,10 +84,9 @@ def _scored(sources: Gathering, model: Model, day: date) -> ScoredDay:
 
 def paired(sources: Gathering, champion: Model, other: Model, start: date) -> list[PairedDay]:
     """Return the closed days from `start` on which both scored rows that have labels."""
-    ours, theirs = champion.manifest, other.manifest
     try:
-        days = scored(sources, champion), scored(sources, other)
-        return compared(sources, (ours, days[0]), (theirs, days[1]), start)
+        ours, theirs = ((each.manifest, scored(sources, each)) for each in (champion, other))
+        return compared(sources, ours, theirs, start)
     except ExternalError:
         return []  # the service of one of them is away: the next tick asks it again
     except ModelUnavailableError as error:
@@ -101,13 +96,11 @@ def paired(sources: Gathering, champion: Model, other: Model, start: date) -> li
 
 def known(sources: Gathering, champion: Manifest, other: Manifest) -> list[PairedDay]:
     """Return the days of a challenger that have been scored already: a person must not wait."""
-    days = (
-        kept_days(sources.data, key_of(sources.endpoint, each.version), ScoredDay)
+    ours, theirs = (
+        (each, kept_days(sources.data, key_of(sources.endpoint, each.version), ScoredDay))
         for each in (champion, other)
     )
-    ours, theirs = days
-    start = other.lineage.data_end.date() + DAY
-    return compared(sources, (champion, ours), (other, theirs), start)
+    return compared(sources, ours, theirs, other.lineage.data_end.date() + DAY)
 
 
 Scored = tuple[Manifest, Sequence[ScoredDay]]
@@ -123,12 +116,10 @@ def compared(sources: Gathering, ours: Scored, theirs: Scored, start: date) -> l
     found = []
     for day in sorted(day for day in one.keys() & two.keys() if day >= start):
         (rows, own), (others, its) = one[day], two[day]
-        if not rows:
-            continue
         if others < rows:
-            reason = f"it has no finite score for a request of {day}"
-            raise ModelUnavailableError(manifest.endpoint, manifest.version, reason)
-        found.append(PairedDay(day=day, rows=rows, gain=own - its))
+            raise manifest.unavailable(f"it has no finite score for a request of {day}")
+        if rows:
+            found.append(PairedDay(day=day, rows=rows, gain=own - its))
     return found
 
 
@@ -151,14 +142,13 @@ def learnt(sources: Gathering, manifest: Manifest, days: Sequence[ScoredDay]) ->
 
     The last morning is today's.
     """
-    if manifest.version in sources.learnt:
-        return sources.learnt[manifest.version]
-    expected, end = manifest.expected, manifest.lineage.data_end.date()
-    tallies = [each for each in (expected.days if expected else ()) if each.day <= end]
-    tallies += [each.tally for each in days if each.tally]
-    found = recalibrate.learn(tallies, sources.policy.label_days + 1, sources.at.date())
-    sources.learnt[manifest.version] = found
-    return found
+    if manifest.version not in sources.learnt:
+        expected, end = manifest.expected, manifest.lineage.data_end.date()
+        tallies = [each for each in (expected.days if expected else ()) if each.day <= end]
+        tallies += [each.tally for each in days if each.tally]
+        found = recalibrate.learn(tallies, sources.policy.label_days + 1, sources.at.date())
+        sources.learnt[manifest.version] = found
+    return sources.learnt[manifest.version]
 
 
 def maps(sources: Gathering, versions: Sequence[str]) -> Iterator[Recalibration]:
@@ -167,9 +157,7 @@ def maps(sources: Gathering, versions: Sequence[str]) -> Iterator[Recalibration]
         model = sources.model(version)
         if model is None or model.manifest.problem.kind != "binary":
             continue
-        try:
+        with suppress(ExternalError, ModelUnavailableError):  # who compares it says what is wrong
             days = scored(sources, model)
-        except (ExternalError, ModelUnavailableError):
-            continue  # who compares it says what is wrong
-        if found := learnt(sources, model.manifest, days).map(sources.endpoint, version):
-            yield found
+            if found := learnt(sources, model.manifest, days).map(sources.endpoint, version):
+                yield found

@@ -18,21 +18,17 @@ def seen(
 ) -> dict[str, Any]:
     """Return the evidence as figures, the change that the rollout would make, and what is missing.
 
-    newest: the training run that began last.
-
-    next: None where nothing is decided yet; below level 4 the rollout ends experiments at most.
+    newest: the training run that began last. next: None where nothing is decided yet; below level
+    4 the rollout ends experiments at most.
     """
     paired, watched = (
         figures(days, gain(days, policy.alpha)) for days in (evidence.paired, evidence.watched)
     )
+    shown: dict[str, Any] = {name: getattr(evidence, name) for name in SHOWN}
+    shown |= {"comparison": paired | {"by_day": evidence.paired}, "watched": watched}
     return {
         "level": level,
-        "evidence": {
-            **{name: getattr(evidence, name) for name in SHOWN},
-            "comparison": paired | {"by_day": evidence.paired},
-            "watched": watched,
-            "faults": faults(evidence.canary, policy),
-        },
+        "evidence": shown | {"faults": faults(evidence.canary, policy)},
         "next": decide.decide(document, evidence, policy, level),
         "waits": waits(document, evidence, policy, level, newest),
     }
@@ -62,10 +58,9 @@ def waits(
     if level >= decide.AUTOPILOT and document.previous:
         until = document.since + timedelta(days=policy.watch_days)
         if evidence.at <= until:
-            found.append(
-                f"the champion is watched beside {document.previous} until {until:%Y-%m-%d %H:%M} "
-                f"UTC, on {len(evidence.watched)} labelled days so far"
-            )
+            watched = f"the champion is watched beside {document.previous} until "
+            days = f"on {len(evidence.watched)} labelled days so far"
+            found.append(f"{watched}{until:%Y-%m-%d %H:%M} UTC, {days}")
     skipped = newest and newest.outcome == "skipped" and newest.reason
     last = f"; the last training was skipped: {skipped}" if skipped else ""
     return found or [f"nothing: no version waits; the next training may bring one{last}"]
@@ -96,16 +91,14 @@ def _challenger(challenger: Challenger, evidence: Evidence, policy: Policy, leve
         rate = f" (about {left:.1f} more days at this rate)" if left > 0 else ""
         text = (
             f"{challenger.version} answers {challenger.share:.0%} of the requests until "
-            f"{since:%Y-%m-%d %H:%M} UTC at least, {rows:,} of "
-            f"{policy.canary_rows:,} rows so far{rate}; {so_far}"
+            f"{since:%Y-%m-%d %H:%M} UTC at least, {rows:,} of {policy.canary_rows:,} rows so "
+            f"far{rate}; {so_far}"
         )
     elif evidence.refreshed:
         text = f"{challenger.version} goes to canary at the next tick of level 4: {so_far}"
     else:
-        text = (
-            f"{challenger.version} is compared in shadow: {so_far}; inconclusive after "
-            f"{policy.max_shadow_days} days"
-        )
+        longest = f"inconclusive after {policy.max_shadow_days} days"
+        text = f"{challenger.version} is compared in shadow: {so_far}; {longest}"
     return text if level >= decide.AUTOPILOT else f"{text}; a person has to promote or reject it"
 
 
@@ -117,11 +110,9 @@ def _so_far(evidence: Evidence, policy: Policy) -> str:
         return f"{shown}it is the champion's own recipe on newer data, and needs no proof in shadow"
     if found is None:
         return f"{len(evidence.paired)} labelled days of at least {policy.shadow_days}"
-    enough = (
-        "an expected loss that is small"
-        if policy.promotion == decide.EXPECTED_REGRET
-        else (f"{0.0 if policy.promotion == 'superior' else -policy.margin:+.4f}")
-    )
+    enough = f"{0.0 if policy.promotion == 'superior' else -policy.margin:+.4f}"
+    if policy.promotion == decide.EXPECTED_REGRET:
+        enough = "an expected loss that is small"
     return (
         f"gain {found.mean:+.4f}, surely {found.lower:+.4f} or more, where {enough} is "
         f"needed, on {found.days} labelled days of at least {policy.shadow_days}"
@@ -131,11 +122,10 @@ def _so_far(evidence: Evidence, policy: Policy) -> str:
 def _experiment(
     document: Document, experiment: Experiment, evidence: Evidence, policy: Policy
 ) -> str:
-    found = standing(evidence, decide.split(document, experiment), policy.alpha)
+    said = words(standing(evidence, decide.split(document, experiment), policy.alpha))
     return (
         f"experiment {experiment.id} ends on {experiment.end:%Y-%m-%d %H:%M} UTC at the latest: "
-        f"{words(found)}, of {experiment.min_rows:,} rows for each arm and "
-        f"{policy.shadow_days} days"
+        f"{said}, of {experiment.min_rows:,} rows for each arm and {policy.shadow_days} days"
     )
 
 
@@ -147,7 +137,5 @@ def words(found: Standing) -> str:
     if found.gain is None:
         return f"no gain to tell from {labelled}"
     over = found.gain
-    return (
-        f"gain {over.mean:+.4f}, from {over.lower:+.4f} to {over.upper:+.4f}, on {over.days} days "
-        f"and {labelled}"
-    )
+    between = f"from {over.lower:+.4f} to {over.upper:+.4f}"
+    return f"gain {over.mean:+.4f}, {between}, on {over.days} days and {labelled}"

@@ -1,10 +1,10 @@
 """The endpoint that a tick or a person decides on, and what deciding works with."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from evergreen.aws.s3 import Store
 from evergreen.captures.arrivals import ARRIVAL
@@ -18,9 +18,6 @@ from evergreen.registry.state import Decision, Document
 from evergreen.rollout import gather_evidence
 from evergreen.rollout.evidence import Evidence
 from evergreen.rollout.gathering import Gathering, Load
-
-if TYPE_CHECKING:
-    from mypy_boto3_events import EventBridgeClient
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Subject:
     read_policy: Callable[[], Policy]
     registry: Registry
     data: Store
-    bus: "EventBridgeClient"
+    bus: "events.EventBridgeClient"
     load: Load
     level: int
     recalibration: bool
@@ -81,13 +78,12 @@ class Subject:
         named = [document.champion, document.candidate, document.previous]
         named += [challenger.version] if challenger else []
         named += [experiment.control, experiment.treatment] if experiment else []
-        return [each for each in dict.fromkeys(named) if each and self._lacks_map(each, at)]
-
-    def _lacks_map(self, version: str, at: datetime) -> bool:
-        try:
-            return self.registry.recalibration(self.name, version, at.date()) is None
-        except CorruptDocumentError:
-            return False  # what stands there stays, and is served by nobody
+        lacking = []
+        for version in filter(None, dict.fromkeys(named)):
+            with suppress(CorruptDocumentError):  # what stands there stays, and is not served
+                if self.registry.recalibration(self.name, version, at.date()) is None:
+                    lacking.append(version)
+        return lacking
 
     def announce(self, decision: Decision) -> None:
         """Put the events of a decision on the bus."""
