@@ -147,7 +147,6 @@ def _of_parquet(data: Store, first: Chunk, decoder: RowDecoder) -> Iterator[dict
 
 
 def _check(names: Collection[str], schema: JsonSchema) -> None:
-    """Raise DataError where a column is missing that each row must have."""
     if missing := [name for name in schema.get("required", ()) if name not in names]:
         known = listed(names, missing, types_of(schema))
         raise DataError(f"it lacks {', '.join(missing)}; {known}")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
+from typing import Any
 
 import msgspec
 
@@ -99,15 +100,9 @@ def check(subject: Subject, end: datetime) -> CheckReport:
         before=before,
     )
     found = msgspec.structs.replace(found, recorded=subject.recorded_share)
+    about: dict[str, Any] = {"endpoint": found.endpoint, "version": found.version, "time": end}
     announced = [
-        _NOTICES[alarm.kind](
-            endpoint=found.endpoint,
-            version=found.version,
-            time=found.end,
-            since=alarm.since,
-            features=alarm.about,
-            report=key,
-        )
+        _NOTICES[alarm.kind](since=alarm.since, features=alarm.about, report=key, **about)
         for alarm in found.alarms
         if alarm.raised
     ]

@@ -123,7 +123,6 @@ def _compared(
 
 
 def _first_open(kept: list[DayPerformance], end: datetime) -> datetime:
-    """Return the beginning of the first day that may still change."""
     after = kept[-1].day + DAY if kept else (end - FIRST).date()
     return midnight(min((day.day for day in kept if not day.closed), default=after))
 
@@ -187,7 +186,6 @@ def _stray(prediction: str, told: datetime, start: datetime, end: datetime, labe
 
 
 def _told(problem: Problem, rows: Rows, known: Rows) -> performance.Rows:
-    """Return all predictions of a version on a day, and those of them whose label is known."""
     return performance.Rows(
         scores=problem.recorded(known["score"].tolist(), known["scores"].tolist()),
         labels=array(problem.kind, known["outcome"].tolist()),

@@ -31,51 +31,39 @@ def compare(
         two_sample_tests.minimum_effect_p(*pairs[name], profile.delta)
         for name, profile in reference.items()
     ]
-    found = two_sample_tests.significant(ps)
-    return [
-        _feature_drift(name, profile, window[name], *pairs[name], p, significant)
-        for (name, profile), p, significant in zip(reference.items(), ps, found, strict=True)
-    ]
+    found, flags = [], two_sample_tests.significant(ps)
+    for (name, profile), p, significant in zip(reference.items(), ps, flags, strict=True):
+        counts, own = window[name], np.asarray(profile.counts, dtype=np.float64)
+        was, now = pairs[name]
+        degree = severity(index := two_sample_tests.psi(was, now))
+        unseen = 0.0 if profile.categories is None else _more(counts, own, [-2])
+        found.append(
+            FeatureDrift(
+                feature=name,
+                p=p,
+                psi=index,
+                delta=profile.delta,
+                severity=degree,
+                wasserstein=two_sample_tests.wasserstein(profile.edges or [], was[:-1], now[:-1]),
+                missing=float(counts[-1] / counts.sum()),
+                unseen=max(0.0, unseen - profile.unseen),
+                outside=_more(counts, own, [0, -2]) if profile.edges else 0.0,
+                flagged=significant and degree == "major",
+                bins=[] if profile.hidden else reference_profile.labels(profile),
+                reference=[] if profile.hidden else [int(n) for n in was],
+                window=[] if profile.hidden else [int(n) for n in now],
+            )
+        )
+    return found
 
 
 def _pooled(profile: FeatureProfile, counts: Counts | list[int]) -> Counts:
     return reference_profile.pooled(profile, np.asarray(counts, dtype=np.float64))
 
 
-def _feature_drift(
-    name: str,
-    profile: FeatureProfile,
-    counts: Counts,
-    was: Counts,
-    now: Counts,
-    p: float,
-    new: bool,
-) -> FeatureDrift:
-    """Describe a feature; was, now: its counts as they were tested. new: p is significant."""
-    index = two_sample_tests.psi(was, now)
-    own = np.asarray(profile.counts, dtype=np.float64)
-    rows, of = counts.sum(), own.sum()
-    unseen = 0.0 if profile.categories is None else _more(counts[-2:-1], own[-2:-1], rows, of)
-    return FeatureDrift(
-        feature=name,
-        p=p,
-        psi=index,
-        delta=profile.delta,
-        severity=severity(index),
-        wasserstein=two_sample_tests.wasserstein(profile.edges or [], was[:-1], now[:-1]),
-        missing=float(counts[-1] / rows),
-        unseen=max(0.0, unseen - profile.unseen),
-        outside=_more(counts[[0, -2]], own[[0, -2]], rows, of) if profile.edges else 0.0,
-        flagged=new and severity(index) == "major",
-        bins=[] if profile.hidden else reference_profile.labels(profile),
-        reference=[] if profile.hidden else [int(n) for n in was],
-        window=[] if profile.hidden else [int(n) for n in now],
-    )
-
-
-def _more(there: Counts, were: Counts, rows: float, of: float) -> float:
+def _more(now: Counts, was: Counts, bins: list[int]) -> float:
     """Return the share of rows in some bins that is more than the reference's."""
-    return max(0.0, float(there.sum() / rows - were.sum() / max(of, 1.0)))
+    return max(0.0, float(now[bins].sum() / now.sum() - was[bins].sum() / max(was.sum(), 1.0)))
 
 
 def violations(

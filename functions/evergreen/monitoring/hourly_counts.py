@@ -171,7 +171,6 @@ class Hours:
         yield from self._read(stale, rows)
 
     def _arrived(self, folder: datetime) -> Arrived:
-        """Return what is known of an hour of arrival."""
         day = folder.date()
         if day not in self._ledgers:
             self._ledgers[day] = ledger_of(self.recorded.data, "captures", day)

@@ -211,11 +211,8 @@ def announcements(endpoint: str, decision: Decision) -> list[Event]:
         case "challenger rejected":
             found.append(CandidateRejected(stage=said.get("stage", "comparison"), **about))
         case "experiment started":
-            asked = {
-                "endpoint": endpoint,
-                **said["experiment"],
-                "experiment": said["experiment"]["id"],
-            }
+            asked = said["experiment"]
+            asked = asked | {"endpoint": endpoint, "experiment": asked["id"]}
             names = ExperimentStarted.__struct_fields__
             found.append(ExperimentStarted(**{name: asked[name] for name in names}))
         case "paused" | "resumed":

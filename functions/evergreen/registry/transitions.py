@@ -100,18 +100,10 @@ def _decision(
     verdict = {"verdict": change.verdict} if change.verdict else {}
     share = {"share": change.share} if change.share else {}
     started = {"experiment": msgspec.to_builtins(change.experiment)} if change.experiment else {}
-    return Decision(
-        generation=generation,
-        type=change.type,
-        version=change.version,
-        previous=previous,
-        moves=moves,
-        time=time,
-        by=change.by,
-        reason=change.reason,
-        figures=_as_read(change.figures | verdict | share | started),
-        policy=_as_read(change.policy),
-    )
+    said = {name: getattr(change, name) for name in ("type", "version", "by", "reason")}
+    said |= {"generation": generation, "previous": previous, "moves": moves, "time": time}
+    figures = _as_read(change.figures | verdict | share | started)
+    return Decision(figures=figures, policy=_as_read(change.policy), **said)
 
 
 def _as_read(said: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +153,6 @@ def _effect(document: Document, change: Change, time: datetime) -> _Effect:
 
 
 def _compare(document: Document, change: Change, time: datetime) -> _Effect:
-    """Start a shadow or a canary, or widen one, by which the status stays the same."""
     challenger, version = document.challenger, change.version
     if change.type == "shadow started":
         if challenger:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 from scipy.stats import chisquare
 
@@ -51,7 +52,7 @@ def bound(days: Sequence[float] | Floats, alpha: float) -> Bound | None:
     return Bound(len(values), mean, mean - width, mean + width)
 
 
-def radius(n: int | Floats, alpha: float) -> Floats:
+def radius(n: int | npt.NDArray[np.int_], alpha: float) -> Floats:
     """Return how many standard deviations the sequence reaches from the mean after n days.
 
     n: from 2 on, a number or an array of any shape, which is that of the answer.

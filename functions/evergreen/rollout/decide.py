@@ -138,7 +138,6 @@ def _shown(found: Bound | None, evidence: Evidence, policy: Policy) -> tuple[boo
 def _next_step(
     challenger: Challenger, evidence: Evidence, policy: Policy
 ) -> tuple[Type, float] | None:
-    """Return what comes next for one that has won, and with which share of the requests."""
     in_canary = challenger.stage == "canary"
     waited = evidence.at - challenger.since >= timedelta(days=policy.canary_days)
     if in_canary and not (waited and evidence.canary.rows >= policy.canary_rows):
@@ -150,7 +149,6 @@ def _next_step(
 
 
 def _admit(document: Document, evidence: Evidence) -> Change | None:
-    """Start the comparison of the candidate that waits."""
     waiting, candidate = evidence.waiting, document.candidate
     if candidate is None:
         return None
@@ -170,7 +168,6 @@ def _admit(document: Document, evidence: Evidence) -> Change | None:
 def _judge(
     document: Document, experiment: Experiment, evidence: Evidence, policy: Policy
 ) -> Change | None:
-    """End an experiment that has its verdict, or has had its time."""
     at = standing(evidence, split(document, experiment), policy.alpha)
     over = evidence.at >= experiment.end
     known: dict[str, Any] = {"id": experiment.id, "rows": at.rows, "labelled": at.labelled}

@@ -97,10 +97,8 @@ def _experiment_day(
         named = zip(own["key"].tolist(), own["id"].tolist(), strict=True)
         keys.append(sorted({crc32((key or request_of(of)).encode()) for key, of in named}))
         # By what it really answered: asking again would prove nothing.
-        told, problem = (
-            found.take(found["version"] == arm.version),
-            arm.problem.like(arms[0].problem),
-        )
+        told = found.take(found["version"] == arm.version)
+        problem = arm.problem.like(arms[0].problem)
         scores = problem.recorded(told["score"].tolist(), told["scores"].tolist())
         labels = array(problem.kind, told["outcome"].tolist())
         loss = float(problem.losses(labels, scores).mean()) if len(told) else None

@@ -1,6 +1,6 @@
 """Where the evidence on one endpoint comes from: its versions, and what was recorded of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -82,11 +82,7 @@ def kept_days[Day: msgspec.Struct](data: Store, key: str, kind: type[Day]) -> li
 
 
 def labelled(
-    sources: Gathering,
-    kind: Kind,
-    day: date,
-    schemas: Sequence[JsonSchema] = (),
-    where: str = "true",
+    sources: Gathering, kind: Kind, day: date, *schemas: JsonSchema, where: str = "true"
 ) -> Rows:
     """Return the predictions of a closed day whose label came in time, ordered by id.
 

@@ -129,7 +129,6 @@ def start_experiment(subject: Subject, order: Order, plan: Plan) -> Document:
 
 
 def _check_alike(control: Manifest, treatment: Manifest) -> None:
-    """Raise ForbiddenChangeError unless both arms can answer the same requests alike."""
     for one, other in ((control, treatment), (treatment, control)):
         if reason := not_accepted(one.schema, other.schema):
             said = f"{other.version} cannot answer what the other arm can: {reason}"
@@ -207,7 +206,6 @@ def _ordered(
 
 
 def _written(subject: Subject, order: Order, seen: Seen, change: Change) -> Document:
-    """Write what was decided, unless it is not allowed or somebody else was faster."""
     document = subject.registry.change(seen, change, order.at, subject.announce)
     told = msgspec.structs.replace(document.last, reason=IN_THE_HISTORY)
     logger.info("decided", extra={"endpoint": subject.name, "decision": told})

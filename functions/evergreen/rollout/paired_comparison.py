@@ -61,7 +61,7 @@ def key_of(endpoint: str, version: str) -> str:
 def _scored(sources: Gathering, model: Model, day: date) -> ScoredDay:
     """Score one day: many of them would not fit into memory."""
     manifest, problem = model.manifest, model.manifest.problem
-    rows = labelled(sources, problem.kind, day, [manifest.schema])
+    rows = labelled(sources, problem.kind, day, manifest.schema)
     if not len(rows):
         return ScoredDay(day=day, rows=0)
     labels = array(problem.kind, rows["outcome"].tolist())
@@ -126,7 +126,6 @@ def compared(sources: Gathering, ours: Scored, theirs: Scored, start: date) -> l
 def _served(
     sources: Gathering, manifest: Manifest, scored: Sequence[ScoredDay], unit: float
 ) -> Mapping[date, tuple[int, float]]:
-    """Return the rows of each day, and the mean loss of what would have been served."""
     days = [each for each in scored if each.rows or each.mute]
     own = manifest.problem.scale / unit
     losses = {each.day: (each.rows, each.loss * own) for each in days}

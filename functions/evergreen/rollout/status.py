@@ -103,7 +103,6 @@ def _challenger(challenger: Challenger, evidence: Evidence, policy: Policy, leve
 
 
 def _so_far(evidence: Evidence, policy: Policy) -> str:
-    """Return what a comparison has shown, and what would be enough."""
     found = gain(evidence.paired, policy.alpha)
     if evidence.refreshed:
         shown = f"gain {found.mean:+.4f} on {found.days} labelled days; " if found else ""
