@@ -98,12 +98,10 @@ def learn(tallies: Sequence[Tally], lag: int, until: date | None = None) -> Lear
 
 def _dense(tally: Tally) -> Floats:
     """Return rows, those that are true, and the sum of logits, of every bin, shape (3, bins)."""
-    found = np.zeros((3, _BINS))
     rows, logit = np.array(tally.rows, dtype=np.float64), np.array(tally.logit)
     place = np.clip(np.rint(logit / WIDTH) + FARTHEST, 0, _BINS - 1).astype(np.intp)
-    for bins, values in zip(found, (rows, tally.true, rows * logit), strict=True):
-        np.add.at(bins, place, values)
-    return found
+    parts = rows, tally.true, rows * logit
+    return np.array([np.bincount(place, values, _BINS) for values in parts])
 
 
 def _mean(bins: Floats) -> Floats:

@@ -161,10 +161,8 @@ def _measured(metric: str, metrics: Evaluation, champion: str | None) -> str:
 
 def decided(decision: Decision) -> str:
     """Return a decision as a paragraph: when, what, by whom, why, on which figures and rules."""
-    text = (
-        f"Generation {decision.generation}, {_at(decision.time)}: {decision.type}, "
-        f"{decision.version}, by {decision.by}: {decision.reason}."
-    )
+    when = f"Generation {decision.generation}, {_at(decision.time)}"
+    text = f"{when}: {decision.type}, {decision.version}, by {decision.by}: {decision.reason}."
     if decision.moves:
         moves = ", ".join(f"{name} became {status}" for name, status in decision.moves.items())
         text += f" {moves}."

@@ -63,10 +63,8 @@ def _watch(document: Document, evidence: Evidence, policy: Policy) -> Change | N
     if document.champion in evidence.broken:
         reasons.append(evidence.broken[document.champion])
     if back and back.lower > 0 and len(evidence.watched) >= policy.watch_min_days:
-        reasons.append(
-            f"{document.previous} would have been better by {back.mean:.4f}, at least "
-            f"{back.lower:.4f}, on {back.days} days"
-        )
+        gained = f"{back.mean:.4f}, at least {back.lower:.4f}, on {back.days} days"
+        reasons.append(f"{document.previous} would have been better by {gained}")
     if not reasons:
         return None
     known = figures(evidence.watched, back) | {"champion": msgspec.to_builtins(evidence.champion)}
@@ -101,9 +99,8 @@ def _compare(
         if document.experiment:
             return None  # it has the traffic
         if step := _next_step(challenger, evidence, policy):
-            kind, share = step
             shown = "refreshed" if evidence.refreshed else policy.promotion
-            return change(kind, f"{shown}: {said}", share)
+            return change(step[0], f"{shown}: {said}", step[1])
     # A challenger without enough traffic or labels would be in the way of all later ones. Labels
     # that have begun to come are given the time that the policy allows them.
     longest = timedelta(days=policy.max_shadow_days + (policy.label_days if found else 0))

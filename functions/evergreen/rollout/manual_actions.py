@@ -81,11 +81,8 @@ def _promoted(subject: Subject, order: Order, seen: Seen, manifest: Manifest) ->
     status = seen.document.statuses.get(version)
     if status not in PROMOTABLE:
         what = "a retired one is rolled back to" if status == "retired" else "train again"
-        raise ForbiddenChangeError(
-            subject.name,
-            f"{version} is {status or 'not entered'}: only a version that is "
-            f"{', '.join(PROMOTABLE)} can be promoted; {what}",
-        )
+        only = f"only a version that is {', '.join(PROMOTABLE)} can be promoted; {what}"
+        raise ForbiddenChangeError(subject.name, f"{version} is {status or 'not entered'}: {only}")
     return _ordered(subject, order, seen, "promoted", version, figures=manifest.metrics.figures)
 
 
@@ -101,9 +98,8 @@ def roll_back(subject: Subject, order: Order, version: str | None) -> Document:
     seen = _decided_on(subject, order)
     version = version or seen.document.previous
     if version is None:
-        raise ForbiddenChangeError(
-            subject.name, "it has no previous champion to roll back to: name a retired version"
-        )
+        reason = "it has no previous champion to roll back to: name a retired version"
+        raise ForbiddenChangeError(subject.name, reason)
     _loaded(subject, version)
     return _ordered(subject, order, seen, "rolled back", version)
 
