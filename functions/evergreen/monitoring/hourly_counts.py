@@ -187,11 +187,11 @@ class Hours:
             for at, by in aside.items()
         }
         shares = max(1, -(-rows // AT_ONCE))  # of the time: parts are in its order
-        span = (max(stale) + HOUR - first) / shares
+        span = max(stale) + HOUR - first
         for share in range(shares):
             read = self.recorded.predictions(
-                first + span * share,
-                first + span * (share + 1),
+                first + span * share / shares,
+                first + span * (share + 1) / shares,
                 schemas=[manifest.schema],
                 where="variant = 'champion'",
                 meta=("id", "time", "version", "score", "raw", "draw"),

@@ -52,10 +52,7 @@ class Subject:
         return seen
 
     def evidence(self, document: Document, at: datetime, unmapped: Sequence[str] = ()) -> Evidence:
-        """Return all that is known at a time of the versions that a document names.
-
-        unmapped: those whose map of scores is wanted.
-        """
+        """Return all that is known at a time of the versions that a document names; see gather."""
         return gather_evidence.gather(self.sources(document, at), unmapped)
 
     def sources(self, document: Document, at: datetime) -> Gathering:
