@@ -5,11 +5,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from botocore import exceptions
 from botocore.auth import BaseSigner, SigV4Auth
@@ -70,7 +71,7 @@ class Api:
 
     def get(self, *path: str, **query: str) -> Any:
         """Return the answer to a GET; what `post` raises."""
-        asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        asked = urlencode(query, quote_via=quote, safe="")
         return self._ask("GET", _path(path) + (f"?{asked}" if asked else ""), None)
 
     def post(self, *path: str, **body: Any) -> Any:
@@ -91,21 +92,16 @@ class Api:
     ) -> tuple[int, bytes]:
         """Return the status and the body of an answer; botocore's errors where there is none."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        answer = self.exchange(method, path, headers, body, signed=signed)
+        api = self if signed else replace(self, signature=None)
+        answer = api.exchange(method, path, headers, body)
         return answer.status_code, answer.content
 
     def exchange(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        *,
-        signed: bool = True,
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> AWSResponse:
         """Return an answer as it is; botocore's errors where there is none."""
         request = AWSRequest(method, self.url + path, headers, body)
-        if self.signature and signed:
+        if self.signature:
             self.signature.add_auth(request)
         return self.http.send(request.prepare())
 
@@ -117,11 +113,9 @@ class Api:
                 f"{self.url} does not answer ({error}): is `make serve` ready there, or is it the "
                 "output ApiUrl of a stack that exists?"
             ) from error
-        text = content.decode(errors="replace")
-        try:
+        text, found = content.decode(errors="replace"), None
+        with suppress(ValueError):
             found = json.loads(text)
-        except ValueError:
-            found = None
         if status < 300 and found is not None:
             return found
         raise _refusal(status, text, found)
@@ -206,9 +200,8 @@ def stack(config_env: str) -> Mapping[str, str]:
     """Return what the stack of an environment in samconfig.toml was given, and its outputs."""
     hint = "name it with --url, or EVERGREEN_URL; `make serve` is on http://127.0.0.1:8000"
     try:
-        name = tomllib.loads(SAMCONFIG.read_text())[config_env]["global"]["parameters"][
-            "stack_name"
-        ]
+        environment = tomllib.loads(SAMCONFIG.read_text())[config_env]
+        name = environment["global"]["parameters"]["stack_name"]
     except (OSError, LookupError) as error:
         raise AddressError(f"samconfig.toml names no stack for {config_env!r}: {hint}") from error
     try:

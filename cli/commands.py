@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cli import consequences, shown
 from cli.api import Api, RefusedError
@@ -56,11 +56,11 @@ def endpoints(session: Session, _: Namespace) -> bool:
 def _endpoints(session: Session) -> list[Any]:
     """Return all endpoints, page by page."""
     page = session.get("endpoints")
-    found = page["endpoints"]
+    found = list(page["endpoints"])
     while page.get("next"):
         page = session.get("endpoints", next=page["next"])
         found += page["endpoints"]
-    return list(found)
+    return found
 
 
 def versions(session: Session, asked: Namespace) -> bool:
@@ -109,16 +109,15 @@ def _replayed(session: Session, asked: Namespace) -> Any:
     """Ask the endpoint that is named, or one after the other until one knows the prediction."""
     if asked.endpoint:
         return session.get(*_path(asked, "predictions"), asked.id)
-    names = [one["endpoint"] for one in _endpoints(session)]
-    unknown: RefusedError | None = None
-    for name in names:
+    unknown = RefusedError(404, "", "there is no endpoint that could have answered it")
+    for one in _endpoints(session):
         try:
-            return session.get("control", "endpoints", name, "predictions", asked.id)
+            return session.get("control", "endpoints", one["endpoint"], "predictions", asked.id)
         except RefusedError as error:
             if error.code not in ("unknown_prediction", "unknown_endpoint"):
                 raise
             unknown = error
-    raise unknown or RefusedError(404, "", "there is no endpoint that could have answered it")
+    raise unknown
 
 
 def retrain(session: Session, asked: Namespace) -> bool:
@@ -141,25 +140,21 @@ def outcome(session: Session, asked: Namespace, **which: str) -> bool:
 
 def _waited(session: Session, asked: Namespace, **which: str) -> Any:
     """Return the run once it has ended, or None where that takes too long."""
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=session.errors, transient=True) as progress:
-        task = progress.add_task("waiting for the training to begin", total=None)
+    with _waiting_for(session, "training") as progress:
         until = time.monotonic() + RUN_SECONDS
         while time.monotonic() < until:
             run = session.api.get(*_path(asked, "status"), evidence="no", **which)["run"]
             if run and run["outcome"]:
                 return run
             if run:
-                progress.update(task, description=f"{run['run']} trains")
+                progress.update(TaskID(0), description=f"{run['run']} trains")
             time.sleep(POLL_SECONDS)
     return None
 
 
 def summary(session: Session, asked: Namespace, folder: str, at: datetime) -> bool:
     """Wait for the summary of a batch that began after `at`, and say whether it is complete."""
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=session.errors, transient=True) as progress:
-        task = progress.add_task("waiting for the batch to begin", total=None)
+    with _waiting_for(session, "batch") as progress:
         until, done = time.monotonic() + RUN_SECONDS, -1
         while time.monotonic() < until:
             body = session.api.get(*_path(asked, "status"), evidence="no", batch=folder)
@@ -171,10 +166,18 @@ def summary(session: Session, asked: Namespace, folder: str, at: datetime) -> bo
                     return bool(run["status"] == "complete")
                 if run["done"] > done:
                     until, done = time.monotonic() + RUN_SECONDS, run["done"]
-                progress.update(task, description="scores", completed=done, total=run["chunks"])
+                of = {"completed": done, "total": run["chunks"]}
+                progress.update(TaskID(0), description="scores", **of)
             time.sleep(POLL_SECONDS)
     session.errors.print("Nothing was scored for half an hour: was the batch cancelled?")
     return False
+
+
+def _waiting_for(session: Session, what: str) -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    progress = Progress(*columns, console=session.errors, transient=True)
+    progress.add_task(f"waiting for the {what} to begin", total=None)
+    return progress
 
 
 def approve(session: Session, asked: Namespace) -> bool:
@@ -199,28 +202,18 @@ def reject(session: Session, asked: Namespace) -> bool:
     return _decide(session, asked, document, "reject", version=version)
 
 
-def promote(session: Session, asked: Namespace) -> bool:
-    """Promote a version."""
-    document = _document(session, asked)
-    return _decide(session, asked, document, "promote", version=asked.version)
-
-
-def rollback(session: Session, asked: Namespace) -> bool:
-    """Return to an earlier champion."""
-    document = _document(session, asked)
-    named = {"version": asked.version} if asked.version else {}
-    return _decide(session, asked, document, "rollback", **named)
-
-
 def change(action: str) -> Command:
-    """Return the command that decides about an endpoint as it stands."""
+    """Return the command that decides about an endpoint as it stands, or about a version of it."""
 
     def command(session: Session, asked: Namespace) -> bool:
-        return _decide(session, asked, _document(session, asked), action)
+        version = getattr(asked, "version", None)
+        named = {"version": version} if version else {}
+        return _decide(session, asked, _document(session, asked), action, **named)
 
     return command
 
 
+promote, rollback = change("promote"), change("rollback")
 pause, resume, stop_experiment = map(change, ("pause", "resume", "experiments/stop"))
 
 

@@ -6,13 +6,14 @@ What decides (/control) is not handed on: who decides is asked, and a client's m
 import re
 import threading
 from argparse import Namespace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from urllib.parse import unquote
 
 from botocore import exceptions
 
 from cli.api import AddressError, Api
 from cli.commands import Session
+from cli.listening import Handler, Reply
 
 HOST = "127.0.0.1"
 MAX_BYTES = 6_000_000  # about what Lambda takes
@@ -31,51 +32,36 @@ def proxy(session: Session, arguments: Namespace) -> bool:
         said = f"port {arguments.port} cannot be used ({error.strerror}): name another with --port"
         raise AddressError(said) from error
     with server:
-        port = server.server_port
-        session.out.print(f"http://{HOST}:{port} is {session.api.url}, {session.api.how}.")
+        here = f"http://{HOST}:{server.server_port}"
+        session.out.print(f"{here} is {session.api.url}, {session.api.how}.")
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         thread.join()
     return True
 
 
-def handler_of(api: Api) -> type[BaseHTTPRequestHandler]:
+def handler_of(api: Api) -> type[Handler]:
     """Return a handler that signs each request and hands it on."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Signing(Handler):
         timeout = SECONDS
 
-        def handle_any(self) -> None:
-            length = self.headers.get("Content-Length", "0")
-            size = int(length) if re.fullmatch("[0-9]{1,9}", length) else -1
-            if not 0 <= size <= MAX_BYTES or "Transfer-Encoding" in self.headers:
-                self.close_connection = True  # nobody reads what is still on its way
-                return self.answer(413, {}, b'{"message":"name a Content-Length up to 6 MB"}')
-            body = self.rfile.read(size) if size else None
+        def most_bytes(self) -> int:
+            return MAX_BYTES
+
+        def reply(self, body: bytes | None) -> Reply:
             if not _OURS.fullmatch(self.headers.get("Host", "")) or "Origin" in self.headers:
-                return self.answer(403, {}, b'{"message":"only programs on this machine may ask"}')
+                return 403, {}, b'{"message":"only programs on this machine may ask"}'
             if not _HANDED_ON.match(self.path) or ".." in unquote(self.path):
-                return self.answer(404, {}, b'{"message":"this route is not handed on"}')
+                return 404, {}, b'{"message":"this route is not handed on"}'
             headers = {name: self.headers[name] for name in _ASKED if name in self.headers}
             try:
                 found = api.exchange(self.command, self.path, headers, body)
             except (exceptions.ConnectionError, exceptions.HTTPClientError):
-                return self.answer(502, {}, b'{"message":"the API does not answer"}')
+                return 502, {}, b'{"message":"the API does not answer"}'
             kept = {name: found.headers[name] for name in _ANSWERED if name in found.headers}
-            return self.answer(found.status_code, kept, found.content)
+            return found.status_code, kept, found.content
 
-        do_GET = do_POST = handle_any  # noqa: N815 - its names
+        do_GET = do_POST = Handler.handle_any  # noqa: N815 - its names
 
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            pass
-
-    return Handler
+    return Signing

@@ -63,11 +63,10 @@ def _rows(file: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
             event, captured = line["eventMetadata"], line["captureData"]
             about = {"event_id": event["eventId"], "time": event["inferenceTime"]}
             asked = _values(where, captured["endpointInput"])
+            output = captured.get("endpointOutput")
         except (KeyError, TypeError) as error:
             raise LineError(f"{where}: it has no {error}, so it is no captured request") from error
-        answered = (
-            _values(where, captured["endpointOutput"]) if "endpointOutput" in captured else []
-        )
+        answered = _values(where, output) if output else []
         for number, row in enumerate(asked):
             if not isinstance(row, dict):
                 row = _named(where, row, columns)
@@ -102,12 +101,9 @@ def _values(where: str, part: Any) -> list[Any]:
         body = json.loads(data, parse_float=str, parse_int=str) if isinstance(data, str) else data
     except (ValueError, csv.Error) as error:
         raise LineError(f"{where}: its body is no {kind or encoding}") from error
-    if (
-        isinstance(body, dict)
-        and len(body) == 1
-        and isinstance(rows := next(iter(body.values())), list)
-    ):
-        body = rows  # {"instances": [...]} or {"predictions": [...]}
+    if isinstance(body, dict) and len(body) == 1:
+        (rows,) = body.values()
+        body = rows if isinstance(rows, list) else body  # {"instances": [...]}, or predictions
     return body if isinstance(body, list) else [body]
 
 
@@ -121,11 +117,11 @@ def _labels(file: Path) -> Iterator[tuple[str, list[Any]]]:
 
 def _label(rows: list[dict[str, Any]], labels: dict[str, list[Any]]) -> None:
     """Give each row its label; an event of several rows has as many, in the same order."""
-    places: dict[str, int] = {}
+    left = {event: iter(found) for event, found in labels.items()}
     for row in rows:
         event = row["event_id"]
-        place = places[event] = places.get(event, -1) + 1
-        found = labels[event]
-        if place >= len(found):
-            raise LineError(f"event {event} has more rows than labels")
-        row["label"] = found[place][0] if isinstance(found[place], list) else found[place]
+        try:
+            label = next(left[event])
+        except StopIteration:
+            raise LineError(f"event {event} has more rows than labels") from None
+        row["label"] = label[0] if isinstance(label, list) else label

@@ -82,21 +82,19 @@ def standing(document: Any) -> RenderableType:
 def status(answer: Any) -> RenderableType:
     """Return state, evidence and outlook."""
     parts: list[RenderableType] = [standing(answer["document"])]
-    evidence = answer.get("evidence")
-    if evidence:
+    if evidence := answer.get("evidence"):
         for titles, names, fields in _EVIDENCE:
             table = _table(*titles)
-            for name, one in ((name, evidence[name]) for name in names):
-                if one.get(fields[0]):
-                    _row(table, name, *(_number(one.get(field)) for field in fields))
+            for name in names:
+                if evidence[name].get(fields[0]):
+                    _row(table, name, *(_number(evidence[name].get(field)) for field in fields))
             if table.row_count:
                 parts.append(table)
         warnings = [*evidence["faults"], *evidence["alarms"], *evidence["broken"].values()]
         parts += [Text(f"! {text}") for text in warnings]
     if change := answer.get("next"):
         parts.append(Text(f"Next: {change['type']} {change['version']}: {change['reason']}"))
-    parts += [Text(f"Waits: {text}") for text in answer.get("waits", ())]
-    return Group(*parts)
+    return Group(*parts, *(Text(f"Waits: {text}") for text in answer.get("waits", ())))
 
 
 _EVIDENCE = (  # the titles of a table, who has a row in it, and the fields of that, of which ...
@@ -146,16 +144,15 @@ def experiments(answer: Any) -> RenderableType:
     parts: list[RenderableType] = []
     if found := answer["running"]:
         one, standing = found["experiment"], found["standing"]
-        parts.append(
-            Text(f"{one['id']}: {one['hypothesis']} (until {time(one['end'])} UTC at the latest)")
-        )
+        until = f"(until {time(one['end'])} UTC at the latest)"
         table = _table("arm", "version", "rows", "labelled", "not counted yet")
         for number, arm in enumerate(("control", "treatment")):
             counts = standing["rows"][number], standing["labelled"][number]
             new = found["uncounted"][arm]
             more = f"{new['requests']:,} requests, {new['rows']:,} rows"
             _row(table, arm, one[arm], *(f"{count:,}" for count in counts), more)
-        parts += [table, Text(found["says"]), Text(COUNTED)]
+        head = Text(f"{one['id']}: {one['hypothesis']} {until}")
+        parts += [head, table, Text(found["says"]), Text(COUNTED)]
     else:
         parts.append(Text("No experiment is running."))
     if answer["past"]:

@@ -109,10 +109,9 @@ def import_model(_: Console, errors: Console, asked: Namespace) -> bool:
     if not Path("local", "train.py").is_file():
         errors.print("Run it in the folder of your project: the endpoint's file stands there.")
         return False
-    words = ["--endpoint", asked.endpoint, "--model", str(asked.file)]
-    enter = asked.config_env if asked.enter else None
-    for name, value in (("runtime", asked.runtime), ("data", asked.data), ("enter", enter)):
-        words += [f"--{name}", str(value)] if value else []
+    given = {"endpoint": asked.endpoint, "model": asked.file, "runtime": asked.runtime}
+    given |= {"data": asked.data, "enter": asked.config_env if asked.enter else None}
+    words = [word for name, value in given.items() if value for word in (f"--{name}", str(value))]
     return run_module("local.train", *words)
 
 
@@ -126,12 +125,9 @@ def run_module(module: str, *words: str) -> bool:
 def clock(session: Session, asked: Namespace) -> bool:
     """Move the clock of `make serve`, a day at a time; say what was announced meanwhile."""
     session.api.require_local("a clock that can be moved")
-    left = asked.by
-    while True:
-        seconds = min(left, DAY_SECONDS)
+    days, rest = divmod(asked.by, DAY_SECONDS)
+    for seconds in [DAY_SECONDS] * int(days) + [rest] * (rest > 0 or not days):
         with session.errors.status("Letting time pass …"):
             answer = session.api.post("local", "clock", seconds=seconds)
         session.show(answer, shown.passed)
-        left -= seconds
-        if left <= 0:
-            return True
+    return True

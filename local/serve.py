@@ -29,6 +29,7 @@ import time_machine
 from rich.console import Console
 
 from cli.api import api_of
+from cli.listening import Handler, Reply
 from evergreen.captures.examples import utc
 from evergreen.contract import endpoint_files
 from evergreen.training.tables import table
@@ -221,59 +222,31 @@ def console_at(port: int) -> Pages:
 
 def handler_of(
     plane: Plane, life: ByHand | None = None, console: Pages | None = None
-) -> type[BaseHTTPRequestHandler]:
+) -> type[Handler]:
     """Return a handler that hands every request to the plane, as API Gateway would.
 
     life: answers the routes that only this machine has, and console the pages.
     """
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # headers and body in one packet: a second one would wait for the first
+    class Gateway(Handler):
+        def most_bytes(self) -> int:
+            file = self.command == "PUT" or self.path.endswith("/act/upload")
+            return table.MAX_BYTES if file else MAX_BYTES
 
-        def handle_any(self) -> None:
-            length = self.headers.get("Content-Length", "0")
-            size = int(length) if length.isascii() and length.isdigit() else -1
-            if size < 0 or "Transfer-Encoding" in self.headers:
-                self.answer(411, {}, '{"message":"Length Required"}')
-            elif size > (table.MAX_BYTES if self.takes_files() else MAX_BYTES):
-                self.answer(413, {}, '{"message":"Request Entity Too Large"}')
-            else:
-                body = self.rfile.read(size) if size else None
-                headers = joined(self.headers.items())
-                shown = docs_page.page(self.path) if life and self.command == "GET" else None
-                if shown:
-                    found = shown
-                elif life and self.path.startswith("/local/"):
-                    found = life.answer(self.command, self.path, headers, body)
-                elif console and console.has(self.path):
-                    found = console.answer(self.command, self.path, headers, body)
-                else:
-                    found = plane.request(self.command, self.path, body, headers)
-                self.answer(found.status, found.headers, found.body)
+        def reply(self, body: bytes | None) -> Reply:
+            asked = (self.command, self.path, joined(self.headers.items()), body)
+            found = docs_page.page(self.path) if life and self.command == "GET" else None
+            if found is None and life and self.path.startswith("/local/"):
+                found = life.answer(*asked)
+            elif found is None and console and console.has(self.path):
+                found = console.answer(*asked)
+            elif found is None:
+                found = plane.request(self.command, self.path, body, asked[2])
+            return found.status, found.headers, found.body.encode()
 
-        def takes_files(self) -> bool:
-            return self.command == "PUT" or self.path.endswith("/act/upload")
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = Handler.handle_any  # noqa: N815 - its names
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815 - its names
-
-        def answer(self, status: int, headers: dict[str, str], body: str) -> None:
-            payload = body.encode()
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(payload)))
-            if status in (411, 413):  # the body is still on its way, and nobody will read it
-                self.send_header("Connection", "close")
-                self.close_connection = True
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(payload)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            pass
-
-    return Handler
+    return Gateway
 
 
 if __name__ == "__main__":

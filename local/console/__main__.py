@@ -12,6 +12,7 @@ import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cli.api import AddressError, address, api_of
+from cli.listening import Handler, Reply
 from cli.training_data import put
 from local import command_line
 from local.console.door import Console
@@ -52,32 +53,20 @@ def main() -> None:
         print("\nStopped.")
 
 
-def handler_of(console: Console) -> type[BaseHTTPRequestHandler]:
+def handler_of(console: Console) -> type[Handler]:
     """Return a handler that hands every request to a console."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            length = self.headers.get("Content-Length", "0")
-            size = int(length) if length.isascii() and length.isdigit() else -1
-            if not 0 <= size <= MOST_BYTES or "Transfer-Encoding" in self.headers:
-                self.send_error(413)
-                return
-            headers = dict(self.headers.items())
-            found = console.answer(self.command, self.path, headers, self.rfile.read(size))
-            body = found.body.encode()
-            self.send_response(found.status)
-            for name, value in found.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Door(Handler):
+        def most_bytes(self) -> int:
+            return MOST_BYTES
 
-        do_GET = do_POST = handle_any  # noqa: N815 - its names
+        def reply(self, body: bytes | None) -> Reply:
+            found = console.answer(self.command, self.path, dict(self.headers), body)
+            return found.status, found.headers, found.body.encode()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            pass
+        do_GET = do_POST = Handler.handle_any  # noqa: N815 - its names
 
-    return Handler
+    return Door
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def test_a_request_is_signed_and_otherwise_as_it_came(
         ("/endpoints", {"Origin": "https://elsewhere"}, 403),
         ("/endpoints", {"Host": "elsewhere"}, 403),
         ("/endpoints", {"Content_Length": "9999999"}, 413),
-        ("/endpoints", {"Content_Length": "-1"}, 413),
+        ("/endpoints", {"Content_Length": "-1"}, 411),
     ],
 )
 def test_what_decides_and_what_comes_from_a_page_is_not_handed_on(
