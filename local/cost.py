@@ -47,7 +47,7 @@ def main() -> None:
 def templates() -> dict[str, Template]:
     """Return what each level deploys."""
     translated = translate()
-    return {level: resolve(translated, {"MaturityLevel": level}) for level in LEVELS}
+    return {level: resolve(translated, {"MaturityLevel": level}) for level in PAGES}
 
 
 def sentence(template: Template) -> str:
@@ -61,85 +61,91 @@ def sentence(template: Template) -> str:
 
 def tables(levels: Mapping[str, Template]) -> str:
     """Return all tables in Markdown."""
-    parts = [
-        "**A month without a request, one endpoint**",
-        _by_level({level: idle(template) for level, template in levels.items()}),
-        "**A million predictions a month, one in a request, add**",
-        _by_level({level: traffic(template) for level, template in levels.items()}),
-        "**A month at level 4, by volume**",
-        marked.table(["", "requests", "recording", "reading", "together"], volumes(levels["4"])),
-        "**Assumed**",
-        _listed(ASSUMED, "", "value"),
-        "**List prices of us-east-1 in US dollars, as of 2025**",
-        _listed(PRICES, "$", "price"),
-    ]
-    return "\n\n".join(parts)
+    by_volume = ["", "requests", "recording", "reading", "together"]
+    return "\n\n".join(
+        [
+            "**A month without a request, one endpoint**",
+            _by_level({level: idle(template) for level, template in levels.items()}),
+            "**A million predictions a month, one in a request, add**",
+            _by_level({level: traffic(template) for level, template in levels.items()}),
+            "**A month at level 4, by volume**",
+            marked.table(by_volume, volumes(levels["4"])),
+            "**Assumed**",
+            marked.table(["", "value"], [[name, f"{n:.10g}"] for name, n in ASSUMED.items()]),
+            "**List prices of us-east-1 in US dollars, as of 2025**",
+            marked.table(["", "price"], [[name, f"${n:.10g}"] for name, n in PRICES.items()]),
+        ]
+    )
 
 
 def idle(template: Template) -> Table:
     """Return what a level costs in a month in which nobody asks for anything."""
     runs = dict(_runs(template))
+    total, price = sum(runs.values()), PRICES.__getitem__
     alarms = sum(_metrics(a) for a in template.of_type("AWS::CloudWatch::Alarm").values())
     boards = len(template.of_type("AWS::CloudWatch::Dashboard"))
     queues = len(template.of_type("AWS::Lambda::EventSourceMapping"))
-    total = sum(runs.values())
+    functions = template.of_type("AWS::Lambda::Function").values()
+    images = sum(one.get("PackageType") == "Image" for one in functions)
+    keys = len(template.of_type("AWS::KMS::Key")) * price("key, per month")
+    asked = total * ASSUMED["requests of a key in a scheduled invocation"] / 1e4
+    # the price of a metric that is written by the runs of a schedule, each in an hour
+    metric = {
+        name: min(1, runs.get(name, 0) / HOURS) * price("custom metric, per month")
+        for name in SCHEDULES
+    }
+    compared = ASSUMED["share of the hours with a candidate or challenger"]
+    invoked = sum(count * _scheduled(template, name) for name, count in runs.items())
+    log = _log(template, ASSUMED["KB of logs of a scheduled invocation"])
+    stored = ASSUMED["GB of an image in its repository"] * price("image storage, per GB and month")
     return {
-        "alarms, by the metrics that they look at": alarms * PRICES["alarm, per metric and month"],
+        "alarms, by the metrics that they look at": alarms * price("alarm, per metric and month"),
         "dashboard (the first three of an account are free)": boards
-        * PRICES["dashboard, per month"],
+        * price("dashboard, per month"),
         "metrics of one endpoint, hours in which they are written": (
-            2 * len(BY_CHECKS) * _metric_hours(runs.get("CheckFunctionDaily", 0))
+            2 * len(BY_CHECKS) * metric["CheckFunctionDaily"]
         ),
-        "metrics of a candidate or challenger": (
-            2
-            * _metric_hours(runs.get("RolloutFunctionTick", 0))
-            * ASSUMED["share of the hours with a candidate or challenger"]
-        ),
-        "metrics of the scheduled functions": sum(
-            _metric_hours(runs[name]) for name in OF_RUNS if name in runs
-        ),
-        "scheduled invocations in Lambda": sum(
-            count
-            * _lambda(template, _function(template, name), ASSUMED[SCHEDULES[name]["seconds"]])
-            for name, count in runs.items()
-        ),
-        "their queues, mostly asked in vain": queues * PRICES["queue that is read, per month"],
-        "their schedules": total * PRICES["schedules, per million invocations"] / 1e6,
+        "metrics of a candidate or challenger": 2 * metric["RolloutFunctionTick"] * compared,
+        "metrics of the scheduled functions": sum(metric.values()),
+        "scheduled invocations in Lambda": invoked,
+        "their queues, mostly asked in vain": queues * price("queue that is read, per month"),
+        "their schedules": total * price("schedules, per million invocations") / 1e6,
         "their S3 requests": sum(count * _s3_requests(name) for name, count in runs.items()),
-        "their logs and traces": total
-        * (
-            _log(template, ASSUMED["KB of logs of a scheduled invocation"])
-            + PRICES["traces, per million"] / 1e6
-        ),
-        "images in their repositories": _images(template)
-        * ASSUMED["GB of an image in its repository"]
-        * PRICES["image storage, per GB and month"],
-        "key that signs manifests": _keys(template, total),
+        "their logs and traces": total * (log + price("traces, per million") / 1e6),
+        "images in their repositories": images * stored,
+        "key that signs manifests": keys + asked * price("requests of a key, per ten thousand"),
     }
 
 
 def traffic(template: Template) -> Table:
     """Return what a million predictions a month add, one in each request."""
-    count = 1e6
-    captured = "CaptureStream" in template.resources
+    count, price = 1e6, PRICES.__getitem__
     billed = count * ASSUMED["KB of a capture as Firehose bills it"] * KB / GB
     stored = count * ASSUMED["KB of a capture in S3, compressed"] * KB / GB
-    puts = PRICES["S3 PUT and LIST, per thousand"] / 1e3 + PRICES["events of S3, per million"] / 1e6
+    puts = price("S3 PUT and LIST, per thousand") / 1e3 + price("events of S3, per million") / 1e6
+    objects = months = 0.0
+    if "CaptureStream" in template.resources:  # written all the time, if something comes
+        stream = template.of_type("AWS::KinesisFirehose::DeliveryStream")["CaptureStream"]
+        hints = stream["ExtendedS3DestinationConfiguration"]["BufferingHints"]
+        objects = MONTH / timedelta(seconds=hints["IntervalInSeconds"])
+        data = template.of_type("AWS::S3::Bucket")["DataBucket"]
+        rules = {rule["Id"]: rule for rule in data["LifecycleConfiguration"]["Rules"]}
+        months = int(rules["captures"]["ExpirationInDays"]) / MONTH.days
     return {
-        "HTTP API": count * PRICES["HTTP API requests, per million"] / 1e6,
+        "HTTP API": count * price("HTTP API requests, per million") / 1e6,
         "Lambda": count * _lambda(template, "PredictFunction", ASSUMED["seconds of a prediction"]),
         "logs": count * _log(template, ASSUMED["KB of logs of a prediction, with the access log"]),
         "traces, at most: one a second and 5 % of the others": (
-            count * PRICES["traces, per million"] / 1e6
+            count * price("traces, per million") / 1e6
         ),
         "metrics of predictions, written every hour": (
-            2 * len(BY_PREDICTIONS) * PRICES["custom metric, per month"]
+            2 * len(BY_PREDICTIONS) * price("custom metric, per month")
         ),
-        "Firehose, in steps of 5 KB": captured * billed * PRICES["Firehose, per GB"],
-        "captures written to S3": _objects(template) * puts if captured else 0,
-        "captures kept, once the first expire": captured
-        * stored
-        * (_months_of_captures(template) * PRICES["S3 storage, per GB and month"]),
+        "Firehose, in steps of 5 KB": bool(months) * billed * price("Firehose, per GB"),
+        "captures written to S3": objects * puts,
+        "captures kept, once the first expire": (
+            months * stored * price("S3 storage, per GB and month")
+        ),
     }
 
 
@@ -149,18 +155,16 @@ def volumes(template: Template) -> list[list[str]]:
     Requests: API, Lambda, logs and traces; recording: Firehose and what S3 keeps; reading: runs of
     compact, check and rollout, by seconds that `make bench-scale` measured.
     """
-    found = []
-    each = traffic(template)
+    found, each, one = [], traffic(template), idle(template)
     of_requests = sum(list(each.values())[:4])
+    more = sum(dollars for item, dollars in one.items() if "of one endpoint" in item)
     for endpoints, a_day, in_one in VOLUMES:
         millions = endpoints * a_day * MONTH.days / 1e6
-        recording = millions * (each["Firehose, in steps of 5 KB"] * (1 if in_one == 1 else SHARED))
-        recording += millions * each["captures kept, once the first expire"]
+        streamed = each["Firehose, in steps of 5 KB"] * (1 if in_one == 1 else SHARED)
+        recording = millions * (streamed + each["captures kept, once the first expire"])
         seconds = ASSUMED["seconds of compaction, counts and joins, per million predictions"]
         reading = millions * _lambda(template, "CheckFunction", seconds)
-        reading += (endpoints - 1) * sum(
-            idle(template)[item] for item in idle(template) if "of one endpoint" in item
-        )
+        reading += (endpoints - 1) * more
         parts = [millions * of_requests / in_one, recording, reading]
         text = f"{endpoints} × {a_day:,} a day, {in_one:,} in a request"
         found.append([text, *map(_dollars, parts), f"**{_dollars(sum(parts))}**"])
@@ -181,16 +185,12 @@ def _metrics(alarm: dict[str, Any]) -> int:
     return sum(1 for metric in alarm.get("Metrics", ()) if "MetricStat" in metric) or 1
 
 
-def _metric_hours(runs: int) -> float:
-    """Return the price of a metric that is written by so many runs of a month, each in an hour."""
-    return PRICES["custom metric, per month"] * min(1, runs / HOURS)
-
-
-def _function(template: Template, schedule: str) -> str:
-    """Return the logical id of the function that a schedule starts."""
+def _scheduled(template: Template, schedule: str) -> float:
+    """Return the price of one invocation that a schedule starts, in Lambda."""
     arn = template.of_type("AWS::Scheduler::Schedule")[schedule]["Target"]["Arn"]
     functions = template.of_type("AWS::Lambda::Function")
-    return next(name for name in functions if arn.endswith(f"-{name.lower()}"))
+    function = next(name for name in functions if arn.endswith(f"-{name.lower()}"))
+    return _lambda(template, function, ASSUMED[SCHEDULES[schedule]["seconds"]])
 
 
 def _lambda(template: Template, function: str, seconds: float) -> float:
@@ -214,32 +214,6 @@ def _log(template: Template, kilobytes: float) -> float:
     return kilobytes * KB / GB * (PRICES["log data, per GB"] + kept)
 
 
-def _objects(template: Template) -> float:
-    """Return how many objects of captures a month has, if something comes all the time."""
-    stream = template.of_type("AWS::KinesisFirehose::DeliveryStream")["CaptureStream"]
-    hints = stream["ExtendedS3DestinationConfiguration"]["BufferingHints"]
-    return MONTH / timedelta(seconds=hints["IntervalInSeconds"])
-
-
-def _months_of_captures(template: Template) -> float:
-    rules = template.of_type("AWS::S3::Bucket")["DataBucket"]["LifecycleConfiguration"]["Rules"]
-    (days,) = (int(rule["ExpirationInDays"]) for rule in rules if rule["Id"] == "captures")
-    return days / MONTH.days
-
-
-def _keys(template: Template, runs: int) -> float:
-    """Return the price of the template's keys, and of what runs ask of them."""
-    asked = runs * ASSUMED["requests of a key in a scheduled invocation"] / 1e4
-    keys = len(template.of_type("AWS::KMS::Key"))
-    return keys * PRICES["key, per month"] + asked * PRICES["requests of a key, per ten thousand"]
-
-
-def _images(template: Template) -> int:
-    """Return the number of functions that are images; sam makes a repository for each."""
-    functions = template.of_type("AWS::Lambda::Function").values()
-    return sum(1 for function in functions if function.get("PackageType") == "Image")
-
-
 def _by_level(found: Mapping[str, Table]) -> str:
     heads = ["item", *(f"level {level}" for level in found)]
     items = next(iter(found.values()))
@@ -248,14 +222,8 @@ def _by_level(found: Mapping[str, Table]) -> str:
     return marked.table(heads, [*rows, sums])
 
 
-def _listed(values: Mapping[str, float], sign: str, head: str) -> str:
-    rows = [[name, f"{sign}{value:.10g}"] for name, value in values.items()]
-    return marked.table(["", head], rows)
-
-
 def _dollars(amount: float) -> str:
-    small = "< $0.01" if amount else "–"
-    return f"${amount:,.2f}" if amount >= 0.005 else small
+    return f"${amount:,.2f}" if amount >= 0.005 else "< $0.01" if amount else "–"
 
 
 if __name__ == "__main__":

@@ -54,11 +54,9 @@ def arguments_of(name: str, description: str | None) -> argparse.Namespace:
 
 def stack_of(arguments: argparse.Namespace) -> tuple[boto3.Session, str]:
     """Return where the stack that was asked for is, and its name."""
-    parameters = parameters_of(arguments.config_env)
-    session = boto3.Session(
-        profile_name=parameters.get("profile"), region_name=parameters.get("region")
-    )
-    return session, arguments.stack or parameters["stack_name"]
+    said = parameters_of(arguments.config_env)
+    session = boto3.Session(profile_name=said.get("profile"), region_name=said.get("region"))
+    return session, arguments.stack or said["stack_name"]
 
 
 def parameters_of(config_env: str) -> dict[str, Any]:
@@ -175,18 +173,14 @@ def farewell(name: str, region: str, resources: list[Resource]) -> str:
 
 def empty_and_delete(bucket: str, region: str) -> str:
     """Return a command that deletes every version in a bucket, and then the bucket."""
-    return (
-        f'.venv/bin/python -c \'import boto3; b = boto3.resource("s3", "{region}")'
-        f'.Bucket("{bucket}"); b.object_versions.delete(); b.delete()\''
-    )
+    said = f'b = boto3.resource("s3", "{region}").Bucket("{bucket}")'
+    return f".venv/bin/python -c 'import boto3; {said}; b.object_versions.delete(); b.delete()'"
 
 
 def schedule_deletion(key: str, region: str) -> str:
     """Return a command that deletes a key after seven days, the least that KMS takes."""
-    return (
-        f'.venv/bin/python -c \'import boto3; boto3.client("kms", "{region}")'
-        f'.schedule_key_deletion(KeyId="{key}", PendingWindowInDays=7)\''
-    )
+    said = f'schedule_key_deletion(KeyId="{key}", PendingWindowInDays=7)'
+    return f""".venv/bin/python -c 'import boto3; boto3.client("kms", "{region}").{said}'"""
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ again; what happens to it then ends in that queue too. To handle an event twice 
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,17 +22,17 @@ LISTEN_SECONDS = 5  # for letters on all of SQS's servers
 SHOWN = 160  # characters of an event, and of an error
 
 
-class _Context(msgspec.Struct):
-    arn: str = msgspec.field(name="functionArn")
-    request: str = msgspec.field(name="requestId")
+class _Context(msgspec.Struct, rename="camel"):
+    function_arn: str
+    request_id: str
 
 
-class _Lambdas(msgspec.Struct):
+class _Lambdas(msgspec.Struct, rename="camel"):
     """What Lambda writes of an event that it gave up."""
 
-    context: _Context = msgspec.field(name="requestContext")
-    event: dict[str, Any] = msgspec.field(name="requestPayload")
-    answer: dict[str, Any] | None = msgspec.field(name="responsePayload", default=None)
+    request_context: _Context
+    request_payload: dict[str, Any]
+    response_payload: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,14 @@ def redrive(
         if not letters:
             print("No event waits.")
         elif good and agreed(len(good)):
-            while good:
-                again(sqs, lambda_, queue, good[0])
-                letters.remove(good.pop(0))
+            for letter in good:
+                again(sqs, lambda_, queue, letter)
+                letters.remove(letter)
             print("Sent again. What fails once more comes back into the queue.")
     finally:
         for letter in letters:  # others may see them at once
-            sqs.change_message_visibility(
-                QueueUrl=queue, ReceiptHandle=letter.receipt, VisibilityTimeout=0
-            )
+            named = {"QueueUrl": queue, "ReceiptHandle": letter.receipt}
+            sqs.change_message_visibility(**named, VisibilityTimeout=0)
     if letters:
         raise StackError(f"{len(letters)} left in the queue.")
 
@@ -127,14 +127,11 @@ def waiting(sqs: Any, queue: str, targets: set[str]) -> list[Letter]:
 def letter_of(message: dict[str, Any], targets: set[str]) -> Letter:
     """Read a message: of Lambda, which wraps the event, or of a queue, rule or schedule."""
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-    said = {
-        name: value.get("StringValue", "")
-        for name, value in message.get("MessageAttributes", {}).items()
-    }
-    try:
+    given = message.get("MessageAttributes", {})
+    said = {name: value.get("StringValue", "") for name, value in given.items()}
+    event = None
+    with suppress(msgspec.DecodeError):
         event = msgspec.json.decode(message["Body"])
-    except msgspec.DecodeError:
-        event = None
     arn = said.get("TARGET_ARN") or message["Attributes"].get("DeadLetterQueueSourceArn", "")
     error, again_at = said.get("ERROR_MESSAGE", "see the log"), sent
     if isinstance(event, dict) and "requestContext" in event:
@@ -143,11 +140,12 @@ def letter_of(message: dict[str, Any], targets: set[str]) -> Letter:
         except msgspec.ValidationError:
             event = None  # somebody else's: shown, and left
         else:
-            event, arn, again_at = found.event, found.context.arn, sent + RUN_LIMIT
-            error = str((found.answer or {}).get("errorMessage", "no answer"))
+            event, again_at = found.request_payload, sent + RUN_LIMIT
+            arn = found.request_context.function_arn
+            error = str((found.response_payload or {}).get("errorMessage", "no answer"))
             if {"endpoint", "id", "detail-type"} & event.keys() == {"endpoint"}:
                 # A person's, which names its run by the request: sent twice it must train once.
-                event = event | {"id": found.context.request}
+                event = event | {"id": found.request_context.request_id}
     name, fault = arn.partition(":function:")[2].partition(":")[0], ""
     if ":sqs:" in arn:
         name = next((one for one in targets if one.endswith(f"/{arn.rpartition(':')[2]}")), "")
@@ -163,14 +161,11 @@ def letter_of(message: dict[str, Any], targets: set[str]) -> Letter:
 def shown(number: int, letter: Letter) -> str:
     """Return what a person has to know of a letter."""
     event = msgspec.json.encode(letter.event).decode()
-    lines = [
-        f"{number}. {letter.sent:%Y-%m-%d %H:%M} UTC  {letter.target or 'unknown function'}",
-        f"   error: {letter.error[:SHOWN]}",
-        f"   event: {event[:SHOWN]}{'…' if len(event) > SHOWN else ''}",
-    ]
-    if letter.fault:
-        lines.append(f"   not sent: {letter.fault}")
-    return "\n".join(lines)
+    return (
+        f"{number}. {letter.sent:%Y-%m-%d %H:%M} UTC  {letter.target or 'unknown function'}\n"
+        f"   error: {letter.error[:SHOWN]}\n"
+        f"   event: {event[:SHOWN]}{'…' if len(event) > SHOWN else ''}"
+    ) + (f"\n   not sent: {letter.fault}" if letter.fault else "")
 
 
 def confirmed(number: int) -> bool:

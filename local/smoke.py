@@ -33,9 +33,8 @@ def main() -> None:
     parser.add_argument("--body", type=Path, help="a predict request to send, JSON")
     parser.add_argument("--allow-no-champion", action="store_true", help="nothing is trained yet")
     arguments = parser.parse_args()
-    endpoint, file = arguments.endpoint, arguments.body
-    if file is None and (BODIES / f"{endpoint}.json").is_file():
-        file = BODIES / f"{endpoint}.json"
+    endpoint, usual = arguments.endpoint, BODIES / f"{arguments.endpoint}.json"
+    file = arguments.body or (usual if usual.is_file() else None)
     try:
         api = api_of(arguments.url)
         body = file.read_bytes() if file else None
@@ -128,9 +127,8 @@ def ask(api: Api, check: Check) -> Outcome:
     """Send a check's request, judge the answer, and print a line about both."""
     begun = time.perf_counter()
     status, content = api.send(check.method, check.path, check.body, signed=check.signed)
-    milliseconds = 1000 * (time.perf_counter() - begun)
+    took = f"{status}  {1000 * (time.perf_counter() - begun):>6.0f} ms"
     verdict, note = judge(check, status, content)
-    took = f"{status}  {milliseconds:>6.0f} ms"
     print(f"{verdict:<11}  {took}  {check.method} {check.path}: {note}", flush=True)
     return Outcome(check, status, verdict, note)
 

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -108,6 +108,21 @@ def queue_url(name: str) -> str:
     return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
 
 
+_ARNS = {  # of the types that do not write it as most services do
+    "AWS::S3::Bucket": "s3:::{own}",
+    "AWS::Lambda::Function": "lambda:{here}:function:{own}",
+    "AWS::KinesisFirehose::DeliveryStream": "firehose:{here}:deliverystream/{own}",
+    "AWS::SQS::Queue": "sqs:{here}:{own}",
+    "AWS::SNS::Topic": "sns:{here}:{own}",
+    "AWS::StepFunctions::StateMachine": "states:{here}:stateMachine:{own}",
+    "AWS::Events::EventBus": "events:{here}:event-bus/{own}",
+    "AWS::IAM::Role": f"iam::{ACCOUNT}:role/{{own}}",
+    "AWS::KMS::Key": "kms:{here}:key/{key}",
+    "AWS::Logs::LogGroup": "logs:{here}:log-group:{own}:*",
+}
+_NOTHING = object()
+
+
 class _Resolver:
     def __init__(self, translated: dict[str, Any], parameters: Mapping[str, str]) -> None:
         self.resources = translated["Resources"]
@@ -145,38 +160,30 @@ class _Resolver:
             return value
         if len(value) == 1:
             ((key, argument),) = value.items()
-            if key == "Ref" or key == "Condition" or key.startswith("Fn::"):
+            if key in ("Ref", "Condition") or key.startswith("Fn::"):
                 return self.call(key, argument)
         resolved = {key: self.value(item) for key, item in value.items()}
         return {key: item for key, item in resolved.items() if item is not _NOTHING}
 
     def call(self, function: str, argument: Any) -> Any:
-        match function:
-            case "Ref":
-                return self.ref(argument)
-            case "Fn::GetAtt":
-                parts = argument.split(".", 1) if isinstance(argument, str) else argument
-                return self.attribute(*parts)
-            case "Fn::Sub":
-                return self.substitute(argument)
-            case "Fn::Join":
-                return argument[0].join(str(part) for part in self.value(argument[1]))
-            case "Fn::Select":
-                return self.value(argument[1])[int(argument[0])]
-            case "Fn::If":
-                return self.value(argument[1 if self.condition(argument[0]) else 2])
-            case "Fn::Equals":
-                first, second = self.value(argument)
-                return str(first) == str(second)
-            case "Fn::Not":
-                return not self.value(argument)[0]
-            case "Fn::And":
-                return all(self.value(argument))
-            case "Fn::Or":
-                return any(self.value(argument))
-            case "Condition":
-                return self.condition(argument)
-        raise TemplateError(f"{function} is not known here")
+        calls: dict[str, Callable[[], Any]] = {
+            "Ref": lambda: self.ref(argument),
+            "Fn::GetAtt": lambda: self.attribute(
+                *(argument.split(".", 1) if isinstance(argument, str) else argument)
+            ),
+            "Fn::Sub": lambda: self.substitute(argument),
+            "Fn::Join": lambda: argument[0].join(map(str, self.value(argument[1]))),
+            "Fn::Select": lambda: self.value(argument[1])[int(argument[0])],
+            "Fn::If": lambda: self.value(argument[1 if self.condition(argument[0]) else 2]),
+            "Fn::Equals": lambda: len(set(map(str, self.value(argument)))) == 1,
+            "Fn::Not": lambda: not self.value(argument)[0],
+            "Fn::And": lambda: all(self.value(argument)),
+            "Fn::Or": lambda: any(self.value(argument)),
+            "Condition": lambda: self.condition(argument),
+        }
+        if function not in calls:
+            raise TemplateError(f"{function} is not known here")
+        return calls[function]()
 
     def ref(self, name: str) -> Any:
         if name == "AWS::NoValue":
@@ -189,10 +196,8 @@ class _Resolver:
                 return queue_url(physical_name(name))
             case "AWS::KMS::Key":
                 return key_id(name)
-            case "AWS::SNS::Topic":
-                return f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"
-            case "AWS::StepFunctions::StateMachine":
-                return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{physical_name(name)}"
+            case "AWS::SNS::Topic" | "AWS::StepFunctions::StateMachine":
+                return self.attribute(name, "Arn")
             case "AWS::Lambda::Alias":
                 alias = self.resources[name]["Properties"]
                 return f"{self.attribute(alias['FunctionName']['Ref'], 'Arn')}:{alias['Name']}"
@@ -200,30 +205,19 @@ class _Resolver:
 
     def attribute(self, name: str, attribute: str) -> str:
         self.known(name)
-        kind = self.resources[name]["Type"]
-        own = physical_name(name)
-        arns = {
-            "AWS::S3::Bucket": f"arn:aws:s3:::{own}",
-            "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{own}",
-            "AWS::KinesisFirehose::DeliveryStream": (
-                f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{own}"
-            ),
-            "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{own}",
-            "AWS::Events::EventBus": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{own}",
-            "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{own}",
-            "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{own}",
-            "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key_id(name)}",
-            "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{own}:*",
-        }
-        if attribute == "Arn":  # of a resource of your own, as most services write it
-            service, what = kind.lower().split("::")[-2:]
-            return arns.get(kind, f"arn:aws:{service}:{REGION}:{ACCOUNT}:{what}/{own}")
-        if attribute == "QueueName" and kind == "AWS::SQS::Queue":
-            return own
-        if attribute == "Version" and kind == "AWS::Lambda::Version":
-            return "1"
-        if attribute == "ApiEndpoint" and kind == "AWS::ApiGatewayV2::Api":
-            return f"https://{own}.execute-api.{REGION}.amazonaws.com"
+        kind, own = self.resources[name]["Type"], physical_name(name)
+        match kind, attribute:
+            case _, "Arn":
+                service, what = kind.lower().split("::")[-2:]
+                usual = f"{service}:{{here}}:{what}/{{own}}"  # of a resource of your own
+                names = {"here": f"{REGION}:{ACCOUNT}", "own": own, "key": key_id(name)}
+                return "arn:aws:" + _ARNS.get(kind, usual).format_map(names)
+            case "AWS::SQS::Queue", "QueueName":
+                return own
+            case "AWS::Lambda::Version", "Version":
+                return "1"
+            case "AWS::ApiGatewayV2::Api", "ApiEndpoint":
+                return f"https://{own}.execute-api.{REGION}.amazonaws.com"
         raise TemplateError(f"{name} is a {kind}, whose attribute {attribute} is not known here")
 
     def substitute(self, argument: Any) -> str:
@@ -246,6 +240,3 @@ class _Resolver:
         condition = self.resources[name].get("Condition")
         if condition and not self.condition(condition):
             raise TemplateError(f"{name} is not deployed under these parameters ({condition})")
-
-
-_NOTHING = object()

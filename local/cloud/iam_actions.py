@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from local.template import ACCOUNT, REGION, TemplateError
@@ -27,16 +28,12 @@ def needs(service: str, operation: str, params: Mapping[str, Any]) -> list[Need]
 
     Raises TemplateError for a call whose needs are not known here.
     """
-    known = _CALLS.get((service, operation))
-    if known is None:
-        raise TemplateError(
-            f"what {service} {operation} needs is not known: say it in local/cloud/iam_actions.py"
-        )
-    optional, of = known
-    if unknown := set(params) - optional:
-        raise TemplateError(
-            f"what {operation} needs with {', '.join(sorted(unknown))} is not known"
-        )
+    if (service, operation) not in _CALLS:
+        said = f"what {service} {operation} needs is not known"
+        raise TemplateError(f"{said}: say it in local/cloud/iam_actions.py")
+    known, of = _CALLS[service, operation]
+    if unknown := ", ".join(sorted(set(params) - known)):
+        raise TemplateError(f"what {operation} needs with {unknown} is not known")
     return of(params)
 
 
@@ -66,13 +63,10 @@ def _put_events(params: Mapping[str, Any]) -> list[Need]:
     return [Need("events:PutEvents", f"{arn}/{bus}") for bus in sorted(buses)]
 
 
-def _mac(action: str) -> Needs:
-    def of(params: Mapping[str, Any]) -> list[Need]:
-        key = params["KeyId"]
-        arn = key if key.startswith("arn:") else f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key}"
-        return [Need(action, arn)]
-
-    return of
+def _mac(action: str, params: Mapping[str, Any]) -> list[Need]:
+    key = params["KeyId"]
+    arn = key if key.startswith("arn:") else f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key}"
+    return [Need(action, arn)]
 
 
 _MAC = {"KeyId", "Message", "MacAlgorithm"}
@@ -85,8 +79,8 @@ _CALLS: dict[tuple[str, str], tuple[set[str], Needs]] = {
     ),
     ("firehose", "PutRecordBatch"): ({"DeliveryStreamName", "Records"}, _put_record_batch),
     ("events", "PutEvents"): ({"Entries"}, _put_events),
-    ("kms", "GenerateMac"): (_MAC, _mac("kms:GenerateMac")),
-    ("kms", "VerifyMac"): (_MAC | {"Mac"}, _mac("kms:VerifyMac")),
+    ("kms", "GenerateMac"): (_MAC, partial(_mac, "kms:GenerateMac")),
+    ("kms", "VerifyMac"): (_MAC | {"Mac"}, partial(_mac, "kms:VerifyMac")),
 }
 
 

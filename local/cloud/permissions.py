@@ -38,16 +38,14 @@ class Grant:
 
     def matches(self, need: Need) -> bool:
         """Say whether this is about a need; a key that the request lacks meets no condition."""
+        context = {**ALWAYS, **need.context}
         return (
             _like(self.action.lower(), need.action.lower())
             and _arn_like(self.resource, need.resource)
-            and (not self.conditions or self._meets({**ALWAYS, **need.context}))
-        )
-
-    def _meets(self, context: Mapping[str, str]) -> bool:
-        return all(
-            key in context and any(_OPERATORS[operator](value, context[key]) for value in values)
-            for operator, key, values in self.conditions
+            and all(
+                key in context and any(_OPERATORS[operator](one, context[key]) for one in values)
+                for operator, key, values in self.conditions
+            )
         )
 
 
@@ -107,11 +105,8 @@ class Role:
             self.refused.append(need)
             code = "AccessDenied" if need.action.startswith("s3:") else "AccessDeniedException"
             message = f"the role of {self.name} may not {need.action} on {need.resource}"
-            answer: Any = {
-                "Error": {"Code": code, "Message": message},
-                "ResponseMetadata": {"HTTPStatusCode": 403},
-            }
-            raise ClientError(answer, operation)
+            answer: Any = {"Error": {"Code": code, "Message": message}}
+            raise ClientError(answer | {"ResponseMetadata": {"HTTPStatusCode": 403}}, operation)
         self.used.add(grant)
 
     @contextmanager
@@ -158,10 +153,8 @@ def roles(template: Template) -> dict[str, Role]:
 
 def check_refused(roles: Mapping[str, Role]) -> None:
     """Raise TemplateError where a function was refused a call, also if it went on without it."""
-    found = {
-        f"{role.name}: {n.action} on {n.resource}" for role in roles.values() for n in role.refused
-    }
-    if found:
+    needs = ((role.name, need) for role in roles.values() for need in role.refused)
+    if found := {f"{name}: {need.action} on {need.resource}" for name, need in needs}:
         raise TemplateError(f"roles in template.yaml lack grants: {'; '.join(sorted(found))}")
 
 
@@ -188,18 +181,14 @@ def _plain(resource: str) -> str:
 
 
 def _is_about(named: Any, principal: Mapping[str, str] | None) -> bool:
-    if principal is None or named is None:
-        if named is not principal:
-            raise TemplateError("the policy of a role names nobody, that of a resource somebody")
-        return True
-    return named == "*" or any(
-        who in listed(named.get(kind, [])) for kind, who in principal.items()
+    if (principal is None) != (named is None):
+        raise TemplateError("the policy of a role names nobody, that of a resource somebody")
+    return named in (None, "*") or any(
+        who in listed(named.get(kind, [])) for kind, who in (principal or {}).items()
     )
 
 
-def _conditions(
-    said: Mapping[str, Mapping[str, Any]],
-) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _conditions(said: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for operator, keys in said.items():
         if operator not in _OPERATORS:
             raise TemplateError(f"a policy has the condition {operator}, not known here")

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -40,13 +40,20 @@ CREDENTIALS = {
 @contextmanager
 def started() -> Iterator[None]:
     """Answer every AWS call of this process by moto, with credentials that are nobody's."""
-    with ExitStack() as stack:
-        stack.enter_context(patch.dict(os.environ, CREDENTIALS))
-        stack.enter_context(mock_aws())
-        stack.enter_context(_atomic())
+    lock, process_request = threading.RLock(), BotocoreStubber.process_request
+
+    def one_by_one(self: Any, request: Any) -> Any:  # moto checks, and writes, in two steps
+        with lock:
+            return process_request(self, request)
+
+    with (
+        patch.dict(os.environ, CREDENTIALS),
+        mock_aws(),
+        patch.object(BotocoreStubber, "process_request", one_by_one),
         # moto compiles its table of S3 addresses anew for each request: a tenth of the time.
-        stack.enter_context(patch.object(S3Backend, "_url_module", moto.s3.urls))
-        stack.enter_context(patch.object(FirehoseBackend, "put_record_batch", _put_record_batch))
+        patch.object(S3Backend, "_url_module", moto.s3.urls),
+        patch.object(FirehoseBackend, "put_record_batch", _put_record_batch),
+    ):
         yield
 
 
@@ -61,20 +68,6 @@ def _put_record_batch(self: FirehoseBackend, stream: str, records: list[dict[str
     if sum(sizes) > 4 * 2**20:
         raise InvalidArgumentException("Records size exceeds 4 MB limit")
     return _PUT_RECORD_BATCH(self, stream, records)
-
-
-@contextmanager
-def _atomic() -> Iterator[None]:
-    """Let one request in at a time: moto checks a condition and writes in two steps."""
-    lock = threading.RLock()
-    original = BotocoreStubber.process_request
-
-    def process_request(self: Any, request: Any) -> Any:
-        with lock:
-            return original(self, request)
-
-    with patch.object(BotocoreStubber, "process_request", process_request):
-        yield
 
 
 def create(template: Template) -> None:
@@ -98,19 +91,16 @@ def create(template: Template) -> None:
 
 def _create_key(name: str, properties: dict[str, Any]) -> None:
     """Create a key with the id that the template's references resolve to; moto would draw one."""
+    said = {key: properties[key] for key in ("KeySpec", "KeyUsage")}
     with patch.object(moto.kms.models, "generate_key_id", lambda _: name):
-        boto3.client("kms").create_key(
-            KeySpec=properties["KeySpec"], KeyUsage=properties["KeyUsage"]
-        )
+        boto3.client("kms").create_key(**said)
 
 
 def _create_bucket(name: str, properties: dict[str, Any]) -> None:
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    if properties.get("VersioningConfiguration"):
-        s3.put_bucket_versioning(
-            Bucket=name, VersioningConfiguration=properties["VersioningConfiguration"]
-        )
+    if versions := properties.get("VersioningConfiguration"):
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=versions)
     notifications = properties.get("NotificationConfiguration", {})
     if set(notifications) - {"EventBridgeConfiguration"}:
         raise TemplateError(f"{name}: only notifications through EventBridge are played here")
@@ -124,27 +114,20 @@ def _create_stream(name: str, destination: dict[str, Any]) -> None:
     prefix = destination["Prefix"]
     if not prefix.endswith(TIMESTAMP_PREFIX):
         raise TemplateError(f"{name}: the prefix must end with {TIMESTAMP_PREFIX}")
+    said = {key: destination[key] for key in ("RoleARN", "BucketARN")}
+    said["Prefix"] = prefix.removesuffix(TIMESTAMP_PREFIX)
     boto3.client("firehose").create_delivery_stream(
-        DeliveryStreamName=name,
-        ExtendedS3DestinationConfiguration={
-            "RoleARN": destination["RoleARN"],
-            "BucketARN": destination["BucketARN"],
-            "Prefix": prefix.removesuffix(TIMESTAMP_PREFIX),
-        },
+        DeliveryStreamName=name, ExtendedS3DestinationConfiguration=said
     )
 
 
 def _create_rule(name: str, bus: str, pattern: dict[str, Any]) -> None:
     """Let moto match the pattern, and put what matches into a queue of the rule's own."""
-    queue = inbox(name)
+    queue, client = inbox(name), boto3.client("events")
     boto3.client("sqs").create_queue(QueueName=queue)
-    client = boto3.client("events")
     client.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
-    client.put_targets(
-        Rule=name,
-        EventBusName=bus,
-        Targets=[{"Id": "inbox", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"}],
-    )
+    targets: Any = [{"Id": "inbox", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"}]
+    client.put_targets(Rule=name, EventBusName=bus, Targets=targets)
 
 
 def inbox(rule: str) -> str:

@@ -8,7 +8,7 @@ and gets the same answer there; tests compare the two.
 import os
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from itertools import takewhile
@@ -54,13 +54,14 @@ def taken() -> Iterator[None]:
         answer = way(self, params) if way else None
         return long_way(self, operation, params) if answer is None else answer
 
-    with ExitStack() as stack:
-        stack.enter_context(patch.dict(os.environ, NO_CHECKSUMS))
-        stack.enter_context(patch.object(BaseClient, "_make_api_call", call))
-        stack.enter_context(patch.object(RequestSigner, "sign", _sign))
-        stack.enter_context(patch("jsonpath_ng.ext.parse", cache(parse)))
-        stack.enter_context(patch.object(EventPattern, "matches_event", _matches_event))
-        stack.enter_context(patch.object(UserAgentString, "to_string", lambda _: "local"))
+    with (
+        patch.dict(os.environ, NO_CHECKSUMS),
+        patch.object(BaseClient, "_make_api_call", call),
+        patch.object(RequestSigner, "sign", _sign),
+        patch("jsonpath_ng.ext.parse", cache(parse)),
+        patch.object(EventPattern, "matches_event", _matches_event),
+        patch.object(UserAgentString, "to_string", lambda _: "local"),
+    ):
         yield
 
 
@@ -89,14 +90,12 @@ def _get_object(client: Any, params: dict[str, Any]) -> dict[str, Any] | None:
     bucket = _s3().buckets.get(params["Bucket"])
     if bucket is None or params.keys() - {"Bucket", "Key", "IfNoneMatch"}:
         return None
-    found = bucket.keys.get(params["Key"])
-    code, status = ("NoSuchKey", 404) if found is None else ("304", 304)
-    if found is not None and not isinstance(found, FakeDeleteMarker):
-        if params.get("IfNoneMatch") != found.etag:
-            body = found.value
-            return {"Body": StreamingBody(BytesIO(body), len(body)), "ETag": found.etag, **OK}
-    elif found is not None:
+    found, code, status = bucket.keys.get(params["Key"]), "304", 304
+    if not _stands(bucket, params["Key"]):
         code, status = "NoSuchKey", 404
+    elif params.get("IfNoneMatch") != found.etag:
+        body = found.value
+        return {"Body": StreamingBody(BytesIO(body), len(body)), "ETag": found.etag, **OK}
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     raise client.exceptions.from_code(code)(answer, "GetObject")
 
@@ -135,20 +134,18 @@ class _Listings:
             folders = {prefix + first + middle: None for _, (first, middle, _) in rests if middle}
             found = [name for name in found if delimiter not in name[len(prefix) :]]
         answer: dict[str, Any] = {"IsTruncated": False, "KeyCount": len(found) + len(folders), **OK}
-        if found:
-            answer["Contents"] = [{"Key": name} for name in found]
-        if folders:
-            answer["CommonPrefixes"] = [{"Prefix": name} for name in folders]
-        return answer
+        listed = {
+            "Contents": [{"Key": name} for name in found],
+            "CommonPrefixes": [{"Prefix": name} for name in folders],
+        }
+        return answer | {name: those for name, those in listed.items() if those}
 
     def _names(self, bucket: Any) -> list[str]:
         keys = bucket.keys
         newest = next(reversed(keys), None)
-        kept = self._kept.get(bucket.name)
-        if kept is None or kept[:2] != (len(keys), newest):
-            kept = (len(keys), newest, sorted(keys))
-            self._kept[bucket.name] = kept
-        return kept[2]
+        if self._kept.get(bucket.name, ())[:2] != (len(keys), newest):
+            self._kept[bucket.name] = len(keys), newest, sorted(keys)
+        return self._kept[bucket.name][2]
 
 
 def _stands(bucket: Any, name: str) -> bool:

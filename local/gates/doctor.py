@@ -108,21 +108,18 @@ def permissions(sts: Any, iam: Any, stack: str) -> Found:
     if ":assumed-role/" in arn:
         arn = iam.get_role(RoleName=arn.split("/")[1])["Role"]["Arn"]
     names = {"REGION": sts.meta.region_name, "ACCOUNT": who["Account"], "STACK": stack}
-    refused, asked = [], 0
+    found = []
     for statement in json.loads(ROLE.read_text())["Statement"]:
         pages = iam.get_paginator("simulate_principal_policy").paginate(
             PolicySourceArn=arn,
             ActionNames=statement["Action"],
             ResourceArns=[example(statement["Resource"], names)],
         )
-        for one in pages.build_full_result()["EvaluationResults"]:
-            asked += 1
-            if one["EvalDecision"] != "allowed":
-                refused.append(one["EvalActionName"])
-    if refused:
+        found += pages.build_full_result()["EvaluationResults"]
+    if refused := [one["EvalActionName"] for one in found if one["EvalDecision"] != "allowed"]:
         way_out = f"give it the policy in {ROLE.relative_to(ROOT)}, see docs/deploying.md"
         return Found(MISSING, f"{arn} may not {', '.join(refused)}", way_out)
-    return Found(OK, f"{arn} may do the {asked} actions that a deployment takes")
+    return Found(OK, f"{arn} may do the {len(found)} actions that a deployment takes")
 
 
 def example(resource: str | list[str], names: dict[str, str]) -> str:
@@ -148,10 +145,12 @@ def leftovers(cloudformation: Any, stack: str) -> Found:
 
 def choices(values: dict[str, str]) -> Iterator[Found]:
     """Yield what AWS does not offer everywhere, where an environment asks for it."""
-    if int(values["TrainMemory"]) > NEW_ACCOUNT_MB:
+    if (memory := int(values["TrainMemory"])) > NEW_ACCOUNT_MB:
         way_out = f"AWS lists no such quota: ask its support, or take {NEW_ACCOUNT_MB}"
-        text = f"TrainMemory is {values['TrainMemory']} MB; a new account may be refused more than"
-        yield Found(ADVICE, f"{text} {NEW_ACCOUNT_MB}", way_out)
+        said = (
+            f"TrainMemory is {memory} MB; a new account may be refused more than {NEW_ACCOUNT_MB}"
+        )
+        yield Found(ADVICE, said, way_out)
     if values["SnapStart"] != "None":
         where = "the page of Lambda SnapStart lists the regions; each published version is billed"
         yield Found(ADVICE, "SnapStart for Python is not in every region", where)

@@ -101,12 +101,8 @@ def check_built() -> None:
     """Raise SystemExit that says what to do unless everything is built, from the sources of now."""
     if not BUILT.is_file():
         raise SystemExit("nothing is built yet: run `make build`")
-    sources = [
-        ROOT / "template.yaml",
-        *(ROOT / "functions").rglob("*.py"),
-        *(ROOT / "layers").rglob("*"),
-    ]
-    newest = max(sources, key=lambda path: path.stat().st_mtime)
+    code = [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers").rglob("*")]
+    newest = max([ROOT / "template.yaml", *code], key=lambda path: path.stat().st_mtime)
     if newest.stat().st_mtime > BUILT.stat().st_mtime:
         raise SystemExit(
             f"{newest.relative_to(ROOT)} has changed since the build: run `make build`"
@@ -133,11 +129,9 @@ def deployed(
     check_built()
     where = address()
     with server.served(where.host, port) as url:
-        translated = template.translate()
+        translated, seen = template.translate(), where.seen_by_containers(url)
         here = template.resolve(translated, {**parameters, "AwsEndpointUrl": url})
-        there = template.resolve(
-            translated, {**parameters, "AwsEndpointUrl": where.seen_by_containers(url)}
-        )
+        there = template.resolve(translated, {**parameters, "AwsEndpointUrl": seen})
         resources.create(here)
         write_environment(there, environment)
         yield Plane(here, log, runtime=Process(log))
@@ -173,8 +167,7 @@ class Containers:
 def started(environment: Path, log: IO[str], **parameters: str) -> Iterator[Containers]:
     """Run the functions behind `sam local start-lambda`, until the end of the block."""
     command = [str(SAM), "local", "start-lambda", "--env-vars", str(environment)]
-    if parameters:
-        overrides = (f"{name}={value}" for name, value in parameters.items())
+    if overrides := [f"{name}={value}" for name, value in parameters.items()]:
         command += ["--parameter-overrides", *overrides]
     with listening(command, log) as url:
         yield Containers(url)

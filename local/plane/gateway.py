@@ -59,10 +59,10 @@ def http_event(
     headers: dict[str, str],
 ) -> dict[str, Any]:
     """Return the event that an HTTP API sends, payload format 2.0."""
-    now = datetime.now(UTC)
+    now, key = datetime.now(UTC), f"{route.method} {route.path}"
     event: dict[str, Any] = {
         "version": "2.0",
-        "routeKey": f"{route.method} {route.path}",
+        "routeKey": key,
         "rawPath": path,
         "rawQueryString": query,
         "headers": joined((key.lower(), value) for key, value in headers.items()),
@@ -79,7 +79,7 @@ def http_event(
                 "userAgent": headers.get("User-Agent", ""),
             },
             "requestId": str(uuid.uuid4()),
-            "routeKey": f"{route.method} {route.path}",
+            "routeKey": key,
             "stage": "$default",
             "time": f"{now:%d/%b/%Y:%H:%M:%S +0000}",
             "timeEpoch": int(now.timestamp() * 1000),
