@@ -76,11 +76,8 @@ def main() -> None:
         else:
             times = training_rows.read(endpoint, file).times
             now = utc(times[-1]) + HOUR
-        parameters = {
-            "MaturityLevel": arguments.level,
-            "EndpointTtl": str(arguments.ttl),
-            "ServingRuntime": arguments.runtime,
-        }
+        parameters = {"MaturityLevel": arguments.level, "EndpointTtl": str(arguments.ttl)}
+        parameters["ServingRuntime"] = arguments.runtime
         with (
             hiding,
             time_machine.travel(now) as clock,
@@ -128,7 +125,13 @@ def until_stopped(life: ByHand, server: "Server", console: Console, kept: Path |
     asked: queue.SimpleQueue[int] = queue.SimpleQueue()  # whose `put` a handler may call
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, _: asked.put(number))
-    for work in (server.serve_forever, lambda: keep_ticking(life)):
+
+    def tick() -> None:
+        while True:
+            time.sleep(TICK_SECONDS)
+            life.pass_by()
+
+    for work in (server.serve_forever, tick):
         threading.Thread(target=work, daemon=True).start()
     asked.get()
     console.print("\nStopped.")
@@ -164,9 +167,8 @@ def train(
     said: list[str] = []
     plane.on_event = lambda event: said.append(str(event["detail"].get("reason", "")))
     policy = endpoint_files.load(endpoint).policy
-    with training_rows.hidden(
-        endpoint, training_rows.first_until(times, policy, None, FIRST_SHARE)
-    ):
+    first = training_rows.first_until(times, policy, None, FIRST_SHARE)
+    with training_rows.hidden(endpoint, first):
         stack.upload(plane, endpoint, file)
     if stack.registry().document(endpoint) is None:
         console.print(f"The first part alone makes no model: {said[-1] if said else LOG}")
@@ -203,13 +205,6 @@ def keep(folder: Path) -> None:
         file = folder / key
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(stored.body)
-
-
-def keep_ticking(life: ByHand) -> None:
-    """Fire schedules and deliver events for ever."""
-    while True:
-        time.sleep(TICK_SECONDS)
-        life.pass_by()
 
 
 def console_at(port: int) -> Pages:

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import msgspec
-from markupsafe import Markup
 
 from cli import training_data
 from cli.api import AddressError, Api, RefusedError, UnreachableError
@@ -141,16 +140,12 @@ class Console:
                 form = deciding.form(self.api, name, action, query)
                 return self._shown("act", action, form | {"sure": False}, name)
             case ["check"]:
-                return self._check(name)
+                if (report := looking.check(self.api, name, {})["report"]) is None:
+                    raise RefusedError(404, "", f"no check has looked at {name} yet")
+                return Answer(200, HEADERS, check_page(msgspec.convert(report, CheckReport)))
             case ["versions", version]:
                 return self._card(name, version)
         return self._failed(404, "Not found", "There is no such page.")
-
-    def _check(self, name: str) -> Answer:
-        report = looking.check(self.api, name, {})["report"]
-        if report is None:
-            raise RefusedError(404, "", f"no check has looked at {name} yet")
-        return Answer(200, HEADERS, check_page(msgspec.convert(report, CheckReport)))
 
     def _card(self, name: str, version: str) -> Answer:
         """Return the model card as the API has it, which is a page of its own."""
@@ -166,14 +161,14 @@ class Console:
     def _posted(
         self, name: str, rest: list[str], headers: Mapping[str, str], body: bytes
     ) -> Answer:
-        if not is_endpoint(name):
-            return self._failed(404, "Not found", "There is no such page.")
-        if rest[:1] == ["requests"] and len(rest) == 2:
-            found = looking.request(self.api, name, rest[1], again=True)
-            return self._shown("request", rest[1], found, name, "requests")
-        if rest[:1] != ["act"] or len(rest) != 2 or rest[1] not in deciding.ACTIONS:
-            return self._failed(404, "Not found", "There is no such page.")
-        action, content_type = rest[1], headers.get("content-type", "")
+        match rest if is_endpoint(name) else []:
+            case ["requests", prediction]:
+                found = looking.request(self.api, name, prediction, again=True)
+                return self._shown("request", prediction, found, name, "requests")
+            case ["act", action] if action in deciding.ACTIONS:
+                content_type = headers.get("content-type", "")
+            case _:
+                return self._failed(404, "Not found", "There is no such page.")
         if content_type.startswith("multipart/form-data"):
             given, file, content = deciding.file_of(content_type, body)
         else:
@@ -188,29 +183,27 @@ class Console:
         else:
             deciding.decide(self.api, name, action, given)
         mark = "?done=1" if "reason" in form["ask"] else ""
-        there = f"/console/{quote(name, safe='')}{mark}"
-        return Answer(303, HEADERS | {"location": there}, "")
+        return Answer(303, HEADERS | {"location": f"/console/{quote(name, safe='')}{mark}"}, "")
 
     def _shown(
-        self, view: str, title: str, data: Mapping[str, Any], name: str = "", tab: str = "-"
+        self,
+        view: str,
+        title: str,
+        data: Mapping[str, Any],
+        name: str = "",
+        tab: str = "-",
+        status: int = 200,
     ) -> Answer:
         door = views.Door(acts=True, now=looking.now())
-        known = dict(data) | {"endpoint": name}
-        return Answer(
-            200, HEADERS, self._shell(views.render(view, known, "auto", door), title, name, tab)
-        )
-
-    def _shell(self, fragment: Markup, title: str, name: str, tab: str) -> str:
-        return render(
+        page = render(
             views.TEMPLATES / "shell.html.jinja",
-            fragment=fragment, title=title, endpoint=name, tab=tab,
-            stack=self.stack, door=views.Door(acts=True, now=looking.now()),
+            fragment=views.render(view, dict(data) | {"endpoint": name}, "auto", door),
+            title=title, endpoint=name, tab=tab, stack=self.stack, door=door,
         )  # fmt: skip
+        return Answer(status, HEADERS, page)
 
     def _failed(
         self, status: int, title: str, said: str, faults: Any = (), back: str = "/"
     ) -> Answer:
-        page = self._shown(
-            "failed", title, {"said": said, "faults": faults, "back": back, "title": title}
-        )
-        return Answer(status, page.headers, page.body)
+        data = {"said": said, "faults": faults, "back": back, "title": title}
+        return self._shown("failed", title, data, status=status)

@@ -28,13 +28,12 @@ def endpoint(api: Api, name: str, query: Query) -> dict[str, Any]:
         trouble = f"What it waits for cannot be told now: {error}"
         status = api.get(*path, "status", run="newest", evidence="no")
     check, document = api.get(*path, "check"), status["document"]
-    cards = []
+    cards, run, running = [], status["run"], None
     for version in versions_in_play(document):
         try:
             cards.append(api.get("endpoints", name, "versions", version))
         except (RefusedError, UnreachableError) as error:
             trouble = trouble or str(error)
-    run, running = status["run"], None
     if document and document["experiment"]:
         running = api.get(*path, "experiments")["running"]
     return {

@@ -55,10 +55,8 @@ def known_type(template: Template) -> Found:
     """Each type is one that these rules were written for; a function's URL is none of them."""
     for name, resource in template.resources.items():
         if resource["Type"] not in KNOWN:
-            yield (
-                name,
-                f"no rule knows {resource['Type']}: say in exceptions.toml that you looked at it",
-            )
+            said = f"no rule knows {resource['Type']}"
+            yield name, f"{said}: say in exceptions.toml that you looked at it"
 
 
 def unsilenced(template: Template) -> Found:
@@ -118,10 +116,8 @@ def kept_as_long_as_said(template: Template) -> Found:
         for name in template.of_type(kind):
             policies = [template.resources[name].get(one) for one in RETAINING]
             if policies not in (["Retain"] * 2, ["RetainExceptOnCreate", "Retain"]):
-                yield (
-                    name,
-                    f"would be deleted with the stack: set {' and '.join(RETAINING)}: Retain",
-                )
+                said = f"set {' and '.join(RETAINING)}: Retain"
+                yield name, f"would be deleted with the stack: {said}"
     for name, bucket in template.of_type(BUCKET).items():
         rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
         ending = {key for rule in rules if rule["Status"] == "Enabled" for key in rule}
@@ -170,9 +166,8 @@ RULES: dict[str, Callable[[Template], Found]] = {
 def granted(role: Resource) -> Iterator[Resource]:
     """Yield the statements by which a role may do something."""
     for policy in role.get("Policies", ()):
-        yield from (
-            one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"
-        )
+        statements = policy["PolicyDocument"]["Statement"]
+        yield from (one for one in statements if one["Effect"] == "Allow")
 
 
 def statements(resource: Resource) -> Iterator[Resource]:

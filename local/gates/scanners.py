@@ -106,20 +106,14 @@ def pip_audit() -> list[Finding]:
     packages = said(BIN / "pip-audit", *asked, *locked)["dependencies"]
     if all("skip_reason" in one for one in packages):
         raise UnreachedError("its service knows none of the locked packages")
-    return [
-        Finding("pip-audit", "unknown", one["name"], one["skip_reason"])
-        for one in packages
-        if "skip_reason" in one
-    ] + [
-        Finding(
-            "pip-audit",
-            flaw["id"],
-            one["name"],
-            f"{one['version']}; repaired in {', '.join(flaw['fix_versions']) or 'no version'}",
-        )
-        for one in packages
-        for flaw in one.get("vulns", ())
+    found = [
+        (one["name"], "unknown", one["skip_reason"]) for one in packages if "skip_reason" in one
     ]
+    for one in packages:
+        for flaw in one.get("vulns", ()):
+            repaired = ", ".join(flaw["fix_versions"]) or "no version"
+            found.append((one["name"], flaw["id"], f"{one['version']}; repaired in {repaired}"))
+    return [Finding("pip-audit", rule, where, text) for where, rule, text in found]
 
 
 def place(found: dict[str, Any]) -> str:

@@ -31,16 +31,12 @@ def candidates(name: str, endpoint: Endpoint, file: Path) -> Endpoint:
     fields = list(schema_of(name, endpoint.row)["properties"])
     read = list(getattr(pipeline, "feature_names_in_", fields))
     if unknown := [each for each in read if each not in fields]:
-        raise SystemExit(
-            f"{file}: the pipeline reads {', '.join(unknown)}, which `row` of {name} lacks: it has "
-            f"{', '.join(fields)}"
-        )
+        said = f"the pipeline reads {', '.join(unknown)}, which `row` of {name} lacks"
+        raise SystemExit(f"{file}: {said}: it has {', '.join(fields)}")
     classes = [str(each) for each in getattr(pipeline, "classes_", ())]
     if endpoint.problem == "binary" and classes not in (["False", "True"], ["0", "1"]):
-        raise SystemExit(
-            f"{file}: the pipeline's classes are not False and True, or 0 and 1, in this order: "
-            "fit it with such labels"
-        )
+        said = "the pipeline's classes are not False and True, or 0 and 1, in this order"
+        raise SystemExit(f"{file}: {said}: fit it with such labels")
     policy = replace(endpoint.policy, windows_days=(None,), search_seconds=0.0)
     frozen = {file.stem: FrozenEstimator(pipeline)}
     return replace(endpoint, candidates=lambda _: frozen, search={}, policy=policy)
@@ -78,8 +74,6 @@ def _of_mlflow(folder: Path) -> Path:
 def _of_skops(file: Path) -> Any:
     skops: Any = import_module("skops.io")
     if odd := skops.get_untrusted_types(file=file):
-        raise SystemExit(
-            f"{file} holds {', '.join(odd)}, which skops does not trust: if you do, load it with "
-            "skops yourself and write it with joblib"
-        )
+        said = f"{file} holds {', '.join(odd)}, which skops does not trust: if you do"
+        raise SystemExit(f"{said}, load it with skops yourself and write it with joblib")
     return skops.load(file)

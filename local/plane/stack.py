@@ -66,9 +66,8 @@ class _Progress:
                 seconds = time.perf_counter() - self.began
                 print(f"{seconds:.1f} s, {found['said']}", file=self.out)
             else:
-                self.began = time.perf_counter()
-                number = f"{found['number']} of {found['of']}"
-                said = f"fitting {found['candidate']} on {found['history']} ({number}) … "
+                self.began, of = time.perf_counter(), f"({found['number']} of {found['of']})"
+                said = f"fitting {found['candidate']} on {found['history']} {of} … "
                 print(said, end="", file=self.out, flush=True)
         return self.log.write(text)
 
@@ -114,9 +113,7 @@ def training_file(endpoint: str, data: Path | None, folder: Path) -> Path:
 
 def parts(endpoint: str, data: Path) -> dict[str, Path]:
     """Return the files of training data, a file or a folder of parts, by their keys."""
-    files = (
-        [data] if data.is_file() else [path for path in sorted(data.rglob("*")) if path.is_file()]
-    )
+    files = [path for path in [data, *sorted(data.rglob("*"))] if path.is_file()]
     folder = data.resolve().parent
     return {f"training/{endpoint}/{path.resolve().relative_to(folder)}": path for path in files}
 

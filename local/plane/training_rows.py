@@ -5,7 +5,7 @@ whole; `hidden` keeps its later rows from the trainings of this process.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,12 +62,9 @@ def read(name: str, file: Path) -> Rows:
     if not found:
         raise SystemExit(f"{file.name}: `examples` made no row of it")
     order = np.argsort(times_of(kept[-1], usual.files), kind="stable")
-    newest = utc(found.times[-1])
-    if newest > datetime.now(UTC):
-        raise SystemExit(
-            f"{file.name}: the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the "
-            "future: mend its time, or drop it in `examples`"
-        )
+    if (newest := utc(found.times[-1])) > datetime.now(UTC):
+        said = f"the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the future"
+        raise SystemExit(f"{file.name}: {said}: mend its time, or drop it in `examples`")
     frame = kept[-1][list(schema["properties"])].iloc[order]
     return Rows(frame.apply(_plain), found.labels, found.times)
 
@@ -102,20 +99,17 @@ def first_until(
     if days[0] == days[-1]:
         raise SystemExit(f"{span}: all are of one day, and no day is left after a first part")
     if not oldest < found <= newest:
-        raise SystemExit(
-            f"{span}: a first part until {found:%Y-%m-%d} leaves "
-            f"{'no row to train on' if found <= oldest else 'none after it'}; name another with "
-            "FIRST=date or FIRST=share"
-        )
+        left = "no row to train on" if found <= oldest else "none after it"
+        said = f"a first part until {found:%Y-%m-%d} leaves {left}"
+        raise SystemExit(f"{span}: {said}; name another with FIRST=date or FIRST=share")
     return found
 
 
 def _date(text: str) -> datetime | None:
-    try:
+    with suppress(ValueError):
         found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    return None
 
 
 def _share(text: str) -> float:
