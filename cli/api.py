@@ -49,11 +49,11 @@ class RefusedError(Exception):
         self.status, self.body, self.code = status, body, code
 
 
+@dataclass
 class Token(BaseSigner):
     """What stands in place of a signature where the stack takes tokens: see JwtIssuer."""
 
-    def __init__(self, token: str) -> None:
-        self.token = token
+    token: str
 
     def add_auth(self, request: AWSRequest) -> None:
         """Add the token to a request."""
@@ -109,10 +109,8 @@ class Api:
         try:
             status, content = self.send(method, path, body)
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
-            raise UnreachableError(
-                f"{self.url} does not answer ({error}): is `make serve` ready there, or is it the "
-                "output ApiUrl of a stack that exists?"
-            ) from error
+            said = "is `make serve` ready there, or is it the output ApiUrl of a stack that exists?"
+            raise UnreachableError(f"{self.url} does not answer ({error}): {said}") from error
         text, found = content.decode(errors="replace"), None
         with suppress(ValueError):
             found = json.loads(text)
@@ -126,7 +124,6 @@ def _path(parts: tuple[str, ...]) -> str:
 
 
 def _refusal(status: int, text: str, found: Any) -> Exception:
-    """Return the error that an answer stands for."""
     error = found.get("error") if isinstance(found, dict) else None
     if status in (401, 403) and not isinstance(error, dict):
         hint = "who signs needs execute-api:Invoke on it, and credentials that are valid"
@@ -165,10 +162,9 @@ def api_of(url: str) -> Api:
     credentials, gateway = session.get_credentials(), GATEWAY.fullmatch(host)
     region = gateway[1] if gateway else session.get_config_variable("region")
     if credentials is None or region is None:
-        raise AddressError(
-            "requests cannot be signed: set AWS_PROFILE, or other credentials, and "
-            f"AWS_DEFAULT_REGION if {host} is not a name that AWS gave"
-        )
+        region_too = f"and AWS_DEFAULT_REGION if {host} is not a name that AWS gave"
+        said = "requests cannot be signed: set AWS_PROFILE, or other credentials,"
+        raise AddressError(f"{said} {region_too}")
     signature = SigV4Auth(credentials, "execute-api", region)  # which are renewed as they expire
     return Api(url, f"signed for {region}", http, signature)
 
@@ -188,10 +184,10 @@ def data_bucket(api: Api, config_env: str) -> tuple[Any, str]:
     """
     outputs = stack(config_env)
     if outputs["ApiUrl"].rstrip("/") != api.url:
-        raise AddressError(
-            f"{api.url} is not the API of the stack in samconfig.toml, whose data bucket is known: "
-            "name its environment with --config-env"
+        said = (
+            f"{api.url} is not the API of the stack in samconfig.toml, whose data bucket is known"
         )
+        raise AddressError(f"{said}: name its environment with --config-env")
     return Session().create_client("s3"), outputs["DataBucket"]
 
 

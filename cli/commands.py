@@ -54,7 +54,6 @@ def endpoints(session: Session, _: Namespace) -> bool:
 
 
 def _endpoints(session: Session) -> list[Any]:
-    """Return all endpoints, page by page."""
     page = session.get("endpoints")
     found = list(page["endpoints"])
     while page.get("next"):
@@ -183,8 +182,7 @@ def _waiting_for(session: Session, what: str) -> Progress:
 def approve(session: Session, asked: Namespace) -> bool:
     """Promote the candidate that waits."""
     document = _document(session, asked)
-    version = asked.version or _waiting(document, "candidate")
-    if version is None:
+    if (version := asked.version or _waiting(document, "candidate")) is None:
         session.errors.print(f"Refused: no candidate of {asked.endpoint} waits for approval")
         return False
     return _decide(session, asked, document, "approve", version=version)
@@ -193,8 +191,7 @@ def approve(session: Session, asked: Namespace) -> bool:
 def reject(session: Session, asked: Namespace) -> bool:
     """Reject the candidate or the challenger."""
     document = _document(session, asked)
-    version = asked.version or _waiting(document, *WAITING)
-    if version is None:
+    if (version := asked.version or _waiting(document, *WAITING)) is None:
         waiting = [v for v, status in document["statuses"].items() if status in WAITING]
         what = f"name one of {', '.join(waiting)}" if waiting else "there is nothing to reject"
         session.errors.print(f"Refused: {asked.endpoint}: {what}")
@@ -221,10 +218,8 @@ def start_experiment(session: Session, asked: Namespace) -> bool:
     """Begin an A/B test."""
     document = _document(session, asked)
     control = asked.control or document["champion"]
-    text = (
-        f"start an experiment: {asked.treatment} against {control}, {asked.share:.0%} of the "
-        f"requests, {asked.days:g} days at most"
-    )
+    share = f"{asked.share:.0%} of the requests, {asked.days:g} days at most"
+    text = f"start an experiment: {asked.treatment} against {control}, {share}"
     body = {name: getattr(asked, name) for name in EXPERIMENT}
     return _decide(session, asked, document, "experiments", text, **body)
 
@@ -241,7 +236,6 @@ def _document(session: Session, asked: Namespace) -> Any:
 
 
 def _waiting(document: Any, *statuses: str) -> str | None:
-    """Return the one version that has one of the statuses, or None."""
     found = [name for name, status in document["statuses"].items() if status in statuses]
     return found[0] if len(found) == 1 else None
 
@@ -255,8 +249,7 @@ def _decide(
         body["reason"] = asked.reason
     if not asked.yes:
         session.errors.print(shown.standing(document))
-        said = text or consequences.of(action, document, body.get("version"))
-        session.errors.print(f"→ {said}")
+        session.errors.print(f"→ {text or consequences.of(action, document, body.get('version'))}")
         if not agreed(session):
             session.errors.print("Nothing was changed.")
             return False

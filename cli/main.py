@@ -88,11 +88,9 @@ def run(words: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
+    as_it_is, example = argparse.RawDescriptionHelpFormatter, "evergreen status flight-delay"
     made = argparse.ArgumentParser(
-        prog="evergreen",
-        description=__doc__,
-        epilog="Example: evergreen status flight-delay",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "evergreen", None, __doc__, f"Example: {example}", formatter_class=as_it_is
     )
     made.set_defaults(url=None, config_env="default", json=False, offline=False)
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
@@ -202,9 +200,8 @@ def _actions(add: Adder) -> None:
 
 
 def _experiments(add: Adder, within: object) -> None:
-    start = _deciding(
-        add("start", commands.start_experiment, "start an A/B test", within), reason=False
-    )
+    start = add("start", commands.start_experiment, "start an A/B test", within)
+    _deciding(start, reason=False)
     start.add_argument("treatment", metavar="VERSION", help="the version to try")
     start.add_argument("--control", help="the version to compare with; default: the champion")
     start.add_argument("--share", type=float, required=True, help="share of requests, 0 to 1")
@@ -230,12 +227,10 @@ def _deciding(command: argparse.ArgumentParser, *, reason: bool = True) -> argpa
 
 
 def _time(text: str) -> float:
-    """Return the seconds of a time ahead."""
     match = re.fullmatch(r"\+?(\d+)([mhdw])", text)
     if match is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time ahead: +30m, +12h, +7d and +2w are, and no clock goes back"
-        )
+        said = "+30m, +12h, +7d and +2w are, and no clock goes back"
+        raise argparse.ArgumentTypeError(f"{text!r} is no time ahead: {said}")
     return float(match[1]) * {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}[match[2]]
 
 

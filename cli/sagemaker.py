@@ -45,7 +45,6 @@ def import_captures(out: Console, errors: Console, asked: Namespace) -> bool:
 
 
 def _lines(file: Path) -> Iterator[tuple[str, Any]]:
-    """Yield where each line stands, and its JSON."""
     files = sorted(file.rglob("*.jsonl")) if file.is_dir() else [file]
     for each in files:
         for number, line in enumerate(each.read_text(encoding="utf-8").splitlines(), 1):

@@ -72,10 +72,8 @@ def versions(answer: Any) -> RenderableType:
 
 def standing(document: Any) -> RenderableType:
     """Return an endpoint's state in a line."""
-    text = (
-        f"{document['endpoint']}, generation {document['generation']}: champion "
-        f"{document['champion']} since {time(document['since'])} UTC"
-    )
+    champion = f"champion {document['champion']} since {time(document['since'])} UTC"
+    text = f"{document['endpoint']}, generation {document['generation']}: {champion}"
     return Text("; ".join([text, *_also(document)]))
 
 

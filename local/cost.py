@@ -53,10 +53,8 @@ def templates() -> dict[str, Template]:
 def sentence(template: Template) -> str:
     """Return what a level costs, in two figures."""
     rest, busy = (_dollars(sum(table.values())) for table in (idle(template), traffic(template)))
-    return (
-        f"**{rest}** a month without a request and **{busy}** for each million predictions, by\n"
-        "list prices and [assumptions](cost.md), without free tiers."
-    )
+    said = f"**{rest}** a month without a request and **{busy}** for each million predictions, by"
+    return f"{said}\nlist prices and [assumptions](cost.md), without free tiers."
 
 
 def tables(levels: Mapping[str, Template]) -> str:
@@ -172,7 +170,6 @@ def volumes(template: Template) -> list[list[str]]:
 
 
 def _runs(template: Template) -> Iterator[tuple[str, int]]:
-    """Yield each schedule that is enabled, and how often it fires in a month."""
     for name, schedule in template.enabled("AWS::Scheduler::Schedule").items():
         count, time = 0, next_time(schedule, START - timedelta(seconds=1), START)
         while time < START + MONTH:
@@ -194,7 +191,6 @@ def _scheduled(template: Template, schedule: str) -> float:
 
 
 def _lambda(template: Template, function: str, seconds: float) -> float:
-    """Return the price of one invocation."""
     megabytes = int(template.of_type("AWS::Lambda::Function")[function]["MemorySize"])
     used = megabytes / 1024 * seconds * PRICES["Lambda, per GB-second"]
     return used + PRICES["Lambda requests, per million"] / 1e6

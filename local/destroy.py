@@ -91,19 +91,15 @@ def resources_of(cloudformation: Any, name: str) -> list[Resource]:
     """Return what a stack has, with what its template says of the end of that."""
     body = cloudformation.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
     template = body if isinstance(body, dict) else yaml_parse(body) or {}
-    retained = {
-        logical
-        for logical, declared in template.get("Resources", {}).items()
-        if declared.get("DeletionPolicy") in RETAINED and declared["Type"] != VERSION
-    }
+    declared = template.get("Resources", {})
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
-    return [
-        Resource(
-            one["ResourceType"], one["PhysicalResourceId"], one["LogicalResourceId"] in retained
-        )
-        for one in pages.build_full_result()["StackResourceSummaries"]
-        if one.get("PhysicalResourceId") and one["ResourceStatus"] != "DELETE_COMPLETE"
-    ]
+    found = []
+    for one in pages.build_full_result()["StackResourceSummaries"]:
+        kind, physical = one["ResourceType"], one.get("PhysicalResourceId")
+        policy = declared.get(one["LogicalResourceId"], {}).get("DeletionPolicy")
+        if physical and one["ResourceStatus"] != "DELETE_COMPLETE":
+            found.append(Resource(kind, physical, policy in RETAINED and kind != VERSION))
+    return found
 
 
 def destroy(cloudformation: Any, name: str, config_env: str, *, confirmed: bool) -> None:

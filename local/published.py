@@ -17,9 +17,8 @@ BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 def digest() -> str:
     """Return the SHA-256 of what the layers are made from, and of each environment's parameters."""
     files = sorted(path for path in (ROOT / "layers" / "serving").iterdir() if path.is_file())
-    return hashlib.sha256(
-        b"\0".join(path.read_bytes() for path in [*files, ROOT / "samconfig.toml"])
-    ).hexdigest()
+    bodies = [path.read_bytes() for path in [*files, ROOT / "samconfig.toml"]]
+    return hashlib.sha256(b"\0".join(bodies)).hexdigest()
 
 
 def main() -> None:

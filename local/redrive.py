@@ -28,8 +28,6 @@ class _Context(msgspec.Struct, rename="camel"):
 
 
 class _Lambdas(msgspec.Struct, rename="camel"):
-    """What Lambda writes of an event that it gave up."""
-
     request_context: _Context
     request_payload: dict[str, Any]
     response_payload: dict[str, Any] | None = None

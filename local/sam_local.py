@@ -26,19 +26,15 @@ EVENTS = {  # who takes what; those that Evergreen announces start nothing
     "PredictFunction": ("predict", "endpoints", "endpoint"),
     "FeedbackFunction": ("feedback",),
     "TrainFunction": (
-        "train-by-hand",
-        "train-schedule",
-        "retrain-requested",
-        "drift-detected",
-        "performance-degraded",
-        "data-uploaded",
+        "train-by-hand", "train-schedule", "retrain-requested",
+        "drift-detected", "performance-degraded", "data-uploaded",
     ),
     "CompactFunction": ("compact-schedule",),
     "BatchFunction": ("batch-file",),
     "CheckFunction": ("check-requested", "check-schedule"),
     "RolloutFunction": ("rollout-requested", "rollout-tick", "performance-degraded"),
     "ControlFunction": ("status", "retrain", "approve", "experiment", "pause"),
-}
+}  # fmt: skip
 
 
 def main() -> None:
@@ -86,8 +82,7 @@ def render(manifest: Manifest) -> None:
     for name in {event for events in EVENTS.values() for event in events}:
         text = (template.ROOT / "events" / f"{name}.json").read_text()
         event = json.loads(text.replace(SAMPLE, manifest.endpoint))
-        part = {"predict": "instances", "feedback": "labels"}.get(name)
-        if part:
+        if part := {"predict": "instances", "feedback": "labels"}.get(name):
             event["body"] = json.dumps({part: asked[part]})
         (BUILD / "events").mkdir(exist_ok=True)
         (BUILD / "events" / f"{name}.json").write_text(json.dumps(event, indent=2))
@@ -95,14 +90,13 @@ def render(manifest: Manifest) -> None:
 
 def as_sent(row: dict[str, Any], schema: JsonSchema) -> dict[str, Any]:
     """Return a golden row as a caller sends it: models read 5 as 5.0, true as 1.0, null as ""."""
-    sent: dict[str, Any] = {}
+    sent, cast = dict[str, Any](), {"integer": int, "boolean": bool}
     for name, value in row.items():
         spec = schema["properties"][name]
         kinds = {part.get("type") for part in (spec, *spec.get("anyOf", ()))}
         if value is None or (value == "" and "null" in kinds):
             sent[name] = None
         else:
-            cast = {"integer": int, "boolean": bool}
             sent[name] = next((cast[kind](value) for kind in kinds & cast.keys()), value)
     return sent
 
@@ -112,11 +106,8 @@ def commands() -> list[str]:
     sam = ".venv/bin/sam local"
     folder = BUILD.relative_to(template.ROOT)
     rest = f"--env-vars {folder}/{ENVIRONMENT.name}"
-    invocations = [
-        f"{sam} invoke {function} -e {folder}/events/{event}.json {rest}"
-        for function, events in EVENTS.items()
-        for event in events
-    ]
+    pairs = [(function, event) for function, events in EVENTS.items() for event in events]
+    invocations = [f"{sam} invoke {f} -e {folder}/events/{event}.json {rest}" for f, event in pairs]
     return [*invocations, f"{sam} start-api {rest}", f"{sam} start-lambda {rest}"]
 
 

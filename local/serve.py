@@ -190,10 +190,8 @@ def example(port: int, endpoint: str) -> str:
     champion = stack.registry().known(endpoint, seen.document.champion)
     rows = [sam_local.as_sent(row, champion.schema) for row, _ in champion.golden[:2]]
     body.write_text(json.dumps({"instances": rows}))
-    return (
-        f"curl -s http://{HOST}:{port}/endpoints/{endpoint}/predict "
-        f"-H 'Content-Type: application/json' -d @{body.relative_to(template.ROOT)}"
-    )
+    options = f"-H 'Content-Type: application/json' -d @{body.relative_to(template.ROOT)}"
+    return f"curl -s http://{HOST}:{port}/endpoints/{endpoint}/predict {options}"
 
 
 def keep(folder: Path) -> None:

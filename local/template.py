@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -46,20 +46,13 @@ class Template:
     outputs: dict[str, Any] = field(default_factory=dict)
 
     def of_type(self, kind: str) -> dict[str, Resource]:
-        """Return the properties of all resources of a type."""
-        return {
-            name: resource.get("Properties", {})
-            for name, resource in self.resources.items()
-            if resource["Type"] == kind
-        }
+        found = [(name, one) for name, one in self.resources.items() if one["Type"] == kind]
+        return {name: resource.get("Properties", {}) for name, resource in found}
 
     def enabled(self, kind: str) -> dict[str, Resource]:
         """Return the properties of the rules or schedules that are not switched off."""
-        return {
-            name: properties
-            for name, properties in self.of_type(kind).items()
-            if properties.get("State", "ENABLED") == "ENABLED"
-        }
+        found = self.of_type(kind).items()
+        return {name: one for name, one in found if one.get("State", "ENABLED") == "ENABLED"}
 
 
 def load(parameters: Mapping[str, str] | None = None, path: Path = TEMPLATE) -> Template:
@@ -86,11 +79,8 @@ def resolve(translated: dict[str, Any], parameters: Mapping[str, str]) -> Templa
         name: {**resource, "Properties": resolver.value(resource.get("Properties", {}))}
         for name, resource in resolver.deployed(translated["Resources"])
     }
-    outputs = {
-        name: resolver.value(output["Value"])
-        for name, output in resolver.deployed(translated.get("Outputs", {}))
-    }
-    return Template(resources, outputs)
+    outputs = resolver.deployed(translated.get("Outputs", {}))
+    return Template(resources, {name: resolver.value(one["Value"]) for name, one in outputs})
 
 
 def physical_name(logical_id: str) -> str:
@@ -130,22 +120,16 @@ class _Resolver:
         declared = translated.get("Parameters", {})
         if unknown := set(parameters) - set(declared):
             raise TemplateError(f"the template has no parameter {', '.join(sorted(unknown))}")
-        self.refs: dict[str, Any] = {
-            "AWS::Region": REGION,
-            "AWS::AccountId": ACCOUNT,
-            "AWS::Partition": "aws",
-            "AWS::StackName": STACK,
-            "AWS::URLSuffix": "amazonaws.com",
+        self.refs = {
+            name: parameters.get(name, one.get("Default")) for name, one in declared.items()
         }
-        for name, spec in declared.items():
-            self.refs[name] = parameters.get(name, spec.get("Default"))
+        self.refs |= {"AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::StackName": STACK}
+        self.refs |= {"AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
 
-    def deployed(self, parts: dict[str, Any]) -> list[tuple[str, Any]]:
-        return [
-            (name, part)
-            for name, part in parts.items()
-            if "Condition" not in part or self.condition(part["Condition"])
-        ]
+    def deployed(self, parts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        for name, part in parts.items():
+            if "Condition" not in part or self.condition(part["Condition"]):
+                yield name, part
 
     def condition(self, name: str) -> bool:
         if name not in self.conditions:

@@ -19,7 +19,6 @@ from rich.table import Table
 
 import bootstrap
 from cli import api
-from evergreen.aws.s3 import Stored
 from evergreen.contract import endpoint_files
 from evergreen.registry.manifest import FALLBACK, Manifest
 from local import command_line, template
@@ -38,9 +37,8 @@ FAILED = "It did not end. docs/deploying.md has its permissions; build/train/lam
 def main() -> None:
     """Train, show the figures and keep the version's files under build/train/."""
     parser = command_line.parser("local.train", __doc__, "make train ENDPOINT=flight-delay SEED=1")
-    parser.add_argument(
-        "--endpoint", required=True, choices=endpoint_files.names(), help="which one to train"
-    )
+    names = endpoint_files.names()
+    parser.add_argument("--endpoint", required=True, choices=names, help="which one to train")
     parser.add_argument("--data", type=Path, help="training data, or a folder of its parts")
     parser.add_argument("--seed", type=int, default=0, help="of the models' random numbers")
     parser.add_argument("--runtime", choices=stack.RUNTIMES, help="ServingRuntime, onnx")
@@ -77,9 +75,7 @@ def enter(arguments: Any, console: Console, log: Any) -> int:
         raise SystemExit(f"the stack serves by {served}, not by {arguments.runtime}")
     if arguments.data:  # in place of what the data bucket holds
         parts = stack.parts(name, stack.training_file(name, arguments.data, BUILD))
-        data = SimpleNamespace(keys=lambda _: iter(parts), names=lambda _: ())
-        data.get = lambda key, most: Stored(parts[key].read_bytes()[:most], "")
-        given["data"] = lambda: data
+        given["data"] = lambda: stack.on_disk(parts)
     function = dict[str, Any](MemorySize=0, Timeout=900, Handler="train.handler")
     function["Environment"] = {"Variables": variables | NAMED}
     function["Role"] = SimpleNamespace(assumed=nullcontext)  # of whoever runs this
@@ -177,7 +173,6 @@ def _table(manifest: Manifest) -> Table:
 
 
 def _keep(manifest: Manifest) -> Path:
-    """Write the version's files to a folder of its own and return that."""
     folder = BUILD / manifest.endpoint / manifest.version
     folder.mkdir(parents=True, exist_ok=True)
     for name in manifest.artifacts:

@@ -40,7 +40,7 @@ class Grant:
         """Say whether this is about a need; a key that the request lacks meets no condition."""
         context = {**ALWAYS, **need.context}
         return (
-            _like(self.action.lower(), need.action.lower())
+            fnmatchcase(need.action.lower(), self.action.lower())
             and _arn_like(self.resource, need.resource)
             and all(
                 key in context and any(_OPERATORS[operator](one, context[key]) for one in values)
@@ -97,9 +97,9 @@ class Role:
         Raises ClientError with the code AccessDenied, or what it is called outside S3.
         """
         if need.action not in self._about:
-            self._about[need.action] = [
-                grant for grant in self.grants if _like(grant.action.lower(), need.action.lower())
-            ]
+            action = need.action.lower()
+            about = [one for one in self.grants if fnmatchcase(action, one.action.lower())]
+            self._about[need.action] = about
         grant = allowing(self._about[need.action], need)
         if grant is None:
             self.refused.append(need)
@@ -183,9 +183,8 @@ def _plain(resource: str) -> str:
 def _is_about(named: Any, principal: Mapping[str, str] | None) -> bool:
     if (principal is None) != (named is None):
         raise TemplateError("the policy of a role names nobody, that of a resource somebody")
-    return named in (None, "*") or any(
-        who in listed(named.get(kind, [])) for kind, who in (principal or {}).items()
-    )
+    wanted = (principal or {}).items()
+    return named in (None, "*") or any(who in listed(named.get(kind, [])) for kind, who in wanted)
 
 
 def _conditions(said: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -198,10 +197,6 @@ def _conditions(said: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str, 
             yield operator, key, tuple(_plain(str(value)) for value in listed(values))
 
 
-def _like(pattern: str, text: str) -> bool:
-    return fnmatchcase(text, pattern)
-
-
 def _arn_like(pattern: str, arn: str) -> bool:
     """Say whether an ARN is like a pattern, whose wildcards reach over a colon in its last part."""
     parts = pattern.split(":", 5)
@@ -211,7 +206,7 @@ def _arn_like(pattern: str, arn: str) -> bool:
 
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": lambda wanted, found: wanted == found,
-    "StringLike": _like,
+    "StringLike": lambda wanted, found: fnmatchcase(found, wanted),
     "ArnLike": _arn_like,
     "Bool": lambda wanted, found: wanted.lower() == found.lower(),
 }

@@ -114,7 +114,7 @@ def _create_stream(name: str, destination: dict[str, Any]) -> None:
     prefix = destination["Prefix"]
     if not prefix.endswith(TIMESTAMP_PREFIX):
         raise TemplateError(f"{name}: the prefix must end with {TIMESTAMP_PREFIX}")
-    said = {key: destination[key] for key in ("RoleARN", "BucketARN")}
+    said: Any = {key: destination[key] for key in ("RoleARN", "BucketARN")}
     said["Prefix"] = prefix.removesuffix(TIMESTAMP_PREFIX)
     boto3.client("firehose").create_delivery_stream(
         DeliveryStreamName=name, ExtendedS3DestinationConfiguration=said

@@ -29,9 +29,8 @@ def answering(application: Any, host: str, port: int = 0) -> Iterator[str]:
     except OSError as error:
         used = error.errno == errno.EADDRINUSE
         other = f"try PORT={port + 1}" if used else "is it an address of this machine?"
-        raise SystemExit(
-            f"{host}:{port} cannot be used ({os.strerror(error.errno or 0)}): {other}"
-        ) from error
+        why = os.strerror(error.errno or 0)
+        raise SystemExit(f"{host}:{port} cannot be used ({why}): {other}") from error
     with listener:
         server = make_server(host, port, application, fd=listener.fileno())
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -30,10 +30,7 @@ from local.template import ACCOUNT, REGION
 
 OK = {"ResponseMetadata": {"HTTPStatusCode": 200}}
 SIGNED = f"AWS4-HMAC-SHA256 Credential=testing/20130101/{REGION}/any/aws4_request, Signature=none"
-NO_CHECKSUMS = {
-    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-}
+CHECKSUMS = ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION")
 
 
 @contextmanager
@@ -55,7 +52,7 @@ def taken() -> Iterator[None]:
         return long_way(self, operation, params) if answer is None else answer
 
     with (
-        patch.dict(os.environ, NO_CHECKSUMS),
+        patch.dict(os.environ, dict.fromkeys(CHECKSUMS, "when_required")),
         patch.object(BaseClient, "_make_api_call", call),
         patch.object(RequestSigner, "sign", _sign),
         patch("jsonpath_ng.ext.parse", cache(parse)),

@@ -65,7 +65,6 @@ class Console:
     def answer(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> Answer:
-        """Answer a request of a browser."""
         headers = {name.lower(): value for name, value in headers.items()}
         path, _, query = target.partition("?")
         asked = dict(parse_qsl(query))
@@ -148,7 +147,6 @@ class Console:
         return self._failed(404, "Not found", "There is no such page.")
 
     def _card(self, name: str, version: str) -> Answer:
-        """Return the model card as the API has it, which is a page of its own."""
         path = f"/endpoints/{quote(name, safe='')}/versions/{quote(version, safe='')}/report"
         status, page = self.api.send("GET", path)
         if status != 200:

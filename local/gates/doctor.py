@@ -110,11 +110,9 @@ def permissions(sts: Any, iam: Any, stack: str) -> Found:
     names = {"REGION": sts.meta.region_name, "ACCOUNT": who["Account"], "STACK": stack}
     found = []
     for statement in json.loads(ROLE.read_text())["Statement"]:
-        pages = iam.get_paginator("simulate_principal_policy").paginate(
-            PolicySourceArn=arn,
-            ActionNames=statement["Action"],
-            ResourceArns=[example(statement["Resource"], names)],
-        )
+        asked = {"PolicySourceArn": arn, "ActionNames": statement["Action"]}
+        asked["ResourceArns"] = [example(statement["Resource"], names)]
+        pages = iam.get_paginator("simulate_principal_policy").paginate(**asked)
         found += pages.build_full_result()["EvaluationResults"]
     if refused := [one["EvalActionName"] for one in found if one["EvalDecision"] != "allowed"]:
         way_out = f"give it the policy in {ROLE.relative_to(ROOT)}, see docs/deploying.md"
@@ -147,10 +145,8 @@ def choices(values: dict[str, str]) -> Iterator[Found]:
     """Yield what AWS does not offer everywhere, where an environment asks for it."""
     if (memory := int(values["TrainMemory"])) > NEW_ACCOUNT_MB:
         way_out = f"AWS lists no such quota: ask its support, or take {NEW_ACCOUNT_MB}"
-        said = (
-            f"TrainMemory is {memory} MB; a new account may be refused more than {NEW_ACCOUNT_MB}"
-        )
-        yield Found(ADVICE, said, way_out)
+        said = f"TrainMemory is {memory} MB; a new account may be refused more than"
+        yield Found(ADVICE, f"{said} {NEW_ACCOUNT_MB}", way_out)
     if values["SnapStart"] != "None":
         where = "the page of Lambda SnapStart lists the regions; each published version is billed"
         yield Found(ADVICE, "SnapStart for Python is not in every region", where)

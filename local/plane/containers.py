@@ -59,9 +59,8 @@ def address() -> Address:
         try:
             networks = docker_.networks.get("bridge").attrs["IPAM"]["Config"] or []
         except NotFound as error:
-            raise SystemExit(
-                "Docker has no bridge network: start its daemon without --bridge=none"
-            ) from error
+            way_out = "start its daemon without --bridge=none"
+            raise SystemExit(f"Docker has no bridge network: {way_out}") from error
     for network in networks:
         subnet = ip_network(network["Subnet"])
         if subnet.version == 4:  # a fresh engine names no gateway, and takes the first address
@@ -104,9 +103,8 @@ def check_built() -> None:
     code = [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers").rglob("*")]
     newest = max([ROOT / "template.yaml", *code], key=lambda path: path.stat().st_mtime)
     if newest.stat().st_mtime > BUILT.stat().st_mtime:
-        raise SystemExit(
-            f"{newest.relative_to(ROOT)} has changed since the build: run `make build`"
-        )
+        changed = newest.relative_to(ROOT)
+        raise SystemExit(f"{changed} has changed since the build: run `make build`")
 
 
 def write_environment(template: Template, file: Path) -> None:

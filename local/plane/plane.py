@@ -64,7 +64,6 @@ class Plane:
 
     @cached_property
     def roles(self) -> dict[str, Role]:
-        """Return what each function may do, and has done."""
         return roles(self.template)
 
     @cached_property
@@ -74,9 +73,7 @@ class Plane:
         return {name: {**found, "Role": self.roles[name]} for name, found in functions}
 
     def invoke(self, function: str, event: dict[str, Any], request_id: str = "") -> Any:
-        """Run a function once and return what it returns; its errors come through."""
-        properties = self._functions.get(function)
-        if properties is None:
+        if (properties := self._functions.get(function)) is None:
             raise TemplateError(f"the template has no function {function}")
         request_id = request_id or str(uuid.uuid4())
         with limits.running(self._free, function, properties):
@@ -156,10 +153,8 @@ class Plane:
 
     @cached_property
     def _invocations(self) -> dict[str, dict[str, Any]]:
-        """Return what the template says of asynchronous invocations, by function."""
         configs = self.template.of_type("AWS::Lambda::EventInvokeConfig").values()
-        names = {physical_name(name): name for name in self._functions}
-        return {names[config["FunctionName"]]: config for config in configs}
+        return {self._function_at(f":function:{one['FunctionName']}"): one for one in configs}
 
     def _give_up(self, failed: Invocation, config: dict[str, Any], error: Exception) -> None:
         """Send an event where the template wants those that failed, in the words of Lambda."""
@@ -250,10 +245,10 @@ class Plane:
 
     def _function_at(self, arn: str) -> str:
         named = arn.partition(":function:")[2].partition(":")[0]  # an alias may follow
-        found = [f for f in self._functions if physical_name(f) == named]
-        if not found:
-            raise TemplateError(f"{arn} is none of the template's functions")
-        return found[0]
+        for function in self._functions:
+            if physical_name(function) == named:
+                return function
+        raise TemplateError(f"{arn} is none of the template's functions")
 
     # Schedules
 

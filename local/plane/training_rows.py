@@ -9,14 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evergreen.aws.s3 import Store, Stored
 from evergreen.captures.examples import moment, times_of, utc
 from evergreen.contract import endpoint_files
 from evergreen.contract.endpoint import Policy
@@ -50,21 +48,20 @@ def read(name: str, file: Path) -> Rows:
         return kept[-1]
 
     parts = stack.parts(name, file)
-    disk = SimpleNamespace(get=lambda key, most: Stored(parts[key].read_bytes()[:most], ""))
     watched = replace(usual, examples=examples)
     try:
         schema, tables = schema_of(name, usual.row), folders.tables(parts)
         if len(tables) != 1:
             raise SystemExit(f"{file} holds {len(tables)} tables: name one file, or one folder")
-        found = dataset.from_files(cast(Store, disk), tables[0], watched, schema)
+        found = dataset.from_files(stack.on_disk(parts), tables[0], watched, schema)
     except DataError as error:
         raise SystemExit(str(error)) from error
     if not found:
         raise SystemExit(f"{file.name}: `examples` made no row of it")
-    order = np.argsort(times_of(kept[-1], usual.files), kind="stable")
     if (newest := utc(found.times[-1])) > datetime.now(UTC):
         said = f"the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the future"
         raise SystemExit(f"{file.name}: {said}: mend its time, or drop it in `examples`")
+    order = np.argsort(times_of(kept[-1], usual.files), kind="stable")
     frame = kept[-1][list(schema["properties"])].iloc[order]
     return Rows(frame.apply(_plain), found.labels, found.times)
 
