@@ -7,7 +7,6 @@ and free tiers are left out.
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from local import command_line, marked
 from local.plane.schedule import next_time
@@ -80,7 +79,8 @@ def idle(template: Template) -> Table:
     """Return what a level costs in a month in which nobody asks for anything."""
     runs = dict(_runs(template))
     total, price = sum(runs.values()), PRICES.__getitem__
-    alarms = sum(_metrics(a) for a in template.of_type("AWS::CloudWatch::Alarm").values())
+    read = [one.get("Metrics", ()) for one in template.of_type("AWS::CloudWatch::Alarm").values()]
+    alarms = sum(sum("MetricStat" in one for one in metrics) or 1 for metrics in read)
     boards = len(template.of_type("AWS::CloudWatch::Dashboard"))
     queues = len(template.of_type("AWS::Lambda::EventSourceMapping"))
     functions = template.of_type("AWS::Lambda::Function").values()
@@ -175,11 +175,6 @@ def _runs(template: Template) -> Iterator[tuple[str, int]]:
         while time < START + MONTH:
             count, time = count + 1, next_time(schedule, time, START)
         yield name, count
-
-
-def _metrics(alarm: dict[str, Any]) -> int:
-    """Return how many metrics an alarm is billed for: those that its expression reads."""
-    return sum(1 for metric in alarm.get("Metrics", ()) if "MetricStat" in metric) or 1
 
 
 def _scheduled(template: Template, schedule: str) -> float:

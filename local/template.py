@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from samcli.lib.translate.sam_template_validator import SamTemplateValidator
@@ -29,13 +30,6 @@ Resource = dict[str, Any]
 
 class TemplateError(Exception):
     """The template says something that does not hold together, or that nobody here understands."""
-
-
-class _NoManagedPolicies:
-    """The translator asks for a map of managed policies, which it needs for none of ours."""
-
-    def load(self) -> dict[str, str]:
-        return {}
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,10 @@ def translate(path: Path = TEMPLATE) -> dict[str, Any]:
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it would like to send metrics
     source = yaml_parse(path.read_text())
-    validator = SamTemplateValidator(source, _NoManagedPolicies(), region=REGION)
+    no_policies: Any = SimpleNamespace(
+        load=dict
+    )  # that AWS manages: it needs them for none of ours
+    validator = SamTemplateValidator(source, no_policies, region=REGION)
     return dict(yaml_parse(validator.get_translated_template_if_valid()))
 
 

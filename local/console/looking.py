@@ -29,7 +29,9 @@ def endpoint(api: Api, name: str, query: Query) -> dict[str, Any]:
         status = api.get(*path, "status", run="newest", evidence="no")
     check, document = api.get(*path, "check"), status["document"]
     cards, run, running = [], status["run"], None
-    for version in versions_in_play(document):
+    statuses = document["statuses"].items() if document else ()
+    beside = [version for version, stage in statuses if stage in BESIDE]
+    for version in [document["champion"], *beside] if document else ():
         try:
             cards.append(api.get("endpoints", name, "versions", version))
         except (RefusedError, UnreachableError) as error:
@@ -50,14 +52,6 @@ def endpoint(api: Api, name: str, query: Query) -> dict[str, Any]:
         "started": run and datetime.fromisoformat(run["started"]),
         "running": running,
     }
-
-
-def versions_in_play(document: Any) -> list[str]:
-    """Return the champion, and what is beside it."""
-    if document is None:
-        return []
-    beside = [version for version, status in document["statuses"].items() if status in BESIDE]
-    return [document["champion"], *beside]
 
 
 def check(api: Api, name: str, _: Query) -> Any:
