@@ -129,8 +129,7 @@ def retrain(session: Session, asked: Namespace) -> bool:
 
 def outcome(session: Session, asked: Namespace, **which: str) -> bool:
     """Wait for a run, show it, and say whether it ended well."""
-    run = _waited(session, asked, **which)
-    if run is None:
+    if (run := _waited(session, asked, **which)) is None:
         session.errors.print("The training has not ended: look with `evergreen status`")
         return False
     session.show(run, shown.run)

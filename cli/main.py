@@ -20,8 +20,7 @@ from cli.commands import Session
 DONE, REFUSED, UNREACHABLE = 0, 1, 3
 
 VERSION = "20130201T080000Z-1537bccf"
-EXAMPLES = {  # what --help of each command ends with
-    "endpoints": "endpoints",
+EXAMPLES = {  # what --help of each command ends with, where its name is not enough
     "status": "status flight-delay",
     "versions": "versions flight-delay --status candidate",
     "decisions": "decisions flight-delay --limit 5",
@@ -32,9 +31,7 @@ EXAMPLES = {  # what --help of each command ends with
     "files": "files flight-delay --remove bad.csv",
     "batch": "batch flight-delay rows.csv --wait",
     "erase": "erase flight-delay --ids ids.txt",
-    "console": "console",
     "open": "open flight-delay --card",
-    "completion": "completion",
     "clock": "clock +7d",
     "proxy": "proxy --port 8001",
     "import": "import model.joblib --endpoint flight-delay --data newer.parquet --enter",
@@ -123,8 +120,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _said(name: str, text: str) -> dict[str, Any]:
     """Return what a command says of itself: in the list of commands, and to --help."""
-    sentence = f"{text[0].upper()}{text[1:]}."
-    return {"help": text, "description": sentence, "epilog": f"Example: evergreen {EXAMPLES[name]}"}
+    example = f"Example: evergreen {EXAMPLES.get(name, name)}"
+    return {"help": text, "description": f"{text[0].upper()}{text[1:]}.", "epilog": example}
 
 
 def _views(add: Adder) -> None:
@@ -185,11 +182,9 @@ def _actions(add: Adder) -> None:
     signs.add_argument("--port", type=int, default=8001, help="where it listens, on 127.0.0.1")
     clock = add("clock", training_data.clock, "show the clock of `make serve`, or move it ahead")
     clock.add_argument("by", nargs="?", default=0.0, type=_time, help="such as +12h, +7d or +2w")
-    for name, command, text in (
-        ("approve", commands.approve, "promote the candidate that waits"),
-        ("reject", commands.reject, "reject the candidate or the challenger for good"),
-    ):
-        found = _deciding(add(name, command, text))
+    text = "reject the candidate or the challenger for good"
+    approve = _deciding(add("approve", commands.approve, "promote the candidate that waits"))
+    for found in (approve, _deciding(add("reject", commands.reject, text))):
         found.add_argument("version", nargs="?", help="default: the one that waits")
     promote = _deciding(add("promote", commands.promote, "promote a version at once"))
     promote.add_argument("version")
@@ -227,8 +222,7 @@ def _deciding(command: argparse.ArgumentParser, *, reason: bool = True) -> argpa
 
 
 def _time(text: str) -> float:
-    match = re.fullmatch(r"\+?(\d+)([mhdw])", text)
-    if match is None:
+    if (match := re.fullmatch(r"\+?(\d+)([mhdw])", text)) is None:
         said = "+30m, +12h, +7d and +2w are, and no clock goes back"
         raise argparse.ArgumentTypeError(f"{text!r} is no time ahead: {said}")
     return float(match[1]) * {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}[match[2]]

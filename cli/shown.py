@@ -12,15 +12,13 @@ NOTHING = "–"
 COUNTED = "A day counts when its labels have had their time: policy.label_days and two hours later."
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    made = Table(title=title, title_justify="left")
+def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
+    made = Table()
     for number, column in enumerate(columns):
         made.add_column(column, overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        made.add_row(*(Text(NOTHING if cell is None else str(cell)) for cell in row))
     return made
-
-
-def _row(table: Table, *cells: Any) -> None:
-    table.add_row(*(Text(NOTHING if cell is None else str(cell)) for cell in cells))
 
 
 def time(text: str | None) -> str:
@@ -36,13 +34,13 @@ def endpoints(answer: Any) -> RenderableType:
     """Return the endpoints as a table."""
     if not answer["endpoints"]:
         return Text("No endpoint has a champion yet.")
-    table = _table("endpoint", "champion", "since (UTC)", "also")
-    for one in answer["endpoints"]:
-        if error := one.get("error"):
-            _row(table, one["endpoint"], None, None, error.get("message"))
-        else:
-            _row(table, one["endpoint"], one["champion"], time(one["since"]), "; ".join(_also(one)))
-    return table
+    rows = [
+        (one["endpoint"], one["champion"], time(one["since"]), "; ".join(_also(one)))
+        if not one.get("error")
+        else (one["endpoint"], None, None, one["error"].get("message"))
+        for one in answer["endpoints"]
+    ]
+    return _table(("endpoint", "champion", "since (UTC)", "also"), rows)
 
 
 def _also(document: Mapping[str, Any]) -> Iterable[str]:
@@ -64,10 +62,8 @@ def versions(answer: Any) -> RenderableType:
     """Return the versions as a table."""
     if not answer["versions"]:
         return Text("No version has this status.")
-    table = _table("version", "status", "kind")
-    for one in answer["versions"]:
-        _row(table, one["version"], one["status"], one["kind"])
-    return table
+    titles = ("version", "status", "kind")
+    return _table(titles, ([one[title] for title in titles] for one in answer["versions"]))
 
 
 def standing(document: Any) -> RenderableType:
@@ -82,12 +78,9 @@ def status(answer: Any) -> RenderableType:
     parts: list[RenderableType] = [standing(answer["document"])]
     if evidence := answer.get("evidence"):
         for titles, names, fields in _EVIDENCE:
-            table = _table(*titles)
-            for name in names:
-                if evidence[name].get(fields[0]):
-                    _row(table, name, *(_number(evidence[name].get(field)) for field in fields))
-            if table.row_count:
-                parts.append(table)
+            told = {name: evidence[name] for name in names if evidence[name].get(fields[0])}
+            rows = [(name, *(_number(one.get(f)) for f in fields)) for name, one in told.items()]
+            parts += [_table(titles, rows)] if rows else []
         warnings = [*evidence["faults"], *evidence["alarms"], *evidence["broken"].values()]
         parts += [Text(f"! {text}") for text in warnings]
     if change := answer.get("next"):
@@ -117,11 +110,11 @@ def _number(value: Any) -> Any:
 
 def decisions(answer: Any) -> RenderableType:
     """Return the decisions as a table, oldest first."""
-    table = _table("decision", "generation, who and why")
+    rows = []
     for one in answer["decisions"]:
         what = f"{one['type']}\n{one['version']}\n{time(one['time'])} UTC"
-        _row(table, what, f"{one['generation']}, {one['by']}: {one['reason']}")
-    return table
+        rows.append((what, f"{one['generation']}, {one['by']}: {one['reason']}"))
+    return _table(("decision", "generation, who and why"), rows)
 
 
 def decided(answer: Any) -> RenderableType:
@@ -143,31 +136,31 @@ def experiments(answer: Any) -> RenderableType:
     if found := answer["running"]:
         one, standing = found["experiment"], found["standing"]
         until = f"(until {time(one['end'])} UTC at the latest)"
-        table = _table("arm", "version", "rows", "labelled", "not counted yet")
+        rows: list[tuple[str, ...]] = []
         for number, arm in enumerate(("control", "treatment")):
             counts = standing["rows"][number], standing["labelled"][number]
             new = found["uncounted"][arm]
             more = f"{new['requests']:,} requests, {new['rows']:,} rows"
-            _row(table, arm, one[arm], *(f"{count:,}" for count in counts), more)
+            rows.append((arm, one[arm], *(f"{count:,}" for count in counts), more))
+        table = _table(("arm", "version", "rows", "labelled", "not counted yet"), rows)
         head = Text(f"{one['id']}: {one['hypothesis']} {until}")
         parts += [head, table, Text(found["says"]), Text(COUNTED)]
     else:
         parts.append(Text("No experiment is running."))
     if answer["past"]:
-        table = _table("experiment", "hypothesis, and why it ended")
+        ended = []
         for one in answer["past"]:
             asked = one["experiment"]
             what = f"{asked['id']}\n{one['verdict']}\n{time(one['time'])} UTC"
-            _row(table, what, f"{asked.get('hypothesis')}: {one['reason']}")
-        parts.append(table)
+            ended.append((what, f"{asked.get('hypothesis')}: {one['reason']}"))
+        parts.append(_table(("experiment", "hypothesis, and why it ended"), ended))
     return Group(*parts)
 
 
 def replay(answer: Any) -> RenderableType:
     """Return the steps of a replay, and whether the answer is the same."""
-    table = _table("step", "what was found")
-    for one in answer["steps"]:
-        _row(table, one["step"], one["text"])
+    steps = [(one["step"], one["text"]) for one in answer["steps"]]
+    table = _table(("step", "what was found"), steps)
     verdict = {
         True: "Identical, bit for bit.",
         False: "NOT identical.",

@@ -109,8 +109,7 @@ def destroy(cloudformation: Any, name: str, config_env: str, *, confirmed: bool)
     """
     region = cloudformation.meta.region_name
     companion = CompanionStack(name).stack_name  # of the image repositories
-    status = status_of(cloudformation, name)
-    if status is None:
+    if (status := status_of(cloudformation, name)) is None:
         left = f"; make destroy STACK={companion}" if status_of(cloudformation, companion) else ""
         raise StackError(f"There is no stack {name} in {region}{left}")
     if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
@@ -133,12 +132,16 @@ def destroy(cloudformation: Any, name: str, config_env: str, *, confirmed: bool)
 
 def confirm(name: str) -> None:
     """Raise StackError unless a person types the stack's name."""
+    if (said := typed(f"Type {name} to delete it: ", "Nothing was deleted")) != name:
+        raise StackError(f"Nothing was deleted: {said!r} is not {name!r}.")
+
+
+def typed(question: str, otherwise: str) -> str:
+    """Return what a person answers; StackError where nobody is there."""
     try:
-        typed = input(f"Type {name} to delete it: ").strip()
+        return input(question).strip()
     except EOFError:
-        raise StackError("Nothing was deleted: nobody is here to ask (YES=1).") from None
-    if typed != name:
-        raise StackError(f"Nothing was deleted: {typed!r} is not {name!r}.")
+        raise StackError(f"{otherwise}: nobody is here to ask (YES=1).") from None
 
 
 def plan(name: str, region: str, resources: list[Resource]) -> str:

@@ -23,8 +23,7 @@ def digest() -> str:
 
 def main() -> None:
     """Write the digest; SystemExit where the built template has no place for it."""
-    text = BUILT.read_text()
-    if text.count(PLACEHOLDER) != 1:
+    if (text := BUILT.read_text()).count(PLACEHOLDER) != 1:
         sys.exit(f"template.yaml must say PUBLISHED_SHA256: {PLACEHOLDER}, once, in Globals")
     BUILT.write_text(text.replace(PLACEHOLDER, digest()))
 

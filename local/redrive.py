@@ -15,7 +15,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evergreen.registry.run_claims import RUN_LIMIT
-from local.destroy import StackError, arguments_of, resources_of, stack_of, status_of
+from local.destroy import StackError, arguments_of, resources_of, stack_of, status_of, typed
 
 HIDDEN_SECONDS = 900  # from others, while a person reads the list
 LISTEN_SECONDS = 5  # for letters on all of SQS's servers
@@ -168,10 +168,7 @@ def shown(number: int, letter: Letter) -> str:
 
 def confirmed(number: int) -> bool:
     """Ask a person."""
-    try:
-        return input(f"Send {number} again? Type yes: ").strip() == "yes"
-    except EOFError:
-        raise StackError("Nothing was sent: nobody is here to ask (YES=1).") from None
+    return typed(f"Send {number} again? Type yes: ", "Nothing was sent") == "yes"
 
 
 if __name__ == "__main__":

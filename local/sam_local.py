@@ -55,8 +55,7 @@ def main() -> None:
         console.print(f"Training a champion for {endpoint} …", highlight=False)
         file = stack.training_file(endpoint, arguments.data, Path(folder))
         stack.upload(plane, endpoint, file)
-        seen = stack.registry().document(endpoint)
-        if seen is None:
+        if (seen := stack.registry().document(endpoint)) is None:
             sys.exit("the training failed: see build/local/lambda.log")
         manifest = stack.registry().manifest(endpoint, seen.document.champion)
         assert manifest is not None

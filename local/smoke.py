@@ -114,11 +114,11 @@ def refusal(code: str, *faults: str) -> Callable[[Any], str]:
     """Return what reads an error, which must have this code and name these faults."""
 
     def read(answer: Any) -> str:
-        error = answer["error"]
+        error, said = answer["error"], " ".join([code, *faults])
         told = {fault["path"] for fault in error.get("faults", ())}
         if error["code"] != code or not told.issuperset(faults):
-            raise ValueError(" ".join(["not", code, *faults]))
-        return " ".join([code, *faults])
+            raise ValueError(f"not {said}")
+        return said
 
     return read
 

@@ -135,8 +135,7 @@ class _Resolver:
 
     def value(self, value: Any) -> Any:
         if isinstance(value, list):
-            kept = (self.value(item) for item in value)
-            return [item for item in kept if item is not _NOTHING]
+            return [item for item in map(self.value, value) if item is not _NOTHING]
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -206,8 +205,7 @@ class _Resolver:
         values = {name: self.value(item) for name, item in own.items()}
 
         def replacement(match: re.Match[str]) -> str:
-            name = match[1]
-            if name in values:
+            if (name := match[1]) in values:
                 return str(values[name])
             if "." in name:
                 return self.attribute(*name.split(".", 1))
@@ -218,6 +216,5 @@ class _Resolver:
     def known(self, name: str) -> None:
         if name not in self.resources:
             raise TemplateError(f"there is no resource or parameter {name}")
-        condition = self.resources[name].get("Condition")
-        if condition and not self.condition(condition):
+        if (condition := self.resources[name].get("Condition")) and not self.condition(condition):
             raise TemplateError(f"{name} is not deployed under these parameters ({condition})")

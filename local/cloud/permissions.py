@@ -100,8 +100,7 @@ class Role:
             action = need.action.lower()
             about = [one for one in self.grants if fnmatchcase(action, one.action.lower())]
             self._about[need.action] = about
-        grant = allowing(self._about[need.action], need)
-        if grant is None:
+        if (grant := allowing(self._about[need.action], need)) is None:
             self.refused.append(need)
             code = "AccessDenied" if need.action.startswith("s3:") else "AccessDeniedException"
             message = f"the role of {self.name} may not {need.action} on {need.resource}"

@@ -151,8 +151,7 @@ def _stands(bucket: Any, name: str) -> bool:
 
 def _put_record_batch(_: Any, params: dict[str, Any]) -> dict[str, Any] | None:
     backend = firehose_backends[ACCOUNT][REGION]
-    name = params["DeliveryStreamName"]
-    if name not in backend.delivery_streams:
+    if (name := params["DeliveryStreamName"]) not in backend.delivery_streams:
         return None
     with suppress(ServiceException):  # the long way says it in the client's words
         return {**backend.put_record_batch(name, params["Records"]), **OK}

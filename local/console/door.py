@@ -8,7 +8,7 @@ wants the cookie that its one-time token was changed for.
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -184,13 +184,7 @@ class Console:
         return Answer(303, HEADERS | {"location": f"/console/{quote(name, safe='')}{mark}"}, "")
 
     def _shown(
-        self,
-        view: str,
-        title: str,
-        data: Mapping[str, Any],
-        name: str = "",
-        tab: str = "-",
-        status: int = 200,
+        self, view: str, title: str, data: Mapping[str, Any], name: str = "", tab: str = "-"
     ) -> Answer:
         door = views.Door(acts=True, now=looking.now())
         page = render(
@@ -198,10 +192,10 @@ class Console:
             fragment=views.render(view, dict(data) | {"endpoint": name}, "auto", door),
             title=title, endpoint=name, tab=tab, stack=self.stack, door=door,
         )  # fmt: skip
-        return Answer(status, HEADERS, page)
+        return Answer(200, HEADERS, page)
 
     def _failed(
         self, status: int, title: str, said: str, faults: Any = (), back: str = "/"
     ) -> Answer:
         data = {"said": said, "faults": faults, "back": back, "title": title}
-        return self._shown("failed", title, data, status=status)
+        return replace(self._shown("failed", title, data), status=status)

@@ -61,8 +61,7 @@ def check(api: Api, name: str, _: Query) -> Any:
 
 def quality(api: Api, name: str, query: Query) -> Any:
     """Return the newest check, and the decisions that changed the champion."""
-    found = check(api, name, query)
-    return found | {"decisions": _decisions(api, name, 100)}
+    return check(api, name, query) | {"decisions": _decisions(api, name, 100)}
 
 
 def _decisions(api: Api, name: str, limit: int) -> list[Any]:

@@ -102,8 +102,7 @@ def concurrency(lambda_: Any, values: dict[str, str]) -> Found:
 def permissions(sts: Any, iam: Any, stack: str) -> Found:
     """Return whether IAM would let this identity do what a deployment does, to what it does it."""
     who = sts.get_caller_identity()
-    arn = who["Arn"]
-    if arn.endswith(":root"):
+    if (arn := who["Arn"]).endswith(":root"):
         return Found(ADVICE, "the account's root may do everything", "deploy with a role instead")
     if ":assumed-role/" in arn:
         arn = iam.get_role(RoleName=arn.split("/")[1])["Role"]["Arn"]

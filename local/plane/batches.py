@@ -11,10 +11,7 @@ from evergreen.batch.plan import planned
 
 
 def play(
-    invoke: Callable[[dict[str, Any]], Any],
-    detail: dict[str, Any],
-    tell: Callable[[int, int], None],
-    log: IO[str] | None,
+    invoke: Callable[[Any], Any], detail: Any, tell: Callable[[int, int], None], log: IO[str] | None
 ) -> None:
     """Take the file of an event through all steps; tell: gets how many chunks were tried, of all.
 

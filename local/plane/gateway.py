@@ -13,13 +13,15 @@ from urllib.parse import parse_qsl
 
 from local.template import ACCOUNT
 
+Texts = dict[str, str]
+
 
 @dataclass(frozen=True)
 class Answer:
     """An HTTP answer."""
 
     status: int
-    headers: dict[str, str]
+    headers: Texts
     body: str
 
     def json(self) -> Any:
@@ -39,24 +41,19 @@ class Route:
         return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)))
 
 
-def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def joined(pairs: Iterable[tuple[str, str]]) -> Texts:
     """Return headers or a query as one value for each name: those that came twice, with a comma.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
-    found: dict[str, str] = {}
+    found = Texts()
     for name, value in pairs:
         found[name] = f"{found[name]},{value}" if name in found else value
     return found
 
 
 def http_event(
-    route: Route,
-    path: str,
-    query: str,
-    parameters: dict[str, str],
-    body: bytes | None,
-    headers: dict[str, str],
+    route: Route, path: str, query: str, parameters: Texts, body: bytes | None, headers: Texts
 ) -> dict[str, Any]:
     """Return the event that an HTTP API sends, payload format 2.0."""
     now, key = datetime.now(UTC), f"{route.method} {route.path}"
@@ -92,6 +89,5 @@ def http_event(
         try:
             event["body"] = body.decode()
         except UnicodeDecodeError:
-            event["body"] = base64.b64encode(body).decode()
-            event["isBase64Encoded"] = True
+            event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
     return event

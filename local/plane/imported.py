@@ -61,8 +61,7 @@ def loaded(file: Path) -> Any:
 
 def _of_mlflow(folder: Path) -> Path:
     """Return the pickle of a folder that mlflow.sklearn.save_model has written."""
-    described = folder / "MLmodel"
-    if not described.is_file():
+    if not (described := folder / "MLmodel").is_file():
         raise SystemExit(f"{folder} holds no MLmodel: name a model's folder, or a file")
     flavors: Mapping[str, Any] = yaml.safe_load(described.read_text()).get("flavors", {})
     if "sklearn" not in flavors:

@@ -22,7 +22,7 @@ from local.cloud.iam_actions import Need
 from local.cloud.permissions import Role, roles
 from local.cloud.resources import EVERYTHING, inbox
 from local.plane import batches, limits
-from local.plane.gateway import Answer, Route, http_event
+from local.plane.gateway import Answer, Route, Texts, http_event
 from local.plane.limits import EventAgeError, Invocation, LimitError, ThrottledError
 from local.plane.process import Process, Runtime
 from local.plane.schedule import next_time
@@ -182,11 +182,7 @@ class Plane:
         return sorted(routes, key=lambda route: (route.path.count("{"), route.path))
 
     def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
+        self, method: str, path: str, body: bytes | None = None, headers: Texts | None = None
     ) -> Answer:
         """Answer an HTTP request as API Gateway would; nobody is asked to sign it here."""
         raw_path, _, query = path.partition("?")

@@ -85,8 +85,7 @@ def first_until(
     days = times.astype("datetime64[D]")
     oldest, newest = utc(times[0]), utc(times[-1])
     span = f"the {len(times):,} rows are from {oldest:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M}"
-    found = _date(asked) if asked else None
-    if found is None:
+    if (found := _date(asked) if asked else None) is None:
         place = int(len(times) * (_share(asked) if asked else share))
         if asked is None:
             enough = times[min(policy.min_rows, len(times)) - 1] + (policy.holdout_days + 2) * DAY
