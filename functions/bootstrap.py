@@ -1,12 +1,10 @@
 """What the functions know about the stack they run in: names from the environment, and clients.
 
 Clients are made at first use, so importing a handler needs neither a region nor credentials. They
-are botocore's: boto3's are the same, and importing it costs a cold start a tenth of its time.
-
-While a caller waits (see aws.deadline), no attempt begins after that time or lasts beyond it,
-and a service that did not answer in time is not asked again for REST_SECONDS: else each request of
-an outage would wait in vain, and ever more functions would run at once. A function that nobody
-waits for says AWS_MAX_ATTEMPTS in the template: a run of 15 minutes must not end by a repeated 503.
+are botocore's: importing boto3 costs a cold start a tenth of its time. While a caller waits (see
+aws.deadline), no attempt lasts beyond that time, and a service that did not answer in time is not
+asked again for REST_SECONDS, or ever more functions would run at once in an outage. A function that
+nobody waits for says AWS_MAX_ATTEMPTS in the template: no run may end by a repeated 503.
 """
 
 import math
@@ -48,11 +46,10 @@ _session = cache(Session)
 def _client(service: str) -> Any:
     attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "2"))
     config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS,
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
-    )
+    )  # fmt: skip
     client = _session().create_client(service, config=config)
     rest = _Rest()
     client.meta.events.register_first("before-send", rest.before)

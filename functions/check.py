@@ -46,22 +46,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _hour(text: str) -> datetime:
-    """Return the beginning of the hour (UTC) of a time, which must not be in the future."""
     return slot_of(text, "check").replace(minute=0, second=0, microsecond=0)
 
 
 def _subject(name: str) -> Subject:
     return Subject(
-        name=name,
-        read=lambda: endpoint_files.load(name),
-        registry=bootstrap.registry(),
-        data=bootstrap.data(),
-        bus=bootstrap.events(),
-        reference=partial(_reference, name),
-        page=check_report.page,
-        every_page=os.environ["REPORT_PAGES"] == "every-check",
+        name=name, read=lambda: endpoint_files.load(name), registry=bootstrap.registry(),
+        data=bootstrap.data(), bus=bootstrap.events(), reference=partial(_reference, name),
+        page=check_report.page, every_page=os.environ["REPORT_PAGES"] == "every-check",
         recorded_share=float(os.environ.get("CAPTURE_SHARE", "1")),
-    )
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=8)

@@ -1,16 +1,7 @@
 """What people decide about an endpoint, and how they see why it is as it is.
 
-POST /control/endpoints/{endpoint}/retrain              ask for a training
-POST .../approve, reject, promote, rollback             decide on a version
-POST .../pause, resume                                  stop triggers and rollout; go on
-POST .../experiments, .../experiments/stop              begin and end an A/B test
-GET  /control/endpoints                                 all of them, and what their checks found
-GET  .../status, explain, experiments, check            what goes on, and why; the newest check
-GET  .../predictions                                    what was recorded, with its labels
-GET  .../decisions[/{generation}], predictions/{id}     the history; a replay of one prediction
-
-A decision names the generation of the endpoint document that it was made on, and is refused if the
-world has moved since.
+The routes under /control, all but predict's: see http_api.routes. A decision names the generation
+of the endpoint document that it was made on, and is refused if the world has moved since.
 """
 
 import os
@@ -21,19 +12,13 @@ from functools import partial
 from typing import Any, cast, get_args
 
 import bootstrap
+from evergreen.aws import place
 from evergreen.aws.telemetry import observed
 from evergreen.batch.score import runs
 from evergreen.captures.search import LABEL, LAST_SECOND, MOST_DAYS, Only, Search, search
-from evergreen.contract import endpoint_files, errors
+from evergreen.contract import endpoint_files, errors, identifiers
 from evergreen.contract.errors import Fault, InvalidRequestError
-from evergreen.contract.identifiers import (
-    PREDICTION,
-    RUN,
-    SECOND,
-    VERSION,
-    check_endpoint_file,
-    check_endpoint_name,
-)
+from evergreen.contract.identifiers import PREDICTION, RUN, SECOND, VERSION, check_endpoint_file
 from evergreen.monitoring import earlier_checks
 from evergreen.pages.summary import headline
 from evergreen.registry import explain, run_claims
@@ -45,20 +30,9 @@ from evergreen.rollout.subject import Subject
 from evergreen.serving import replay
 from evergreen.serving.model import Model, fetch
 from evergreen.training import manifest_builder
-from http_api import bodies
-from http_api.dispatch import (
-    MAX_LISTED,
-    Answer,
-    Request,
-    answer,
-    described,
-    each,
-    operations,
-    page_of,
-    respond,
-)
+from http_api import bodies, dispatch
+from http_api.dispatch import MAX_LISTED, Answer, Request, answer
 from http_api.routes import ROUTES
-from http_api.signer import caller
 
 HOUR = timedelta(hours=1)
 _CHECKS = {"id": PREDICTION, "before": PREDICTION, "version": VERSION, "label": LABEL}
@@ -130,6 +104,7 @@ def show_status(request: Request) -> Answer:
     if (batch := wanted.get("batch")) is not None and not re.fullmatch(r"[\w.-]{1,400}", batch):
         raise InvalidRequestError([Fault("?batch", "expected a folder, as file.csv-0123456789ab")])
     subject = _subject(request)
+    runs_of = subject.registry.store, subject.name
     try:
         document = subject.seen().document
     except errors.NoChampionError:
@@ -138,15 +113,17 @@ def show_status(request: Request) -> Answer:
         document = None
     body: dict[str, Any] = {"document": document}
     if document and wanted.get("evidence") != "no":
-        evidence = subject.evidence(document, datetime.now(UTC))
-        newest = run_claims.newest(subject.registry.store, subject.name)
+        evidence, newest = (
+            subject.evidence(document, datetime.now(UTC)),
+            run_claims.newest(*runs_of),
+        )
         body |= status.seen(document, evidence, subject.policy, subject.level, newest)
     if run == "newest":
-        body["run"] = run_claims.newest(subject.registry.store, subject.name)
+        body["run"] = run_claims.newest(*runs_of)
     elif run is not None:
-        body["run"] = run_claims.find(subject.registry.store, subject.name, run)
+        body["run"] = run_claims.find(*runs_of, run)
     elif uploaded is not None:
-        body["run"] = run_claims.find_upload(subject.registry.store, subject.name, uploaded)
+        body["run"] = run_claims.find_upload(*runs_of, uploaded)
     if batch is not None:
         body["batches"] = runs(subject.data, f"batch/out/{subject.name}/{batch}/")
     return answer(200, body)
@@ -160,13 +137,13 @@ def overview(request: Request) -> Answer:
         try:
             seen, report = registry.document(name), earlier_checks.previous(data, name, now + HOUR)
         except errors.EvergreenError as error:  # it hides no other
-            return {"endpoint": name, "error": described(error)}
+            return {"endpoint": name, "error": dispatch.described(error)}
         check = report and {name: getattr(report, name) for name in _CHECKED}
         said = {"check": check, "says": headline(report) if report else None}
         return {"endpoint": name, "document": seen and seen.document} | said
 
-    names, end = page_of(request, registry.endpoints())
-    found = {"endpoints": each(listed, names), "next": end}
+    names, end = dispatch.page_of(request, registry.endpoints())
+    found = {"endpoints": dispatch.each(listed, names), "next": end}
     return answer(200, found | {"level": int(os.environ["MATURITY_LEVEL"]), "time": now})
 
 
@@ -245,24 +222,31 @@ def prediction(request: Request) -> Answer:
 # What all of them need
 
 
+def caller(request: Request) -> str:
+    """Return ARN and id of who signed, or whom a token names; `local` on one's own machine."""
+    authorizer = request.event["requestContext"].get("authorizer") or {}
+    signer, token = authorizer.get("iam") or {}, (authorizer.get("jwt") or {}).get("claims") or {}
+    if signer.get("userArn"):
+        return f"{signer['userArn']} ({signer.get('userId')})"
+    if "sub" not in token and place.in_an_account():
+        raise errors.UnsignedError("nobody signed this request: its route must ask who it is")
+    return str(token.get("sub") or "local")
+
+
 def _subject(request: Request) -> Subject:
     caller(request)  # whoever did not sign sees nothing either
     endpoint, registry = request.parameters["endpoint"], bootstrap.registry(writes=True)
-    check_endpoint_name(endpoint)
+    identifiers.check_endpoint_name(endpoint)
 
     def load(version: str) -> Model:
         return fetch(registry, registry.known(endpoint, version), os.environ["SERVING_RUNTIME"])
 
     return Subject(
-        name=endpoint,
-        read_policy=lambda: endpoint_files.load(endpoint).policy,
-        registry=registry,
-        data=bootstrap.data(),
-        bus=bootstrap.events(),
-        load=load,
+        name=endpoint, read_policy=lambda: endpoint_files.load(endpoint).policy,
+        registry=registry, data=bootstrap.data(), bus=bootstrap.events(), load=load,
         level=int(os.environ["MATURITY_LEVEL"]),
         recalibration=os.environ["RECALIBRATION"] == "on",
-    )
+    )  # fmt: skip
 
 
 def _order(request: Request, asked: bodies.Asked) -> Order:
@@ -274,7 +258,7 @@ def _decided(document: Document) -> Answer:
     return answer(200, {"endpoint": document.endpoint} | decided)
 
 
-OPERATIONS = operations(
+OPERATIONS = dispatch.operations(
     retrain, roll_back, start_experiment, experiments, show_status, decisions, decision, explained,
     prediction, overview, newest_check, predictions,
 ) | {
@@ -290,4 +274,4 @@ OPERATIONS = operations(
 @observed
 def handler(event: dict[str, Any], context: Any) -> Answer:
     """Answer one request."""
-    return respond(ROUTES["control"], OPERATIONS, event, context)
+    return dispatch.respond(ROUTES["control"], OPERATIONS, event, context)

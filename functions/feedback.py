@@ -2,12 +2,10 @@
 
     POST /endpoints/{endpoint}/feedback   {"labels": [{"id", "label"}, ...]}
 
-Labels go to a stream and meet their predictions when these are read: a label may come before its
-capture does, in which case it waits. So this function cannot know whether an id exists, or whether
-another request said otherwise; captures.recorded decides that, and checks report it. What it can
-see, it answers: what kind of label there must be is known from the champion's manifest. A class
-that the champion does not know is accepted and named: new ones appear, and only labels can teach
-them.
+Labels go to a stream and meet their predictions when these are read: see captures.recorded. So this
+function cannot know whether an id exists, or whether another request said otherwise. The kind of
+the labels is known from the champion's manifest. A class that the champion does not know is
+accepted and named: only labels can teach new ones.
 """
 
 import os
@@ -22,7 +20,7 @@ import bootstrap
 from evergreen.aws.telemetry import measure, observed
 from evergreen.captures import records
 from evergreen.contract.decoding import MAX_ROWS, UNDECODABLE, faults_in_body, refusal
-from evergreen.contract.errors import Fault, TooLargeError
+from evergreen.contract.errors import TooLargeError
 from evergreen.contract.identifiers import PREDICTION, check_endpoint_file, check_endpoint_name
 from evergreen.contract.problem import KINDS, Kind, Problem, Text
 from http_api.dispatch import Answer, Request, answer, operations, respond
@@ -53,11 +51,9 @@ def feedback(request: Request) -> Answer:
     records.send(bootstrap.firehose(), os.environ["LABEL_STREAM"], accepted)
     measure(endpoint, LabelsAccepted=len(accepted), LabelsConflicting=len(conflicting))
     found = {
-        "endpoint": endpoint,
-        "accepted": len(accepted),
-        "repeated": len(rows) - len(distinct),
-        "conflicting": conflicting,
-    }
+        "endpoint": endpoint, "accepted": len(accepted),
+        "repeated": len(rows) - len(distinct), "conflicting": conflicting,
+    }  # fmt: skip
     if problem and problem.classes and (new := set(labels.values()) - set(problem.classes)):
         found["new_classes"] = sorted(new)
     return answer(202, found)
@@ -82,7 +78,6 @@ def _problem_of(endpoint: str, version: str) -> Problem | None:
 
 @cache
 def _fields(kind: Kind | None) -> dict[str, Any]:
-    """Return the types of a label: the id that predict answered with, and what really happened."""
     return {"id": _ID, "label": KINDS[kind] if kind else bool | float | Text}
 
 
@@ -98,15 +93,13 @@ def _decode(body: bytes, kind: Kind | None) -> list[Any]:
     try:
         rows: list[Any] = _decoder(kind).decode(body).labels
     except UNDECODABLE as error:
-        raise refusal(body, error, lambda value: _faults(value, kind)) from None
+        fields = _fields(kind)
+        raise refusal(
+            body, error, lambda value: faults_in_body(value, "labels", fields, set(fields), {})
+        ) from None
     if len(rows) > MAX_ROWS:
         raise TooLargeError("labels", len(rows), MAX_ROWS)
     return rows
-
-
-def _faults(value: object, kind: Kind | None) -> list[Fault]:
-    fields = _fields(kind)
-    return faults_in_body(value, "labels", fields, set(fields), {})
 
 
 OPERATIONS = operations(feedback)

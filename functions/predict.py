@@ -1,9 +1,7 @@
 """Answer predictions with the version that a request is for; the GET routes are in show.
 
-POST /endpoints/{endpoint}/predict           score rows; ?version= or ?status= asks for one version
-POST /control/endpoints/{endpoint}/predict   the same, also of a version that was rejected
-POST /endpoints/{endpoint}/invocations, GET /ping, /version    as MLflow asks, see invocations
-GET /v2/..., POST /v2/.../infer              the Open Inference Protocol, see open_inference
+POST .../predict (?version= or ?status= asks for one version), .../invocations, and all of /v2: see
+http_api.routes.
 """
 
 import gc
@@ -96,7 +94,8 @@ def _scored(request: Request, version: str | None, read: Callable[[], bytes]) ->
     ids = records.new_ids(len(found.asked.instances), request.time)
     predictions, chosen = found.predictions(ids), found.chosen
     shared = {"endpoint": endpoint, "version": chosen.version, "variant": chosen.variant}
-    if capturing and _recorded(found.asked.key or request.id):
+    key = found.asked.key or request.id
+    if capturing and (captured_share >= 1 or fraction("capture", key) < captured_share):
         how = {"key": found.asked.key, "failed": chosen.failed, "ms": found.ms}
         also = shared | {"time": request.time} | how
         after_answer.do(partial(_capture, found, predictions, also, deadline.end()))
@@ -104,11 +103,6 @@ def _scored(request: Request, version: str | None, read: Callable[[], bytes]) ->
     about = {"version": chosen.version, "request": request.id}
     measure(endpoint, about, Predictions=len(predictions), UnseenCategories=unseen)
     return {"predictions": predictions, **shared}
-
-
-def _recorded(key: str) -> bool:
-    """Say whether a key, or a request without one, is of the share that is recorded."""
-    return captured_share >= 1 or fraction("capture", key) < captured_share
 
 
 def version_asked_for(request: Request) -> str | None:

@@ -11,7 +11,7 @@ A tick may run late, run twice, or be cut off halfway; the next one then makes t
 
 import os
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import bootstrap
@@ -20,7 +20,6 @@ from evergreen.contract import endpoint_files
 from evergreen.contract.errors import UnknownEventError
 from evergreen.registry import events
 from evergreen.registry.state import Decision
-from evergreen.rollout.gathering import Load
 from evergreen.rollout.subject import Subject
 from evergreen.rollout.tick import tick
 from evergreen.serving.model import Model, fetch
@@ -51,24 +50,15 @@ def look_at(name: str, at: datetime) -> Decision | None:
     """Tick one endpoint."""
     policy = endpoint_files.load(name).policy
     subject = Subject(
-        name=name,
-        read_policy=lambda: policy,
-        registry=bootstrap.registry(writes=True),
-        data=bootstrap.data(),
-        bus=bootstrap.events(),
-        load=loader(name),
+        name=name, read_policy=lambda: policy, registry=bootstrap.registry(writes=True),
+        data=bootstrap.data(), bus=bootstrap.events(), load=partial(_model, name),
         level=int(os.environ["MATURITY_LEVEL"]),
         recalibration=os.environ["RECALIBRATION"] == "on",
-    )
+    )  # fmt: skip
     return tick(subject, at, _model.cache_clear)
 
 
-def loader(name: str) -> Load:
-    """Return what loads the versions of an endpoint; those that cannot change are kept."""
-    return lambda version: _model(name, version)
-
-
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)  # of what cannot change
 def _model(name: str, version: str) -> Model:
     registry = bootstrap.registry(writes=True)
     return fetch(registry, registry.known(name, version), os.environ["SERVING_RUNTIME"])

@@ -1,10 +1,6 @@
 """Show the registry: the routes of predict that only read.
 
-GET /openapi.json                   all routes of the API, as OpenAPI
-GET /endpoints[?limit=&next=]       every endpoint and its champion, in pages
-GET /endpoints/{endpoint}           champion, challenger, experiment, metrics, history
-GET /endpoints/{endpoint}/versions[?status=]            all versions, or those with a status
-GET /endpoints/{endpoint}/versions/{version}[/report, /card]   the manifest of one; its page or card
+GET /openapi.json, /endpoints, /endpoints/{endpoint}, and /versions below that: see http_api.routes.
 """
 
 from contextlib import suppress
@@ -61,7 +57,6 @@ def endpoints(request: Request) -> Answer:
 
 
 def _state(document: Document) -> dict[str, Any]:
-    """Return who answers, who else is compared, and whether it may change by itself."""
     names = ("champion", "since", "generation", "challenger", "experiment", "fallback", "paused")
     return {name: getattr(document, name) for name in names}
 
@@ -76,16 +71,9 @@ def endpoint(request: Request) -> Answer:
         check_endpoint_file(endpoint)
         raise errors.NoChampionError(endpoint)
     manifest = registry.manifest(endpoint, seen.document.champion)
-    return answer(
-        200,
-        {
-            "endpoint": endpoint,
-            **_state(seen.document),
-            "statuses": seen.document.statuses,
-            **{name: getattr(manifest, name, None) for name in _OF_CHAMPION},
-            "history": registry.history(seen.document),
-        },
-    )
+    body = {"endpoint": endpoint} | _state(seen.document) | {"statuses": seen.document.statuses}
+    body |= {name: getattr(manifest, name, None) for name in _OF_CHAMPION}
+    return answer(200, body | {"history": registry.history(seen.document)})
 
 
 def versions(request: Request) -> Answer:
@@ -94,8 +82,7 @@ def versions(request: Request) -> Answer:
     check_endpoint_name(endpoint)
     wanted = status_of(request.query) if "status" in request.query else None
     registry = bootstrap.registry()
-    found = kinds(registry, endpoint)
-    seen = registry.document(endpoint)
+    found, seen = kinds(registry, endpoint), registry.document(endpoint)
     if not found and not seen:
         check_endpoint_file(endpoint)
     statuses = seen.document.statuses if seen else {}
@@ -109,7 +96,9 @@ def versions(request: Request) -> Answer:
 
 def version(request: Request) -> Answer:
     """Show the manifest of a version, without the long parts that only machines read."""
-    return answer(200, _shown(_manifest(request)))
+    manifest, hidden = _manifest(request), ("reference", "golden")
+    shown = [name for name in manifest.__struct_fields__ if name not in hidden]
+    return answer(200, {name: getattr(manifest, name) for name in shown})
 
 
 def report(request: Request) -> Answer:
@@ -138,13 +127,6 @@ def _manifest(request: Request) -> Manifest:
     if manifest is None:
         raise errors.UnknownVersionError(endpoint, version)
     return manifest
-
-
-def _shown(manifest: Manifest) -> dict[str, Any]:
-    hidden = ("reference", "golden")
-    return {
-        name: getattr(manifest, name) for name in manifest.__struct_fields__ if name not in hidden
-    }
 
 
 def status_of(query: dict[str, str]) -> str:

@@ -22,7 +22,6 @@ import msgspec
 import bootstrap
 from evergreen.aws.telemetry import logger, measure_stack, observed
 from evergreen.contract import endpoint_files
-from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import UnknownEventError, worded
 from evergreen.contract.moments import time_of
 from evergreen.pages import model_card
@@ -31,7 +30,6 @@ from evergreen.registry.run_claims import Run
 from evergreen.training import triggers
 from evergreen.training.run import Job, carry_out
 from evergreen.training.tables import folders
-from evergreen.training.train_version import Trained
 from scheduled import slot_of, taken
 
 RESERVE = 60.0  # seconds of an invocation, to compare and write what has been fitted
@@ -60,10 +58,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "slot" in event:
         return {"requested": _request_due(slot_of(event["slot"], "train"))}
     if (key := _no_data(event)) is not None:
-        logger.warning(
-            "no training data: a marker, hidden, a folder, or not under training/<endpoint>/",
-            extra={"key": key},
-        )
+        said = "no training data: a marker, hidden, a folder, or not under training/<endpoint>/"
+        logger.warning(said, extra={"key": key})
         return {"ignored": key}
     start = _start(event, owner)
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE
@@ -73,7 +69,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _request_due(slot: datetime) -> list[str]:
-    """Ask for a training of every endpoint that is due; each gets an invocation of its own."""
     registry, data = bootstrap.registry(writes=True), bootstrap.data()
     requests, faulty = [], []
     for name in endpoint_files.names():
@@ -117,9 +112,8 @@ def _start(event: dict[str, Any], request_id: str) -> Start:
         case None if "endpoint" in detail:
             own = detail.get("id", request_id)
             return Start(detail["endpoint"], "manual", f"manual-{own}", None)
-    raise UnknownEventError(
-        "train", '{"endpoint": "<name>"}, {"slot": "<time>"} and events of the bus'
-    )
+    known = '{"endpoint": "<name>"}, {"slot": "<time>"} and events of the bus'
+    raise UnknownEventError("train", known)
 
 
 def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
@@ -132,22 +126,13 @@ def _detail[E: events.Event](detail: Any, kind: type[E]) -> E:
 def _train(start: Start, owner: str, until: float) -> Run:
     now = datetime.now(UTC)
     job = Job(
-        name=start.endpoint,
-        endpoint=endpoint_files.load(start.endpoint),
-        registry=bootstrap.registry(writes=True),
-        data=bootstrap.data(),
-        bus=bootstrap.events(),
-        code=endpoint_files.code(start.endpoint),
-        runtime=os.environ["SERVING_RUNTIME"],
-        seed=int(os.environ["SEED"]),
-        card=_card,
-        until=until,
-    )
-    at = start.at or now
-    return carry_out(
-        job, Run(run=start.run, owner=owner, trigger=start.trigger, at=at, started=now)
-    )
-
-
-def _card(trained: Trained, endpoint: Endpoint) -> str:
-    return model_card.page(trained.manifest, trained.best, endpoint, trained.slices)
+        name=start.endpoint, endpoint=endpoint_files.load(start.endpoint),
+        registry=bootstrap.registry(writes=True), data=bootstrap.data(), bus=bootstrap.events(),
+        code=endpoint_files.code(start.endpoint), runtime=os.environ["SERVING_RUNTIME"],
+        seed=int(os.environ["SEED"]), until=until,
+        card=lambda made, endpoint: model_card.page(
+            made.manifest, made.best, endpoint, made.slices
+        ),
+    )  # fmt: skip
+    run = Run(run=start.run, owner=owner, trigger=start.trigger, at=start.at or now, started=now)
+    return carry_out(job, run)

@@ -18,13 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "External", "Files", "Policy", "Rule", "When"]
 
 _MODULES = {
-    "Endpoint": "contract.endpoint",
-    "External": "serving.external",
-    "Files": "contract.files",
-    "Policy": "contract.endpoint",
-    "Rule": "contract.rule",
-    "When": "contract.rule",
-}
+    "Endpoint": "contract.endpoint", "External": "serving.external", "Files": "contract.files",
+    "Policy": "contract.endpoint", "Rule": "contract.rule", "When": "contract.rule",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,10 @@
 """What MLflow's clients ask a scoring server for; the answer is that of predict.
 
-POST /endpoints/{endpoint}/invocations   dataframe_split, dataframe_records, instances, inputs; CSV
-GET  /ping, /version
-
 `key` in `params` is that of predict.
 Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#inference-server-specification
 """
 
 import csv
-from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -19,7 +15,7 @@ from evergreen.contract.schema import JsonSchema
 from evergreen.serving.model_cache import Serving
 from http_api import tables
 from http_api.dispatch import Answer, Request, answer
-from http_api.tables import Value, refused
+from http_api.tables import Answered, Value, refused
 
 Row = dict[str, Any]
 
@@ -56,11 +52,7 @@ def api_version(*_: object) -> Answer:
     return {"statusCode": 200, "headers": TEXT, "body": "1\n"}
 
 
-def invocations(
-    request: Request,
-    serving: Serving,
-    answered: Callable[[Request, Callable[[], bytes]], dict[str, Any]],
-) -> Answer:
+def invocations(request: Request, serving: Serving, answered: Answered) -> Answer:
     """Score a table."""
     schema = serving.champion(request.parameters["endpoint"]).served.decoder.schema
     if request.content_type == "text/csv":
@@ -88,9 +80,8 @@ def of_json(body: bytes, schema: JsonSchema) -> tuple[list[Row], object]:
         rows = tables.in_rows(given)
     else:
         fields = list(schema["properties"])
-        rows = [
-            _row(fields, each, f"$.{name}") if isinstance(each, list) else each for each in given
-        ]
+        path = f"$.{name}"
+        rows = [_row(fields, each, path) if isinstance(each, list) else each for each in given]
     tables.check_rows(len(rows), MAX_ROWS)
     return rows, (asked.params or {}).get("key")
 

@@ -1,16 +1,11 @@
 """The Open Inference Protocol, version 2: what clients of KServe, Triton and MLServer speak.
 
-GET  /v2, /v2/health/live, /v2/health/ready
-GET  /v2/models/{endpoint}[/versions/{version}][/ready]
-POST /v2/models/{endpoint}[/versions/{version}]/infer
-
 A model is an endpoint, and each field of a row a tensor of shape [n] or [n, 1]. `key` among the
 parameters of a request is that of predict. The data of a tensor may follow the JSON as bytes.
 Source: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data extension
 """
 
 import re
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,9 +17,7 @@ from evergreen.serving import scoring
 from evergreen.serving.model_cache import Served, Serving
 from http_api import tables
 from http_api.dispatch import Answer, Request, answer
-from http_api.tables import Value, refused
-
-Answered = Callable[[Request, Callable[[], bytes]], dict[str, Any]]  # predict.answered
+from http_api.tables import Answered, Value, refused
 
 DATATYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 _FORMS = {
@@ -151,12 +144,9 @@ def infer(request: Request, serving: Serving, answered: Answered) -> Answer:
     wanted = [one.name for one in asked.outputs or ()] or list(tensors)
     if unknown := [name for name in wanted if name not in tensors]:
         raise refused("$.outputs", f"there is no {printable(unknown[0])}: {', '.join(tensors)}")
-    body = {
-        "model_name": found["endpoint"],
-        "model_version": found["version"],
-        "parameters": {"variant": found["variant"]},
-        "outputs": [tensors[name] for name in wanted],
-    }
+    body = {"model_name": found["endpoint"], "model_version": found["version"]}
+    body |= {"parameters": {"variant": found["variant"]}}
+    body |= {"outputs": [tensors[name] for name in wanted]}
     return answer(200, body | ({"id": asked.id} if asked.id is not None else {}))
 
 
@@ -212,7 +202,6 @@ def decoded(body: bytes, length: str = "") -> tuple[InferRequest, dict[str, list
 
 
 def _rows(tensor: InputTensor, path: str) -> int:
-    """Return how many rows a shape has, which is [n] or [n, 1]."""
     rows = tensor.shape[0]
     if rows < 1 or tensor.shape[1:] not in ([], [1]):
         raise refused(f"{path}.shape", "expected [n] or [n, 1] for n rows, of which one is needed")

@@ -2,14 +2,16 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from evergreen.contract.errors import Fault, InvalidRequestError, TooLargeError
 from evergreen.contract.schema import JsonSchema, is_text
+from http_api.dispatch import Request
 
+Answered = Callable[[Request, Callable[[], bytes]], dict[str, Any]]  # predict.answered
 Spec = Mapping[str, Any]
 Value = bool | int | float | str | None  # of a field, or what shall become one
 

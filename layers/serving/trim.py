@@ -53,7 +53,6 @@ def trimmed(description: dict[str, Any], operations: list[str]) -> dict[str, Any
 
 
 def _references(value: Any) -> set[str]:
-    """Return the names of the shapes that a part of a description refers to."""
     if isinstance(value, list):
         return set().union(*map(_references, value))
     if not isinstance(value, dict):

@@ -1,9 +1,8 @@
 """How long an invocation goes on asking others: AWS, and the services that versions ask.
 
-A client's timeouts are those of one attempt. An invocation makes several calls, each may be as slow
-as its timeouts allow, and Lambda ends a function at its own timeout without an answer. So there is
-a moment after which nothing is asked anymore: what would be fails at once, and what is being asked
-then is waited for no longer. Functions that no caller waits for have no such moment.
+A client's timeouts are those of one attempt, and Lambda ends a function at its own timeout without
+an answer. So there is a moment after which nothing is asked or waited for anymore, except in
+functions that no caller waits for.
 """
 
 import io

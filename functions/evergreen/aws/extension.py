@@ -1,9 +1,8 @@
 """Work that is done after the answer has gone out, and before Lambda freezes the environment.
 
-Lambda sends a handler's answer on when the handler returns, and freezes the environment when every
-extension has asked for its next event. A thread of this process that registers as an internal
-extension gets the time between the two: no caller waits for it, and nothing is left over from one
-invocation to the next. The function's timeout holds for that time too.
+Lambda sends an answer on when the handler returns, and freezes the environment when every extension
+has asked for its next event. A thread that registers as an internal extension gets the time between
+the two, within the function's timeout.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 """

@@ -56,7 +56,6 @@ class Store(msgspec.Struct, frozen=True):
         return self._read(_UNCHANGED | _ABSENT, key, most, IfNoneMatch=etag)
 
     def _read(self, none: set[str], key: str, most: int | None, **condition: Any) -> Stored | None:
-        """Return an object; None where S3 answers with one of the codes in `none`."""
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=key, **condition)
         except ClientError as error:

@@ -1,11 +1,8 @@
 """Logs and metrics, the same for every function; traces are Lambda's own.
 
-Neither quotes a row, a label or a secret: a reason in them is what errors.worded says, also of the
-error that ends an invocation, which Lambda logs and traces by itself.
-
-Metrics have two sets of dimensions: the service alone, at which alarms look, since they cannot
-name endpoints that do not exist yet, and the service with the endpoint. Each is billed as a metric
-of its own, so there is no third.
+Neither quotes a row, a label or a secret: a reason in them is what errors.worded says. Metrics have
+two sets of dimensions, each billed: the service alone, at which alarms look, since they cannot name
+endpoints that do not exist yet, and the service with the endpoint.
 """
 
 import json

@@ -110,7 +110,6 @@ class Reader:
     def _sort(
         self, endpoint: str, version: str, lines: list[Line], folder: datetime, found: Found
     ) -> None:
-        """Tell the captures of a version that count from those that are set aside."""
         whose = endpoint if is_endpoint(endpoint) else NOBODY
         digest = self._digest(whose, version)
         if digest is None:
@@ -132,7 +131,6 @@ class Reader:
                 kept.append((line, row))
 
     def _digest(self, endpoint: str, version: str) -> str | None:
-        """Return the digest of a version's schema, None where there is no such version."""
         if endpoint == NOBODY or not is_version(version):
             return None
         if (endpoint, version) not in self._digests:

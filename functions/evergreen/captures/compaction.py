@@ -78,7 +78,6 @@ def compact(data: Store, schema_of: SchemaOf, now: datetime) -> Counter[str]:
 
 
 def _days(data: Store, kind: Kind, now: datetime) -> list[date]:
-    """Return the dates for which something may have arrived since the last run."""
     known = [key.rpartition("/")[2][:10] for key in data.keys(f"arrivals/{kind}/")]
     if known:  # then a run of that date or later has read all that was there before
         first: date | None = (midnight(date.fromisoformat(known[-1])) - DELIVERY).date()
@@ -107,14 +106,11 @@ class _Day:
         data = self.parts.data
         ledger = ledger_of(data, self.kind, self.day)
         known, over = ledger.sources, now.replace(minute=0, second=0, microsecond=0)
-        new = [
-            (hour, key)
-            for hour, key in arrivals.arrived(data, self.kind, self.day)
-            if key not in known and midnight(self.day) + (hour + 1) * HOUR <= over
-        ]
+        here, fresh = arrivals.arrived(data, self.kind, self.day), Counter[str]()
+        start = midnight(self.day) + HOUR
+        new = [(n, key) for n, key in here if key not in known and start + n * HOUR <= over]
         if not new:
-            return Counter()
-        fresh = Counter[str]()
+            return fresh
         for hour, key in new:
             at = ledger.hours.setdefault(hour, Arrived())
             before = Counter(at.rows)
@@ -151,11 +147,9 @@ class _Day:
         if not records:
             return
         schema = self._schema(digest)
-        if group not in self.tables:
-            self.tables[group] = f"new{len(self.tables)}"
-            types = ROW | parquet_parts.sql_types(schema) if schema else OUTCOME
-            self.parts.create(self.tables[group], types)
-        self.parts.insert(self.tables[group], parquet_parts.frame_of(records, schema))
+        table = self.tables.setdefault(group, f"new{len(self.tables)}")
+        types = ROW | parquet_parts.sql_types(schema) if schema else OUTCOME
+        self.parts.insert(table, types, parquet_parts.frame_of(records, schema))
         records.clear()
 
     def _schema(self, digest: str) -> JsonSchema | None:

@@ -126,7 +126,6 @@ def cells(values: "pd.Series[Any]") -> Any:
 
 
 def _unboxed(value: Any) -> Any:
-    """Return the Python value of a scalar of numpy or pandas."""
     if isinstance(value, (np.datetime64, pd.Timestamp)):
         try:
             return pd.Timestamp(value).to_pydatetime(warn=False)
@@ -163,7 +162,6 @@ def convert(values: Any, kind: type, files: Files) -> list[Any]:
 
 
 def _numbers(values: Any, kind: type) -> list[Any]:
-    """Return what `convert` does, of an array of numbers."""
     missing = np.isnan(values)
     odd = np.isinf(values)
     if kind is int and values.dtype != np.int64:
@@ -171,26 +169,22 @@ def _numbers(values: Any, kind: type) -> list[Any]:
         odd = ~missing & ((values != np.trunc(values)) | large)
     if odd.any():
         place = int(np.argmax(odd))
-        whole = float(values[place]).is_integer()
-        raise UnfitError(place, BEYOND if whole else _not_whole(values[place]), kind)
+        found = float(values[place])
+        other = "infinity" if isinf(found) else "a number that is not whole"
+        raise UnfitError(place, BEYOND if found.is_integer() else other, kind)
     if not missing.any():
         return list(values.astype(np.float64 if kind is float else np.int64).tolist())
     return [None if value != value else kind(value) for value in values.tolist()]
-
-
-def _not_whole(value: float) -> str:
-    return "infinity" if isinf(value) else "a number that is not whole"
 
 
 def _kind(value: Any) -> str:
     """Return what a value is, as far as a reason may say it, and perhaps a way out after a `;`."""
     if isinstance(value, str):
         body = value.strip()
-        return next(
-            f"{said}{way_out}"
-            for shape, said, way_out in _OF_TEXT
-            if re.fullmatch(shape, body, re.IGNORECASE | re.DOTALL)
+        known = (
+            (re.compile(shape, re.I | re.S), f"{said}{more}") for shape, said, more in _OF_TEXT
         )
+        return next(said for shape, said in known if shape.fullmatch(body))
     named = (said for types, said in _OF_VALUE if isinstance(value, types))
     return next(named, f"a {type(value).__name__}")
 

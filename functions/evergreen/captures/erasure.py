@@ -66,7 +66,6 @@ def _named(line: bytes) -> Iterator[bytes]:
 
 
 def _hours(body: bytes, ids: frozenset[bytes]) -> bytes | None:
-    """Return hours without sampled rows of the ids."""
     if not any(each in body for each in ids):
         return None
     try:
@@ -79,7 +78,6 @@ def _hours(body: bytes, ids: frozenset[bytes]) -> bytes | None:
 
 
 def _pages(body: bytes, ids: frozenset[bytes]) -> bytes | None:
-    """Return a report or its page with a word in place of the ids."""
     found = [each for each in ids if each in body]
     for each in found:
         body = body.replace(each, ERASED.encode())

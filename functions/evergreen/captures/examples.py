@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ import pandas as pd
 
 from evergreen.captures import leakage
 from evergreen.captures.conversion import UnfitError, cells, convert, listed, types_of
-from evergreen.contract import problem
+from evergreen.contract import moments, problem
 from evergreen.contract.decoding import RowDecoder, unquoted
 from evergreen.contract.errors import DataError
 from evergreen.contract.files import PLAIN, Files
@@ -71,10 +71,8 @@ class Examples:
         """Return a hash of every value, the same for the same rows in the same order."""
         digest = hashlib.sha256()
         for name, values in sorted(self.columns.items()):
-            digest.update(name.encode())
-            digest.update(_bytes(values))
-        digest.update(_bytes(self.labels))
-        digest.update(self.times.tobytes())
+            digest.update(name.encode() + _bytes(values))
+        digest.update(_bytes(self.labels) + self.times.tobytes())
         digest.update(b"" if self.weights is None else self.weights.tobytes())
         return digest.hexdigest()
 
@@ -90,9 +88,7 @@ def moment(time: datetime) -> np.datetime64:
 
 def utc(time: np.datetime64) -> datetime:
     """Return numpy's datetime64 as a time in UTC."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
-        microseconds=int((time - np.datetime64(0, "us")) / np.timedelta64(1, "us"))
-    )
+    return moments.moment(int((time - np.datetime64(0, "us")) / np.timedelta64(1, "us")))
 
 
 def from_table(
@@ -139,9 +135,8 @@ def from_table(
         if fault := decoder.fault(values):
             said, _, path = fault.partition(" - at `$.")
             name = path.strip("`")
-            raise DataError(
-                f"{at(index, name)}: {unquoted(said, schema['properties'].get(name, {}))}"
-            )
+            reason = f"{unquoted(said, schema['properties'].get(name, {}))}"
+            raise DataError(f"{at(index, name)}: {reason}")
     stamps = _stamps(times, at)
     order = np.argsort(stamps, kind="stable")
     weights = None
@@ -164,7 +159,6 @@ def _weights(weights: list[Any], at: Callable[[int, str], str]) -> npt.NDArray[n
 def _converted(
     table: pd.DataFrame, types: Mapping[str, type], files: Files, at: Callable[[int, str], str]
 ) -> dict[str, list[Any]]:
-    """Return columns as plain values of their types; None is missing."""
     columns: dict[str, list[Any]] = {}
     for name, wanted in types.items():
         try:
@@ -216,16 +210,13 @@ def concat(parts: Iterable[Examples]) -> Examples | None:
     found = [part for part in parts if len(part)]
     if not found:
         return None
-    names = found[0].columns
+    weights = [np.ones(len(part)) if part.weights is None else part.weights for part in found]
+    weighted = any(part.weights is not None for part in found)
     joined = Examples(
-        {name: np.concatenate([part.columns[name] for part in found]) for name in names},
+        {name: np.concatenate([part.columns[name] for part in found]) for name in found[0].columns},
         np.concatenate([part.labels for part in found]),
         np.concatenate([part.times for part in found]),
-        np.concatenate(
-            [np.ones(len(part)) if part.weights is None else part.weights for part in found]
-        )
-        if any(part.weights is not None for part in found)
-        else None,
+        np.concatenate(weights) if weighted else None,
     )
     return joined.take(np.argsort(joined.times, kind="stable"))
 
@@ -238,42 +229,34 @@ def check(
     Raises DataError that says which check failed and with which figures.
     """
     if examples is None or not len(examples):
-        raise DataError(
-            "there is no labelled data: upload training data, or send labels to /feedback"
-        )
+        way_out = "upload training data, or send labels to /feedback"
+        raise DataError(f"there is no labelled data: {way_out}")
     newest = utc(examples.times[-1])
     if newest > at:
-        raise DataError(
-            f"the newest row is from {newest:%Y-%m-%d %H:%M} UTC, which is in the future"
-        )
+        moment = f"{newest:%Y-%m-%d %H:%M} UTC"
+        raise DataError(f"the newest row is from {moment}, which is in the future")
     check_enough(examples, min_rows=min_rows)
-    numbers = [name for name, spec in schema["properties"].items() if not is_text(spec)]
-    for name in numbers:
+    for name in (name for name, spec in schema["properties"].items() if not is_text(spec)):
         if said := leakage.leaks(examples.columns[name], examples.labels, examples.kind):
-            raise DataError(
-                f"feature {name} alone predicts the label ({said}): it leaks the outcome"
-            )
+            leak = f"feature {name} alone predicts the label ({said})"
+            raise DataError(f"{leak}: it leaks the outcome")
     return examples
 
 
 def check_enough(examples: Examples, *, min_rows: int) -> None:
     """Raise DataError where rows are too few to fit, or there is nothing to tell apart."""
-    if len(examples) < min_rows:
-        raise DataError(
-            f"{len(examples):,} labelled rows are fewer than policy.min_rows={min_rows:,}"
-        )
-    enough = max(1, min_rows * MIN_PER_CLASS)
+    rows, enough = len(examples), max(1, min_rows * MIN_PER_CLASS)
+    if rows < min_rows:
+        raise DataError(f"{rows:,} labelled rows are fewer than policy.min_rows={min_rows:,}")
     if examples.kind == "regression":
         if np.ptp(examples.labels) == 0:
-            raise DataError(f"all {len(examples):,} labels are the same number")
+            raise DataError(f"all {rows:,} labels are the same number")
         return
     counts = Counter(examples.labels.tolist())
     if examples.kind == "binary":
         for value in (True, False):
-            if counts[value] < enough:
-                raise DataError(
-                    f"only {counts[value]:,} of {len(examples):,} labels are {str(value).lower()}"
-                )
+            if (own := counts[value]) < enough:
+                raise DataError(f"only {own:,} of {rows:,} labels are {str(value).lower()}")
         return
     if not MIN_CLASSES <= len(counts) <= MAX_CLASSES:
         way_out = "two are a binary problem" if len(counts) < MIN_CLASSES else "join the rare ones"
@@ -283,6 +266,4 @@ def check_enough(examples: Examples, *, min_rows: int) -> None:
         )
     second = counts.most_common()[1][1]  # rarer ones may come and go; one alone is no problem
     if second < enough:
-        raise DataError(
-            f"only {second:,} of {len(examples):,} labels are of the second most frequent class"
-        )
+        raise DataError(f"only {second:,} of {rows:,} labels are of the second most frequent class")

@@ -41,16 +41,11 @@ def join(
     result = Joined(conflicting=recorded.conflicting())
     drawn: list[Rows] = []
     for span in recorded.spans(start, end, MAX_ROWS, told="INNER"):
-        drawn.append(
-            recorded.predictions(
-                *span,
-                schemas=[schema],
-                where="NOT odd",
-                told="INNER",
-                one_in=result.one_in,
-                meta=("time", "id", "draw"),
-            )
-        )
+        rows = recorded.predictions(
+            *span, schemas=[schema], where="NOT odd", told="INNER", one_in=result.one_in,
+            meta=("time", "id", "draw"),
+        )  # fmt: skip
+        drawn.append(rows)
         result.unlabelled += recorded.count(*span, where="outcome IS NULL", told="LEFT")
         while sum(map(len, drawn)) > MAX_ROWS:
             result.one_in *= 2

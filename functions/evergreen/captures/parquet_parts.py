@@ -38,11 +38,9 @@ MEMORY = "800MB"  # of DuckDB; what needs more goes to its temporary folder
 THREADS = 1  # two are slower where there is little, and a Lambda of 3 GB has less than two
 HELD = 500_000_000  # bytes of parts that are kept as files
 SEALED: dict[str, Any] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_persistent_secrets": "false",
-    "python_enable_replacements": "false",
-}
+    "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+    "allow_persistent_secrets": "false", "python_enable_replacements": "false",
+}  # fmt: skip
 ROW = {
     "id": "VARCHAR", "time": "BIGINT", "arrived": "TINYINT", "version": "VARCHAR",
     "variant": "VARCHAR", "score": "DOUBLE", "label": "VARCHAR", "scores": "VARCHAR",
@@ -173,13 +171,10 @@ class Parts:
         ).fetchone() or ("[]",)
         return msgspec.json.decode(found)
 
-    def create(self, table: str, types: Mapping[str, str]) -> None:
-        """Make a table for records, with the key of the object that each is from."""
+    def insert(self, table: str, types: Mapping[str, str], frame: pd.DataFrame) -> None:
+        """Add records to a table, each with the key of the object that it is from."""
         columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
-        self.sql.execute(f"CREATE TEMP TABLE {table} ({columns}, source VARCHAR)")
-
-    def insert(self, table: str, frame: pd.DataFrame) -> None:
-        """Add records to a table."""
+        self.sql.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns}, source VARCHAR)")
         self.sql.register("frame", frame)
         self.sql.execute(f"INSERT INTO {table} SELECT * FROM frame")
         self.sql.unregister("frame")

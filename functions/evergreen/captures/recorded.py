@@ -1,9 +1,8 @@
 """What was recorded of an endpoint: its predictions, each once, and what was told of them.
 
-Everybody who reads captures or labels reads them here: checks, comparisons, experiments, trainings
-and replays. Both arrive at least once and in any order, so what counts is decided by what they say:
-a prediction by its own time, however late it came; of copies one; of records that contradict each
-other none; of the labels of an id the earliest, for as long as no other contradicts it.
+Both arrive at least once and in any order, so what counts is decided by what they say: a prediction
+by its own time, however late it came; of copies one; of records that contradict each other none; of
+the labels of an id the earliest, for as long as no other contradicts it.
 """
 
 from collections import Counter
@@ -136,25 +135,16 @@ class Recorded:
 
         time: of the request, by its ids; what it was recorded with may differ a little.
         """
-        rows = self.predictions(
-            time - HOUR,
-            time + HOUR,
-            where=f"id >= '{request}-' AND id < '{request}.'",
-            meta=(*META, "unseen"),
-            plain=None,
-        )
+        where, meta = f"id >= '{request}-' AND id < '{request}.'", (*META, "unseen")
+        rows = self.predictions(time - HOUR, time + HOUR, where=where, meta=meta, plain=None)
         found = {}
         for place, prediction in enumerate(rows["id"].tolist()):
-            meta: dict[str, Any] = {name: values[place] for name, values in rows.meta.items()}
-            meta |= {n: None if np.isnan(meta[n]) else float(meta[n]) for n in MAYBE}
-            found[prediction] = Capture(
-                endpoint=self.endpoint,
-                time=moment(int(meta.pop("time"))),
-                score=float(meta.pop("score")),
-                unseen=meta.pop("unseen") or [],
-                features={name: values[place] for name, values in rows.plain.items()},
-                **meta,
-            )
+            own: dict[str, Any] = {name: values[place] for name, values in rows.meta.items()}
+            own |= {n: None if np.isnan(own[n]) else float(own[n]) for n in MAYBE}
+            own |= {"time": moment(int(own["time"])), "score": float(own["score"])}
+            own |= {"endpoint": self.endpoint, "unseen": own["unseen"] or []}
+            own["features"] = {name: values[place] for name, values in rows.plain.items()}
+            found[prediction] = Capture(**own)
         return found
 
     def count(self, start: datetime, end: datetime, *, where: str = "true", told: str = "") -> int:
@@ -202,8 +192,8 @@ class Recorded:
         return self._ids("told WHERE odd")
 
     def _ids(self, source: str) -> list[str]:
-        found = self.parts.sql.execute(f"SELECT id FROM {source} ORDER BY id").fetchall()
-        return [prediction for (prediction,) in found]
+        found = self.parts.sql.execute(f"SELECT id FROM {source} ORDER BY id")
+        return [prediction for (prediction,) in found.fetchall()]
 
     def strays(
         self, start: datetime, end: datetime, where: str = "true"
@@ -217,7 +207,6 @@ class Recorded:
             yield from ((prediction, moment(told)) for prediction, told in some)
 
     def _groups(self, start: datetime, end: datetime) -> dict[str, list[Path]]:
-        """Return the files with predictions of a span by the digest of their schema."""
         groups: dict[str, list[str]] = {}
         for key in self._found("rows", start, end):
             groups.setdefault(key.rpartition("-")[2], []).append(key)
@@ -236,10 +225,8 @@ class Recorded:
 
     def _conflicts(self, sources: list[tuple[list[Path], str]]) -> Counter[str]:
         """Enter the ids whose records contradict each other, and count these and mere copies."""
-        distinct = " UNION ALL ".join(
-            f"SELECT id FROM (SELECT DISTINCT * EXCLUDE (arrived) FROM {source})"
-            for _, source in sources
-        )
+        each = "SELECT id FROM (SELECT DISTINCT * EXCLUDE (arrived) FROM {})"
+        distinct = " UNION ALL ".join(each.format(source) for _, source in sources)
         self.parts.sql.execute(
             "CREATE OR REPLACE TEMP TABLE conflict AS "
             f"SELECT id, count(*) AS versions FROM ({distinct}) GROUP BY id"
@@ -255,24 +242,17 @@ class Recorded:
         return int(found)
 
     def _read(
-        self,
-        files: list[Path],
-        source: str,
-        names: Sequence[str],
-        plain: Sequence[str] | None,
+        self, files: list[Path], source: str, names: Sequence[str], plain: Sequence[str] | None,
         schemas: Sequence[JsonSchema],
-    ) -> Rows:
-        """Return the rows of one schema, with their features in others."""
+    ) -> Rows:  # fmt: skip
         written: JsonSchema = self.parts.metadata(files[0], "schema")
         place = {name: f"f{number}" for number, name in enumerate(written["properties"])}
         plain = list(place) if plain is None else plain
         if not schemas or schemas[0] == written:  # else all are needed, to see whether they fit
             wanted = {*plain, *(name for schema in schemas for name in schema["properties"])}
             place = {name: column for name, column in place.items() if name in wanted}
-        columns = ", ".join(
-            [*(f"{DRAW} AS draw" if n == "draw" else n for n in names), *place.values()]
-        )
-        query = f"SELECT {columns} FROM {source}"
+        own = [f"{DRAW} AS draw" if name == "draw" else name for name in names]
+        query = f"SELECT {', '.join([*own, *place.values()])} FROM {source}"
         found = self.parts.sql.execute(query).fetchnumpy()
         features = {name: found.pop(column) for name, column in place.items()}
         return rows.of(found, features, written, plain, schemas)

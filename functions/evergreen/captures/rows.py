@@ -108,7 +108,6 @@ def none(names: Sequence[str], plain: Sequence[str], schemas: Sequence[JsonSchem
 
 
 def _plain(values: Array) -> Array:
-    """Return values of a part as Python has them, None where one is missing."""
     found = np.empty(len(values), dtype=object)
     found[:] = values.tolist()
     return found
@@ -140,7 +139,6 @@ def _columns(found: Columns, written: JsonSchema, wanted: JsonSchema, rows: int)
 
 
 def _fitting(found: Columns, schema: JsonSchema) -> npt.NDArray[np.bool_]:
-    """Say of each row whether a request of another schema could have it."""
     values = zip(*(column.tolist() for column in found.values()), strict=True)
     lines = [msgspec.Raw(msgspec.json.encode(dict(zip(found, row, strict=True)))) for row in values]
     return np.array([row is not None for row in RowDecoder(schema).rows(lines)], dtype=bool)

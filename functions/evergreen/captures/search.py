@@ -94,11 +94,9 @@ def search(data: Store, endpoint: str, wanted: Search, label_days: int) -> tuple
 
 def _where(wanted: Search) -> str:
     conditions = {
-        "labelled": "outcome IS NOT NULL",
-        "unlabelled": "outcome IS NULL",
-        "wrong": "outcome <> label",
-        "failed": "failed IS NOT NULL",
-    }
+        "labelled": "outcome IS NOT NULL", "unlabelled": "outcome IS NULL",
+        "wrong": "outcome <> label", "failed": "failed IS NOT NULL",
+    }  # fmt: skip
     parts = [conditions[wanted.only]] if wanted.only else []
     parts += [f"id = {_quoted(wanted.id)}"] if wanted.id else []
     parts += [f"id < {_quoted(wanted.before)}"] if wanted.before else []
@@ -121,19 +119,12 @@ def _quoted(text: str) -> str:
 def _found(row: dict[str, Any]) -> Found:
     """Return a row of a part; without a label, numbers of what was told are 0."""
     known = row["outcome"] is not None
-    return Found(
-        **row
-        | {
-            "time": moment(row["time"]),
-            "ms": None if math.isnan(row["ms"]) else row["ms"],
-            "told": moment(row["told"]) if known else None,
-            "disputed": known and row["disputed"] != NEVER,
-        }
-    )
+    row |= {"time": moment(row["time"]), "told": moment(row["told"]) if known else None}
+    row["ms"] = None if math.isnan(row["ms"]) else row["ms"]
+    return Found(**row | {"disputed": known and row["disputed"] != NEVER})
 
 
 def _fresh(data: Store, endpoint: str, wanted: Search) -> Iterator[Found]:
-    """Yield what fits of the predictions that no compaction has read."""
     end = wanted.until + ARRIVAL
     told = {label.id: label for label in uncompacted(data, "labels", end - DAY, end, Label)}
     for capture in uncompacted(data, "captures", end - DAY, end, Capture):

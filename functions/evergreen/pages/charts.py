@@ -1,8 +1,7 @@
 """The charts of pages: their numbers, which `templates/charts.svg.jinja` writes as SVG.
 
-Numbers are in units of a chart's viewBox, from its upper left; on a wide screen a unit is a pixel.
-A bar is its start, where it stands across, and its end. Nothing has an id, so that a page may hold
-as many charts as it wants.
+Numbers are in units of a chart's viewBox, from its upper left. A bar is its start, where it stands
+across, and its end. Nothing has an id, so that a page may hold any number of charts.
 """
 
 import math
@@ -58,7 +57,6 @@ def trend(psi: Psi, alarms: Sequence[date]) -> str:
 
 
 def _shown(alarms: Sequence[date], x: Scale) -> list[float]:
-    """Return where the days of alarms are, of those that an axis has."""
     return [x.at(n) for n in map(date.toordinal, alarms) if x.low < n < x.high]
 
 

@@ -25,22 +25,17 @@ def page(report: CheckReport) -> str:
     """Return the page of a check; the same report gives the same bytes."""
     return render(
         TEMPLATES / "check_report.html.jinja",
-        report=report,
-        headline=headline(report),
+        report=report, headline=headline(report), runbook=RUNBOOK, major=MAJOR, least=MIN_ROWS,
         drifted=len(set(report.confirmed) - {"prediction", TOGETHER}),
         alarms=[(each, first(each)) for each in report.alarms],
-        runbook=RUNBOOK,
-        major=MAJOR,
         moved=[(each, since(report, each.feature)) for each in compared(report)],
         trend=charts.trend(psi_by_day(report), performance_sections.alarm_days(report, "drift")),
         violations=sorted(report.violations, key=lambda each: (not each.flagged, -each.share)),
         judged=report.rows + report.set_aside.get("wrong schema", 0) >= MIN_ROWS,
-        least=MIN_ROWS,
         set_aside=[[why, f"{rows:,}"] for why, rows in report.set_aside.items() if rows],
-        versions=_versions(report.versions),
-        **_distributions(report),
+        versions=_versions(report.versions), **_distributions(report),
         **performance_sections.view(report),
-    )
+    )  # fmt: skip
 
 
 def first(alarm: Alarm) -> str:
@@ -76,7 +71,6 @@ def since(report: CheckReport, feature: str) -> str:
 
 
 def _distributions(report: CheckReport) -> dict[str, Any]:
-    """Return the figures of the most moved features and the prediction, and of the others."""
     found = [each for each in compared(report) if each.bins]  # and none of a sensitive field
     first = [each for each in found if each is not report.prediction][:LIMIT]
     last = [report.prediction] if report.prediction else []
@@ -84,11 +78,8 @@ def _distributions(report: CheckReport) -> dict[str, Any]:
         (one, charts.distribution(one.bins, one.reference, one.window, f"rows by {one.feature}"))
         for one in [*first, *last]
     ]
-    open_ones = min(max(OPEN, sum(each.severity != "none" for each in first)), len(first))
-    return {
-        "shown": [*drawn[:open_ones], *drawn[len(first) :]],
-        "calm": drawn[open_ones : len(first)],
-    }
+    many = min(max(OPEN, sum(each.severity != "none" for each in first)), len(first))
+    return {"shown": [*drawn[:many], *drawn[len(first) :]], "calm": drawn[many : len(first)]}
 
 
 def _versions(rows: dict[str, int]) -> list[list[str]]:

@@ -28,16 +28,10 @@ def draw(chart: str, **view: Any) -> Markup:
 
 @cache  # so that a process compiles each template once
 def _environment(folder: Path) -> Environment:
-    """Return what renders the templates of a folder, which may build on those of this wing."""
     made = Environment(
-        loader=FileSystemLoader([folder, TEMPLATES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+        loader=FileSystemLoader([folder, TEMPLATES]), autoescape=True, undefined=StrictUndefined,
+        finalize=_shown, trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+    )  # fmt: skip
     made.globals = {"count": count, "number": number, "on": on, "share": share}
     return made
 

@@ -49,21 +49,15 @@ def _calibration(best: "Fitted") -> Markup | None:
 
 
 def _features(manifest: Manifest, best: "Fitted") -> list[dict[str, Any]]:
-    """Return the features, the most important first."""
     found = importance(best, manifest.lineage.seed)
     most = max([*found.values(), 1e-12])
-    return [
-        {
-            "name": name,
-            "importance": found.get(name),
-            "bar": max(found.get(name, 0.0), 0) / most * BAR,
-            "range": _values(profile),
-            "missing": share(profile.counts[-1], sum(profile.counts)),
-        }
-        for name, profile in sorted(
-            manifest.reference.items(), key=lambda item: (-found.get(item[0], 0.0), item[0])
-        )
-    ]
+    features = []
+    for name in sorted(manifest.reference, key=lambda name: (-found.get(name, 0.0), name)):
+        profile, bar = manifest.reference[name], max(found.get(name, 0.0), 0) / most * BAR
+        missing = share(profile.counts[-1], sum(profile.counts))
+        shown = {"name": name, "importance": found.get(name), "bar": bar, "missing": missing}
+        features.append(shown | {"range": _values(profile)})
+    return features
 
 
 def _values(profile: FeatureProfile) -> str:
@@ -101,7 +95,6 @@ def importance(best: "Fitted", seed: int) -> dict[str, float]:
 
 
 def _fairness(best: "Fitted", field: str) -> Iterator[list[str]]:
-    """Yield a row for each of the largest groups of a field."""
     holdout, kind = best.holdout, best.problem.kind
     answered = best.problem.answered(best.holdout_scores)
     for _, value, group in gates.parts_of(field, holdout.columns[field]):

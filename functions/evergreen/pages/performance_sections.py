@@ -24,6 +24,7 @@ def view(report: CheckReport) -> dict[str, Any]:
     labelled = [day for day in days if day.labelled]
     own = [day for day in labelled if day.version == report.version]
     alarms = alarm_days(report, "performance")
+    estimated = any(day.estimate is not None for day in days)
     return {
         "labelled": sum(day.labelled for day in days),
         "captured": sum(day.captured for day in days),
@@ -34,9 +35,7 @@ def view(report: CheckReport) -> dict[str, Any]:
         "slices": _slices(labelled),
         "labels": _labels(found.labels) if found else [],
         "delays": _delays(found.delays) if found else None,
-        "accuracies": charts.accuracies(days)
-        if any(day.estimate is not None for day in days)
-        else None,
+        "accuracies": charts.accuracies(days) if estimated else None,
     }
 
 
@@ -49,7 +48,6 @@ def alarm_days(report: CheckReport, kind: AlarmKind) -> list[date]:
 
 
 def _calibration(days: Days) -> dict[str, Any] | None:
-    """Return how the scores of these days compare with what came."""
     tenths = [_summed(bins) for bins in zip(*(day.calibration for day in days), strict=False)]
     known = [tenth for tenth in tenths if tenth.rows]
     if not known:
@@ -65,17 +63,12 @@ def _worth(days: Days) -> dict[str, float] | None:
     if not known:
         return None
     rows = [day.labelled for day in known]
-    losses = {
-        "raw": [day.raw for day in known],
-        "served": [day.loss for day in known],
-        "mixed": [day.mixed for day in known],
-    }
-    means = {of: float(np.average(np.array(v), weights=rows)) for of, v in losses.items()}
-    return means | {"days": len(known)}
+    losses = np.array([(day.raw, day.loss, day.mixed) for day in known])
+    means = np.average(losses, axis=0, weights=rows).tolist()
+    return dict(zip(("raw", "served", "mixed"), means, strict=True)) | {"days": len(known)}
 
 
 def _summed(bins: Sequence[CalibrationBin]) -> CalibrationBin:
-    """Return one bin for the same tenth of several days."""
     parts = [(each.rows, each.rows * each.score, each.rows * each.positive) for each in bins]
     rows, scores, positives = np.sum(parts, axis=0)
     most = max(rows, 1)
@@ -83,21 +76,16 @@ def _summed(bins: Sequence[CalibrationBin]) -> CalibrationBin:
 
 
 def _slices(days: Days) -> dict[str, Any] | None:
-    """Return the metric of the last days with labels, by value of each field."""
     recent = [day for day in days if day.day > days[-1].day - RECENT]
     fields = sorted({field for day in recent for field in day.slices})
     if not fields:
         return None
-    return {
-        "end": days[-1].day,
-        "predictions": sum(day.labelled for day in recent),
-        "most": WORST,
-        "rows": [row for field in fields for row in _worst(field, recent)],
-    }
+    rows = [row for field in fields for row in _worst(field, recent)]
+    predictions = sum(day.labelled for day in recent)
+    return {"end": days[-1].day, "predictions": predictions, "most": WORST, "rows": rows}
 
 
 def _worst(field: str, days: Days) -> list[list[str]]:
-    """Return a row for each of the worst values of a field."""
     sums: dict[str, tuple[int, float]] = {}
     for value, found in (item for day in days for item in day.slices.get(field, {}).items()):
         rows, loss = sums.get(value, (0, 0.0))

@@ -49,15 +49,9 @@ def recent(report: CheckReport) -> Recent | None:
     known = not np.isnan(beside).any()
     constant = float(beside @ rows / rows.sum()) if known else None
     lost = loss - beside
-    return Recent(
-        days=days,
-        loss=mean,
-        low=mean - width,
-        high=mean + width,
-        constant=constant,
-        behind=None if constant is None else (mean - constant, mean - constant - _width(lost)),
-        without=1 - float(rows.sum() / sum(day.captured for day in days)),
-    )
+    behind = None if constant is None else (mean - constant, mean - constant - _width(lost))
+    without = 1 - float(rows.sum() / sum(day.captured for day in days))
+    return Recent(days, mean, mean - width, mean + width, constant, behind, without)
 
 
 def _closed(performance: Performance | None, version: str) -> list[DayPerformance]:
@@ -105,13 +99,14 @@ def performance_words(report: CheckReport) -> str:
     else:
         verdict, advice = "the model does as its holdout promised", ""
     if found.without > MISSING:
-        verdict += f", as far as labels tell: {_percent(found.without)} are missing"
+        verdict += (
+            f", as far as labels tell: {share(round(1000 * found.without), 1000)} are missing"
+        )
     text = f"{verdict}: {_figures(performance, found)}"
     return f"{text}. {advice}" if advice and (degraded or " constant" in verdict) else text
 
 
 def _unknown(report: CheckReport) -> str:
-    """Say that nothing is known, and why."""
     performance = report.performance
     days = [day for day in performance.days if day.captured] if performance else []
     labelled = [day for day in days if day.labelled]
@@ -130,14 +125,8 @@ def _figures(performance: Performance, found: Recent) -> str:
     last, many = _day(found.days[-1].day), len(found.days)
     when = f"in the {many} days to {last}" if many > 1 else f"on {last}"
     interval = f" ({found.low:.3f} to {found.high:.3f})" if many > 1 else ""
-    against = [
-        f"{loss:.3f} {where}"
-        for loss, where in (
-            (performance.promised, "on its holdout"),
-            (found.constant, "of a constant"),
-        )
-        if loss is not None
-    ]
+    known = (performance.promised, "on its holdout"), (found.constant, "of a constant")
+    against = [f"{loss:.3f} {where}" for loss, where in known if loss is not None]
     text = f"{performance.metric} {found.loss:.3f}{interval} {when}"
     return f"{text}, against {' and '.join(against)}" if against else text
 
@@ -156,10 +145,6 @@ def _day(day: date) -> str:
     return f"{day.day} {day:%B}"
 
 
-def _percent(part: float) -> str:
-    return share(round(1000 * part), 1000)
-
-
 def _drift_words(report: CheckReport) -> str:
     if report.status == "insufficient data":
         few = f"{count(report.rows, 'prediction')} {'is' if report.rows == 1 else 'are'} too few"
@@ -174,9 +159,8 @@ def _drift_words(report: CheckReport) -> str:
     singular = subjects in ([], ["1 feature"])
     if not report.confirmed:
         return f"{who} may have moved, as the next check will tell"
-    calm = (
-        ", and the predictions have not" if report.prediction and "prediction" not in names else ""
-    )
+    stayed = report.prediction and "prediction" not in names
+    calm = ", and the predictions have not" if stayed else ""
     return f"{who} {'has' if singular else 'have'} moved{_since(report, 'drift')}{calm}"
 
 

@@ -34,22 +34,13 @@ class External:
     kind = "external"
 
     def __init__(
-        self,
-        *,
-        url: str,
-        timeout_seconds: float = 1.0,
-        cost_per_call: float = 0.0,
-        currency: str = "USD",
-        rule: Rule | None = None,
-        token_variable: str | None = None,
-    ) -> None:
+        self, *, url: str, timeout_seconds: float = 1.0, cost_per_call: float = 0.0,
+        currency: str = "USD", rule: Rule | None = None, token_variable: str | None = None,
+    ) -> None:  # fmt: skip
         self.asked = Asked(
-            url=url,
-            timeout_seconds=timeout_seconds,
-            token_variable=token_variable,
-            cost_per_call=cost_per_call,
-            currency=currency,
-        )
+            url=url, timeout_seconds=timeout_seconds, token_variable=token_variable,
+            cost_per_call=cost_per_call, currency=currency,
+        )  # fmt: skip
         self.rule = rule or Rule()
         self._client: Client | None = None
         self.service()

@@ -50,15 +50,12 @@ class Model(msgspec.Struct, frozen=True, dict=True):
 
     def unseen(self, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         """Return, for each row, the fields whose category the training data did not have."""
+
+        def new(text: str, seen: frozenset[str]) -> bool:
+            return text not in seen and short(text) not in seen
+
         known = self._known.items()
-        return [
-            [
-                field
-                for field, seen in known
-                if (text := row[field] or "") not in seen and short(text) not in seen
-            ]
-            for row in rows
-        ]
+        return [[field for field, seen in known if new(row[field] or "", seen)] for row in rows]
 
     @cached_property
     def _texts(self) -> dict[str, bool]:
@@ -82,12 +79,10 @@ def artifact_of(kind: str, serving_runtime: str) -> str:
 def kinds(registry: Registry, endpoint: str) -> dict[str, str]:
     """Return the kind of every version of an endpoint, oldest first, from one listing."""
     found: dict[str, str] = {}
-    written = []
+    written, by_artifact = [], {artifact: kind for kind, artifact in OTHERS.items()}
     for key in registry.store.keys(f"models/{endpoint}/"):
         _, _, version, name = key.split("/", 3)
-        found[version] = next(
-            (k for k, own in OTHERS.items() if own == name), found.get(version, "model")
-        )
+        found[version] = by_artifact.get(name, found.get(version, "model"))
         if name == "manifest.json":  # the last that is written: without it there is no version
             written.append(version)
     return {version: found[version] for version in written}

@@ -1,11 +1,9 @@
 """The versions that a warm function has loaded, which one answers, and how it learns of changes.
 
-The endpoint document is looked at again after ENDPOINT_TTL seconds, with a conditional GET. A new
-champion is loaded and checked before it takes over; while that fails, the old one goes on
-answering, and where there is none, the rule that the document names. A version that gets a share of
-the requests beside the champion is loaded when the first of them comes; while it fails, the
-champion answers in its place. Of more than KEPT_CHAMPIONS endpoints, the one that has not been
-asked for longest is forgotten.
+The endpoint document is looked at again after ENDPOINT_TTL seconds. A new champion is loaded and
+checked before it takes over; while that fails, the old one answers, and where there is none, the
+document's rule. A version beside the champion is loaded with its first request; while it fails, the
+champion answers. Of more than KEPT_CHAMPIONS endpoints, the one not asked for longest is forgotten.
 """
 
 import math
@@ -247,7 +245,6 @@ class Serving(msgspec.Struct, dict=True):
         return served
 
     def _loaded(self, endpoint: str, version: str) -> Served | _Missing:
-        """Return a version, or why it cannot be loaded."""
         try:
             return self._load_known(endpoint, version)
         except Exception as error:  # whatever it is, somebody else can answer

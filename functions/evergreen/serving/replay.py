@@ -16,13 +16,8 @@ from evergreen.captures.arrivals import ARRIVAL, BUFFER
 from evergreen.captures.recorded import Recorded
 from evergreen.captures.records import Capture
 from evergreen.captures.search import uncompacted
-from evergreen.contract.errors import (
-    EvergreenError,
-    Fault,
-    InvalidRequestError,
-    ModelUnavailableError,
-    UnknownPredictionError,
-)
+from evergreen.contract import errors
+from evergreen.contract.errors import EvergreenError, Fault, InvalidRequestError
 from evergreen.contract.identifiers import PREDICTION
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.recalibration import Recalibration
@@ -80,7 +75,7 @@ def request_of(data: Store, endpoint: str, prediction: str, now: datetime) -> li
         if capture.endpoint == endpoint and capture.id.startswith(f"{request}-")
     }
     if prediction not in found:
-        raise UnknownPredictionError(endpoint, prediction)
+        raise errors.UnknownPredictionError(endpoint, prediction)
     return [found[each] for each in sorted(found)]
 
 
@@ -107,33 +102,24 @@ def replay(
     try:
         manifest = registry.manifest(recorded.endpoint, recorded.version)
         if manifest is None:
-            raise ModelUnavailableError(
-                recorded.endpoint, recorded.version, "its manifest is gone from the registry"
-            )
+            reason = "its manifest is gone from the registry"
+            raise errors.ModelUnavailableError(recorded.endpoint, recorded.version, reason)
         steps.append(_versioned(registry, manifest))
         if manifest.kind == "external" and recorded.failed != recorded.version:
             return ended(None, _step("stopped", EXTERNAL))
         model = fetch(registry, manifest, runtime, to_serve=False)
     except EvergreenError as error:
         return ended(None, _step("stopped", str(error)))
-    steps += [
-        _verified(manifest, artifact_of(manifest.kind, runtime)),
-        _libraries(manifest, libraries),
-        _features(recorded, manifest.hidden),
-    ]
+    steps += [_verified(manifest, artifact_of(manifest.kind, runtime))]
+    steps += [_libraries(manifest, libraries), _features(recorded, manifest.hidden)]
     score = model.scores_instead if model.instead else model.scores_of  # its service was away
     scores = score([one.features for one in captures])
     if recorded.recalibration:
         try:
-            learnt = registry.recalibration(
-                manifest.endpoint, manifest.version, date.fromisoformat(recorded.recalibration)
-            )
+            day = date.fromisoformat(recorded.recalibration)
+            learnt = registry.recalibration(manifest.endpoint, manifest.version, day)
             if learnt is None:
-                raise ModelUnavailableError(
-                    manifest.endpoint,
-                    manifest.version,
-                    f"the map of {recorded.recalibration} is gone",
-                )
+                raise manifest.unavailable(f"the map of {day} is gone")
         except EvergreenError as error:
             return ended(None, _step("stopped", str(error)))
         steps.append(_recalibrated(recorded, learnt, float(scores[place])))
@@ -177,15 +163,13 @@ def _answered(recorded: Capture) -> Step:
 
 def _versioned(registry: Registry, manifest: Manifest) -> Step:
     lineage = manifest.lineage
-    return _step(
-        "version",
+    text = (
         f"{manifest.version} is {manifest.candidate}, trained on {lineage.fitted_rows:,} rows "
-        f"until {lineage.fitted_until:%Y-%m-%d}, run {lineage.run}",
-        manifest_sha256=registry.manifest_sha256(manifest.endpoint, manifest.version),
-        data_sha256=lineage.data_sha256,
-        code_sha256=lineage.code_sha256,
-        kind=manifest.kind,
+        f"until {lineage.fitted_until:%Y-%m-%d}, run {lineage.run}"
     )
+    own = registry.manifest_sha256(manifest.endpoint, manifest.version)
+    of = {"data_sha256": lineage.data_sha256, "code_sha256": lineage.code_sha256}
+    return _step("version", text, manifest_sha256=own, **of, kind=manifest.kind)
 
 
 def _verified(manifest: Manifest, name: str) -> Step:
@@ -229,13 +213,10 @@ def _compared(recorded: Capture, answer: Mapping[str, Any], gap: int) -> tuple[b
     if identical:
         verdict = "identical, to the last bit"
     else:
-        verdict = f"not identical: off by {_distance(recorded.score, answer['score']):.3g}"
+        apart = abs(recorded.score - answer["score"])
+        verdict = f"not identical: off by {apart if math.isfinite(apart) else math.inf:.3g}"
         if gap:
             verdict += ", and rows of the request are missing"
     recorded_as = f"score {recorded.score!r}, label {recorded.label!r}"
     replayed = _step("replayed", f"{text}: {verdict}", **answer, identical=identical)
     return identical, _step("recorded", recorded_as, **then), replayed
-
-
-def _distance(one: float, other: float) -> float:
-    return abs(one - other) if math.isfinite(one - other) else math.inf

@@ -231,7 +231,6 @@ def _pool() -> urllib3.PoolManager:
 
 
 def _scores(body: bytes, problem: Problem, rows: int) -> Floats:
-    """Return what a service answered, if it can be true. Raises ValueError where it cannot."""
     kind: Any = _ByClass if problem.kind == "multiclass" else _Plain
     found = msgspec.json.decode(body, type=kind).scores
     if len(found) != rows:

@@ -38,13 +38,9 @@ def run(session: Any, columns: Columns, inputs: Sequence[str]) -> Floats:
 def check(manifest: Manifest) -> None:
     """Raise ModelUnavailableError where ONNX Runtime is older than the one that training used."""
     trained, here = manifest.libraries["onnxruntime"], onnxruntime.__version__
-    if _release(here) < _release(trained):
+    then, now = (tuple(map(int, version.split(".")[:2])) for version in (trained, here))
+    if now < then:
         raise manifest.unavailable(
             f"it was made with ONNX Runtime {trained} and this is {here}: deploy both functions "
             "from one lock file, or promote a version that was made before"
         )
-
-
-def _release(version: str) -> tuple[int, int]:
-    major, minor, *_ = version.split(".")
-    return int(major), int(minor)

@@ -10,13 +10,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from evergreen.aws.telemetry import logger, measure
+from evergreen.contract import errors
 from evergreen.contract.decoding import PredictRequest
-from evergreen.contract.errors import (
-    ExternalError,
-    ModelUnavailableError,
-    UnknownVersionError,
-    worded,
-)
+from evergreen.contract.errors import ModelUnavailableError, worded
 from evergreen.contract.problem import Floats
 from evergreen.registry.recalibration import Recalibration
 from evergreen.serving.model_cache import Chosen, Serving
@@ -39,14 +35,10 @@ class Scored(msgspec.Struct, frozen=True):
         """Return what a caller gets of each row, with its id."""
         model, rows = self.chosen.served.model, self.asked.instances
         answers = model.manifest.problem.answers(self.scores)
-        predictions = [
-            {"id": prediction_id, **found}
-            for prediction_id, found in zip(ids, answers, strict=True)
+        return [
+            {"id": prediction, **found} | ({"unseen": unseen} if unseen else {})
+            for prediction, found, unseen in zip(ids, answers, model.unseen(rows), strict=True)
         ]
-        for prediction, unseen in zip(predictions, model.unseen(rows), strict=True):
-            if unseen:
-                prediction["unseen"] = unseen
-        return predictions
 
     @property
     def recorded(self) -> list[dict[str, Any]]:
@@ -61,9 +53,9 @@ def check_served(serving: Serving, endpoint: str, version: str) -> None:
     document = serving.document(endpoint)
     status = document.statuses.get(version)
     if status in ("retired", "rejected"):
-        raise UnknownVersionError(endpoint, version, status)
+        raise errors.UnknownVersionError(endpoint, version, status)
     if status is None and version != document.fallback:
-        raise UnknownVersionError(endpoint, version)
+        raise errors.UnknownVersionError(endpoint, version)
 
 
 def by_version(
@@ -107,7 +99,6 @@ def by_choice(
 
 
 def _warn(serving: Serving, endpoint: str, chosen: Chosen) -> None:
-    """Tell those who watch that another version answered than should have."""
     about = {"endpoint": endpoint, "version": chosen.version, "failed": chosen.failed}
     if reason := serving.stale(endpoint):
         measure(endpoint, RefreshFailed=1)
@@ -136,7 +127,7 @@ def scored(
     try:
         try:
             scores = model.scores_of(asked.instances)
-        except ExternalError as error:
+        except errors.ExternalError as error:
             called, learnt = error.asked, None
             scores = model.scores_instead(asked.instances)
             chosen = replace(chosen, failed=chosen.failed or version, reason=worded(error))
@@ -150,9 +141,8 @@ def scored(
         measure(endpoint, {"currency": service.currency}, ExternalCost=service.cost_per_call)
     if not np.isfinite(scores).all():
         odd = np.unique(np.nonzero(~np.isfinite(scores))[0])[:5].tolist()
-        raise ModelUnavailableError(
-            endpoint, version, f"it has no finite score for instances {odd}"
-        )
+        reason = f"it has no finite score for instances {odd}"
+        raise ModelUnavailableError(endpoint, version, reason)
     if learnt is None:
         return Scored(chosen, asked, scores, ms)
     return Scored(chosen, asked, learnt.of(scores), ms, scores, learnt.day)

@@ -92,9 +92,7 @@ def _report(data: Data) -> CheckReport | None:
 
 def _quality(data: Data) -> dict[str, Any]:
     report = _report(data)
-    if report is None:
-        return {"report": None}
-    return {"report": report, **performance_sections.view(report)}
+    return {"report": report} | (performance_sections.view(report) if report else {})
 
 
 def _drift(data: Data) -> dict[str, Any]:
@@ -105,23 +103,17 @@ def _drift(data: Data) -> dict[str, Any]:
     if report.prediction:  # a score that has moved concerns every caller
         moved = [moved[-1], *moved[:-1]]
     days = psi_by_day(report)
+    drawn = [
+        (each, charts.distribution(each.bins, each.reference, each.window, each.feature))
+        for each in [each for each in moved if each.bins][:6]
+    ]
     return {
-        "report": report,
-        "moved": [(each, since(report, each.feature)) for each in moved],
-        "drawn": [
-            (each, charts.distribution(each.bins, each.reference, each.window, each.feature))
-            for each in moved
-            if each.bins
-        ][:6],
+        "report": report, "moved": [(each, since(report, each.feature)) for each in moved],
+        "drawn": drawn, "names": [each.feature for each in moved],
         "trend": charts.trend(days, performance_sections.alarm_days(report, "drift")),
-        "names": [each.feature for each in moved],
         "days": list(reversed(days.items())),
-    }
+    }  # fmt: skip
 
 
-# What a view shows besides what it is given.
-VIEWS: dict[str, Callable[[Data], dict[str, Any]]] = {
-    "endpoint": _endpoint,
-    "quality": _quality,
-    "drift": _drift,
-}
+Shows = Callable[[Data], dict[str, Any]]  # what a view shows besides what it is given
+VIEWS: dict[str, Shows] = {"endpoint": _endpoint, "quality": _quality, "drift": _drift}
