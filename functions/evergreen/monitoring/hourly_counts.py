@@ -72,7 +72,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 def merge(*hours: Hour) -> Hour:
     """Return the counts of all: of any hours, in any order and grouping."""
-    counted = [hour for hour in hours if hour.counts]
+    counted = [hour.counts for hour in hours if hour.counts]
     limit = min((hour.cutoff for hour in hours if hour.cutoff is not None), default=None)
     rows = (row for hour in hours for row in hour.sample if limit is None or row.hash <= limit)
     sample, cutoff = _lowest(rows, WINDOW_ROWS, limit)
@@ -80,8 +80,7 @@ def merge(*hours: Hour) -> Hour:
         rows=sum(hour.rows for hour in hours),
         versions=_added(hour.versions for hour in hours),
         counts={
-            name: _summed([hour.counts[name] for hour in counted])
-            for name in (counted[0].counts if counted else ())
+            name: _summed([each[name] for each in counted]) for name in next(iter(counted), ())
         },
         scores=_summed([hour.scores for hour in hours if hour.scores]),
         set_aside=_added(hour.set_aside for hour in hours),

@@ -54,10 +54,8 @@ def explain(registry: Registry, document: Document, version: str | None, day: da
         _now(document, version, status),
         *_recalibrated(registry, document.endpoint, version, day),
         *(_training(manifest) if manifest else [damage or "Its manifest is gone."]),
-        *map(decided, decisions),
+        *(map(decided, decisions) if decisions else ["No decision on it stands in the history."]),
     ]
-    if not decisions:
-        paragraphs.append("No decision on it stands in the history.")
     return Explanation(
         endpoint=document.endpoint,
         version=version,
@@ -83,11 +81,11 @@ def _decisions_on(registry: Registry, document: Document, version: str) -> list[
     return [each for each in known if version in _named(each)][::-1]
 
 
-def _named(decision: Decision) -> set[str]:
+def _named(decision: Decision) -> set[str | None]:
     experiment = decision.figures.get("experiment", {})
-    arms = {experiment.get("control", ""), experiment.get("treatment", "")}
-    changed = {decision.previous or ""} if decision.type in ("promoted", "rolled back") else set()
-    return {decision.version, *decision.moves, *arms, *changed}
+    changed = decision.previous if decision.type in ("promoted", "rolled back") else None
+    arms = experiment.get("control"), experiment.get("treatment")
+    return {decision.version, *decision.moves, *arms, changed}
 
 
 def _now(document: Document, version: str, status: Status | None) -> str:

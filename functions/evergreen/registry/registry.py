@@ -164,10 +164,8 @@ class Registry(msgspec.Struct, frozen=True):
 
     def history(self, document: Document, newest: int = 50) -> list[Decision]:
         """Return the last decisions that led to a document, oldest first."""
-        earlier = (
-            self.decision(document.endpoint, generation)
-            for generation in range(max(1, document.generation - newest), document.generation)
-        )
+        made = range(max(1, document.generation - newest), document.generation)
+        earlier = (self.decision(document.endpoint, generation) for generation in made)
         return [*filter(None, earlier), document.last]
 
     # Versions
@@ -219,8 +217,7 @@ class Registry(msgspec.Struct, frozen=True):
 
     def known(self, endpoint: str, version: str) -> Manifest:
         """Return the manifest of a version that there should be, or raise ModelUnavailableError."""
-        manifest = self.manifest(endpoint, version)
-        if manifest is None:
+        if (manifest := self.manifest(endpoint, version)) is None:
             raise errors.ModelUnavailableError(endpoint, version, "its manifest is missing")
         return manifest
 

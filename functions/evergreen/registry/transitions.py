@@ -5,16 +5,47 @@ returns the next document, in which the decision stands with its evidence.
 """
 
 import secrets
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from evergreen.contract.errors import DocumentChangedError, ForbiddenChangeError
-from evergreen.registry import experiments, lifecycle, state
+from evergreen.registry import experiments, state
 from evergreen.registry.state import Challenger, Decision, Document, Experiment, Status, Type
 
 NONCE_BYTES = 16
+
+# From each status, those that a version may have next; one that was rejected is not tried again.
+MOVES: dict[Status | None, frozenset[Status]] = {
+    None: frozenset({"candidate", "rejected", "champion"}),
+    "candidate": frozenset({"shadow", "ab", "champion", "rejected"}),
+    "shadow": frozenset({"canary", "champion", "rejected"}),
+    "canary": frozenset({"champion", "rejected"}),
+    "ab": frozenset({"candidate", "champion", "retired", "rejected"}),
+    "champion": frozenset({"retired", "rejected"}),
+    "retired": frozenset({"champion", "ab"}),
+    "rejected": frozenset(),
+}
+
+# What the version must be that a change is about; a repetition of the same change finds it moved.
+ABOUT: dict[Type, frozenset[Status | None]] = {
+    "candidate entered": frozenset({None}),
+    "candidate refused": frozenset({None}),
+    "shadow started": frozenset({"candidate"}),
+    "canary started": frozenset({"shadow"}),
+    "canary widened": frozenset({"canary"}),
+    "challenger rejected": frozenset({"candidate", "shadow", "canary"}),
+    "promoted": frozenset({None, "candidate", "shadow", "canary", "ab"}),
+    "rolled back": frozenset({"retired", "ab"}),
+}
+ADVICE: dict[Status | None, str] = {
+    "ab": "; stop its experiment first",
+    "champion": "; promote another or roll back",
+    "retired": "; roll back to it, or train anew",
+    "rejected": "; it is not tried again, train anew",
+}
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +94,7 @@ def apply(document: Document, change: Change, time: datetime, seen: int) -> Docu
     if document.generation != seen:
         raise DocumentChangedError(document.endpoint, seen)
     _check_time(document.endpoint, time)
-    lifecycle.check(document, change.type, change.version)
+    _check(document, change.type, change.version)
     moves, fields = _effect(document, change, time)
     running = document.experiment if "experiment" in fields else None
     if running and change.verdict:
@@ -78,7 +109,7 @@ def apply(document: Document, change: Change, time: datetime, seen: int) -> Docu
         generation=seen + 1,
         nonce=secrets.token_hex(NONCE_BYTES),
         last=decision,
-        statuses=lifecycle.moved(document, moves),
+        statuses=_moved(document, moves),
         fallback=change.fallback or document.fallback,
         **fields,
     )
@@ -109,6 +140,39 @@ def _decision(
 def _as_read(said: dict[str, Any]) -> dict[str, Any]:
     """Return figures as they will be read back, so that a writer can recognise its decision."""
     return msgspec.json.decode(msgspec.json.encode(said), type=dict[str, Any])
+
+
+def _check(document: Document, kind: Type, version: str) -> None:
+    """Raise ForbiddenChangeError for a change about a version that it cannot be about."""
+    allowed, status = ABOUT.get(kind), document.statuses.get(version)
+    if allowed is not None and status not in allowed:
+        told = f"{version} is {status or 'unknown'}, and `{kind}` is for a version that is "
+        said = f"{told}{_either(allowed)}{ADVICE.get(status, '')}"
+        raise ForbiddenChangeError(document.endpoint, said)
+
+
+def _moved(document: Document, moves: Mapping[str, Status]) -> dict[str, Status]:
+    """Return the statuses of all versions after some moves; raises ForbiddenChangeError."""
+    statuses = dict(document.statuses)
+    for version, status in moves.items():
+        now = statuses.get(version)
+        if status not in MOVES[now]:
+            told = f"{version} is {now or 'unknown'} and cannot become {status}, only "
+            raise ForbiddenChangeError(document.endpoint, told + (_either(MOVES[now]) or "nothing"))
+        statuses[version] = status
+    return statuses
+
+
+def stale(compared_with: str | None, champion: str) -> str:
+    """Return why a candidate's gate says nothing of the present champion."""
+    return (
+        f"stale: its gate compared it with {compared_with or 'no champion'}, and {champion} is the "
+        "champion by now: train again"
+    )
+
+
+def _either(statuses: Iterable[Status | None]) -> str:
+    return " or ".join(sorted(status or "new" for status in statuses))
 
 
 # What versions become, and the fields of the document that change

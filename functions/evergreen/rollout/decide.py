@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 
 from evergreen.contract.endpoint import Policy
-from evergreen.registry.lifecycle import stale
 from evergreen.registry.state import Challenger, Document, Experiment, Type
-from evergreen.registry.transitions import Change
+from evergreen.registry.transitions import Change, stale
 from evergreen.rollout.confidence_sequence import Bound
 from evergreen.rollout.evidence import Evidence, faults, figures, gain, standing
 from evergreen.rollout.expected_regret import SMALL, regret

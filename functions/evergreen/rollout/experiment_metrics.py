@@ -49,12 +49,9 @@ def with_arms(sources: Gathering, experiment: Experiment, evidence: Evidence) ->
     served = (each for each in kept if each.control.rows or each.treatment.rows)
     kept = sorted((each for each in served if each.day in days), key=lambda each: each.day)
     first, second = ({number for each in kept for number in each.keys[arm]} for arm in (0, 1))
-    return replace(
-        evidence,
-        control=[each.control for each in kept],
-        treatment=[each.treatment for each in kept],
-        keys=(len(first), len(second)),
-    )
+    control, treatment = [each.control for each in kept], [each.treatment for each in kept]
+    keys = len(first), len(second)
+    return replace(evidence, control=control, treatment=treatment, keys=keys)
 
 
 def uncounted(
@@ -62,9 +59,8 @@ def uncounted(
 ) -> dict[str, Any]:
     """Return the requests and rows of each arm on the days whose labels may still come."""
     days = days_of(experiment.start, now)
-    since = max(
-        [experiment.start, *(closing(day, 0) for day in days if closing(day, label_days) <= now)]
-    )
+    over = (closing(day, 0) for day in days if closing(day, label_days) <= now)
+    since = max([experiment.start, *over])
     rows = Recorded(data, endpoint).predictions(since, now, where=AS_SERVED, meta=("id", "version"))
     ids = dict(zip(rows["id"].tolist(), rows["version"].tolist(), strict=True))
     for capture in uncompacted(data, "captures", now - DAY, now, Capture):

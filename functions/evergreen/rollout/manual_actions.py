@@ -22,12 +22,12 @@ from evergreen.contract import errors
 from evergreen.contract.errors import ForbiddenChangeError
 from evergreen.contract.identifiers import is_version
 from evergreen.contract.schema import not_accepted
-from evergreen.registry import events, lifecycle
+from evergreen.registry import events
 from evergreen.registry.experiments import Plan
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.registry import Seen
 from evergreen.registry.state import Document, Experiment, Type
-from evergreen.registry.transitions import Change
+from evergreen.registry.transitions import Change, stale
 from evergreen.rollout import decide, paired_comparison
 from evergreen.rollout.evidence import PairedDay, figures, gain, standing
 from evergreen.rollout.status import words
@@ -65,7 +65,7 @@ def approve(subject: Subject, order: Order, version: str) -> Document:
         reason = f"{version} is {status or 'unknown'}, and no candidate that waits for approval"
         raise ForbiddenChangeError(subject.name, reason)
     if manifest.lineage.previous != document.champion:
-        reason = lifecycle.stale(manifest.lineage.previous, document.champion)
+        reason = stale(manifest.lineage.previous, document.champion)
         raise ForbiddenChangeError(subject.name, f"{version} is {reason}")
     return _promoted(subject, order, seen, manifest)
 

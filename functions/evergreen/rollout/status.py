@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from evergreen.contract.endpoint import Policy
-from evergreen.registry.lifecycle import stale
 from evergreen.registry.run_claims import Run
 from evergreen.registry.state import Challenger, Document, Experiment
+from evergreen.registry.transitions import stale
 from evergreen.rollout import decide
 from evergreen.rollout.evidence import Evidence, Standing, faults, figures, gain, standing
 

@@ -25,7 +25,7 @@ from evergreen.contract.endpoint import Endpoint
 from evergreen.contract.errors import CandidateError, DataError, NoCandidateError
 from evergreen.contract.schema import schema_of
 from evergreen.monitoring import earlier_checks
-from evergreen.registry import events, lifecycle, run_claims, transitions
+from evergreen.registry import events, run_claims, transitions
 from evergreen.registry.manifest import FALLBACK, Manifest
 from evergreen.registry.registry import Registry, Seen
 from evergreen.registry.run_claims import Run
@@ -171,7 +171,7 @@ def _enter(job: Job, run: Run, version: Manifest) -> Run:
     champion = seen.document.champion if seen else None
     verdict = gates.verdict(version.metrics.gates)
     if champion and verdict.passed and version.lineage.previous != champion:
-        verdict = gates.Verdict(False, lifecycle.stale(version.lineage.previous, champion))
+        verdict = gates.Verdict(False, transitions.stale(version.lineage.previous, champion))
     outcome = "rejected"
     if verdict.passed:
         outcome = "entered" if seen else "promoted"

@@ -9,9 +9,8 @@ import pytest
 
 from evergreen.contract.errors import DocumentChangedError, ForbiddenChangeError
 from evergreen.registry import events, transitions
-from evergreen.registry.lifecycle import MOVES
 from evergreen.registry.state import Document, Experiment
-from evergreen.registry.transitions import Change
+from evergreen.registry.transitions import MOVES, Change
 from tests.support import given
 from tests.support.given import NOW
 

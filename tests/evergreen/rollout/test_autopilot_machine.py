@@ -22,10 +22,9 @@ import rollout
 from evergreen.aws.telemetry import logger
 from evergreen.contract.errors import DocumentChangedError, ForbiddenChangeError
 from evergreen.registry import events, transitions
-from evergreen.registry.lifecycle import MOVES
 from evergreen.registry.registry import Seen
 from evergreen.registry.state import Decision, Document, Experiment, Status, Type
-from evergreen.registry.transitions import Change
+from evergreen.registry.transitions import MOVES, Change
 from evergreen.rollout import gather_evidence, tick
 from evergreen.rollout.evidence import ArmDay, Evidence, Guard, PairedDay, Waiting
 from evergreen.rollout.gathering import Gathering
