@@ -19,9 +19,9 @@ from evergreen.contract.moments import days_of, microseconds, midnight
 from evergreen.contract.problem import array
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.state import Experiment
-from evergreen.rollout import gathering
+from evergreen.registry.stored_json import cached
 from evergreen.rollout.evidence import ArmDay, Evidence
-from evergreen.rollout.gathering import AS_SERVED, DAY, Gathering, labelled, request_of
+from evergreen.rollout.gathering import AS_SERVED, DAY, SERVED, Gathering, labelled, request_of
 
 
 class ExperimentDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ def with_arms(sources: Gathering, experiment: Experiment, evidence: Evidence) ->
     if len(arms) < len(models):
         return evidence  # which says what is broken
     key = f"evidence/{sources.endpoint}/experiment-{experiment.id}.json"
-    kept = gathering.kept_days(sources.data, key, ExperimentDay)
+    kept = cached(sources.data, key, list[ExperimentDay]) or []
     known = {each.day for each in kept}
     days = [day for day in days_of(experiment.start, sources.at) if sources.is_closed(day)]
     if fresh := [day for day in days if day not in known]:
@@ -64,11 +64,7 @@ def uncounted(
     rows = Recorded(data, endpoint).predictions(since, now, where=AS_SERVED, meta=("id", "version"))
     ids = dict(zip(rows["id"].tolist(), rows["version"].tolist(), strict=True))
     for capture in uncompacted(data, "captures", now - DAY, now, Capture):
-        if (
-            capture.variant in gathering.SERVED
-            and capture.endpoint == endpoint
-            and capture.time >= since
-        ):
+        if capture.variant in SERVED and capture.endpoint == endpoint and capture.time >= since:
             ids[capture.id] = capture.version
     found: dict[str, Any] = {"since": since}
     for arm in ("control", "treatment"):

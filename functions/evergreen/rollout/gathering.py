@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-import msgspec
 import numpy as np
 
 from evergreen.aws.s3 import Store
@@ -19,7 +18,6 @@ from evergreen.contract.problem import Kind, is_label
 from evergreen.contract.schema import JsonSchema
 from evergreen.monitoring.recalibrate import Learnt
 from evergreen.registry.state import Document
-from evergreen.registry.stored_json import cached
 from evergreen.rollout.evidence import ScoredDay
 from evergreen.serving.model import Model
 
@@ -74,11 +72,6 @@ class Gathering:
     def is_closed(self, day: date) -> bool:
         """Say whether the labels of a day have had their time, and what was recorded has come."""
         return closing(day, self.policy.label_days) + ARRIVAL <= self.at
-
-
-def kept_days[Day: msgspec.Struct](data: Store, key: str, kind: type[Day]) -> list[Day]:
-    """Return the closed days that are kept; none for what is damaged, or of another Evergreen."""
-    return cached(data, key, list[kind]) or []  # type: ignore[valid-type]
 
 
 def labelled(

@@ -19,8 +19,9 @@ from evergreen.monitoring import recalibrate
 from evergreen.monitoring.recalibrate import Learnt
 from evergreen.registry.manifest import Manifest
 from evergreen.registry.recalibration import Recalibration, tally
+from evergreen.registry.stored_json import cached
 from evergreen.rollout.evidence import PairedDay, ScoredDay
-from evergreen.rollout.gathering import DAY, Gathering, kept_days, labelled
+from evergreen.rollout.gathering import DAY, Gathering, labelled
 from evergreen.serving.model import Model
 
 HISTORY = timedelta(days=90)  # of closed days that are scored, and kept
@@ -41,7 +42,7 @@ def scored(sources: Gathering, model: Model) -> list[ScoredDay]:
     longest_ago = (sources.at - longest - sources.policy.label_days * DAY).date()
     first = max(manifest.lineage.data_end.date() + DAY, longest_ago)
     key = key_of(sources.endpoint, manifest.version)
-    kept = {each.day: each for each in kept_days(sources.data, key, ScoredDay)}
+    kept = {each.day: each for each in cached(sources.data, key, list[ScoredDay]) or []}
     begun = midnight(max(first, recorded))  # training data may be years older
     closed = [day for day in days_of(begun, sources.at) if sources.is_closed(day)]
     fresh = [day for day in closed if day not in kept][:AT_ONCE]
@@ -97,7 +98,7 @@ def paired(sources: Gathering, champion: Model, other: Model, start: date) -> li
 def known(sources: Gathering, champion: Manifest, other: Manifest) -> list[PairedDay]:
     """Return the days of a challenger that have been scored already: a person must not wait."""
     ours, theirs = (
-        (each, kept_days(sources.data, key_of(sources.endpoint, each.version), ScoredDay))
+        (each, cached(sources.data, key_of(sources.endpoint, each.version), list[ScoredDay]) or [])
         for each in (champion, other)
     )
     return compared(sources, ours, theirs, other.lineage.data_end.date() + DAY)
