@@ -89,7 +89,7 @@ def violations(
             ends = [0, -2] if profile.edges else [-2]
             bound = most(own[ends].sum(), n)
             found.append((name, "outside the range", counts[ends].sum(), rows, bound))
-        elif profile.seen is not None or not own[-2]:  # an older version kept not what it had seen
+        elif profile.seen is not None or not own[-2]:  # else an older version made it
             bound = max(profile.unseen, most(own[-2], n))
             found.append((name, "unseen categories", counts[-2], rows, bound))
     ps = [two_sample_tests.more_than(bound, k, n) if k else 1.0 for _, _, k, n, bound in found]

@@ -75,9 +75,8 @@ def _decisions_on(registry: Registry, document: Document, version: str) -> list[
         registry.decision(document.endpoint, generation)
         for generation in range(document.generation - 1, oldest, -1)
     )
-    known = takewhile(
-        lambda made_by: made_by.time >= made, chain([document.last], filter(None, earlier))
-    )
+    decisions = chain([document.last], filter(None, earlier))
+    known = takewhile(lambda each: each.time >= made, decisions)
     return [each for each in known if version in _named(each)][::-1]
 
 
@@ -96,9 +95,8 @@ def _now(document: Document, version: str, status: Status | None) -> str:
         return f"{version} is the champion of {name} since {_at(document.since)} ({when}).{paused}"
     serves = f"{champion} is the champion of {name}"
     if version in document.arms:
-        part = {"canary": "in canary", "ab": "an arm of an experiment"}.get(
-            status or "", f"{status}"
-        )
+        parts = {"canary": "in canary", "ab": "an arm of an experiment"}
+        part = parts.get(status or "", f"{status}")
         share = f"{document.arms[version]:.0%} of the requests"
         return f"{version} is {part} and answers {share}; {serves} ({when}).{paused}"
     why = {
