@@ -85,9 +85,9 @@ def gained(replay: Replay) -> list[float]:
     """Return what recalibration gains per row for each version, from its making to the end."""
     gains, rows = replay.raw - replay.recalibrated, replay.rows
     return [
-        float(np.average(gains[place, day:], weights=rows[day:]))
-        for day, place in replay.index.items()
-        if len(rows) - day >= LEAST_DAYS
+        float(np.average(gains[place, version.made :], weights=rows[version.made :]))
+        for place, version in enumerate(replay.versions)
+        if len(rows) - version.made >= LEAST_DAYS
     ]
 
 

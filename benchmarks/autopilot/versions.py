@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, cast
+from itertools import chain
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -20,6 +22,7 @@ EVERY_DAYS = 14  # a training starts, unless a version is in flight
 WORKERS = 2
 MEMORY = joblib.Memory(BUILD / "autopilot", verbose=0)
 HOLDOUT_DAYS = Policy().holdout_days
+LOSS = itemgetter(0)
 
 Scores = npt.NDArray[np.float32]
 
@@ -34,7 +37,10 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True)
 class Matrix:
-    """Versions by age; scores: shape (versions, rows), NaN before a version's `until`."""
+    """Versions by age, those of a morning by their loss on the holdout, the best first.
+
+    scores: shape (versions, rows), NaN before a version's `until`.
+    """
 
     history: History
     versions: list[Version]
@@ -58,24 +64,31 @@ def fitted(
 ) -> tuple[list[Version], Scores]:
     """Train on each morning; what is kept is as good as long as the candidates are the same."""
     with ProcessPoolExecutor(WORKERS) as pool:
-        versions, scores = zip(*pool.map(partial(trained, name, rows, seed), made), strict=True)
+        mornings = pool.map(partial(trained, name, rows, seed), made)
+        versions, scores = zip(*chain.from_iterable(mornings), strict=True)
     return list(versions), np.stack(scores)
 
 
-def trained(name: str, rows: int, seed: int, made: int) -> tuple[Version, Scores]:
-    """Fit every candidate on every window, and return the best on the holdout, with its scores."""
-    past, best = history(name, rows), (np.inf, "", cast(Any, None))
+def trained(name: str, rows: int, seed: int, made: int) -> list[tuple[Version, Scores]]:
+    """Fit every candidate on every window; return each on its best, and what it scores from then.
+
+    The order is that of the losses on the holdout.
+    """
+    past = history(name, rows)
     cut = (made if made == past.first else made - LABELS_AFTER + 1) - HOLDOUT_DAYS
     holdout = slice(*np.searchsorted(past.day, [cut, cut + HOLDOUT_DAYS]))
-    later, found = past.day >= cut, np.full(len(past.day), np.nan, dtype=np.float32)
+    start, label, best = int(holdout.start), past.label[holdout], dict[str, tuple[float, Scores]]()
     with threadpool_limits(1):
         for window in past.windows:
             begin = 0 if window is None else max(cut - window, 0)
             fit = slice(*np.searchsorted(past.day, [begin, cut]))
             for recipe, pipeline in past.candidates(seed).items():
                 pipeline.fit(past.rows[fit], past.label[fit])
-                scores = pipeline.predict_proba(past.rows[holdout])[:, 1]
-                loss = float(Problem().losses(past.label[holdout], scores).mean())
-                best = min(best, (loss, recipe, pipeline), key=lambda one: one[0])
-        found[later] = best[2].predict_proba(past.rows[later])[:, 1]
-    return Version(made, cut, best[1]), found
+                found = np.full(len(past.day), np.nan, dtype=np.float32)
+                found[start:] = pipeline.predict_proba(past.rows[start:])[:, 1]
+                lost = Problem().losses(label, found[holdout].astype(np.float64)).mean()
+                best[recipe] = min(
+                    best.get(recipe, (np.inf, found)), (float(lost), found), key=LOSS
+                )
+    ordered = sorted(best.items(), key=lambda one: one[1][0])
+    return [(Version(made, cut, recipe), scores) for recipe, (_, scores) in ordered]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from benchmarks.autopilot.histories import LABELS_AFTER
-from benchmarks.autopilot.versions import Matrix
+from benchmarks.autopilot.versions import HOLDOUT_DAYS, Matrix
 from evergreen.contract.endpoint import Policy
 from evergreen.contract.problem import Floats, Problem
 from evergreen.monitoring.recalibrate import learn
@@ -48,7 +48,9 @@ class Replay:
         self.first, days = matrix.history.first, int(matrix.history.day[-1]) + 1
         self.dates = [(START + timedelta(days=day)).date() for day in range(days)]
         self.rows = np.bincount(matrix.history.day, minlength=days)
-        self.index = {version.made: place for place, version in enumerate(self.versions)}
+        self.index: dict[int, list[int]] = {}
+        for place, version in enumerate(self.versions):
+            self.index.setdefault(version.made, []).append(place)
         self.raw, self.recalibrated = self._losses()
         self.loss = self.recalibrated
         self._lowest: dict[tuple[int, int, bool], float] = {}
@@ -81,6 +83,18 @@ class Replay:
     def mean(self, served: Floats) -> float:
         """Return the mean loss of all rows from the first morning on."""
         return float(np.average(served[self.first :], weights=self.rows[self.first :]))
+
+    def chosen(self, made: int, champion: int, margin: float) -> int:
+        """Return the version that a training makes, as `holdout.recipe_kept` chooses it."""
+        first, recipe = self.index[made][0], self.versions[champion].recipe
+        own = next(
+            (each for each in self.index[made] if self.versions[each].recipe == recipe), first
+        )
+        span = self.versions[first].until, self.versions[first].until + HOLDOUT_DAYS
+        days = np.repeat(np.arange(*span), self.rows[slice(*span)]).astype("datetime64[D]")
+        theirs, best = self.by_row([own, first], *span)
+        over = gates.improvement(theirs, best, days, 0)
+        return first if over.lower > margin else own
 
     def passes(self, candidate: int, champion: int, margin: float) -> bool:
         """Say whether the gate of a training opens, on the newest days that neither has fitted."""
@@ -126,7 +140,8 @@ def frozen(replay: Replay) -> Course:
 def approved(replay: Replay, margin: float, delay: int) -> Course:
     """Level 3: what passes the gate is promoted `delay` days later, by a person."""
     champion, course = 0, frozen(replay)
-    for day, candidate in sorted(replay.index.items())[1:]:
+    for day in sorted(replay.index)[1:]:
+        candidate = replay.chosen(day, champion, margin)
         if replay.passes(candidate, champion, margin):
             champion = candidate
             course.served[day + delay :] = replay.loss[candidate, day + delay :]
@@ -154,7 +169,7 @@ def autopilot(replay: Replay, policy: Policy) -> Course:
             evidence = _evidence(replay, document, day, hour)
             changed = decide(document, evidence, policy, AUTOPILOT)
             if changed is None and hour == TICKS[0] and day in replay.index:
-                changed = _trained(replay, document, replay.index[day], policy.margin)
+                changed = _trained(replay, document, day, policy.margin)
             if changed:
                 document = transitions.apply(document, changed, evidence.at, document.generation)
                 course.events.append((day, changed.type, int(changed.version)))
@@ -166,11 +181,13 @@ def autopilot(replay: Replay, policy: Policy) -> Course:
     return course
 
 
-def _trained(replay: Replay, document: Document, candidate: int, margin: float) -> Change | None:
+def _trained(replay: Replay, document: Document, made: int, margin: float) -> Change | None:
     """Enter the version of a morning as candidate, if its gate opens and no other is in flight."""
-    if document.candidate or document.challenger or not candidate:
+    if document.candidate or document.challenger or made == replay.first:
         return None
-    passed = replay.passes(candidate, int(document.champion), margin)
+    champion = int(document.champion)
+    candidate = replay.chosen(made, champion, margin)
+    passed = replay.passes(candidate, champion, margin)
     kind: Type = "candidate entered" if passed else "candidate refused"
     return Change(type=kind, version=str(candidate), by="train", reason="gate")
 

@@ -15,7 +15,7 @@ POLICY = Policy(shadow_days=10, max_shadow_days=21, margin=0.01)
 DAYS, FIRST, ROWS = 160, 31, 60  # rows a day
 
 
-def replay(*versions: tuple[int, float], recipe: str = "") -> Replay:
+def replay(*versions: tuple[int, float], recipe: str = "", recipes: str = "") -> Replay:
     """Return a year of versions, made on these days, whose logits are right but for this error."""
     random = np.random.default_rng(1)
     logit = random.normal(-1, 1, DAYS * ROWS)
@@ -26,7 +26,8 @@ def replay(*versions: tuple[int, float], recipe: str = "") -> Replay:
     signs = np.where(random.random(len(logit)) < 0.5, 1, -1)  # that no line can mend
     scores = 1 / (1 + np.exp(-(logit + signs * error + noise)))
     past = History(pd.DataFrame(), label, day, FIRST, candidates)
-    made = [Version(day, day - 9, recipe or str(place)) for place, (day, _) in enumerate(versions)]
+    names = recipes or [recipe or str(place) for place in range(len(versions))]
+    made = [Version(day, day - 9, name) for (day, _), name in zip(versions, names, strict=True)]
     return Replay(Matrix(past, made, scores.astype(np.float32)))
 
 
@@ -49,6 +50,15 @@ def test_a_clear_winner_becomes_champion_after_shadow_and_canary() -> None:
         for found in (hindsight(year), approved(year, 0.01, 1), course, frozen(year))
     ]
     assert all(better < worse for better, worse in pairwise(losses))
+
+
+@pytest.mark.parametrize(("error", "chosen"), [(0.3, 2), (2.0, 1)], ids=["kept", "surely better"])
+def test_a_morning_keeps_the_champions_recipe_unless_another_is_surely_better(
+    error: float, chosen: int
+) -> None:
+    year = replay((FIRST, 1.5), (66, 0.0), (66, error), recipes="aba")
+
+    assert year.chosen(66, 0, POLICY.margin) == chosen
 
 
 def test_a_version_of_the_champions_recipe_skips_the_days_in_shadow() -> None:
