@@ -85,16 +85,30 @@ class Replay:
         return float(np.average(served[self.first :], weights=self.rows[self.first :]))
 
     def chosen(self, made: int, champion: int, margin: float) -> int:
-        """Return the version that a training makes, as `holdout.recipe_kept` chooses it."""
+        """Return the version that a training makes, as `holdout.best_first` chooses it.
+
+        What recipes were worth before the holdout is told by their versions of the morning before.
+        """
         first, recipe = self.index[made][0], self.versions[champion].recipe
-        own = next(
-            (each for each in self.index[made] if self.versions[each].recipe == recipe), first
-        )
-        span = self.versions[first].until, self.versions[first].until + HOLDOUT_DAYS
+        pair = [self._of(recipe, made, first), first]
+        over, _ = self._improvement(*pair)
+        earlier = max(day for day in self.index if day < made)
+        before = [self._of(self.versions[each].recipe, earlier, each) for each in pair]
+        _, was = self._improvement(*before)
+        return first if over > margin and was > margin else pair[0]
+
+    def _of(self, recipe: str, made: int, other: int) -> int:
+        """Return the version of a recipe that was made on a morning, or another without one."""
+        same = [each for each in self.index[made] if self.versions[each].recipe == recipe]
+        return same[0] if same else other
+
+    def _improvement(self, own: int, other: int) -> tuple[float, float]:
+        """Return how much better a version is than another on its holdout, at least and in mean."""
+        span = self.versions[other].until, self.versions[other].until + HOLDOUT_DAYS
         days = np.repeat(np.arange(*span), self.rows[slice(*span)]).astype("datetime64[D]")
-        theirs, best = self.by_row([own, first], *span)
-        over = gates.improvement(theirs, best, days, 0)
-        return first if over.lower > margin else own
+        theirs, ours = self.by_row([own, other], *span)
+        over = gates.improvement(theirs, ours, days, 0)
+        return over.lower, over.mean
 
     def passes(self, candidate: int, champion: int, margin: float) -> bool:
         """Say whether the gate of a training opens, on the newest days that neither has fitted."""

@@ -100,42 +100,49 @@ def _min_rows(policy: Policy) -> float:
     return max(1, policy.min_rows * MIN_PER_CLASS)
 
 
-def best_first(contest: Contest, fitted: Sequence[Fitted], parts: Split) -> list[Fitted]:
+def best_first(
+    contest: Contest, fitted: Sequence[Fitted], parts: Split, champion: Manifest | None
+) -> list[Fitted]:
     """Return the candidates, the best first: of the closest by their mean loss on two spans.
 
-    By the holdout alone where the days before it are too few, or one of the closest has no loss
-    there: it was fitted elsewhere, is no model, or there was no time left.
+    The champion's own recipe stays the first unless another is better by more than the policy's
+    margin: surely on the holdout, and on the days before it too. Which recipe wins a holdout
+    changes with its luck. A newer version of one recipe can follow within days; another one has to
+    be compared for weeks, in which all versions grow old.
     """
     found = sorted(fitted, key=lambda each: each.scores.loss)
-    closest, others = found[:CLOSEST], found[CLOSEST:]
-    if len(closest) < 2 or not all(each.refits for each in closest):
-        return found
-    try:
-        before = split(parts.earlier, contest.endpoint.policy, None)
-        tried = [_with_earlier(contest, each, before) for each in closest]
-    except (DataError, CandidateError):
-        return found
-    return sorted(tried, key=lambda each: each.scores.loss + (each.scores.earlier or 0.0)) + others
-
-
-def recipe_kept(contest: Contest, fitted: list[Fitted], champion: Manifest | None) -> list[Fitted]:
-    """Return the candidates, the champion's own recipe first, unless another is surely better.
-
-    That is by more than the policy's margin, as which recipe wins a holdout changes with its luck.
-    A newer version of one recipe can follow within days; another recipe has to be compared for
-    weeks, in which all versions grow old.
-    """
     recipe, code = champion and champion.recipe, contest.request.code_sha256
     same = [
-        each for each in fitted if (each.scores.candidate, each.scores.parameters, code) == recipe
+        each for each in found if (each.scores.candidate, each.scores.parameters, code) == recipe
     ]
     if not same:
-        return fitted
-    own, days = same[0], contest.holdout.times.astype("datetime64[D]")
-    over = improvement(own.losses, fitted[0].losses, days, contest.request.seed)
-    if over.lower > contest.endpoint.policy.margin:
-        return fitted
-    return [own, *(each for each in fitted if each is not own)]
+        tried = _on_two_spans(contest, found[:CLOSEST], parts)
+        both = sorted(tried, key=lambda each: each.scores.loss + (each.scores.earlier or 0.0))
+        return both + found[CLOSEST:]
+    own, best = same[0], found[0]
+    others = [each for each in found if each is not own]
+    margin, days = contest.endpoint.policy.margin, contest.holdout.times.astype("datetime64[D]")
+    if improvement(own.losses, best.losses, days, contest.request.seed).lower > margin:
+        best, own = _on_two_spans(contest, [best, own], parts)
+        before = [each.scores.earlier for each in (own, best) if each.scores.earlier is not None]
+        if len(before) < 2 or before[0] - before[1] > margin:
+            return [best, own, *others[1:]]
+    return [own, *others]
+
+
+def _on_two_spans(contest: Contest, closest: list[Fitted], parts: Split) -> list[Fitted]:
+    """Return candidates with their loss on the days before the holdout.
+
+    They are as they were where these days are too few, or one of them has no loss there: it was
+    fitted elsewhere, is no model, or there was no time left.
+    """
+    if len(closest) < 2 or not all(each.refits for each in closest):
+        return closest
+    try:
+        before = split(parts.earlier, contest.endpoint.policy, None)
+        return [_with_earlier(contest, each, before) for each in closest]
+    except (DataError, CandidateError):
+        return closest
 
 
 def _with_earlier(contest: Contest, found: Fitted, before: Split) -> Fitted:

@@ -23,7 +23,7 @@ from evergreen.serving.model import REPORT, Model
 from evergreen.training import evaluation, gates, triggers
 from evergreen.training.fitting import Candidate, Contest, Fitted, Request, fit
 from evergreen.training.gates import Slice
-from evergreen.training.holdout import best_first, recipe_kept, split
+from evergreen.training.holdout import best_first, split
 from evergreen.training.manifest_builder import describe
 
 Tell = Callable[..., None]
@@ -85,7 +85,7 @@ def train(
     whole = problem.of(endpoint.problem, earlier.labels)
     contest = Contest(request, endpoint, schema, parts.holdout, whole)
     fitted, failed = _fit_all(contest, _windows(endpoint, examples, parts.cut), tell)
-    fitted = recipe_kept(contest, best_first(contest, fitted, parts), previous)
+    fitted = best_first(contest, fitted, parts, previous)
     best = fitted[0]
     measured, slices = evaluation.compare(contest, fitted, failed, champion)
     manifest, artifacts = describe(contest, examples, best, measured, previous)

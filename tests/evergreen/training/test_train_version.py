@@ -262,7 +262,9 @@ class Follows(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.column_stack([1 - up, up])
 
 
-def told_apart(candidates: Mapping[str, Any], turned: int, days: int = 31) -> Trained:
+def told_apart(
+    candidates: Mapping[str, Any], turned: int, days: int = 31, champion: model.Model | None = None
+) -> Trained:
     """Return what is trained where labels follow x, and in the last days another column."""
     data = examples(days=days)
     z = np.nan_to_num(data.columns["y"])
@@ -271,7 +273,7 @@ def told_apart(candidates: Mapping[str, Any], turned: int, days: int = 31) -> Tr
     labels = np.where(last, z > 0, data.columns["x"] > 0) ^ noise
     data = dataclasses.replace(data, labels=labels)
     request = dataclasses.replace(REQUEST, runtime="sklearn")
-    found: Trained = train(request, endpoint(candidates), SCHEMA, data, None)
+    found: Trained = train(request, endpoint(candidates), SCHEMA, data, champion)
     return found
 
 
@@ -333,6 +335,17 @@ def test_the_champions_recipe_is_kept_unless_another_is_surely_better(
     scores = {each.candidate: each.loss for each in found.manifest.metrics.candidates}
     assert scores["better"] < scores["own"]
     assert found.manifest.candidate == named
+
+
+def test_another_recipe_must_have_been_better_before_the_holdout_too() -> None:
+    own, lucky = {"own": Follows("x", 0.52)}, {"lucky": Follows("y", 0.6)}
+    first = told_apart(own, turned=0, days=15)
+    champion = model.load(first.manifest, first.artifacts[JOBLIB], "sklearn")
+
+    found = told_apart({**own, **lucky}, turned=7, champion=champion)
+
+    assert told_apart({**own, **lucky}, turned=7).manifest.candidate == "lucky"
+    assert found.manifest.candidate == "own"
 
 
 def test_every_pipeline_is_fitted_on_every_window_that_differs() -> None:
