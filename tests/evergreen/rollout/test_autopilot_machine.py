@@ -247,7 +247,7 @@ class Autopilot(RuleBasedStateMachine):
         self.patch.setenv("MATURITY_LEVEL", level)
         self.patch.setenv("RECALIBRATION", "on")
         self.patch.setattr(gather_evidence, "gather", gather)
-        self.patch.setattr(rollout, "loader", lambda _: lambda version: version)  # all are whole
+        self.patch.setattr(rollout, "_model", cache(lambda _, version: version))  # all are whole
         for _ in range(times):
             slot = self.now + at * DAY
             self.attempt(fault, lambda: self.tick(slot))  # noqa: B023
