@@ -1,7 +1,6 @@
 """Fixtures of all tests: AWS as moto plays it, one small trained version, the plane, a clock."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -39,6 +38,7 @@ from local.plane.process import _OUTPUT
 from local.template import Template, load, physical_name
 from tests.support import candidates, cloud, given, traffic
 from tests.support.registries import registry_of
+from tests.support.servers import running
 
 settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.load_profile("suite")
@@ -220,9 +220,5 @@ def by_hand(plane: Plane, clock: time_machine.Traveller) -> ByHand:
 def url(plane: Plane, by_hand: ByHand) -> Iterator[str]:
     """Serve the deployment as `make serve` does, and return its address."""
     server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane, by_hand))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://{serve.HOST}:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(server) as port:
+        yield f"http://{serve.HOST}:{port}"

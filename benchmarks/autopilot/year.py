@@ -207,11 +207,8 @@ def _trained(replay: Replay, document: Document, made: int, margin: float) -> Ch
 
 
 def _evidence(replay: Replay, document: Document, day: int, hour: int) -> Evidence:
-    champion, challenger, candidate = (
-        int(document.champion),
-        document.challenger,
-        document.candidate,
-    )
+    champion, challenger = int(document.champion), document.challenger
+    candidate = document.candidate
     paired, watched, refreshed = [], [], False
     if challenger:
         other = replay.versions[int(challenger.version)]

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 
 from cli.api import Api, Token, api_of
 from cli.proxy import HOST, handler_of
-from tests.support.servers import Answered, Asked, listening
+from tests.support.servers import Answered, Asked, listening, running
 
 SIGNATURE = SigV4Auth(Credentials("AKID", "secret"), "execute-api", "eu-west-1")
 
@@ -31,15 +31,10 @@ def client(asked: list[Asked]) -> Iterator[http.client.HTTPConnection]:
 
     with listening(answer) as there:
         api = replace(api_of(f"http://{there}"), signature=SIGNATURE)
-        server = ThreadingHTTPServer((HOST, 0), handler_of(api))
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        found = http.client.HTTPConnection(HOST, server.server_port, timeout=30)
-        yield found
-        found.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        with running(ThreadingHTTPServer((HOST, 0), handler_of(api))) as port:
+            found = http.client.HTTPConnection(HOST, port, timeout=30)
+            yield found
+            found.close()
 
 
 def send(

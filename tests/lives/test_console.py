@@ -1,6 +1,5 @@
 """The whole way of a person through the console, in Chromium; pictures are in build/console/."""
 
-import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.support.browser import CHROMIUM, Browser, browsing
 from tests.support.candidates import ONE, TWO
 from tests.support.given import NAME, NOW
 from tests.support.registries import registry_of
+from tests.support.servers import running
 
 PICTURES = Path(__file__).parent.parent.parent / "build" / "console"
 PAGES = ("", "quality", "drift", "decisions", "explain", "requests", "act/approve?generation=2")
@@ -43,14 +43,10 @@ def address(plane: Plane, by_hand: ByHand, candidate: Manifest, data: Store) -> 
     report = msgspec.structs.replace(checks.drifted(), endpoint=NAME, version=ONE, end=NOW)
     data.put(key_of(NAME, NOW), msgspec.json.encode(report))
     server = ThreadingHTTPServer((serve.HOST, 0), serve.handler_of(plane, by_hand))
-    port = server.server_port
-    server.RequestHandlerClass = serve.handler_of(plane, by_hand, serve.console_at(port))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://{serve.HOST}:{port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    console = serve.console_at(server.server_port)
+    server.RequestHandlerClass = serve.handler_of(plane, by_hand, console)
+    with running(server) as port:
+        yield f"http://{serve.HOST}:{port}"
 
 
 def predicted(plane: Plane) -> str:

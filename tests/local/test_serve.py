@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from local.plane import stack, training_rows
 from local.plane.gateway import Answer
 from local.plane.plane import Plane
 from tests.support import given
+from tests.support.servers import running
 
 JSON = {"Content-Type": "application/json"}
 EXAMPLE = (template.ROOT / "events" / "bodies" / "flight-delay.json").read_bytes()
@@ -36,15 +36,10 @@ EXAMPLE = (template.ROOT / "events" / "bodies" / "flight-delay.json").read_bytes
 
 @pytest.fixture
 def connection(plane: Plane) -> Iterator[http.client.HTTPConnection]:
-    server = serve.Server((serve.HOST, 0), serve.handler_of(plane))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    client = http.client.HTTPConnection(serve.HOST, server.server_port, timeout=30)
-    yield client
-    client.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(serve.Server((serve.HOST, 0), serve.handler_of(plane))) as port:
+        client = http.client.HTTPConnection(serve.HOST, port, timeout=30)
+        yield client
+        client.close()
 
 
 def test_the_command_of_the_readme_is_answered(

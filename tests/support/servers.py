@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from queue import Queue
 from typing import Any
 from unittest.mock import patch
@@ -66,11 +66,17 @@ def listening(answer: Callable[[Asked], Answered | None]) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
             pass
 
-    server = _Server((HOST, 0), Handler)
+    with running(_Server((HOST, 0), Handler)) as port:
+        yield f"{HOST}:{port}"
+
+
+@contextmanager
+def running(server: HTTPServer) -> Iterator[int]:
+    """Let a server answer in a thread of its own, and yield its port."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"{HOST}:{server.server_port}"
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from evergreen.captures.arrivals import ARRIVAL
 from evergreen.captures.rows import Rows
 from evergreen.contract.schema import not_accepted
-from evergreen.monitoring import drift, earlier_checks, reference_profile, report, two_sample_tests
+from evergreen.monitoring import drift, earlier_checks, reference_profile, report
 from evergreen.registry.manifest import FeatureProfile, Manifest
 from evergreen.rollout.evidence import Evidence, Guard, PairedDay, Waiting
 from evergreen.rollout.experiment_metrics import with_arms
@@ -149,10 +149,7 @@ def _drifts_alone(sources: Gathering, champion: Model, other: Model, start: date
     """
     asked = _served(sources, other, start, schemas=[champion.manifest.schema], most=MOST)
     theirs = champion.manifest.problem.top(champion.scores(asked.columns[0]))
-    its, usual = (
-        each.manifest.expected.scores if each.manifest.expected else None
-        for each in (other, champion)
-    )
+    its, usual = _expected(other), _expected(champion)
     if other.manifest.lineage.previous == champion.manifest.version:
         usual = other.manifest.metrics.champion_scores or usual
     excess, days = [], asked["time"] // (DAY // DAY.resolution)
@@ -160,16 +157,10 @@ def _drifts_alone(sources: Gathering, champion: Model, other: Model, start: date
     for day in np.unique(days):
         held |= days == day
         if held.sum() >= report.MIN_ROWS:
-            excess.append(_psi(its, asked.raw[held]) - _psi(usual, theirs[held]))
+            moved, beside = _drift(its, asked.raw[held])[0], _drift(usual, theirs[held])[0]
+            excess.append((moved or 0.0) - (beside or 0.0))
             held = np.zeros(len(asked), dtype=bool)
     return len(excess) > 1 and min(excess[-2:]) >= report.MAJOR
-
-
-def _psi(expected: FeatureProfile | None, scores: npt.NDArray[np.float64]) -> float:
-    if expected is None:
-        return 0.0
-    both = np.array(expected.counts, np.float64), reference_profile.count(expected, scores)
-    return two_sample_tests.psi(*(reference_profile.pooled(expected, each) for each in both))
 
 
 def _failures(sources: Gathering, champion: Model | None) -> Guard:
@@ -201,7 +192,7 @@ def _guard(sources: Gathering, model: Model, start: datetime) -> Guard:
     _, first, rows = np.unique(requests, return_index=True, return_counts=True)
     slow = np.nan_to_num(served["ms"][first]) > sources.policy.max_latency_ms * rows
     failures = len({request_of(each) for each in failed["id"].tolist()})
-    psi, drifted = _drift(model, served.raw)
+    psi, drifted = _drift(_expected(model), served.raw)
     return Guard(
         requests=len(first) + failures,
         rows=len(served),
@@ -212,9 +203,14 @@ def _guard(sources: Gathering, model: Model, start: datetime) -> Guard:
     )
 
 
-def _drift(model: Model, scores: npt.NDArray[np.float64]) -> tuple[float | None, bool]:
-    """Return how unlike answers are to those on the holdout, and whether that is drift."""
-    expected = model.manifest.expected.scores if model.manifest.expected else None
+def _expected(model: Model) -> FeatureProfile | None:
+    return model.manifest.expected.scores if model.manifest.expected else None
+
+
+def _drift(
+    expected: FeatureProfile | None, scores: npt.NDArray[np.float64]
+) -> tuple[float | None, bool]:
+    """Return how unlike answers are to those on a holdout, and whether that is drift."""
     if expected is None or not len(scores):
         return None, False
     found = drift.compare(
