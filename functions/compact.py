@@ -7,6 +7,7 @@ Everything else that reads what was recorded reads the parts that this writes: s
 evergreen.captures.compaction. A run that was cut off, or ran twice, does no harm.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import bootstrap
@@ -15,8 +16,6 @@ from evergreen.captures.compaction import compact
 from evergreen.contract.errors import UnknownEventError
 from evergreen.contract.schema import JsonSchema
 from scheduled import slot_of
-
-_schemas: dict[tuple[str, str], JsonSchema] = {}  # of the versions that this process has met
 
 
 @observed
@@ -30,8 +29,17 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     return {"compacted": found}
 
 
+@lru_cache(maxsize=1024)
+def _known(endpoint: str, version: str) -> JsonSchema:
+    manifest = bootstrap.registry().manifest(endpoint, version)
+    if manifest is None:
+        raise LookupError(version)  # which is not remembered: it may be on its way
+    return manifest.schema
+
+
 def _schema_of(endpoint: str, version: str) -> JsonSchema | None:
-    known = _schemas.get((endpoint, version))
-    if known is None and (manifest := bootstrap.registry().manifest(endpoint, version)):
-        known = _schemas[endpoint, version] = manifest.schema  # none is not remembered: it may come
-    return known
+    """Return what the features of a version must be."""
+    try:
+        return _known(endpoint, version)
+    except LookupError:
+        return None
